@@ -1,0 +1,34 @@
+import { randomBytes } from 'node:crypto';
+import Type from 'typebox';
+
+const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+
+/** The kinds of resources that carry an id, keyed by the prefix that the id shows. */
+export const ID_PREFIXES = { model: 'mdl', dataset: 'dst', job: 'job', artifact: 'art' } as const;
+
+/** A resource kind: `model`, `dataset`, `job` or `artifact`. */
+export type ResourceKind = keyof typeof ID_PREFIXES;
+
+/**
+ * Makes a new id, `<prefix>_` and 26 characters of Crockford base 32 (a ULID): 48 bits of milliseconds, then 80 random
+ * bits, so that ids of one kind sort by time of creation.
+ *
+ * @example newId('job') // 'job_01k9zq3v5w8e6r2t4y7u9i1o3p'
+ */
+export function newId(kind: ResourceKind, nowMs: number = Date.now()): string {
+  let value = (BigInt(nowMs) << 80n) | BigInt(`0x${randomBytes(10).toString('hex')}`);
+  let text = '';
+  for (let i = 0; i < 26; i++) {
+    text = CROCKFORD[Number(value & 31n)] + text;
+    value >>= 5n;
+  }
+  return `${ID_PREFIXES[kind]}_${text}`;
+}
+
+/** The schema of an id of the given kind. */
+export function idSchema(kind: ResourceKind) {
+  return Type.String({ pattern: `^${ID_PREFIXES[kind]}_[0-9a-z]{26}$`, description: `Id of a ${kind}.` });
+}
+
+/** `sha256:` and 64 lower-case hexadecimal digits. */
+export const Digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'Content digest.' });

@@ -1,0 +1,8 @@
+/** What API, worker, engine, command line and clients share: schemas, states, ids, error codes. */
+export * from './error-codes.js';
+export * from './ids.js';
+export * from './preprocess.js';
+export * from './recipe.js';
+export * from './report.js';
+export * from './resources.js';
+export * from './tritforge-error.js';

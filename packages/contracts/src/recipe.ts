@@ -1,0 +1,104 @@
+import Type, { type Static } from 'typebox';
+
+/** Number of weights that share one ternary scale. */
+export const GroupSize = Type.Enum([4, 8, 16, 32, 64]);
+export type GroupSize = 4 | 8 | 16 | 32 | 64;
+
+/** What a selector looks at; all given properties must hold. `name` is a glob over node names (`*`, `?`). */
+export const LayerMatch = Type.Object(
+  {
+    name: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
+    op: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    depthwise: Type.Optional(Type.Boolean()),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
+export type LayerMatch = Static<typeof LayerMatch>;
+
+/** What a selector changes: `bits` 2 is ternary, 8 is int8, null keeps the layer in floating point. */
+export const LayerSettings = Type.Object(
+  {
+    bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()])),
+    groupSize: Type.Optional(GroupSize),
+    exclude: Type.Optional(Type.Boolean({ description: 'Keep the layer as it is, activations included.' })),
+  },
+  { additionalProperties: false, minProperties: 1 },
+);
+export type LayerSettings = Static<typeof LayerSettings>;
+
+export const LayerRule = Type.Object(
+  { match: LayerMatch, set: LayerSettings },
+  { additionalProperties: false, description: 'Later rules override earlier ones; a rule that matches no layer is an error.' },
+);
+export type LayerRule = Static<typeof LayerRule>;
+
+export const ArtifactProfile = Type.Enum(['portable', 'compat']);
+export type ArtifactProfile = 'portable' | 'compat';
+
+/** What to do with a model. Every field has a default; `{}` is FGQ with N = 64 and 8-bit activations. */
+export const Recipe = Type.Object(
+  {
+    method: Type.Optional(
+      Type.Enum(['fgq', 'int8'], { default: 'fgq', description: 'fgq: fine-grained ternary weights. int8: the static int8 baseline.' }),
+    ),
+    weights: Type.Optional(
+      Type.Object(
+        {
+          groupSize: Type.Optional(GroupSize),
+          solver: Type.Optional(Type.Literal('exact', { default: 'exact' })),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    activations: Type.Optional(
+      Type.Object(
+        {
+          bits: Type.Optional(Type.Union([Type.Literal(8), Type.Null()], { default: 8, description: 'null quantizes weights only.' })),
+          range: Type.Optional(Type.Enum(['minmax', 'percentile', 'mse'], { default: 'mse' })),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+    firstLast: Type.Optional(
+      Type.Object(
+        { bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()], { default: 8 })) },
+        { additionalProperties: false, description: 'Weight bits of the first and the last quantizable layer.' },
+      ),
+    ),
+    layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
+    artifacts: Type.Optional(
+      Type.Array(ArtifactProfile, { minItems: 1, maxItems: 2, uniqueItems: true, default: ['portable'] }),
+    ),
+    seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0 })),
+  },
+  { additionalProperties: false, $id: 'Recipe' },
+);
+export type Recipe = Static<typeof Recipe>;
+
+/** A recipe with every default filled in; what the engine works from and what reports show. */
+export interface ResolvedRecipe {
+  method: 'fgq' | 'int8';
+  weights: { groupSize: GroupSize; solver: 'exact' };
+  activations: { bits: 8 | null; range: 'minmax' | 'percentile' | 'mse' };
+  firstLast: { bits: 2 | 8 | null };
+  layers: LayerRule[];
+  artifacts: ArtifactProfile[];
+  seed: number;
+}
+
+/** Fills in the defaults of a recipe that matches the schema. Artifact profiles come back in a fixed order. */
+export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
+  const wanted = new Set(recipe.artifacts ?? ['portable']);
+  return {
+    method: recipe.method ?? 'fgq',
+    weights: { groupSize: recipe.weights?.groupSize ?? 64, solver: recipe.weights?.solver ?? 'exact' },
+    activations: {
+      bits: recipe.activations?.bits === undefined ? 8 : recipe.activations.bits,
+      range: recipe.activations?.range ?? 'mse',
+    },
+    firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
+    layers: recipe.layers ?? [],
+    artifacts: (['portable', 'compat'] as const).filter((profile) => wanted.has(profile)),
+    seed: recipe.seed ?? 0,
+  };
+}

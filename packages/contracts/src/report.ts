@@ -1,0 +1,113 @@
+import Type, { type Static } from 'typebox';
+import { nullable } from './nullable.js';
+import { ArtifactProfile, GroupSize } from './recipe.js';
+
+export const LayerPrecision = Type.Object({
+  bits: nullable(Type.Union([Type.Literal(2), Type.Literal(8)])),
+  groupSize: nullable(GroupSize),
+  activationBits: nullable(Type.Literal(8)),
+});
+export type LayerPrecision = Static<typeof LayerPrecision>;
+
+export const LayerReport = Type.Object({
+  node: Type.String(),
+  op: Type.String(),
+  weight: nullable(Type.String({ description: 'Name of the weight tensor.' })),
+  shape: nullable(Type.Array(Type.Integer())),
+  requested: LayerPrecision,
+  applied: LayerPrecision,
+  reason: nullable(Type.String({ description: 'Why applied differs from requested.' })),
+  bitsPerWeight: nullable(Type.Number({ description: 'Codes and group scales; per-channel scales included.' })),
+  weightError: nullable(Type.Number({ description: 'Relative squared error of the weights, ||w - q||^2 / ||w||^2.' })),
+  outputSqnrDb: nullable(Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' })),
+  zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero.' })),
+});
+export type LayerReport = Static<typeof LayerReport>;
+
+export const ArtifactReport = Type.Object({
+  profile: ArtifactProfile,
+  fileName: Type.String(),
+  externalDataFileName: nullable(Type.String()),
+  sizeBytes: Type.Integer({ description: 'All files of the artifact.' }),
+  digest: Type.String(),
+  opset: Type.Integer(),
+  irVersion: Type.Integer(),
+  bitsPerWeight: Type.Object({
+    quantizedLayers: nullable(Type.Number({ description: 'Stored bits per weight of the layers that were quantized.' })),
+    wholeModel: Type.Number({ description: 'Artifact bits per parameter of the original model.' }),
+  }),
+  verification: Type.Object({
+    engine: Type.String(),
+    samples: Type.Integer(),
+    encodingMaxAbsError: nullable(Type.Number({ description: 'Largest difference to the engine reference, graph run as written.' })),
+    maxAbsError: nullable(Type.Number({ description: 'Largest difference to the engine reference, graph run as users run it.' })),
+    sqnrDb: nullable(Type.Number()),
+    passed: Type.Boolean(),
+  }),
+});
+export type ArtifactReport = Static<typeof ArtifactReport>;
+
+export const Warning = Type.Object({ code: Type.String(), message: Type.String(), node: nullable(Type.String()) });
+export type Warning = Static<typeof Warning>;
+
+export const Metric = Type.Enum(['top1', 'top5', 'mse', 'perplexity', 'agreement']);
+export type Metric = Static<typeof Metric>;
+
+export const AccuracyReport = Type.Object({
+  metric: Metric,
+  samples: Type.Integer(),
+  original: nullable(Type.Number()),
+  int8: nullable(Type.Number()),
+  quantized: Type.Number(),
+  drop: nullable(Type.Number({ description: 'How much worse than the original, in the unit of the metric; positive is worse.' })),
+  pairedStandardError: nullable(Type.Number({ description: 'Standard error of the drop over paired samples.' })),
+  agreement: nullable(Type.Number({ description: 'Share of samples, in percent, whose top class equals that of the original.' })),
+});
+export type AccuracyReport = Static<typeof AccuracyReport>;
+
+export const LatencyReport = Type.Object({
+  threads: Type.Integer(),
+  batch: Type.Integer(),
+  runs: Type.Integer(),
+  originalMs: Type.Number(),
+  int8Ms: nullable(Type.Number()),
+  quantizedMs: Type.Number(),
+  cpu: Type.String(),
+});
+export type LatencyReport = Static<typeof LatencyReport>;
+
+export const GateReport = Type.Object({ name: Type.String(), limit: Type.Number(), value: nullable(Type.Number()), passed: Type.Boolean() });
+export type GateReport = Static<typeof GateReport>;
+
+/** What was asked, what was done and what it measured to. */
+export const Report = Type.Object(
+  {
+    model: Type.Object({
+      digest: Type.String(),
+      sizeBytes: Type.Integer(),
+      parameters: Type.Integer(),
+      opset: Type.Integer(),
+      nodes: Type.Integer(),
+      macs: nullable(Type.Integer({ description: 'Multiply-accumulates of convolutions and matrix products per sample.' })),
+    }),
+    artifacts: Type.Array(ArtifactReport),
+    baseline: nullable(Type.Object({ method: Type.Literal('int8'), sizeBytes: Type.Integer(), digest: Type.String() })),
+    accuracy: nullable(AccuracyReport),
+    latency: nullable(LatencyReport),
+    layers: Type.Array(LayerReport),
+    kept: Type.Array(Type.Object({ node: Type.String(), op: Type.String(), reason: Type.String() }), {
+      description: 'Layers with weights that stay in floating point, with the reason.',
+    }),
+    gates: Type.Array(GateReport),
+    warnings: Type.Array(Warning),
+    provenance: Type.Object({
+      engineVersion: Type.String(),
+      onnxruntimeVersion: Type.String(),
+      recipe: Type.Unknown(),
+      seed: Type.Integer(),
+      datasets: Type.Array(Type.Object({ role: Type.String(), digest: Type.String(), samples: Type.Integer() })),
+    }),
+  },
+  { $id: 'Report' },
+);
+export type Report = Static<typeof Report>;
