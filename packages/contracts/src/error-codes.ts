@@ -24,7 +24,11 @@ const registry = {
   UPLOAD_INCOMPLETE: { status: 400, title: 'The upload ended before all of it had arrived', retryable: true },
   UPLOAD_TOO_LARGE: { status: 413, title: 'The upload is larger than the service allows' },
   UPLOAD_EMPTY: { status: 400, title: 'The uploaded file is empty' },
-  DIGEST_MISMATCH: { status: 400, title: 'The content does not match the digest that was sent with it', retryable: true },
+  DIGEST_MISMATCH: {
+    status: 400,
+    title: 'The content does not match the digest that was sent with it',
+    retryable: true,
+  },
   RANGE_NOT_SATISFIABLE: { status: 416, title: 'The requested range lies outside the content' },
   NOT_FOUND: { status: 404, title: 'There is no such route' },
   METHOD_NOT_ALLOWED: { status: 405, title: 'The method is not allowed here' },

@@ -9,16 +9,16 @@ const PerChannel = Type.Union([Type.Number(), Type.Array(Type.Number(), { minIte
  */
 export const Preprocess = Type.Object(
   {
-    input: Type.Optional(Type.String({ description: 'Model input that receives the images; the only input by default.' })),
+    input: Type.Optional(
+      Type.String({ description: 'Model input that receives the images; the only input by default.' }),
+    ),
     resize: Type.Optional(
       Type.Object(
         {
           shortSide: Type.Optional(Type.Integer({ minimum: 1, maximum: 8192 })),
           width: Type.Optional(Type.Integer({ minimum: 1, maximum: 8192 })),
           height: Type.Optional(Type.Integer({ minimum: 1, maximum: 8192 })),
-          kernel: Type.Optional(
-            Type.Enum(['nearest', 'cubic', 'linear', 'lanczos3'], { default: 'linear' }),
-          ),
+          kernel: Type.Optional(Type.Enum(['nearest', 'cubic', 'linear', 'lanczos3'], { default: 'linear' })),
         },
         { additionalProperties: false, description: 'Either shortSide, or width and height, in pixels.' },
       ),
@@ -38,9 +38,7 @@ export const Preprocess = Type.Object(
         { description: 'Side, or width and height, in pixels, cut from the centre.' },
       ),
     ),
-    channels: Type.Optional(
-      Type.Enum(['rgb', 'bgr', 'gray'], { default: 'rgb' }),
-    ),
+    channels: Type.Optional(Type.Enum(['rgb', 'bgr', 'gray'], { default: 'rgb' })),
     scale: Type.Optional(Type.Number({ default: 1, description: 'Multiplies the raw values, e.g. 1/255.' })),
     mean: Type.Optional(PerChannel),
     std: Type.Optional(PerChannel),

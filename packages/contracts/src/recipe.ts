@@ -28,7 +28,10 @@ export type LayerSettings = Static<typeof LayerSettings>;
 
 export const LayerRule = Type.Object(
   { match: LayerMatch, set: LayerSettings },
-  { additionalProperties: false, description: 'Later rules override earlier ones; a rule that matches no layer is an error.' },
+  {
+    additionalProperties: false,
+    description: 'Later rules override earlier ones; a rule that matches no layer is an error.',
+  },
 );
 export type LayerRule = Static<typeof LayerRule>;
 
@@ -39,7 +42,10 @@ export type ArtifactProfile = 'portable' | 'compat';
 export const Recipe = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['fgq', 'int8'], { default: 'fgq', description: 'fgq: fine-grained ternary weights. int8: the static int8 baseline.' }),
+      Type.Enum(['fgq', 'int8'], {
+        default: 'fgq',
+        description: 'fgq: fine-grained ternary weights. int8: the static int8 baseline.',
+      }),
     ),
     weights: Type.Optional(
       Type.Object(
@@ -53,7 +59,9 @@ export const Recipe = Type.Object(
     activations: Type.Optional(
       Type.Object(
         {
-          bits: Type.Optional(Type.Union([Type.Literal(8), Type.Null()], { default: 8, description: 'null quantizes weights only.' })),
+          bits: Type.Optional(
+            Type.Union([Type.Literal(8), Type.Null()], { default: 8, description: 'null quantizes weights only.' }),
+          ),
           range: Type.Optional(Type.Enum(['minmax', 'percentile', 'mse'], { default: 'mse' })),
         },
         { additionalProperties: false },

@@ -19,7 +19,9 @@ export const LayerReport = Type.Object({
   reason: nullable(Type.String({ description: 'Why applied differs from requested.' })),
   bitsPerWeight: nullable(Type.Number({ description: 'Codes and group scales; per-channel scales included.' })),
   weightError: nullable(Type.Number({ description: 'Relative squared error of the weights, ||w - q||^2 / ||w||^2.' })),
-  outputSqnrDb: nullable(Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' })),
+  outputSqnrDb: nullable(
+    Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' }),
+  ),
   zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero.' })),
 });
 export type LayerReport = Static<typeof LayerReport>;
@@ -33,14 +35,20 @@ export const ArtifactReport = Type.Object({
   opset: Type.Integer(),
   irVersion: Type.Integer(),
   bitsPerWeight: Type.Object({
-    quantizedLayers: nullable(Type.Number({ description: 'Stored bits per weight of the layers that were quantized.' })),
+    quantizedLayers: nullable(
+      Type.Number({ description: 'Stored bits per weight of the layers that were quantized.' }),
+    ),
     wholeModel: Type.Number({ description: 'Artifact bits per parameter of the original model.' }),
   }),
   verification: Type.Object({
     engine: Type.String(),
     samples: Type.Integer(),
-    encodingMaxAbsError: nullable(Type.Number({ description: 'Largest difference to the engine reference, graph run as written.' })),
-    maxAbsError: nullable(Type.Number({ description: 'Largest difference to the engine reference, graph run as users run it.' })),
+    encodingMaxAbsError: nullable(
+      Type.Number({ description: 'Largest difference to the engine reference, graph run as written.' }),
+    ),
+    maxAbsError: nullable(
+      Type.Number({ description: 'Largest difference to the engine reference, graph run as users run it.' }),
+    ),
     sqnrDb: nullable(Type.Number()),
     passed: Type.Boolean(),
   }),
@@ -59,9 +67,13 @@ export const AccuracyReport = Type.Object({
   original: nullable(Type.Number()),
   int8: nullable(Type.Number()),
   quantized: Type.Number(),
-  drop: nullable(Type.Number({ description: 'How much worse than the original, in the unit of the metric; positive is worse.' })),
+  drop: nullable(
+    Type.Number({ description: 'How much worse than the original, in the unit of the metric; positive is worse.' }),
+  ),
   pairedStandardError: nullable(Type.Number({ description: 'Standard error of the drop over paired samples.' })),
-  agreement: nullable(Type.Number({ description: 'Share of samples, in percent, whose top class equals that of the original.' })),
+  agreement: nullable(
+    Type.Number({ description: 'Share of samples, in percent, whose top class equals that of the original.' }),
+  ),
 });
 export type AccuracyReport = Static<typeof AccuracyReport>;
 
@@ -76,7 +88,12 @@ export const LatencyReport = Type.Object({
 });
 export type LatencyReport = Static<typeof LatencyReport>;
 
-export const GateReport = Type.Object({ name: Type.String(), limit: Type.Number(), value: nullable(Type.Number()), passed: Type.Boolean() });
+export const GateReport = Type.Object({
+  name: Type.String(),
+  limit: Type.Number(),
+  value: nullable(Type.Number()),
+  passed: Type.Boolean(),
+});
 export type GateReport = Static<typeof GateReport>;
 
 /** What was asked, what was done and what it measured to. */
@@ -88,7 +105,9 @@ export const Report = Type.Object(
       parameters: Type.Integer(),
       opset: Type.Integer(),
       nodes: Type.Integer(),
-      macs: nullable(Type.Integer({ description: 'Multiply-accumulates of convolutions and matrix products per sample.' })),
+      macs: nullable(
+        Type.Integer({ description: 'Multiply-accumulates of convolutions and matrix products per sample.' }),
+      ),
     }),
     artifacts: Type.Array(ArtifactReport),
     baseline: nullable(Type.Object({ method: Type.Literal('int8'), sizeBytes: Type.Integer(), digest: Type.String() })),

@@ -6,9 +6,15 @@ import { ArtifactProfile, Recipe } from './recipe.js';
 import { GateReport, Metric } from './report.js';
 
 const Timestamp = Type.String({ format: 'date-time' });
-const Dimension = Type.Union([Type.Integer(), Type.String(), Type.Null()], { description: 'A size, a symbolic name, or null when unknown.' });
+const Dimension = Type.Union([Type.Integer(), Type.String(), Type.Null()], {
+  description: 'A size, a symbolic name, or null when unknown.',
+});
 
-export const TensorInfo = Type.Object({ name: Type.String(), dtype: Type.String(), shape: nullable(Type.Array(Dimension)) });
+export const TensorInfo = Type.Object({
+  name: Type.String(),
+  dtype: Type.String(),
+  shape: nullable(Type.Array(Dimension)),
+});
 export type TensorInfo = Static<typeof TensorInfo>;
 
 /** What is known of a model from its file alone. */
@@ -19,7 +25,9 @@ export const ModelSummary = Type.Object({
   parameters: Type.Integer(),
   nodes: Type.Integer(),
   macs: nullable(Type.Integer()),
-  operators: Type.Record(Type.String(), Type.Integer(), { description: 'Node count by operator, subgraphs and functions included.' }),
+  operators: Type.Record(Type.String(), Type.Integer(), {
+    description: 'Node count by operator, subgraphs and functions included.',
+  }),
   inputs: Type.Array(TensorInfo),
   outputs: Type.Array(TensorInfo),
   quantizableLayers: Type.Integer(),
@@ -32,7 +40,9 @@ export const Model = Type.Object(
     fileName: Type.String(),
     sizeBytes: Type.Integer(),
     digest: Digest,
-    files: Type.Array(Type.Object({ name: Type.String(), sizeBytes: Type.Integer(), digest: Digest }), { description: 'The .onnx file first, then its external data.' }),
+    files: Type.Array(Type.Object({ name: Type.String(), sizeBytes: Type.Integer(), digest: Digest }), {
+      description: 'The .onnx file first, then its external data.',
+    }),
     summary: ModelSummary,
     createdAt: Timestamp,
   },
@@ -92,7 +102,9 @@ export const Gates = Type.Object(
   {
     maxAccuracyDrop: Type.Optional(Type.Number({ minimum: 0, description: 'In the unit of the metric.' })),
     maxSizeBytes: Type.Optional(Type.Integer({ minimum: 1 })),
-    minSpeedup: Type.Optional(Type.Number({ exclusiveMinimum: 0, description: 'Latency of the original divided by that of the artifact.' })),
+    minSpeedup: Type.Optional(
+      Type.Number({ exclusiveMinimum: 0, description: 'Latency of the original divided by that of the artifact.' }),
+    ),
     onFailure: Type.Optional(Type.Enum(['report', 'fail'], { default: 'report' })),
   },
   { additionalProperties: false },
@@ -109,9 +121,18 @@ const jobRequestFields = {
   recipe: Type.Optional(Recipe),
   metric: Type.Optional(Metric),
   gates: Type.Optional(Gates),
-  deadlineSeconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 7 * 24 * 3600, description: 'Wall-clock limit, counted from the start of the run.' })),
+  deadlineSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 7 * 24 * 3600,
+      description: 'Wall-clock limit, counted from the start of the run.',
+    }),
+  ),
   labels: Type.Optional(
-    Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,63}$' }), Type.String({ maxLength: 255 }), { maxProperties: 32, description: 'Free key-value pairs; jobs can be listed by them.' }),
+    Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,63}$' }), Type.String({ maxLength: 255 }), {
+      maxProperties: 32,
+      description: 'Free key-value pairs; jobs can be listed by them.',
+    }),
   ),
 };
 
@@ -159,7 +180,11 @@ export const Job = Type.Object(
     recipe: Recipe,
     datasets: JobDatasets,
     metric: nullable(Metric),
-    gates: Type.Object({ requested: nullable(Gates), passed: nullable(Type.Boolean()), results: Type.Array(GateReport) }),
+    gates: Type.Object({
+      requested: nullable(Gates),
+      passed: nullable(Type.Boolean()),
+      results: Type.Array(GateReport),
+    }),
     deadlineSeconds: nullable(Type.Integer()),
     labels: Type.Record(Type.String(), Type.String()),
     error: nullable(JobError),
@@ -175,7 +200,9 @@ export const Artifact = Type.Object(
     jobId: idSchema('job'),
     profile: ArtifactProfile,
     fileName: Type.String(),
-    files: Type.Array(Type.Object({ name: Type.String(), sizeBytes: Type.Integer(), digest: Digest }), { description: 'The .onnx file first, then its external data if it has any.' }),
+    files: Type.Array(Type.Object({ name: Type.String(), sizeBytes: Type.Integer(), digest: Digest }), {
+      description: 'The .onnx file first, then its external data if it has any.',
+    }),
     sizeBytes: Type.Integer(),
     digest: Digest,
     opset: Type.Integer(),

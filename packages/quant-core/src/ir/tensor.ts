@@ -1,4 +1,4 @@
-import { type DataType, byteLengthOf } from './dtype.js';
+import { byteLengthOf, type DataType } from './dtype.js';
 
 /**
  * Where the little-endian bytes of a constant tensor are: in memory, or in a window of a file that is read only when

@@ -4,7 +4,18 @@ import type { DataType } from '../ir/index.js';
 export interface HostTensor {
   readonly dtype: DataType;
   readonly shape: readonly number[];
-  readonly data: Float32Array | Float64Array | Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | BigInt64Array | BigUint64Array | readonly string[];
+  readonly data:
+    | Float32Array
+    | Float64Array
+    | Int8Array
+    | Uint8Array
+    | Int16Array
+    | Uint16Array
+    | Int32Array
+    | Uint32Array
+    | BigInt64Array
+    | BigUint64Array
+    | readonly string[];
 }
 
 /** Named tensors: what goes into a model, or what comes out. */
@@ -19,8 +30,16 @@ export interface SessionOptions {
 
 /** A loaded model. */
 export interface Session {
-  readonly inputs: readonly { readonly name: string; readonly dtype: DataType; readonly shape: readonly (number | string | null)[] }[];
-  readonly outputs: readonly { readonly name: string; readonly dtype: DataType; readonly shape: readonly (number | string | null)[] }[];
+  readonly inputs: readonly {
+    readonly name: string;
+    readonly dtype: DataType;
+    readonly shape: readonly (number | string | null)[];
+  }[];
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly dtype: DataType;
+    readonly shape: readonly (number | string | null)[];
+  }[];
   /**
    * Runs the model once.
    * @param fetches names of outputs to compute; all when left out.
