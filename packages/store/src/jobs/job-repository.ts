@@ -1,0 +1,125 @@
+import type { Artifact, Gates, Job, JobDatasets, JobState, Metric, Phase, Progress, Recipe, Report, SerializedError } from '@tritforge/contracts';
+import type { NewFile } from '../repositories/models.js';
+import type { Page, PageRequest } from '../repositories/page.js';
+
+export interface NewJob {
+  readonly modelId: string;
+  readonly recipe: Recipe;
+  readonly datasets?: JobDatasets;
+  readonly metric?: Metric | null;
+  readonly gates?: Gates | null;
+  readonly deadlineSeconds?: number | null;
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+export interface JobFilter {
+  readonly states?: readonly JobState[];
+  readonly modelId?: string;
+  /** Jobs that carry all of these labels. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** The right to run a job, until the lease runs out without a heartbeat or somebody cancels the job. */
+export interface JobClaim {
+  readonly jobId: string;
+  /** Secret of this attempt; every change by a worker names it. */
+  readonly token: string;
+  /** 1 for the first attempt. */
+  readonly attempt: number;
+  readonly job: Job;
+}
+
+export interface Worker {
+  readonly id: string;
+  readonly engineVersion: string;
+}
+
+export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
+  /** The first is the .onnx file. */
+  readonly files: readonly NewFile[];
+}
+
+/** How a run ended. A failed gate is `failed` with a report and artifacts. */
+export type Outcome =
+  | { readonly state: 'succeeded'; readonly report: Report; readonly artifacts: readonly NewArtifact[] }
+  | {
+      readonly state: 'failed' | 'expired';
+      readonly error: SerializedError;
+      readonly report?: Report;
+      readonly artifacts?: readonly NewArtifact[];
+    };
+
+/** One entry of a job's log: a change of state or, within `running`, of phase. */
+export interface JobEvent {
+  /** Grows with time within a job; decimal digits. */
+  readonly id: string;
+  readonly jobId: string;
+  readonly at: string;
+  /** Null for the creation. */
+  readonly from: JobState | null;
+  readonly to: JobState;
+  readonly phase: Phase | null;
+}
+
+/** What a sweep over the rows changed. */
+export interface SweptJobs {
+  /** Rows that went back to `queued`: their worker is gone. */
+  readonly requeued: string[];
+  /** Rows that failed with JOB_CRASHED: their last attempt is used up. */
+  readonly failed: string[];
+  /** Rows whose deadline is long over although a worker still holds them. */
+  readonly expired: string[];
+}
+
+/**
+ * Jobs and the only way to change them. Each transition is one conditional UPDATE that names the states it may leave,
+ * so that of two that race exactly one happens; a terminal state is never left.
+ */
+export interface JobRepository {
+  /**
+   * Writes a queued job; dispatching it is up to `Store.submitJob`.
+   *
+   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND
+   */
+  create(job: NewJob): Promise<Job>;
+  get(id: string): Promise<Job | null>;
+  /** @throws TritforgeError CURSOR_INVALID */
+  list(filter?: JobFilter, page?: PageRequest): Promise<Page<Job>>;
+  /** The report of a job that has one, or null. */
+  getReport(id: string): Promise<Report | null>;
+  /** The log after the event with the given id, oldest first, at most 1000 entries. */
+  listEvents(jobId: string, afterId?: string): Promise<JobEvent[]>;
+
+  /**
+   * Starts an attempt: a queued job, or a running one whose lease ran out, becomes `running` for this worker. Null when
+   * there is nothing to do: it has ended, runs elsewhere, or its attempts are used up (it then fails with JOB_CRASHED).
+   */
+  claim(id: string, worker: Worker): Promise<JobClaim | null>;
+  /**
+   * Renews the lease and, when given, stores phase and progress. False when the claim is lost or the job was canceled:
+   * stop the work at once and drop its result.
+   */
+  heartbeat(claim: JobClaim, update?: { phase: Phase; progress: Progress | null }): Promise<boolean>;
+  /**
+   * Ends the job; artifacts (publishing their files), report and state come in one transaction. False, with nothing
+   * written, when the claim is lost or the job was canceled; discard the staged files then.
+   */
+  finish(claim: JobClaim, outcome: Outcome): Promise<boolean>;
+  /** Hands a running job back, as a worker that shuts down does; the attempt does not count. False as in `finish`. */
+  release(claim: JobClaim): Promise<boolean>;
+  /**
+   * Ends an attempt whose process died. The job is queued again, or fails with `error` once its attempts are used up.
+   * Returns its new state, or null when the claim is lost or the job was canceled.
+   */
+  retry(claim: JobClaim, error: SerializedError): Promise<'queued' | 'failed' | null>;
+  /**
+   * Cancels a queued or running job at once; its worker learns it from the next heartbeat. A canceled job stays as it is.
+   *
+   * @throws TritforgeError JOB_NOT_FOUND, JOB_ALREADY_ENDED
+   */
+  cancel(id: string): Promise<Job>;
+  /** Requeues or fails running jobs whose lease ran out, and expires those long past their deadline. */
+  sweep(): Promise<SweptJobs>;
+  /** Ids of queued jobs that have waited for at least `minAgeMs`, oldest first. */
+  listQueued(minAgeMs: number, limit: number): Promise<string[]>;
+}
