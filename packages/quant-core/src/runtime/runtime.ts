@@ -26,6 +26,10 @@ export interface SessionOptions {
   readonly threads: number;
   /** Whether onnxruntime may rewrite the graph. `none` runs it as written. */
   readonly optimization: 'all' | 'none';
+  /** Whether the engine keeps freed memory for the next run: faster, but memory does not shrink. On by default. */
+  readonly memoryArena?: boolean;
+  /** The engine's own settings by their full names, such as `session.disable_quant_qdq`. */
+  readonly config?: Readonly<Record<string, string>>;
 }
 
 /** A loaded model. */

@@ -1,0 +1,51 @@
+import type { Tensor } from 'onnxruntime-node';
+import { type DataType, elementCount } from '../ir/index.js';
+import type { HostTensor } from './runtime.js';
+
+/** The part of onnxruntime-node's module that conversion needs; passed in because the module is loaded late. */
+export interface TensorConstructor {
+  new (type: Tensor.Type, data: Tensor.DataType, dims: readonly number[]): Tensor;
+}
+
+/** Types that onnxruntime-node can carry between JavaScript and the engine. */
+const TRANSFERABLE: ReadonlySet<DataType> = new Set<DataType>([
+  'float32', 'float64', 'float16',
+  'int8', 'int16', 'int32', 'int64',
+  'uint8', 'uint16', 'uint32', 'uint64',
+  'bool', 'string',
+]);
+
+/**
+ * The engine's view of a tensor. The bytes are shared, not copied.
+ * @throws TypeError when the engine cannot take the dtype or the data does not fill the shape
+ */
+export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor): Tensor {
+  if (!TRANSFERABLE.has(tensor.dtype)) throw new TypeError(`onnxruntime-node cannot take tensors of type ${tensor.dtype}`);
+  const expected = elementCount(tensor.shape);
+  if (tensor.data.length !== expected) {
+    throw new TypeError(`the data has ${tensor.data.length} elements, the shape [${tensor.shape}] asks for ${expected}`);
+  }
+  const data = tensor.dtype === 'float16' ? halvesForOrt(tensor.data as Uint16Array) : tensor.data;
+  return new Constructor(tensor.dtype as Tensor.Type, data as Tensor.DataType, tensor.shape);
+}
+
+/** A tensor of the engine as the rest of the program sees it. The bytes are shared, not copied. */
+export function fromOrtTensor(tensor: Tensor): HostTensor {
+  const { data } = tensor;
+  const plain = tensor.type === 'float16' && !(data instanceof Uint16Array) ? viewAs(Uint16Array, data as unknown as Uint16Array) : data;
+  return { dtype: tensor.type as DataType, shape: tensor.dims, data: plain as HostTensor['data'] };
+}
+
+interface ArrayConstructor<T> {
+  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
+}
+
+/** From the Node version on that has Float16Array, onnxruntime-node wants it in place of Uint16Array. */
+function halvesForOrt(halves: Uint16Array): unknown {
+  const { Float16Array } = globalThis as { Float16Array?: ArrayConstructor<unknown> };
+  return Float16Array === undefined ? halves : viewAs(Float16Array, halves);
+}
+
+function viewAs<T>(Constructor: ArrayConstructor<T>, array: Uint16Array): T {
+  return new Constructor(array.buffer, array.byteOffset, array.length);
+}
