@@ -13,5 +13,6 @@ await main(() => {
   setUp();
   const file = path.join(root, 'bench', 'dist', `${name}.js`);
   if (!existsSync(file)) throw new Error(`${file} was not compiled.`);
-  process.exitCode = spawnSync(process.execPath, ['--enable-source-maps', file, ...options], { stdio: 'inherit' }).status ?? 1;
+  process.exitCode =
+    spawnSync(process.execPath, ['--enable-source-maps', file, ...options], { stdio: 'inherit' }).status ?? 1;
 });

@@ -88,7 +88,8 @@ function withLock(work) {
       if (error.code !== 'EEXIST') throw error;
       const owner = Number(readdirSync(lock)[0] ?? 0);
       const ageMs = Date.now() - statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
-      if ((owner === 0 && ageMs > 5000) || (owner !== 0 && !isAlive(owner))) rmSync(lock, { recursive: true, force: true });
+      if ((owner === 0 && ageMs > 5000) || (owner !== 0 && !isAlive(owner)))
+        rmSync(lock, { recursive: true, force: true });
       else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
     }
   }

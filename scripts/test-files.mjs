@@ -8,7 +8,9 @@ export function compiledTestFiles() {
   for (const workspace of ['packages', 'apps'].flatMap((folder) =>
     readdirSync(path.join(root, folder)).map((name) => path.join(folder, name)),
   )) {
-    files.push(...testsBelow(path.join(workspace, 'src')).map((file) => file.replace(`${workspace}/src/`, `${workspace}/dist/`)));
+    files.push(
+      ...testsBelow(path.join(workspace, 'src')).map((file) => file.replace(`${workspace}/src/`, `${workspace}/dist/`)),
+    );
   }
   files.push(...testsBelow('test').map((file) => file.replace(/^test\//, 'test/dist/')));
   return files.map((file) => file.replace(/\.ts$/, '.js')).sort();
@@ -17,5 +19,8 @@ export function compiledTestFiles() {
 function testsBelow(folder) {
   return readdirSync(path.join(root, folder), { recursive: true })
     .map((name) => path.join(folder, String(name)))
-    .filter((name) => name.endsWith('.test.ts') && !name.split(path.sep).includes('node_modules') && !name.startsWith('test/dist'));
+    .filter(
+      (name) =>
+        name.endsWith('.test.ts') && !name.split(path.sep).includes('node_modules') && !name.startsWith('test/dist'),
+    );
 }

@@ -10,7 +10,9 @@ function step(title, args) {
   const startedMs = Date.now();
   process.stdout.write(`\n== ${title}\n`);
   const { status, signal } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
-  process.stdout.write(`== ${title}: ${status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`);
+  process.stdout.write(
+    `== ${title}: ${status === 0 ? 'ok' : 'FAILED'} in ${((Date.now() - startedMs) / 1000).toFixed(1)} s\n`,
+  );
   if (status !== 0) throw new Error(`${title} failed (${signal ?? `exit code ${status}`}).`);
 }
 
@@ -21,7 +23,12 @@ await main(() => {
   const files = compiledTestFiles().filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)));
   if (files.length === 0) throw new Error(`No test file matches ${wanted.join(', ')}.`);
   if (wanted.length === 0) {
-    step('Lint, format and import rules (Biome)', ['node_modules/@biomejs/biome/bin/biome', 'ci', '--error-on-warnings', '.']);
+    step('Lint, format and import rules (Biome)', [
+      'node_modules/@biomejs/biome/bin/biome',
+      'ci',
+      '--error-on-warnings',
+      '.',
+    ]);
     step('Unused files, exports and dependencies (knip)', ['node_modules/knip/bin/knip.js']);
   }
   step('Tests', ['--enable-source-maps', '--test', '--test-reporter=spec', ...files]);
