@@ -20,6 +20,8 @@ export interface Node {
   opType: string;
   /** '' for the standard domain. */
   domain: string;
+  /** Which of several model-local functions of the same name the node calls; left out for the one without. */
+  overload?: string;
   inputs: string[];
   outputs: string[];
   attributes: Map<string, Attribute>;

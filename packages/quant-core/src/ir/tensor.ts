@@ -14,6 +14,8 @@ export interface Tensor {
   readonly shape: readonly number[];
   readonly data: TensorBytes;
   readonly strings?: readonly Uint8Array[];
+  /** What the file carries besides, kept for the way back; only onnx/ looks inside. */
+  readonly opaque?: unknown;
 }
 
 /** Number of elements; 1 for a scalar. */
