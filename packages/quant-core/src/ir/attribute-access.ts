@@ -5,15 +5,11 @@ import type { Tensor } from './tensor.js';
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
-type AttributeOf<K extends Attribute['kind']> = Extract<Attribute, { readonly kind: K }>;
+type ValueByKind = { [A in Attribute as A['kind']]: A['value'] };
 
-function attributeValue<K extends Attribute['kind']>(
-  node: Node,
-  name: string,
-  kind: K,
-): AttributeOf<K>['value'] | undefined {
+function attributeValue<K extends Attribute['kind']>(node: Node, name: string, kind: K): ValueByKind[K] | undefined {
   const attribute = node.attributes.get(name);
-  return attribute?.kind === kind ? (attribute.value as AttributeOf<K>['value']) : undefined;
+  return attribute?.kind === kind ? (attribute.value as ValueByKind[K]) : undefined;
 }
 
 /** The integer attribute as a number, or `fallback` when it is absent or of another kind. */
