@@ -1,0 +1,66 @@
+import { EMPTY_CHANNEL_SCALE, storableScale } from '../int8/weight-scale.js';
+import { MAX_GROUP_CODE } from './group-codes.js';
+
+/**
+ * Step 3: the scale that the group codes of one output channel share.
+ *
+ *   minimise over s   Σ_g k_g (α_g − c_g s)²      c_g = min(round(α_g / s), MAX_GROUP_CODE)
+ *
+ * The sum is what rounding α to c·s adds to the squared error of group g when its k_g weights stay the same ones.
+ * Start: the scale that gives the largest α the largest code. A coarse search below it lets a few large groups clip
+ * where that helps the others; then c and s are improved in turn, each the exact optimum given the other:
+ *
+ *   s = Σ_g k_g c_g α_g / Σ_g k_g c_g²
+ */
+
+const SEARCH_STEPS = 32;
+/** The search goes down to this share of the starting scale; smaller ones won nowhere. */
+const SMALLEST_SHARE = 0.5;
+const REFINEMENTS = 3;
+
+/**
+ * Chooses s for one output channel; a positive float32.
+ *
+ * @param alphas exact scale of each group
+ * @param counts number of non-zero codes of each group
+ */
+export function chooseChannelScale(alphas: Float64Array, counts: Int32Array): number {
+  const largest = alphas.reduce((a, b) => Math.max(a, b), 0);
+  if (largest === 0) return EMPTY_CHANNEL_SCALE;
+  const start = largest / MAX_GROUP_CODE;
+  let scale = start;
+  let leastError = roundingError(alphas, counts, start);
+  for (let step = 0; step < SEARCH_STEPS; step++) {
+    const candidate = start * (SMALLEST_SHARE + ((1 - SMALLEST_SHARE) * step) / SEARCH_STEPS);
+    const error = roundingError(alphas, counts, candidate);
+    if (error < leastError) {
+      scale = candidate;
+      leastError = error;
+    }
+  }
+  for (let pass = 0; pass < REFINEMENTS; pass++) scale = bestScaleForCodes(alphas, counts, scale);
+  return storableScale(scale, MAX_GROUP_CODE);
+}
+
+/** Σ_g k_g (α_g − c_g s)². */
+function roundingError(alphas: Float64Array, counts: Int32Array, scale: number): number {
+  let error = 0;
+  for (let g = 0; g < alphas.length; g++) {
+    const code = Math.min(Math.round(alphas[g]! / scale), MAX_GROUP_CODE);
+    const rest = alphas[g]! - code * scale;
+    error += counts[g]! * rest * rest;
+  }
+  return error;
+}
+
+/** Σ_g k_g c_g α_g / Σ_g k_g c_g² for the codes that `scale` leads to. The largest α has a positive code. */
+function bestScaleForCodes(alphas: Float64Array, counts: Int32Array, scale: number): number {
+  let numerator = 0;
+  let denominator = 0;
+  for (let g = 0; g < alphas.length; g++) {
+    const code = Math.min(Math.round(alphas[g]! / scale), MAX_GROUP_CODE);
+    numerator += counts[g]! * code * alphas[g]!;
+    denominator += counts[g]! * code * code;
+  }
+  return numerator / denominator;
+}

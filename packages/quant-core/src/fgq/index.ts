@@ -1,0 +1,7 @@
+/** Fine-grained ternary quantization. Start reading at ternarize.ts. */
+export { MAX_GROUP_CODE } from './group-codes.js';
+export { groupCount, groupsAlongInputs, type WeightLayout, weightCount } from './grouping.js';
+export { pack2, packedByteLength, unpack2 } from './pack.js';
+export { bitsPerWeight, dequantize, relativeError, toInt8Weights, zeroShare } from './reconstruct.js';
+export { type GroupSolution, solveGroup } from './solve-group.js';
+export { type TernarizeOptions, type TernaryWeights, ternarize } from './ternarize.js';

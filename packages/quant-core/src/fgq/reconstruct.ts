@@ -1,0 +1,71 @@
+/**
+ * From ternary weights back to numbers, and what was lost.
+ *
+ *   int8:   q = t · c           float:  ŵ = t · c · s           error:  ‖w − ŵ‖² / ‖w‖²
+ */
+import { groupCount, groupsOfChannel, type WeightLayout, weightCount } from './grouping.js';
+import type { TernaryWeights } from './ternarize.js';
+
+const TERNARY_CODE_BITS = 2;
+const GROUP_CODE_BITS = 8;
+const CHANNEL_SCALE_BITS = 32;
+
+/** q = t·c in the order of the weights: exact int8 weights of the per-output-channel scales, |q| ≤ MAX_GROUP_CODE. */
+export function toInt8Weights(ternary: TernaryWeights): Int8Array {
+  const { layout, codes, groupCodes } = ternary;
+  const groups = groupsOfChannel(layout, ternary.groupSize);
+  const values = new Int8Array(codes.length);
+  for (let oc = 0; oc < layout.outputChannels; oc++) {
+    for (let j = 0; j < groups.groupCount; j++) {
+      const code = groupCodes[oc * groups.groupCount + j]!;
+      const first = oc * groups.weightCount + groups.firstWeight[j]!;
+      const end = first + groups.lengths[j]! * groups.stride;
+      for (let at = first; at < end; at += groups.stride) values[at] = codes[at]! * code;
+    }
+  }
+  return values;
+}
+
+/** ŵ = t·c·s as float32, in the order of the weights. */
+export function dequantize(ternary: TernaryWeights): Float32Array {
+  const values = toInt8Weights(ternary);
+  const perChannel = values.length / ternary.layout.outputChannels;
+  const weights = new Float32Array(values.length);
+  for (let oc = 0, at = 0; oc < ternary.layout.outputChannels; oc++) {
+    const scale = ternary.channelScales[oc]!;
+    for (const end = at + perChannel; at < end; at++) weights[at] = values[at]! * scale;
+  }
+  return weights;
+}
+
+/**
+ * ‖w − ŵ‖² / ‖w‖², summed in float64; 0 when all weights are zero.
+ * @throws RangeError when the lengths differ
+ */
+export function relativeError(weights: Float32Array, approximation: Float32Array): number {
+  if (weights.length !== approximation.length) {
+    throw new RangeError(`expected ${weights.length} approximated weights, got ${approximation.length}`);
+  }
+  let errorSum = 0;
+  let weightSum = 0;
+  for (let i = 0; i < weights.length; i++) {
+    const weight = weights[i]!;
+    const error = weight - approximation[i]!;
+    errorSum += error * error;
+    weightSum += weight * weight;
+  }
+  return weightSum === 0 ? 0 : errorSum / weightSum;
+}
+
+/** Share of ternary codes that are zero, 0…1. */
+export function zeroShare(ternary: TernaryWeights): number {
+  let zeros = 0;
+  for (const code of ternary.codes) if (code === 0) zeros++;
+  return zeros / ternary.codes.length;
+}
+
+/** Stored bits per weight: 2-bit codes, 8-bit group codes and 32-bit channel scales over the number of weights. */
+export function bitsPerWeight(layout: WeightLayout, groupSize: number): number {
+  const overheadBits = groupCount(layout, groupSize) * GROUP_CODE_BITS + layout.outputChannels * CHANNEL_SCALE_BITS;
+  return TERNARY_CODE_BITS + overheadBits / weightCount(layout);
+}
