@@ -46,7 +46,7 @@ export function chooseChannelScale(alphas: Float64Array, counts: Int32Array): nu
 function roundingError(alphas: Float64Array, counts: Int32Array, scale: number): number {
   let error = 0;
   for (let g = 0; g < alphas.length; g++) {
-    const code = Math.min(Math.round(alphas[g]! / scale), MAX_GROUP_CODE);
+    const code = codeOf(alphas[g]!, scale);
     const rest = alphas[g]! - code * scale;
     error += counts[g]! * rest * rest;
   }
@@ -58,9 +58,15 @@ function bestScaleForCodes(alphas: Float64Array, counts: Int32Array, scale: numb
   let numerator = 0;
   let denominator = 0;
   for (let g = 0; g < alphas.length; g++) {
-    const code = Math.min(Math.round(alphas[g]! / scale), MAX_GROUP_CODE);
+    const code = codeOf(alphas[g]!, scale);
     numerator += counts[g]! * code * alphas[g]!;
     denominator += counts[g]! * code * code;
   }
   return numerator / denominator;
+}
+
+/** min(round(α / s), MAX_GROUP_CODE); α / s is far below 2³¹, so that `| 0` rounds down faster than Math.round does. */
+function codeOf(alpha: number, scale: number): number {
+  const code = (alpha / scale + 0.5) | 0;
+  return code < MAX_GROUP_CODE ? code : MAX_GROUP_CODE;
 }
