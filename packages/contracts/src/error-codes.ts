@@ -58,6 +58,7 @@ const registry = {
   MODEL_UNKNOWN_DOMAIN: { status: 422, title: 'The model uses operators of an unknown domain' },
   MODEL_UNKNOWN_OPERATOR: { status: 422, title: 'The model uses an operator that onnxruntime does not have' },
   MODEL_NONFINITE_WEIGHTS: { status: 422, title: 'A weight tensor contains NaN or infinity' },
+  MODEL_NONFINITE_ACTIVATIONS: { status: 422, title: 'An activation becomes NaN or infinite on the given data' },
   MODEL_TOO_DEEP: { status: 422, title: 'Functions or subgraphs are nested too deeply' },
   MODEL_TOO_MANY_NODES: { status: 422, title: 'The model has too many nodes once its functions are expanded' },
   MODEL_CYCLIC: { status: 422, title: 'The graph has a cycle' },
