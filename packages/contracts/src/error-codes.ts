@@ -61,6 +61,7 @@ const registry = {
   MODEL_NONFINITE_ACTIVATIONS: { status: 422, title: 'An activation becomes NaN or infinite on the given data' },
   MODEL_TOO_DEEP: { status: 422, title: 'Functions or subgraphs are nested too deeply' },
   MODEL_TOO_MANY_NODES: { status: 422, title: 'The model has too many nodes once its functions are expanded' },
+  MODEL_TOO_COMPLEX: { status: 422, title: 'The model has more parts than the service allows' },
   MODEL_CYCLIC: { status: 422, title: 'The graph has a cycle' },
   MODEL_NOTHING_TO_QUANTIZE: { status: 422, title: 'The model has no layer that can be quantized' },
   MODEL_RUN_FAILED: { status: 422, title: 'onnxruntime cannot run the model' },
