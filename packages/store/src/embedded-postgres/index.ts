@@ -1,11 +1,34 @@
+import { execFile } from 'node:child_process';
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { TritforgeError } from '@tritforge/contracts';
+import { findBinaries } from './binaries.js';
+import { checkOwner, ensureCluster, locateCluster, ownerOf, REACHABLE_PARENT, readPassword, SUPERUSER } from './cluster.js';
+import { clearStalePid, isServer, readPostmaster } from './postmaster.js';
+import { chooseServerUser, type ServerUser, spawnOptions } from './server-user.js';
+
+const execute = promisify(execFile);
+
+const START_TIMEOUT_MS = 60_000;
+const POLL_MS = 50;
+/** PostgreSQL writes its last arguments here: the port stays the same over restarts where possible. */
+const OPTIONS_FILE = 'postmaster.opts';
+const LOG_FILE = 'server.log';
+const LOG_TAIL_BYTES = 2000;
+
 export interface EmbeddedPostgresOptions {
   /** Directory of the cluster; created when missing. */
   readonly dataDir: string;
   /** Receives one sentence when something differs from what the caller may expect, such as another directory. */
   readonly onNotice?: (message: string) => void;
+  /** For data that need not survive a power cut, as in tests: starts faster and never waits for the disk. */
+  readonly ephemeral?: boolean;
 }
 
-/** A running embedded server. */
+/** A running embedded server. It outlives this process unless it is stopped. */
 export interface EmbeddedPostgres {
   /** Where the cluster lies; differs from the option when the server's user cannot reach that place. */
   readonly dataDir: string;
@@ -13,13 +36,169 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** True when the server was running already. */
   readonly reused: boolean;
-  /** Connection string of a database of the cluster. */
+  /** Connection string of a database of the cluster, which `deployMigrations` creates. Contains the password. */
   databaseUrl(database: string): string;
   /** Stops the server cleanly (checkpoint), also one that was reused. */
   stop(): Promise<void>;
+  /** Stops the server at once and deletes the cluster. */
+  destroy(): Promise<void>;
 }
 
-/** Starts, or finds running, the PostgreSQL server of `dataDir`. @throws TritforgeError SERVICE_UNAVAILABLE */
+/** The parts that starting and stopping need. */
+interface Installation {
+  readonly binDir: string;
+  readonly dataDir: string;
+  readonly user: ServerUser;
+}
+
+/**
+ * Starts, or finds running, the PostgreSQL server of `dataDir`. It listens on 127.0.0.1 only, with a password that lies
+ * in the cluster. Root hands the cluster to an unprivileged user. A server that was killed recovers; of two processes
+ * that start it at once, one finds it running.
+ *
+ * @throws TritforgeError SERVICE_UNAVAILABLE
+ * @example
+ * const postgres = await startEmbeddedPostgres({ dataDir: '.data/postgres' });
+ * await deployMigrations(postgres.databaseUrl('tritforge'));
+ */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
-  throw new Error(`cannot start ${options.dataDir}: the launcher is being built`);
+  const installation = await install(options);
+  const { postmaster, reused } = await startServer(installation, options.ephemeral ?? false);
+  const password = await readPassword(installation.dataDir);
+  const stop = (mode: 'fast' | 'immediate') => stopServer(installation, mode);
+  return {
+    dataDir: installation.dataDir,
+    port: postmaster.port,
+    pid: postmaster.pid,
+    reused,
+    databaseUrl: (database) =>
+      `postgresql://${SUPERUSER}:${password}@127.0.0.1:${postmaster.port}/${encodeURIComponent(database)}`,
+    stop: () => stop('fast'),
+    destroy: async () => {
+      await stop('immediate');
+      await rm(installation.dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Decides where the cluster and the binaries are, and creates the cluster. */
+async function install({ dataDir: wanted, onNotice = () => {} }: EmbeddedPostgresOptions): Promise<Installation> {
+  const dataDirWanted = path.resolve(wanted);
+  await mkdir(path.dirname(dataDirWanted), { recursive: true });
+  const user = await chooseServerUser(await ownerOf(dataDirWanted));
+  if (!user) {
+    throw new TritforgeError('SERVICE_UNAVAILABLE', 'The embedded PostgreSQL cannot run as root.', {
+      remediation: 'Add a user named postgres or nobody, run as an ordinary user, or set DATABASE_URL.',
+    });
+  }
+  const dataDir = await locateCluster(dataDirWanted, user);
+  if (dataDir !== dataDirWanted) {
+    onNotice(`The database lies in ${dataDir}: ${user.name}, who runs the server, cannot reach ${dataDirWanted}.`);
+  }
+  await checkOwner(dataDir, user);
+  const binaries = await findBinaries(user, user.ids ? REACHABLE_PARENT : path.dirname(dataDir));
+  if (binaries.copied) {
+    onNotice(`PostgreSQL runs from ${binaries.dir}: it cannot run from where it was installed.`);
+  }
+  await ensureCluster(binaries.dir, dataDir, user);
+  return { binDir: binaries.dir, dataDir, user };
+}
+
+/** Starts the server unless it runs, trying again while another process starts or stops it. */
+async function startServer(installation: Installation, ephemeral: boolean) {
+  const { dataDir } = installation;
+  const giveUpMs = performance.now() + START_TIMEOUT_MS;
+  let port = await lastPort(dataDir);
+  for (let started = false; ; ) {
+    const postmaster = await readPostmaster(dataDir);
+    if (postmaster?.status === 'ready') return { postmaster, reused: !started };
+    if (performance.now() > giveUpMs) throw await startError(dataDir);
+    if (postmaster) {
+      await sleep(POLL_MS);
+      continue;
+    }
+    await clearStalePid(dataDir);
+    started = await launch(installation, port ?? (await freePort()), ephemeral);
+    if (started) continue;
+    // Somebody else was faster, the port was taken, or processes of a killed server have not ended yet.
+    port = null;
+    if (!(await readPostmaster(dataDir))) {
+      if (!(await isTransient(dataDir))) throw await startError(dataDir);
+      await sleep(4 * POLL_MS);
+    }
+  }
+}
+
+/** Runs `pg_ctl start`, which returns when the server is ready. False when it failed; the log says why. */
+async function launch({ binDir, dataDir, user }: Installation, port: number, ephemeral: boolean): Promise<boolean> {
+  const settings = ['unix_socket_directories=', 'listen_addresses=127.0.0.1', 'log_checkpoints=off'];
+  if (ephemeral) settings.push('fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB');
+  const server = [`-p ${port}`, ...settings.map((setting) => `-c ${setting}`)].join(' ');
+  const wait = ['-w', '-t', String(START_TIMEOUT_MS / 1000)];
+  const log = ['-l', path.join(dataDir, LOG_FILE)];
+  await rm(path.join(dataDir, LOG_FILE), { force: true });
+  return execute(path.join(binDir, 'bin/pg_ctl'), ['start', '-s', '-D', dataDir, ...wait, ...log, '-o', server], {
+    ...spawnOptions(user),
+    timeout: START_TIMEOUT_MS,
+  }).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Stops the server if it runs, and waits until it has ended. */
+async function stopServer({ binDir, dataDir, user }: Installation, mode: 'fast' | 'immediate'): Promise<void> {
+  const postmaster = await readPostmaster(dataDir).catch(() => null);
+  if (!postmaster) return;
+  const arguments_ = ['stop', '-s', '-D', dataDir, '-m', mode, '-w', '-t', '60'];
+  await execute(path.join(binDir, 'bin/pg_ctl'), arguments_, spawnOptions(user)).catch((cause: Error) => {
+    if (!isServer(postmaster.pid)) return;
+    throw new TritforgeError('SERVICE_UNAVAILABLE', `The server of ${dataDir} does not stop: ${cause.message}`, { cause });
+  });
+}
+
+/** The port that the server had before. */
+async function lastPort(dataDir: string): Promise<number | null> {
+  const text = await readFile(path.join(dataDir, OPTIONS_FILE), 'utf8').catch(() => '');
+  const port = /"-p"\s+"(\d+)"/.exec(text)?.[1];
+  return port ? Number(port) : null;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('no free port');
+  return address.port;
+}
+
+async function logTail(dataDir: string): Promise<string> {
+  try {
+    const file = path.join(dataDir, LOG_FILE);
+    const { size } = await stat(file);
+    const handle = await open(file);
+    try {
+      const start = Math.max(0, size - LOG_TAIL_BYTES);
+      const { buffer, bytesRead } = await handle.read(Buffer.alloc(LOG_TAIL_BYTES), 0, LOG_TAIL_BYTES, start);
+      return buffer.toString('utf8', 0, bytesRead);
+    } finally {
+      await handle.close();
+    }
+  } catch {
+    return '';
+  }
+}
+
+/** Whether trying again can help: see where it is called. */
+async function isTransient(dataDir: string): Promise<boolean> {
+  const log = await logTail(dataDir);
+  return /could not bind|still in use|lock file "postmaster.pid"/.test(log);
+}
+
+async function startError(dataDir: string): Promise<TritforgeError> {
+  const log = (await logTail(dataDir)).trim();
+  return new TritforgeError('SERVICE_UNAVAILABLE', `The PostgreSQL server of ${dataDir} did not start. ${log}`, {
+    remediation: `Look at ${path.join(dataDir, LOG_FILE)}, or set DATABASE_URL to another server.`,
+  });
 }
