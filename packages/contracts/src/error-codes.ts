@@ -41,6 +41,7 @@ const registry = {
   JOB_NOT_FOUND: { status: 404, title: 'There is no such job' },
   ARTIFACT_NOT_FOUND: { status: 404, title: 'There is no such artifact' },
   REPORT_NOT_READY: { status: 409, title: 'The job has no report yet', retryable: true },
+  REPORT_UNAVAILABLE: { status: 409, title: 'The job ended without a report' },
   RESOURCE_IN_USE: { status: 409, title: 'A job that has not ended uses this resource', retryable: true },
   JOB_ALREADY_ENDED: { status: 409, title: 'The job has already ended' },
   // Models

@@ -27,8 +27,15 @@ export function newId(kind: ResourceKind, nowMs: number = Date.now()): string {
 
 /** The schema of an id of the given kind. */
 export function idSchema(kind: ResourceKind) {
-  return Type.String({ pattern: `^${ID_PREFIXES[kind]}_[0-9a-z]{26}$`, description: `Id of a ${kind}.` });
+  return Type.String({ pattern: idPattern(kind), description: `Id of a ${kind}.` });
 }
+
+/** Whether a text has the form of an id of the given kind. */
+export function isId(kind: ResourceKind, text: string): boolean {
+  return new RegExp(idPattern(kind)).test(text);
+}
+
+const idPattern = (kind: ResourceKind) => `^${ID_PREFIXES[kind]}_[0-9a-z]{26}$`;
 
 /** `sha256:` and 64 lower-case hexadecimal digits. */
 export const Digest = Type.String({ pattern: '^sha256:[0-9a-f]{64}$', description: 'Content digest.' });

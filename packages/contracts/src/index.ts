@@ -3,6 +3,7 @@ export * from './error-codes.js';
 export * from './ids.js';
 export * from './preprocess.js';
 export * from './recipe.js';
+export * from './recipe-check.js';
 export * from './report.js';
 export * from './resources.js';
 export * from './tritforge-error.js';

@@ -131,6 +131,7 @@ const jobRequestFields = {
   labels: Type.Optional(
     Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,63}$' }), Type.String({ maxLength: 255 }), {
       maxProperties: 32,
+      additionalProperties: false,
       description: 'Free key-value pairs; jobs can be listed by them.',
     }),
   ),

@@ -1,0 +1,43 @@
+import { type LayerSettings, type Recipe, resolveRecipe } from './recipe.js';
+import { TritforgeError } from './tritforge-error.js';
+
+/**
+ * Finds contradictions in a recipe that its schema cannot express. What depends on the model, such as selectors that
+ * match no layer, shows when the job runs.
+ *
+ * @throws TritforgeError RECIPE_INVALID with the field
+ */
+export function checkRecipe(recipe: Recipe): void {
+  const { method, firstLast, layers } = resolveRecipe(recipe);
+  if (method === 'int8' && firstLast.bits === 2) {
+    throw contradiction(
+      'recipe.firstLast.bits',
+      'asks for ternary weights, which the method int8 does not make',
+      'Choose the method fgq, or leave firstLast.bits at 8.',
+    );
+  }
+  layers.forEach(({ set }, index) => {
+    checkLayerSettings(set, `recipe.layers.${index}.set`);
+  });
+}
+
+function checkLayerSettings({ bits, groupSize, exclude }: LayerSettings, field: string): void {
+  if (exclude && (bits !== undefined || groupSize !== undefined)) {
+    throw contradiction(
+      field,
+      'excludes the layer and sets its precision at once',
+      'Keep either exclude, or bits and groupSize.',
+    );
+  }
+  if (groupSize !== undefined && bits !== undefined && bits !== 2) {
+    throw contradiction(
+      `${field}.groupSize`,
+      `has no meaning with ${bits} bits: only ternary weights have groups`,
+      'Leave groupSize out, or set bits to 2.',
+    );
+  }
+}
+
+function contradiction(field: string, message: string, remediation: string): TritforgeError {
+  return new TritforgeError('RECIPE_INVALID', `${field} ${message}`, { field, remediation });
+}
