@@ -1,0 +1,44 @@
+import type { Gates, Metric, Phase, Preprocess, Progress, Recipe } from '@tritforge/contracts';
+import type { Runtime } from './runtime/runtime.js';
+
+/** A dataset file. */
+export interface DatasetReference {
+  readonly path: string;
+  /** Content digest, `sha256:…`, for the report; computed from the file when left out. */
+  readonly digest?: string | undefined;
+  readonly preprocess?: Preprocess | undefined;
+}
+
+/** What to quantize, how, and where results go. */
+export interface QuantizeRequest {
+  readonly modelPath: string;
+  readonly recipe: Recipe;
+  /** An existing folder. Artifacts become `<fileStem>.<method>[-n<N>].<profile>.onnx` in it. */
+  readonly outputDir: string;
+  readonly fileStem: string;
+  /** An existing folder on the same file system as `outputDir`, for files that are removed again. */
+  readonly scratchDir: string;
+  readonly calibration?: DatasetReference | undefined;
+  readonly evaluation?: DatasetReference | undefined;
+  /** Chosen from the data when left out. */
+  readonly metric?: Metric | undefined;
+  readonly gates?: Gates | undefined;
+  /** Threads within one operator, 1 when left out. */
+  readonly threads?: number | undefined;
+  /** Bytes of activations that calibration may keep at a time. */
+  readonly memoryCapBytes?: number | undefined;
+  readonly maxCalibrationSamples?: number | undefined;
+}
+
+/** How far a phase has come. */
+export interface PhaseProgress extends Progress {
+  phase: Phase;
+}
+
+/** What the engine needs from its host. */
+export interface QuantizeContext {
+  readonly runtime: Runtime;
+  readonly onProgress?: ((progress: PhaseProgress) => void) | undefined;
+  /** Stops the work between two steps with TritforgeError CANCELED. */
+  readonly signal?: AbortSignal | undefined;
+}
