@@ -1,1 +1,71 @@
-export {};
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import helmet from '@fastify/helmet';
+import { TritforgeError } from '@tritforge/contracts';
+import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import type { ApiDeps, RouteDeps } from './deps.js';
+import { sendConnectionError, sendError } from './errors.js';
+import { parseJsonBodies } from './plugins/json-bodies.js';
+import { MethodGuard } from './plugins/method-not-allowed.js';
+import { documentApi } from './plugins/openapi.js';
+import { relievePressure } from './plugins/pressure.js';
+import { validateWithTypebox } from './plugins/validation.js';
+import { artifactRoutes } from './routes/artifacts/index.js';
+import { datasetRoutes } from './routes/datasets/index.js';
+import { healthRoutes } from './routes/health/index.js';
+import { rootRoutes } from './routes/index.js';
+import { jobRoutes } from './routes/jobs/index.js';
+import { modelRoutes } from './routes/models/index.js';
+import { UploadDesk } from './uploads/upload-desk.js';
+import { VERSION } from './version.js';
+
+/**
+ * The HTTP service, ready to listen. Closing it ends running requests first; it does not close the store.
+ * @param options.logger pino options, or false
+ */
+export async function buildApp(
+  deps: ApiDeps,
+  options: { logger: NonNullable<FastifyServerOptions['logger']> },
+): Promise<FastifyInstance> {
+  const { config, store } = deps;
+  const app = fastify({
+    logger: options.logger,
+    genReqId: () => randomUUID(),
+    // Requests that come in while the service closes are still answered; readiness says that it closes.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    // Uploads may take hours; their pace is watched where they are read.
+    requestTimeout: 0,
+    exposeHeadRoutes: true,
+    frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
+    clientErrorHandler: sendConnectionError,
+  });
+  app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
+  app.setNotFoundHandler((request) => {
+    throw new TritforgeError('NOT_FOUND', `There is no route ${request.method} ${request.url.split('?', 1)[0]}`, {
+      remediation: 'GET / and /openapi.json list the routes.',
+    });
+  });
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
+
+  validateWithTypebox(app);
+  parseJsonBodies(app, config.maxJsonBytes);
+  await relievePressure(app, config.maxEventLoopDelayMs);
+  await app.register(helmet, { contentSecurityPolicy: false });
+  await documentApi(app, VERSION);
+
+  const methods = new MethodGuard();
+  methods.collect(app);
+  const routeDeps: RouteDeps = {
+    ...deps,
+    uploads: new UploadDesk(store.blobs, join(config.dataDir, 'scratch'), config),
+  };
+  await app.register(rootRoutes, { version: VERSION });
+  await app.register(healthRoutes, routeDeps);
+  await app.register(modelRoutes, routeDeps);
+  await app.register(datasetRoutes, routeDeps);
+  await app.register(jobRoutes, routeDeps);
+  await app.register(artifactRoutes, routeDeps);
+  methods.install(app);
+  return app;
+}

@@ -1,0 +1,27 @@
+import { ERROR_CODES, type ErrorCode } from '@tritforge/contracts';
+
+const ALL = Object.keys(ERROR_CODES) as ErrorCode[];
+
+/** Codes that any streamed upload can be answered with. */
+export const UPLOAD_ERRORS: readonly ErrorCode[] = [
+  'CONTENT_TYPE_UNSUPPORTED',
+  'HEADER_INVALID',
+  'MULTIPART_INVALID',
+  'MULTIPART_PART_UNEXPECTED',
+  'MULTIPART_PART_DUPLICATE',
+  'MULTIPART_PART_MISSING',
+  'UPLOAD_EMPTY',
+  'UPLOAD_INCOMPLETE',
+  'UPLOAD_TOO_LARGE',
+  'DIGEST_MISMATCH',
+  'REQUEST_TIMEOUT',
+  'STORAGE_FULL',
+];
+
+/** Codes of model files that fail their inspection. */
+export const MODEL_ERRORS = ALL.filter((code) => code.startsWith('MODEL_') && ERROR_CODES[code].status === 422);
+
+/** Codes of datasets that fail their inspection or do not fit the model. */
+export const DATASET_ERRORS = ALL.filter(
+  (code) => (code.startsWith('DATASET_') || code.startsWith('PREPROCESS_')) && ERROR_CODES[code].status === 422,
+);

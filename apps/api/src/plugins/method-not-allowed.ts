@@ -1,0 +1,40 @@
+import { TritforgeError } from '@tritforge/contracts';
+import type { FastifyInstance, HTTPMethods } from 'fastify';
+
+const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/**
+ * Answers 405 with `Allow` where a path exists but not with this method. Call `collect` before routes are added and
+ * `install` after.
+ */
+export class MethodGuard {
+  readonly #methodsByUrl = new Map<string, Set<string>>();
+
+  collect(app: FastifyInstance): void {
+    app.addHook('onRoute', ({ url, method }) => {
+      const methods = this.#methodsByUrl.get(url) ?? new Set();
+      for (const name of [method].flat()) methods.add(name);
+      this.#methodsByUrl.set(url, methods);
+    });
+  }
+
+  install(app: FastifyInstance): void {
+    for (const [url, methods] of [...this.#methodsByUrl]) {
+      if (url.includes('*')) continue;
+      const allow = METHODS.filter((method) => methods.has(method)).join(', ');
+      app.route({
+        method: METHODS.filter((method) => !methods.has(method)),
+        url,
+        schema: { hide: true },
+        // Before the body is read: its content type does not matter here.
+        onRequest: async (request, reply) => {
+          reply.header('allow', allow);
+          throw new TritforgeError('METHOD_NOT_ALLOWED', `${request.method} is not allowed on ${url}`, {
+            remediation: `Use ${allow}.`,
+          });
+        },
+        handler: () => undefined,
+      });
+    }
+  }
+}

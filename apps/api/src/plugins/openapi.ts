@@ -1,0 +1,29 @@
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance } from 'fastify';
+import { hoistSchemas } from '../http/hoist-schemas.js';
+
+/** Serves the OpenAPI 3.1 document, made of the schemas that validate, and its human form. Call it before the routes. */
+export async function documentApi(app: FastifyInstance, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Tritforge',
+        version,
+        description: 'ONNX in, smaller and faster ONNX out, with the measurements that prove it.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      servers: [{ url: '/' }],
+      tags: [
+        { name: 'models', description: 'Models to quantize, identified by their bytes.' },
+        { name: 'datasets', description: 'Samples for calibration and evaluation.' },
+        { name: 'jobs', description: 'Quantization, from the request to the report.' },
+        { name: 'artifacts', description: 'Quantized models.' },
+        { name: 'service', description: 'Health, error codes, documentation.' },
+      ],
+    },
+    transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
+  });
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true });
+}

@@ -1,0 +1,75 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Artifact, idSchema } from '@tritforge/contracts';
+import Type from 'typebox';
+import type { RouteDeps } from '../../deps.js';
+import { lookUp } from '../../http/lookup.js';
+import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { chosenFile, sendContent } from './content.js';
+
+const params = Type.Object({ id: idSchema('artifact') });
+const tags = ['artifacts'];
+const contentHeaders = {
+  ETag: Type.String({ description: 'The digest of the file, quoted.' }),
+  'Content-Disposition': Type.String(),
+};
+
+/** `/artifacts` */
+export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { store }) => {
+  const find = (id: string) => lookUp('artifact', id, (known) => store.artifacts.get(known));
+
+  app.get(
+    '/artifacts/:id',
+    {
+      schema: {
+        operationId: 'getArtifact',
+        summary: 'Get what is known of an artifact',
+        tags,
+        params,
+        response: { 200: jsonResponse('The artifact.', Artifact), ...problems('ARTIFACT_NOT_FOUND') },
+      },
+    },
+    async ({ params: { id } }) => find(id),
+  );
+
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/artifacts/:id/content',
+    schema: {
+      operationId: 'downloadArtifact',
+      summary: 'Download an artifact',
+      description:
+        'One file of the artifact: the .onnx file, or the external data file that `file` names. Range (one range), ' +
+        'If-Range and If-None-Match are honoured; Content-Digest and Repr-Digest carry the SHA-256.',
+      tags,
+      params,
+      querystring: Type.Object({
+        file: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'Name from `files`.' })),
+      }),
+      response: {
+        200: fileResponse('The file.', { 'Content-Digest': Type.String(), ...contentHeaders }),
+        206: fileResponse('The range.', {
+          'Content-Range': Type.String(),
+          'Repr-Digest': Type.String(),
+          ...contentHeaders,
+        }),
+        304: emptyResponse('The file is the one that If-None-Match names.'),
+        ...problems('ARTIFACT_NOT_FOUND', 'QUERY_INVALID', 'RANGE_NOT_SATISFIABLE'),
+      },
+    },
+    handler: async (request, reply) => {
+      const { id } = request.params as { id: string };
+      const { file } = request.query as { file?: string };
+      return sendContent(store.blobs, chosenFile(await find(id), file), request, reply);
+    },
+  });
+};
+
+function fileResponse(description: string, headers: Record<string, Type.TSchema>): object {
+  return {
+    description,
+    headers,
+    content: {
+      'application/octet-stream': { schema: { type: 'string', contentMediaType: 'application/octet-stream' } },
+    },
+  };
+}

@@ -1,0 +1,125 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { Dataset, idSchema, Preprocess } from '@tritforge/contracts';
+import type { Created } from '@tritforge/store';
+import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { RouteDeps } from '../../deps.js';
+import { DATASET_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { lookUp, requireId } from '../../http/lookup.js';
+import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
+import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { compileCheck } from '../../http/schema-check.js';
+import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
+import { checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
+import { readJsonPart } from '../../uploads/json-part.js';
+import { duplicatePart, unexpectedPart } from '../../uploads/part-errors.js';
+import { SingleFile } from '../../uploads/single-file.js';
+import type { UploadSession } from '../../uploads/upload-session.js';
+
+const params = Type.Object({ id: idSchema('dataset') });
+const tags = ['datasets'];
+const checkPreprocess = compileCheck(Preprocess, 'PREPROCESS_INVALID', 'preprocess');
+
+/** `/datasets` */
+export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
+  const { store, uploads } = deps;
+  acceptUploads(app, [MULTIPART], { json: false });
+
+  app.post(
+    '/datasets',
+    {
+      schema: {
+        operationId: 'uploadDataset',
+        summary: 'Upload a dataset',
+        description:
+          'A form with the file as the part `data` (.npz of arrays named as the inputs of the model, or .zip or .tar ' +
+          'of images with a csv of labels) and, as JSON in the part `preprocess`, how samples become inputs. The same ' +
+          'bytes with the same preprocess give the same dataset.',
+        tags,
+        body: { content: { [MULTIPART]: formBody({ data: 'file', preprocess: Preprocess }, ['data']) } },
+        response: {
+          200: jsonResponse('The dataset was here already.', Dataset, locationHeader),
+          201: jsonResponse('The dataset is stored.', Dataset, locationHeader),
+          ...problems('BODY_NOT_JSON', 'BODY_TOO_LARGE', ...UPLOAD_ERRORS, ...DATASET_ERRORS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { value, created } = await uploads.serve(request, reply, (session) =>
+        receiveDataset(deps, request, session),
+      );
+      return reply
+        .status(created ? 201 : 200)
+        .header('location', `/datasets/${value.id}`)
+        .send(value);
+    },
+  );
+
+  app.get(
+    '/datasets',
+    {
+      schema: {
+        operationId: 'listDatasets',
+        summary: 'List datasets',
+        tags,
+        querystring: Type.Object(pageQuery),
+        response: {
+          200: jsonResponse('A page of datasets.', pageSchema(Dataset)),
+          ...problems('QUERY_INVALID', 'CURSOR_INVALID'),
+        },
+      },
+    },
+    async (request) => pageBody(await store.datasets.list(pageRequest(request.query))),
+  );
+
+  app.get(
+    '/datasets/:id',
+    {
+      schema: {
+        operationId: 'getDataset',
+        summary: 'Get a dataset',
+        tags,
+        params,
+        response: { 200: jsonResponse('The dataset.', Dataset), ...problems('DATASET_NOT_FOUND') },
+      },
+    },
+    async ({ params: { id } }) => lookUp('dataset', id, (known) => store.datasets.get(known)),
+  );
+
+  app.delete(
+    '/datasets/:id',
+    {
+      schema: {
+        operationId: 'deleteDataset',
+        summary: 'Delete a dataset',
+        description: 'A job that has not ended keeps its datasets.',
+        tags,
+        params,
+        response: { 204: emptyResponse('The dataset is gone.'), ...problems('DATASET_NOT_FOUND', 'RESOURCE_IN_USE') },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      requireId('dataset', id);
+      await store.datasets.delete(id);
+      return reply.status(204).send();
+    },
+  );
+};
+
+async function receiveDataset(
+  { store, inspector, uploads, config }: RouteDeps,
+  request: FastifyRequest,
+  session: UploadSession,
+): Promise<Created<Dataset>> {
+  const data = new SingleFile('data', 'dataset');
+  let preprocess: Preprocess | null = null;
+  await uploads.readParts(request, async (part) => {
+    if (part.name === 'data') return data.take(part, session);
+    if (part.name !== 'preprocess') throw unexpectedPart(part.name, ['data', 'preprocess']);
+    if (preprocess !== null) throw duplicatePart('preprocess');
+    preprocess = checkPreprocess(await readJsonPart(part.content, 'preprocess', config.maxJsonBytes));
+  });
+  const checked = await checkDatasetFile({ store, inspector }, session, data.file(), preprocess);
+  return keepDataset(store, session, checked);
+}

@@ -1,0 +1,98 @@
+import { type Job, JobOptions, type Preprocess } from '@tritforge/contracts';
+import type { FastifyRequest } from 'fastify';
+import type { RouteDeps } from '../../deps.js';
+import { compileCheck } from '../../http/schema-check.js';
+import { type CheckedDataset, checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
+import { readJsonPart } from '../../uploads/json-part.js';
+import { type CheckedModel, checkModel, keepModel, ModelParts } from '../../uploads/model-upload.js';
+import type { Part } from '../../uploads/multipart.js';
+import { duplicatePart, unexpectedPart } from '../../uploads/part-errors.js';
+import { SingleFile } from '../../uploads/single-file.js';
+import type { UploadSession } from '../../uploads/upload-session.js';
+import { checkLabels, checkWanted } from './job-checks.js';
+
+const PARTS = ['model', 'data', 'calibration', 'evaluation', 'job'];
+const checkOptions = compileCheck(JobOptions, 'BODY_INVALID', 'job');
+
+/** The parts of a form that carries a model, its data and a job. */
+interface JobForm {
+  readonly model: ModelParts;
+  readonly calibration: SingleFile;
+  readonly evaluation: SingleFile;
+  options: JobOptions | null;
+}
+
+/**
+ * Creates a job together with its model and datasets. They are stored when every check has passed, and not before.
+ * @throws TritforgeError of every check
+ */
+export async function createJobFromForm(
+  deps: RouteDeps,
+  request: FastifyRequest,
+  session: UploadSession,
+): Promise<Job> {
+  const form: JobForm = {
+    model: new ModelParts(session),
+    calibration: new SingleFile('calibration', 'calibration'),
+    evaluation: new SingleFile('evaluation', 'evaluation'),
+    options: null,
+  };
+  await deps.uploads.readParts(request, (part) => takePart(form, part, session, deps.config.maxJsonBytes));
+  const { preprocess = null, ...wanted } = form.options ?? {};
+  const files = form.model.files();
+  checkWanted(wanted, { calibration: form.calibration.has, evaluation: form.evaluation.has });
+  const model = await checkModel(deps, session, files);
+  const calibration = await checkAgainstModel(deps, session, form.calibration, preprocess, model);
+  const evaluation = await checkAgainstModel(deps, session, form.evaluation, preprocess, model);
+  if (evaluation) checkLabels(wanted.metric, evaluation.summary);
+  return keepAndSubmit(deps, session, { model, calibration, evaluation }, wanted);
+}
+
+async function takePart(form: JobForm, part: Part, session: UploadSession, maxJsonBytes: number): Promise<void> {
+  if (part.name === 'model') return form.model.takeModel(part);
+  if (part.name === 'data') return form.model.takeData(part);
+  if (part.name === 'calibration') return form.calibration.take(part, session);
+  if (part.name === 'evaluation') return form.evaluation.take(part, session);
+  if (part.name !== 'job') throw unexpectedPart(part.name, PARTS);
+  if (form.options !== null) throw duplicatePart('job');
+  form.options = checkOptions(await readJsonPart(part.content, 'job', maxJsonBytes));
+}
+
+async function checkAgainstModel(
+  deps: RouteDeps,
+  session: UploadSession,
+  part: SingleFile,
+  preprocess: Preprocess | null,
+  model: CheckedModel,
+): Promise<CheckedDataset | null> {
+  if (!part.has) return null;
+  const dataset = await checkDatasetFile(deps, session, part.file(), preprocess);
+  await deps.inspector.checkDataset(dataset, model.summary.inputs, session.signal);
+  return dataset;
+}
+
+/** Stores everything and submits the job; what is new is deleted again when that fails half-way. */
+async function keepAndSubmit(
+  { store }: RouteDeps,
+  session: UploadSession,
+  checked: { model: CheckedModel; calibration: CheckedDataset | null; evaluation: CheckedDataset | null },
+  wanted: Omit<JobOptions, 'preprocess'>,
+): Promise<Job> {
+  const undo: (() => Promise<void>)[] = [];
+  try {
+    const model = await keepModel(store, session, checked.model);
+    if (model.created) undo.push(() => store.models.delete(model.value.id));
+    const datasets: { calibration?: string; evaluation?: string } = {};
+    for (const role of ['calibration', 'evaluation'] as const) {
+      const dataset = checked[role] && (await keepDataset(store, session, checked[role]));
+      if (dataset?.created) undo.push(() => store.datasets.delete(dataset.value.id));
+      if (dataset) datasets[role] = dataset.value.id;
+    }
+    session.signal.throwIfAborted();
+    return await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {}, modelId: model.value.id, datasets });
+  } catch (error) {
+    // Another request may use a resource by now; it then stays.
+    await Promise.allSettled(undo.map((step) => step()));
+    throw error;
+  }
+}

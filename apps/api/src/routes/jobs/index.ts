@@ -1,0 +1,223 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import {
+  Artifact,
+  idSchema,
+  isTerminal,
+  Job,
+  JobOptions,
+  JobRequest,
+  Report,
+  TritforgeError,
+} from '@tritforge/contracts';
+import Type from 'typebox';
+import type { RouteDeps } from '../../deps.js';
+import { DATASET_ERRORS, MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { matchesEtag, weakEtag } from '../../http/etag.js';
+import { lookUp, requireId } from '../../http/lookup.js';
+import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
+import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
+import { createJob } from './create-job.js';
+import { createJobFromForm } from './create-job-from-form.js';
+import { jobFilter, jobFilterQuery } from './job-filter.js';
+
+const params = Type.Object({ id: idSchema('job') });
+const tags = ['jobs'];
+
+/** Seconds between two looks at a job that has not ended. */
+const POLL_SECONDS = 1;
+const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds until the next look at the job.' }) };
+
+/** `/jobs` */
+export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
+  const { store, uploads } = deps;
+  const find = (id: string) => lookUp('job', id, (known) => store.jobs.get(known));
+
+  await app.register(async (scope) => {
+    acceptUploads(scope, [MULTIPART], { json: true });
+    scope.post(
+      '/jobs',
+      {
+        schema: {
+          operationId: 'createJob',
+          summary: 'Quantize a model',
+          description:
+            'As JSON, a job names a model and datasets that are stored. As a form it brings them along: the part ' +
+            '`model`, one part `data` per external data file, `calibration`, `evaluation` and, as JSON, `job`, in any ' +
+            'order. When a check fails nothing is stored. Follow the job at Location.',
+          tags,
+          body: {
+            content: {
+              'application/json': { schema: JobRequest },
+              [MULTIPART]: formBody(
+                { model: 'file', data: 'files', calibration: 'file', evaluation: 'file', job: JobOptions },
+                ['model'],
+              ),
+            },
+          },
+          response: {
+            202: jsonResponse('The job is queued.', Job, { ...locationHeader, ...retryAfterHeader }),
+            ...problems(
+              'BODY_INVALID',
+              'BODY_NOT_JSON',
+              'BODY_TOO_LARGE',
+              'MODEL_NOT_FOUND',
+              'DATASET_NOT_FOUND',
+              'RECIPE_INVALID',
+              'CALIBRATION_REQUIRED',
+              'METRIC_UNSUPPORTED',
+              ...UPLOAD_ERRORS,
+              ...MODEL_ERRORS,
+              ...DATASET_ERRORS,
+            ),
+          },
+        },
+      },
+      async (request, reply) => {
+        const contentType = request.headers['content-type']?.toLowerCase();
+        if (contentType === undefined) throw noContentType();
+        const job = await uploads.serve(request, reply, (session) =>
+          contentType.startsWith(MULTIPART)
+            ? createJobFromForm(deps, request, session)
+            : createJob(deps, session, request.body as JobRequest),
+        );
+        return reply
+          .status(202)
+          .headers({ location: `/jobs/${job.id}`, 'retry-after': String(POLL_SECONDS) })
+          .send(job);
+      },
+    );
+  });
+
+  app.get(
+    '/jobs',
+    {
+      schema: {
+        operationId: 'listJobs',
+        summary: 'List jobs',
+        tags,
+        querystring: Type.Object({ ...pageQuery, ...jobFilterQuery }),
+        response: {
+          200: jsonResponse('A page of jobs.', pageSchema(Job)),
+          ...problems('QUERY_INVALID', 'CURSOR_INVALID'),
+        },
+      },
+    },
+    async ({ query }) => pageBody(await store.jobs.list(jobFilter(query), pageRequest(query))),
+  );
+
+  app.get(
+    '/jobs/:id',
+    {
+      schema: {
+        operationId: 'getJob',
+        summary: 'Get a job',
+        description: 'Send the ETag of the last answer in If-None-Match to get 304 while nothing has changed.',
+        tags,
+        params,
+        response: {
+          200: jsonResponse('The job.', Job, { ETag: Type.String(), ...retryAfterHeader }),
+          304: emptyResponse('The job is as the ETag in If-None-Match has it.'),
+          ...problems('JOB_NOT_FOUND'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const job = await find(request.params.id);
+      const etag = weakEtag(JSON.stringify(job));
+      reply.headers({ etag, 'cache-control': 'no-cache' });
+      if (!isTerminal(job.state)) reply.header('retry-after', String(POLL_SECONDS));
+      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.status(304).send();
+      return job;
+    },
+  );
+
+  app.post(
+    '/jobs/:id/cancel',
+    {
+      schema: {
+        operationId: 'cancelJob',
+        summary: 'Cancel a job',
+        description: 'Takes effect at once; canceling a canceled job changes nothing.',
+        tags,
+        params,
+        response: {
+          200: jsonResponse('The job is canceled.', Job),
+          ...problems('JOB_NOT_FOUND', 'JOB_ALREADY_ENDED', 'CONTENT_TYPE_UNSUPPORTED', 'BODY_NOT_JSON'),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      requireId('job', id);
+      return store.cancelJob(id);
+    },
+  );
+
+  app.get(
+    '/jobs/:id/report',
+    {
+      schema: {
+        operationId: 'getReport',
+        summary: 'Get the report of a job',
+        tags,
+        params,
+        response: {
+          200: jsonResponse('What was asked, what was done and what it measured to.', Report),
+          ...problems('JOB_NOT_FOUND', 'REPORT_NOT_READY', 'REPORT_UNAVAILABLE'),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      const job = await find(id);
+      if (!isTerminal(job.state)) throw notReady(job);
+      const report = await store.jobs.getReport(id);
+      if (report === null) throw withoutReport(job);
+      return report;
+    },
+  );
+
+  app.get(
+    '/jobs/:id/artifacts',
+    {
+      schema: {
+        operationId: 'listArtifactsOfJob',
+        summary: 'List the artifacts of a job',
+        tags,
+        params,
+        response: {
+          200: jsonResponse(
+            'The artifacts; none before the job has succeeded.',
+            Type.Object({ items: Type.Array(Artifact) }),
+          ),
+          ...problems('JOB_NOT_FOUND'),
+        },
+      },
+    },
+    async ({ params: { id } }) => {
+      await find(id);
+      return { items: await store.artifacts.listByJob(id) };
+    },
+  );
+};
+
+function noContentType(): TritforgeError {
+  return new TritforgeError('CONTENT_TYPE_UNSUPPORTED', 'The request has no Content-Type', {
+    remediation: `Send the job as application/json, or with its files as ${MULTIPART}.`,
+  });
+}
+
+function notReady(job: Job): TritforgeError {
+  return new TritforgeError('REPORT_NOT_READY', `The job ${job.id} is ${job.state}`, {
+    remediation: `Look at /jobs/${job.id} until the job has ended.`,
+  });
+}
+
+function withoutReport({ id, state, error }: Job): TritforgeError {
+  const reason = error ? `: ${error.code}, ${error.message}` : '';
+  return new TritforgeError('REPORT_UNAVAILABLE', `The job ${id} ended as ${state} without a report${reason}`, {
+    remediation: error?.remediation ?? 'Start a new job.',
+    ...(error?.node !== undefined && { node: error.node }),
+    ...(error?.opType !== undefined && { opType: error.opType }),
+  });
+}

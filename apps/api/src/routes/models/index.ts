@@ -1,0 +1,139 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
+import { idSchema, Model, TritforgeError } from '@tritforge/contracts';
+import type { Created } from '@tritforge/store';
+import type { FastifyRequest } from 'fastify';
+import Type from 'typebox';
+import type { RouteDeps } from '../../deps.js';
+import { announcedFileName } from '../../http/content-disposition.js';
+import { MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { lookUp, requireId } from '../../http/lookup.js';
+import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
+import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { binaryBody, formBody, locationHeader, MULTIPART, OCTET_STREAM } from '../../uploads/body-schemas.js';
+import { checkModel, keepModel, ModelParts } from '../../uploads/model-upload.js';
+import { unexpectedPart } from '../../uploads/part-errors.js';
+import type { UploadSession } from '../../uploads/upload-session.js';
+
+const params = Type.Object({ id: idSchema('model') });
+const tags = ['models'];
+
+/** `/models` */
+export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
+  const { store, uploads } = deps;
+  acceptUploads(app, [MULTIPART, OCTET_STREAM], { json: false });
+
+  app.post(
+    '/models',
+    {
+      schema: {
+        operationId: 'uploadModel',
+        summary: 'Upload a model',
+        description:
+          'The .onnx file alone as the body, or a form with the part `model` and one part `data` per external data ' +
+          'file, its file name being the one that the model refers to. The model is checked before it is kept. The ' +
+          'same bytes give the same model.',
+        tags,
+        querystring: Type.Object({
+          fileName: Type.Optional(
+            Type.String({ minLength: 1, maxLength: 255, description: 'File name of a model that is the whole body.' }),
+          ),
+        }),
+        body: {
+          content: {
+            [MULTIPART]: formBody({ model: 'file', data: 'files' }, ['model']),
+            [OCTET_STREAM]: binaryBody,
+          },
+        },
+        response: {
+          200: jsonResponse('The model was here already.', Model, locationHeader),
+          201: jsonResponse('The model is stored.', Model, locationHeader),
+          ...problems('QUERY_INVALID', ...UPLOAD_ERRORS, ...MODEL_ERRORS),
+        },
+      },
+    },
+    async (request, reply) => {
+      const { value, created } = await uploads.serve(request, reply, (session) =>
+        receiveModel(deps, request, request.query.fileName, session),
+      );
+      return reply
+        .status(created ? 201 : 200)
+        .header('location', `/models/${value.id}`)
+        .send(value);
+    },
+  );
+
+  app.get(
+    '/models',
+    {
+      schema: {
+        operationId: 'listModels',
+        summary: 'List models',
+        tags,
+        querystring: Type.Object(pageQuery),
+        response: {
+          200: jsonResponse('A page of models.', pageSchema(Model)),
+          ...problems('QUERY_INVALID', 'CURSOR_INVALID'),
+        },
+      },
+    },
+    async (request) => pageBody(await store.models.list(pageRequest(request.query))),
+  );
+
+  app.get(
+    '/models/:id',
+    {
+      schema: {
+        operationId: 'getModel',
+        summary: 'Get a model',
+        tags,
+        params,
+        response: { 200: jsonResponse('The model.', Model), ...problems('MODEL_NOT_FOUND') },
+      },
+    },
+    async ({ params: { id } }) => lookUp('model', id, (known) => store.models.get(known)),
+  );
+
+  app.delete(
+    '/models/:id',
+    {
+      schema: {
+        operationId: 'deleteModel',
+        summary: 'Delete a model',
+        description: 'Jobs that have ended keep their artifacts; a job that has not ended keeps the model.',
+        tags,
+        params,
+        response: { 204: emptyResponse('The model is gone.'), ...problems('MODEL_NOT_FOUND', 'RESOURCE_IN_USE') },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      requireId('model', id);
+      await store.models.delete(id);
+      return reply.status(204).send();
+    },
+  );
+};
+
+async function receiveModel(
+  { store, inspector, uploads }: RouteDeps,
+  request: FastifyRequest,
+  fileName: string | undefined,
+  session: UploadSession,
+): Promise<Created<Model>> {
+  const parts = new ModelParts(session);
+  if (request.headers['content-type']?.toLowerCase().startsWith(MULTIPART)) {
+    await uploads.readParts(request, async (part) => {
+      if (part.name === 'model') await parts.takeModel(part);
+      else if (part.name === 'data') await parts.takeData(part);
+      else throw unexpectedPart(part.name, ['model', 'data']);
+    });
+  } else if (request.headers['content-type'] !== undefined) {
+    const announced = fileName ?? announcedFileName(request.headers['content-disposition']);
+    await parts.takeModel({ content: uploads.openBody(request), fileName: announced });
+  } else {
+    throw new TritforgeError('CONTENT_TYPE_UNSUPPORTED', 'The request has no Content-Type', {
+      remediation: `Send ${MULTIPART} with a part "model", or the file itself as ${OCTET_STREAM}.`,
+    });
+  }
+  return keepModel(store, session, await checkModel({ store, inspector }, session, parts.files()));
+}

@@ -1,0 +1,35 @@
+import Type from 'typebox';
+
+export const MULTIPART = 'multipart/form-data';
+export const OCTET_STREAM = 'application/octet-stream';
+
+type FormPart = 'file' | 'files' | Type.TSchema;
+
+const file = Type.Unsafe<string>({ type: 'string', contentMediaType: OCTET_STREAM, description: 'A file.' });
+
+/** How OpenAPI shows a form: a part is one file, any number of files, or JSON of a schema. */
+export function formBody(parts: Readonly<Record<string, FormPart>>, required: readonly string[]) {
+  const properties = Object.entries(parts).map(([name, part]) => [name, partSchema(part)]);
+  const jsonParts = Object.entries(parts).filter(([, part]) => typeof part !== 'string');
+  const encoding = jsonParts.map(([name]) => [name, { contentType: 'application/json' }]);
+  return {
+    schema: {
+      type: 'object',
+      properties: Object.fromEntries(properties) as object,
+      required: [...required],
+      additionalProperties: false,
+    },
+    ...(encoding.length > 0 && { encoding: Object.fromEntries(encoding) as object }),
+  };
+}
+
+function partSchema(part: FormPart): object {
+  if (part === 'file') return file;
+  return part === 'files' ? { type: 'array', items: file } : part;
+}
+
+/** A file that is the whole body. */
+export const binaryBody = { schema: { type: 'string', contentMediaType: OCTET_STREAM } };
+
+/** Header that names the resource that a request made. */
+export const locationHeader = { Location: Type.String({ description: 'Path of the resource.' }) };

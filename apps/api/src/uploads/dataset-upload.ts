@@ -1,0 +1,33 @@
+import type { Dataset, DatasetSummary, Preprocess } from '@tritforge/contracts';
+import type { Created, NewFile, Store } from '@tritforge/store';
+import type { DatasetFile, Inspector } from '../inspector.js';
+import type { UploadSession } from './upload-session.js';
+
+/** A dataset that passed its inspection, or was here before. */
+export interface CheckedDataset extends DatasetFile {
+  readonly file: NewFile;
+  readonly summary: DatasetSummary;
+}
+
+/** Inspects a staged dataset, unless the same bytes passed before. @throws TritforgeError DATASET_*, PREPROCESS_INVALID */
+export async function checkDatasetFile(
+  { store, inspector }: { store: Store; inspector: Inspector },
+  session: UploadSession,
+  file: NewFile,
+  preprocess: Preprocess | null,
+): Promise<CheckedDataset> {
+  const known = await store.datasets.findByContent(file.blob.digest, preprocess);
+  const [path] = await session.layOut([file]);
+  const summary = known?.summary ?? (await inspector.inspectDataset({ path: path!, preprocess }, session.signal));
+  return { path: path!, preprocess, file, summary };
+}
+
+/** Publishes the file of a checked dataset and writes its row. */
+export async function keepDataset(
+  store: Store,
+  session: UploadSession,
+  { file, preprocess, summary }: CheckedDataset,
+): Promise<Created<Dataset>> {
+  session.signal.throwIfAborted();
+  return store.datasets.create({ file, preprocess, summary });
+}

@@ -1,0 +1,92 @@
+import { TritforgeError } from '@tritforge/contracts';
+import type { BlobStorage } from '@tritforge/store';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { ApiConfig } from '../config.js';
+import { announcedSha256 } from '../http/content-digest.js';
+import { type Part, readParts } from './multipart.js';
+import { RequestBody } from './request-body.js';
+import { UploadSession } from './upload-session.js';
+
+/** How long what remains of a body is read and dropped after an early answer, so that the client sees the answer. */
+const LINGER_MS = 10_000;
+
+/** Takes uploads in: limits how many run at once and cleans up after each, however it ends. */
+export class UploadDesk {
+  readonly #blobs: BlobStorage;
+  readonly #scratchDir: string;
+  readonly #config: ApiConfig;
+  #open = 0;
+
+  constructor(blobs: BlobStorage, scratchDir: string, config: ApiConfig) {
+    this.#blobs = blobs;
+    this.#scratchDir = scratchDir;
+    this.#config = config;
+  }
+
+  /**
+   * Handles one upload. When `work` has ended, in whatever way, what it staged and did not publish is gone.
+   * @throws TritforgeError SERVICE_OVERLOADED; what `work` throws
+   */
+  async serve<T>(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    work: (session: UploadSession) => Promise<T>,
+  ): Promise<T> {
+    lingerAfterEarlyAnswer(request, reply);
+    if (this.#open >= this.#config.maxConcurrentUploads) throw overloaded(this.#open);
+    this.#open++;
+    const session = new UploadSession(this.#blobs, this.#scratchDir, signalOfClient(reply));
+    try {
+      return await work(session);
+    } finally {
+      this.#open--;
+      await session.close();
+    }
+  }
+
+  /** The body of the request, within the limits of the service. */
+  openBody({ raw, headers }: FastifyRequest): RequestBody {
+    return new RequestBody(raw, {
+      maxBytes: this.#config.maxUploadBytes,
+      idleMs: this.#config.uploadIdleSeconds * 1000,
+      sha256: announcedSha256(headers['content-digest']),
+    });
+  }
+
+  /** Reads a multipart body; see `readParts`. */
+  async readParts(request: FastifyRequest, take: (part: Part) => Promise<void>): Promise<void> {
+    const contentType = request.headers['content-type'] ?? '';
+    await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, take);
+  }
+}
+
+/** A signal that aborts when the connection closes before the answer is out. */
+function signalOfClient(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  const gone = () => {
+    if (reply.raw.writableFinished) return;
+    controller.abort(
+      new TritforgeError('UPLOAD_INCOMPLETE', 'The client closed the connection before it was answered', {
+        remediation: 'Send the upload again and wait for the answer.',
+      }),
+    );
+  };
+  if (reply.raw.destroyed) gone();
+  else reply.raw.once('close', gone);
+  return controller.signal;
+}
+
+/** Node drops the rest of a body after the answer; this ends the connection of a client that never stops sending. */
+function lingerAfterEarlyAnswer({ raw }: FastifyRequest, reply: FastifyReply): void {
+  reply.raw.once('finish', () => {
+    if (raw.complete) return;
+    const timer = setTimeout(() => raw.complete || raw.socket.destroy(), LINGER_MS).unref();
+    raw.once('close', () => clearTimeout(timer));
+  });
+}
+
+function overloaded(open: number): TritforgeError {
+  return new TritforgeError('SERVICE_OVERLOADED', `${open} uploads are being received already`, {
+    remediation: 'Send the request again after the seconds that Retry-After names.',
+  });
+}
