@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { InferenceSession } from 'onnxruntime-node';
 import type { DataType } from '../ir/index.js';
 import { ortError } from './ort-error.js';
-import { type TensorConstructor, fromOrtTensor, toOrtTensor } from './ort-tensor.js';
+import { fromOrtTensor, type TensorConstructor, toOrtTensor } from './ort-tensor.js';
 import type { Feeds, HostTensor, Runtime, Session, SessionOptions } from './runtime.js';
 
 type OrtModule = typeof import('onnxruntime-node');
@@ -75,7 +75,9 @@ function wrapSession(session: InferenceSession, modelName: string, Tensor: Tenso
       try {
         const inputs = Object.fromEntries([...feeds].map(([name, tensor]) => [name, toOrtTensor(tensor, Tensor)]));
         const outputs = await (fetches ? session.run(inputs, fetches) : session.run(inputs));
-        return new Map<string, HostTensor>(Object.entries(outputs).map(([name, value]) => [name, fromOrtTensor(value)]));
+        return new Map<string, HostTensor>(
+          Object.entries(outputs).map(([name, value]) => [name, fromOrtTensor(value)]),
+        );
       } catch (cause) {
         throw ortError(`cannot run ${modelName}`, cause);
       }
@@ -91,5 +93,9 @@ function wrapSession(session: InferenceSession, modelName: string, Tensor: Tenso
 /** onnxruntime says '' for a dimension without a name, and gives values that are not tensors no type. */
 function describe(value: InferenceSession.ValueMetadata): Session['inputs'][number] {
   if (!value.isTensor) return { name: value.name, dtype: 'undefined', shape: [] };
-  return { name: value.name, dtype: value.type as DataType, shape: value.shape.map((size) => (size === '' ? null : size)) };
+  return {
+    name: value.name,
+    dtype: value.type as DataType,
+    shape: value.shape.map((size) => (size === '' ? null : size)),
+  };
 }

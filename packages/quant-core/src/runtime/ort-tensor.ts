@@ -9,10 +9,19 @@ export interface TensorConstructor {
 
 /** Types that onnxruntime-node can carry between JavaScript and the engine. */
 const TRANSFERABLE: ReadonlySet<DataType> = new Set<DataType>([
-  'float32', 'float64', 'float16',
-  'int8', 'int16', 'int32', 'int64',
-  'uint8', 'uint16', 'uint32', 'uint64',
-  'bool', 'string',
+  'float32',
+  'float64',
+  'float16',
+  'int8',
+  'int16',
+  'int32',
+  'int64',
+  'uint8',
+  'uint16',
+  'uint32',
+  'uint64',
+  'bool',
+  'string',
 ]);
 
 /**
@@ -20,10 +29,13 @@ const TRANSFERABLE: ReadonlySet<DataType> = new Set<DataType>([
  * @throws TypeError when the engine cannot take the dtype or the data does not fill the shape
  */
 export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor): Tensor {
-  if (!TRANSFERABLE.has(tensor.dtype)) throw new TypeError(`onnxruntime-node cannot take tensors of type ${tensor.dtype}`);
+  if (!TRANSFERABLE.has(tensor.dtype))
+    throw new TypeError(`onnxruntime-node cannot take tensors of type ${tensor.dtype}`);
   const expected = elementCount(tensor.shape);
   if (tensor.data.length !== expected) {
-    throw new TypeError(`the data has ${tensor.data.length} elements, the shape [${tensor.shape}] asks for ${expected}`);
+    throw new TypeError(
+      `the data has ${tensor.data.length} elements, the shape [${tensor.shape}] asks for ${expected}`,
+    );
   }
   const data = tensor.dtype === 'float16' ? halvesForOrt(tensor.data as Uint16Array) : tensor.data;
   return new Constructor(tensor.dtype as Tensor.Type, data as Tensor.DataType, tensor.shape);
@@ -32,7 +44,10 @@ export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor):
 /** A tensor of the engine as the rest of the program sees it. The bytes are shared, not copied. */
 export function fromOrtTensor(tensor: Tensor): HostTensor {
   const { data } = tensor;
-  const plain = tensor.type === 'float16' && !(data instanceof Uint16Array) ? viewAs(Uint16Array, data as unknown as Uint16Array) : data;
+  const plain =
+    tensor.type === 'float16' && !(data instanceof Uint16Array)
+      ? viewAs(Uint16Array, data as unknown as Uint16Array)
+      : data;
   return { dtype: tensor.type as DataType, shape: tensor.dims, data: plain as HostTensor['data'] };
 }
 

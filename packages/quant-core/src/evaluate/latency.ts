@@ -1,0 +1,85 @@
+import { cpus } from 'node:os';
+import type { Feeds, Session } from '../runtime/runtime.js';
+import { quantile } from './statistics.js';
+
+/** A loaded model and what to run it on. */
+export interface Contestant {
+  readonly name: string;
+  readonly session: Session;
+  readonly feeds: Feeds;
+}
+
+export interface LatencyOptions {
+  /** Rounds before the clock starts. Default 3. */
+  readonly warmupRounds?: number;
+  /** Rounds that count, at most. Default 100. */
+  readonly maxRounds?: number;
+  /** Time after which no further round begins, once `minRounds` are done. Default 3000. */
+  readonly budgetMs?: number;
+  /** Rounds that count, at least. Default 5. */
+  readonly minRounds?: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Times of one model. */
+export interface Latency {
+  readonly medianMs: number;
+  /** Half of the runs lie between the quartiles. */
+  readonly lowerQuartileMs: number;
+  readonly upperQuartileMs: number;
+}
+
+export interface LatencyComparison {
+  /** Timed runs of each model. */
+  readonly runs: number;
+  /** By contestant name. */
+  readonly results: ReadonlyMap<string, Latency>;
+}
+
+/**
+ * Times models against each other in one process. Every round runs each model once; the order rotates from round to round, so
+ * that a slow phase of the machine or a cache that one model leaves warm does not favour another.
+ */
+export async function compareLatency(
+  contestants: readonly Contestant[],
+  options: LatencyOptions = {},
+): Promise<LatencyComparison> {
+  const { warmupRounds = 3, maxRounds = 100, budgetMs = 3000, minRounds = 5, signal } = options;
+  const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+  for (let round = 0; round < warmupRounds; round++) await runRound(contestants, round, signal);
+  const start = performance.now();
+  let runs = 0;
+  while (runs < maxRounds && (runs < minRounds || performance.now() - start < budgetMs)) {
+    await runRound(contestants, runs, signal, (name, elapsedMs) => times.get(name)?.push(elapsedMs));
+    runs++;
+  }
+  return { runs, results: new Map([...times].map(([name, elapsed]) => [name, summarize(elapsed)])) };
+}
+
+/** Name of this machine's processor, as the operating system gives it. */
+export function cpuName(): string {
+  return cpus()[0]?.model.trim() || process.arch;
+}
+
+async function runRound(
+  contestants: readonly Contestant[],
+  round: number,
+  signal: AbortSignal | undefined,
+  onRun?: (name: string, elapsedMs: number) => void,
+): Promise<void> {
+  for (let i = 0; i < contestants.length; i++) {
+    signal?.throwIfAborted();
+    const { name, session, feeds } = contestants[(i + round) % contestants.length] as Contestant;
+    const start = performance.now();
+    await session.run(feeds);
+    onRun?.(name, performance.now() - start);
+  }
+}
+
+function summarize(elapsedMs: readonly number[]): Latency {
+  return {
+    medianMs: quantile(elapsedMs, 0.5),
+    lowerQuartileMs: quantile(elapsedMs, 0.25),
+    upperQuartileMs: quantile(elapsedMs, 0.75),
+  };
+}
