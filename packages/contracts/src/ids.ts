@@ -27,7 +27,7 @@ export function newId(kind: ResourceKind, nowMs: number = Date.now()): string {
 
 /** The schema of an id of the given kind. */
 export function idSchema(kind: ResourceKind) {
-  return Type.String({ pattern: idPattern(kind), description: `Id of a ${kind}.` });
+  return Type.String({ pattern: idPattern(kind), description: `Id of ${kind === 'artifact' ? 'an' : 'a'} ${kind}.` });
 }
 
 /** Whether a text has the form of an id of the given kind. */

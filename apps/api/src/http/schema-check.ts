@@ -1,6 +1,6 @@
 import { type ErrorCode, TritforgeError } from '@tritforge/contracts';
 import type { Static, TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
+import { Compile, type Validator } from 'typebox/compile';
 import { Value } from 'typebox/value';
 import { requireStorableText } from './storable-text.js';
 
@@ -29,12 +29,21 @@ export function compileCheck<S extends TSchema>(
   const compiled = Compile(schema);
   return (input) => {
     const value = options.convert ? Value.Convert(schema, input) : input;
-    if (!compiled.Check(value)) {
-      throw schemaError(compiled.Errors(value) as unknown as SchemaIssue[], code, where);
-    }
+    const issues = issuesOf(compiled, value);
+    if (issues.length > 0) throw schemaError(issues, code, where);
     requireStorableText(value, code, where);
     return value as Static<S>;
   };
+}
+
+function issuesOf(compiled: Validator, value: unknown): readonly SchemaIssue[] {
+  try {
+    return compiled.Check(value) ? [] : (compiled.Errors(value) as unknown as SchemaIssue[]);
+  } catch (error) {
+    // uniqueItems follows what it compares, whatever its type, until the stack ends.
+    if (!(error instanceof RangeError)) throw error;
+    return [{ keyword: 'depth', instancePath: '', message: 'is nested too deeply', params: {} }];
+  }
 }
 
 function schemaError(issues: readonly SchemaIssue[], code: ErrorCode, where: string): TritforgeError {

@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { parseJson } from '../uploads/json-part.js';
 
 /** Parses JSON bodies, with errors that say where the text is wrong. */
@@ -7,6 +7,10 @@ export function parseJsonBodies(app: FastifyInstance, maxBytes: number): void {
   app.addContentTypeParser(
     'application/json',
     { parseAs: 'string', bodyLimit: maxBytes },
-    async (_request: unknown, text: string) => parseJson(text, ''),
+    async (request: FastifyRequest, text: string) => {
+      // Clients announce JSON out of habit, also where a route takes no body.
+      const isIdle = text === '' && request.routeOptions.schema?.body === undefined;
+      return isIdle ? undefined : parseJson(text, '');
+    },
   );
 }

@@ -10,8 +10,6 @@ const file = Type.Unsafe<string>({ type: 'string', contentMediaType: OCTET_STREA
 /** How OpenAPI shows a form: a part is one file, any number of files, or JSON of a schema. */
 export function formBody(parts: Readonly<Record<string, FormPart>>, required: readonly string[]) {
   const properties = Object.entries(parts).map(([name, part]) => [name, partSchema(part)]);
-  const jsonParts = Object.entries(parts).filter(([, part]) => typeof part !== 'string');
-  const encoding = jsonParts.map(([name]) => [name, { contentType: 'application/json' }]);
   return {
     schema: {
       type: 'object',
@@ -19,7 +17,6 @@ export function formBody(parts: Readonly<Record<string, FormPart>>, required: re
       required: [...required],
       additionalProperties: false,
     },
-    ...(encoding.length > 0 && { encoding: Object.fromEntries(encoding) as object }),
   };
 }
 

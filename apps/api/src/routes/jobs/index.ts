@@ -29,6 +29,15 @@ const tags = ['jobs'];
 const POLL_SECONDS = 1;
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds until the next look at the job.' }) };
 
+const EXAMPLE_REQUEST: JobRequest = {
+  modelId: 'mdl_01k9zq3v5w8e6r2t4y7u9i1o3p',
+  recipe: { method: 'fgq', weights: { groupSize: 4 } },
+  datasets: { calibration: 'dst_01k9zq4b8c5n7m2x4z6q8w1e3r', evaluation: 'dst_01k9zq4h2j6k8l1p3o5i7u9y2t' },
+  metric: 'top1',
+  gates: { maxAccuracyDrop: 1 },
+  labels: { pipeline: 'nightly' },
+};
+
 /** `/jobs` */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
   const { store, uploads } = deps;
@@ -49,7 +58,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
           tags,
           body: {
             content: {
-              'application/json': { schema: JobRequest },
+              'application/json': { schema: { ...JobRequest, examples: [EXAMPLE_REQUEST] } },
               [MULTIPART]: formBody(
                 { model: 'file', data: 'files', calibration: 'file', evaluation: 'file', job: JobOptions },
                 ['model'],
