@@ -1,4 +1,5 @@
 import { TritforgeError } from '@tritforge/contracts';
+import { throwIfCanceled } from '../cancellation.js';
 import type { Dataset } from '../data/dataset.js';
 import type { FeedPlan } from '../data/feed-plan.js';
 import { trimPadding } from '../data/feeds.js';
@@ -23,9 +24,9 @@ export interface CalibrationRequest {
   /** Values whose ranges are wanted. Names that the main graph does not have are ignored. */
   readonly values: readonly string[];
   /** Further values of which only dtype and shape are wanted. */
-  readonly shapeValues?: readonly string[];
+  readonly shapeValues?: readonly string[] | undefined;
   /** Values that come out of a ReLU: their range starts at 0 and their zero point is 0. */
-  readonly nonNegative?: ReadonlySet<string>;
+  readonly nonNegative?: ReadonlySet<string> | undefined;
   readonly dataset: Dataset;
   /** How the dataset's arrays go into the model's inputs. */
   readonly feedPlan: FeedPlan;
@@ -34,13 +35,13 @@ export interface CalibrationRequest {
   readonly scratchDir: string;
   readonly range: RangeMethod;
   /** For `range: 'percentile'`. Default 99.99. */
-  readonly percentile?: number;
+  readonly percentile?: number | undefined;
   /** Bytes of observed values that one run may return. Default 256 MiB. */
-  readonly memoryCapBytes?: number;
+  readonly memoryCapBytes?: number | undefined;
   /** Samples to use, evenly spread over the dataset. Default 512. */
-  readonly maxSamples?: number;
-  readonly threads?: number;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly maxSamples?: number | undefined;
+  readonly threads?: number | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -120,7 +121,7 @@ async function observeGroup(
   try {
     let samplesDone = 0;
     for await (const run of sampleRuns(request.dataset, request.feedPlan, indices)) {
-      request.signal?.throwIfAborted();
+      throwIfCanceled(request.signal);
       const outputs = (await session?.run(run.feeds)) ?? run.feeds;
       for (const name of group) {
         const value = (outputs.get(name) ?? run.feeds.get(name)) as HostTensor;

@@ -16,7 +16,7 @@ export interface EvaluationRequest {
   readonly metric?: MetricName | undefined;
   readonly runtime: Runtime;
   /** Default 1. */
-  readonly threads?: number;
+  readonly threads?: number | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }

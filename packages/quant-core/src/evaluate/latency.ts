@@ -1,4 +1,5 @@
 import { cpus } from 'node:os';
+import { throwIfCanceled } from '../cancellation.js';
 import type { Feeds, Session } from '../runtime/runtime.js';
 import { quantile } from './statistics.js';
 
@@ -11,13 +12,13 @@ export interface Contestant {
 
 export interface LatencyOptions {
   /** Rounds before the clock starts. Default 3. */
-  readonly warmupRounds?: number;
+  readonly warmupRounds?: number | undefined;
   /** Rounds that count, at most. Default 100. */
-  readonly maxRounds?: number;
+  readonly maxRounds?: number | undefined;
   /** Time after which no further round begins, once `minRounds` are done. Default 3000. */
-  readonly budgetMs?: number;
+  readonly budgetMs?: number | undefined;
   /** Rounds that count, at least. Default 5. */
-  readonly minRounds?: number;
+  readonly minRounds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -68,7 +69,7 @@ async function runRound(
   onRun?: (name: string, elapsedMs: number) => void,
 ): Promise<void> {
   for (let i = 0; i < contestants.length; i++) {
-    signal?.throwIfAborted();
+    throwIfCanceled(signal);
     const { name, session, feeds } = contestants[(i + round) % contestants.length] as Contestant;
     const start = performance.now();
     await session.run(feeds);

@@ -1,5 +1,6 @@
 import type { Metric as MetricName } from '@tritforge/contracts';
 import { firstRun, type SampleRun, sampleRuns } from '../calibrate/sample-runs.js';
+import { throwIfCanceled } from '../cancellation.js';
 import type { Dataset } from '../data/dataset.js';
 import type { FeedPlan } from '../data/feed-plan.js';
 import { trimPadding } from '../data/feeds.js';
@@ -44,7 +45,7 @@ export async function scoreModels(request: ScoringRequest): Promise<Scores> {
   for await (const run of sampleRuns(dataset, request.feedPlan, indices)) {
     let reference: HostTensor | null = null;
     for (const [i, session] of sessions.entries()) {
-      signal?.throwIfAborted();
+      throwIfCanceled(signal);
       const outputs = await session.run(run.feeds, [scoring.output]);
       const output = perSample(outputs.get(scoring.output) as HostTensor, run, request.feedPlan);
       reference ??= output;

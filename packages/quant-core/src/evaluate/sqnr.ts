@@ -3,6 +3,7 @@ import { memoryGroups } from '../calibrate/memory-groups.js';
 import { observedByteLength, observeShapes } from '../calibrate/observe-shapes.js';
 import { type Laboratory, loadScratchModel, mainGraphValues, withOutputs } from '../calibrate/observed-model.js';
 import { firstRun, sampleIndices, sampleRuns } from '../calibrate/sample-runs.js';
+import { throwIfCanceled } from '../cancellation.js';
 import type { Dataset } from '../data/dataset.js';
 import type { FeedPlan } from '../data/feed-plan.js';
 import { trimPadding } from '../data/feeds.js';
@@ -25,9 +26,9 @@ export interface SqnrRequest {
   /** An existing folder for scratch files. */
   readonly scratchDir: string;
   /** Samples to use, evenly spread over the dataset. Default 32. */
-  readonly maxSamples?: number;
+  readonly maxSamples?: number | undefined;
   /** Bytes of values that a run of both models may return. Default 256 MiB. */
-  readonly memoryCapBytes?: number;
+  readonly memoryCapBytes?: number | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -107,7 +108,7 @@ async function observePairs(
     const quantized = await load(request.quantized, group.map(partner));
     let samplesDone = 0;
     for await (const run of sampleRuns(request.dataset, request.feedPlan, indices)) {
-      request.signal?.throwIfAborted();
+      throwIfCanceled(request.signal);
       const before = await original.run(run.feeds);
       const after = await quantized.run(run.feeds);
       for (const [name, sums] of powers) {
