@@ -1,4 +1,4 @@
-import type { Metric as MetricName, Preprocess } from '@tritforge/contracts';
+import type { Metric as MetricName } from '@tritforge/contracts';
 import { firstRun } from '../calibrate/sample-runs.js';
 import type { Dataset } from '../data/dataset.js';
 import { planFeeds } from '../data/feed-plan.js';
@@ -11,8 +11,6 @@ export interface EvaluationRequest {
   /** An .onnx file, its external data beside it. */
   readonly modelPath: string;
   readonly dataset: Dataset;
-  /** The description that the dataset was opened with. */
-  readonly preprocess: Preprocess | null;
   readonly metric?: MetricName | undefined;
   readonly runtime: Runtime;
   /** Default 1. */
@@ -41,10 +39,10 @@ export interface Evaluation {
  * METRIC_UNSUPPORTED or DATASET_LABELS_MISSING when the metric cannot be computed, MODEL_RUN_FAILED
  */
 export async function evaluateModel(request: EvaluationRequest): Promise<Evaluation> {
-  const { modelPath, dataset, preprocess, runtime, threads = 1, ...rest } = request;
+  const { modelPath, dataset, runtime, threads = 1, ...rest } = request;
   const session = await runtime.load(modelPath, { threads, optimization: 'all' });
   try {
-    const feedPlan = planFeeds(session.inputs, dataset.summary, preprocess);
+    const feedPlan = planFeeds(session.inputs, dataset.summary, dataset.preprocess);
     const { scoring, samples, models } = await scoreModels({
       ...rest,
       dataset,
