@@ -1,5 +1,5 @@
 /**
- * Images to bytes. Only JPEG and PNG are passed on to the decoder. Like evaluation pipelines of the training frameworks:
+ * Images to bytes. Only JPEG and PNG are passed on to the decoder. As in evaluation pipelines of the training frameworks,
  * embedded orientation and colour profiles are ignored, transparency is dropped, centre crops start at
  * floor((side - crop) / 2), and the long side after a resize to a short side is floor(short * long / shorter).
  */
@@ -7,6 +7,7 @@ import { type Preprocess, TritforgeError } from '@tritforge/contracts';
 import sharp from 'sharp';
 import { tooLarge } from './archive.js';
 import type { DatasetLimits } from './limits.js';
+import { cropCentre, resizePixels } from './resize.js';
 
 sharp.concurrency(1);
 sharp.cache(false);
@@ -91,25 +92,18 @@ export async function decodeImage(
   const size = await readImageSize(name, bytes, limits);
   const resized = resizedSize(size, preprocess);
   const target = preprocessedSize(name, size, preprocess, limits);
-  let image = sharp(bytes, {
+  const decoder = sharp(bytes, {
     limitInputPixels: limits.maxImagePixels,
     failOn: 'warning',
     sequentialRead: true,
     ignoreIcc: true,
     autoOrient: false,
-  })
-    .toColourspace('srgb')
-    .removeAlpha();
-  if (resized.width !== size.width || resized.height !== size.height) {
-    const kernel = preprocess.resize?.kernel ?? 'linear';
-    image = image.resize({ ...resized, fit: 'fill', kernel, fastShrinkOnLoad: false });
-  }
-  const left = Math.floor((resized.width - target.width) / 2);
-  const top = Math.floor((resized.height - target.height) / 2);
-  if (target.width !== resized.width || target.height !== resized.height)
-    image = image.extract({ left, top, ...target });
-  const rgb = await decoding(name, () => image.raw({ depth: 'uchar' }).toBuffer());
-  return { ...target, pixels: reorder(rgb, preprocess.channels ?? 'rgb') };
+  });
+  const rgb = await decoding(name, () =>
+    decoder.toColourspace('srgb').removeAlpha().raw({ depth: 'uchar' }).toBuffer(),
+  );
+  const scaled = resizePixels(rgb, size, resized, preprocess.resize?.kernel ?? 'linear');
+  return { ...target, pixels: reorder(cropCentre(scaled, resized, target), preprocess.channels ?? 'rgb') };
 }
 
 /** From RGB; luma by ITU-R 601 in 16-bit fixed point, as Pillow computes it. */

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 
@@ -6,7 +6,9 @@ import path from 'node:path';
 export interface Scratch {
   /** A path for a new file. */
   newFile(): Promise<string>;
-  /** Removes the folder and everything in it. */
+  /** Opens a file for reading until the folder is removed. */
+  open(file: string): Promise<FileHandle>;
+  /** Closes what is open and removes the folder and everything in it. */
   remove(): Promise<void>;
 }
 
@@ -16,12 +18,19 @@ export interface Scratch {
 export function createScratch(parent: string = tmpdir()): Scratch {
   let folder: Promise<string> | undefined;
   let files = 0;
+  const handles: FileHandle[] = [];
   return {
     async newFile() {
       folder ??= mkdtemp(path.join(parent, 'tritforge-dataset-'));
       return path.join(await folder, String(files++));
     },
+    async open(file) {
+      const handle = await open(file);
+      handles.push(handle);
+      return handle;
+    },
     async remove() {
+      for (const handle of handles.splice(0)) await handle.close();
       if (folder !== undefined) await rm(await folder, { recursive: true, force: true });
     },
   };

@@ -190,7 +190,7 @@ async function inflateToFile(
   }
   if (sizeBytes !== entry.uncompressedSize) throw corruptMember(name, 'is smaller than the archive says');
   if (checksum !== entry.crc32) throw corruptMember(name, 'does not match its checksum');
-  return open(target);
+  return scratch.open(target);
 }
 
 /** Whether zlib refused the data; other errors, such as a full disk, are not the dataset's fault. */
