@@ -1,21 +1,25 @@
 /** Rows in PostgreSQL, bytes in blob storage, job ids on the queue. Start reading at `store.ts`. */
 export type { BlobRange, BlobStorage, StagedBlob, StageOptions } from './blobs/blob-storage.js';
-export { type EmbeddedPostgres, type EmbeddedPostgresOptions, startEmbeddedPostgres } from './embedded-postgres/index.js';
+export {
+  type EmbeddedPostgres,
+  type EmbeddedPostgresOptions,
+  startEmbeddedPostgres,
+} from './embedded-postgres/index.js';
 export type {
   JobClaim,
   JobEvent,
   JobFilter,
   JobRepository,
-  NewArtifact,
   NewJob,
   Outcome,
   SweptJobs,
   Worker,
 } from './jobs/job-repository.js';
 export { deployMigrations } from './migrations/index.js';
-export type { Consumer, ConsumeOptions, Delivery, JobQueue } from './queue/job-queue.js';
-export type { ArtifactRepository } from './repositories/artifacts.js';
+export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';
+export type { ArtifactRepository, NewArtifact } from './repositories/artifacts.js';
 export type { DatasetRepository, NewDataset } from './repositories/datasets.js';
-export type { Created, ModelRepository, NewFile, NewModel } from './repositories/models.js';
+export type { NewFile } from './repositories/files.js';
+export type { Created, ModelRepository, NewModel } from './repositories/models.js';
 export type { Page, PageRequest } from './repositories/page.js';
 export { type Check, openStore, type Reconciled, type Store, type StoreConfig } from './store.js';

@@ -1,24 +1,30 @@
 import type { Job } from '@tritforge/contracts';
+import { sweepBlobs } from './blobs/blob-references.js';
 import type { BlobStorage } from './blobs/blob-storage.js';
+import { openFileBlobStorage } from './blobs/file-blob-storage.js';
+import { connectDatabase, pingDatabase } from './database.js';
+import type { PrismaClient } from './generated/client.js';
+import { createJobRepository } from './jobs/create-job-repository.js';
 import type { JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
-import type { ArtifactRepository } from './repositories/artifacts.js';
-import type { DatasetRepository } from './repositories/datasets.js';
-import type { ModelRepository } from './repositories/models.js';
+import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
+import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
+import { createModelRepository, type ModelRepository } from './repositories/models.js';
 
 export interface StoreConfig {
   /** `postgresql://user:password@host:port/database`; its migrations must be deployed (`deployMigrations`). */
   readonly databaseUrl: string;
   /** `redis://…` or `rediss://…`; without it jobs are dispatched through the database. */
-  readonly redisUrl?: string | null;
+  readonly redisUrl?: string | null | undefined;
   /** Directory of the blobs; created when missing. All processes of one service share it. */
   readonly blobDir: string;
-  /** Prefix of the queue's keys and its schema, `tritforge` by default; for several services on one server. */
-  readonly queuePrefix?: string;
+  /** Start of the queue's name, `tritforge` by default; keeps several services on one Redis apart. */
+  readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
-  readonly maxAttempts?: number;
+  readonly maxAttempts?: number | undefined;
   /** How long a claim lives without a heartbeat; 10 s by default. Renew it five times in that span. */
-  readonly leaseMs?: number;
+  readonly leaseMs?: number | undefined;
 }
 
 /** One part of the store in a readiness check. */
@@ -63,8 +69,93 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Connects to everything. @throws TritforgeError SERVICE_UNAVAILABLE when a part cannot be reached. */
+const DEFAULT_MAX_ATTEMPTS = 3;
+const DEFAULT_LEASE_MS = 10_000;
+const DEFAULT_QUEUE_PREFIX = 'tritforge';
+/** A queued row that is younger than this may still be on its way to the queue. */
+const DISPATCH_GRACE_MS = 2_000;
+/** Rows offered to the queue in one reconciliation: the oldest, which must be among the next to run. */
+const OFFER_LIMIT = 20;
+
+/**
+ * Connects to everything.
+ *
+ * @throws TritforgeError SERVICE_UNAVAILABLE when a part cannot be reached or the migrations are not deployed.
+ * @example
+ * await deployMigrations(databaseUrl);
+ * const store = await openStore({ databaseUrl, blobDir: '.data/blobs' });
+ */
 export async function openStore(config: StoreConfig): Promise<Store> {
-  throw new Error(`cannot open ${config.blobDir}: the store is being built`);
+  const db = connectDatabase(config.databaseUrl);
+  const closers = [() => db.$disconnect()];
+  try {
+    await pingDatabase(db);
+    const blobs = await openFileBlobStorage(config.blobDir);
+    closers.unshift(() => blobs.close());
+    const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
+    const queue = await openQueue({ databaseUrl, redisUrl, prefix });
+    closers.unshift(() => queue.close());
+    return assemble(config, db, blobs, queue, () => closeAll(closers));
+  } catch (error) {
+    await closeAll(closers);
+    throw error;
+  }
 }
 
+async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void> {
+  for (const close of closers) await close().catch(() => {});
+}
+
+function assemble(
+  { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
+  db: PrismaClient,
+  blobs: BlobStorage,
+  queue: JobQueue,
+  close: () => Promise<void>,
+): Store {
+  const jobs = createJobRepository(db, { maxAttempts, leaseMs });
+  return {
+    models: createModelRepository(db, blobs),
+    datasets: createDatasetRepository(db, blobs),
+    artifacts: createArtifactRepository(db),
+    jobs,
+    blobs,
+    queue,
+    submitJob: async (newJob) => {
+      const job = await jobs.create(newJob);
+      // The row is there: a queue that cannot be reached delays the job until the next reconciliation.
+      await queue.add(job.id).catch(() => {});
+      return job;
+    },
+    cancelJob: async (id) => {
+      const job = await jobs.cancel(id);
+      // A delivery of a canceled job finds nothing to do.
+      await queue.remove(id).catch(() => {});
+      return job;
+    },
+    reconcile: async () => {
+      const swept = await jobs.sweep();
+      const waiting = await jobs.listQueued(DISPATCH_GRACE_MS, OFFER_LIMIT);
+      const offers = new Set([...swept.requeued, ...waiting]);
+      for (const id of offers) await queue.add(id, { first: swept.requeued.includes(id) });
+      return { ...swept, offered: offers.size };
+    },
+    sweepBlobs: () => sweepBlobs(db, blobs),
+    ping: () =>
+      Promise.all([
+        check('database', () => pingDatabase(db)),
+        check('queue', () => queue.ping()),
+        check('blobs', () => blobs.ping()),
+      ]),
+    close,
+  };
+}
+
+async function check(name: Check['name'], probe: () => Promise<void>): Promise<Check> {
+  const startedMs = performance.now();
+  const failure = await probe().then(
+    () => null,
+    (error: unknown) => (error instanceof Error ? error.message : String(error)),
+  );
+  return { name, ok: failure === null, durationMs: performance.now() - startedMs, message: failure };
+}

@@ -66,4 +66,6 @@ export interface BlobStorage {
   list(): AsyncIterable<string>;
   /** Checks that content can be written and read. @throws when it cannot. */
   ping(): Promise<void>;
+  /** Ends the upkeep of the staging area and discards what was staged and never published. */
+  close(): Promise<void>;
 }

@@ -52,7 +52,11 @@ async function runs(nativeDir: string, user: ServerUser): Promise<boolean> {
   try {
     await execute(initdb, ['--version'], spawnOptions(user));
     await execute(postgres, ['--version'], spawnOptions(user));
-    await execute('/bin/sh', ['-c', 'test -r "$0"', path.join(nativeDir, 'share/postgresql/postgres.bki')], spawnOptions(user));
+    await execute(
+      '/bin/sh',
+      ['-c', 'test -r "$0"', path.join(nativeDir, 'share/postgresql/postgres.bki')],
+      spawnOptions(user),
+    );
     return true;
   } catch {
     return false;
@@ -65,7 +69,9 @@ async function runs(nativeDir: string, user: ServerUser): Promise<boolean> {
  */
 async function copyBinaries(dir: string, links: readonly Link[], parentDir: string): Promise<string> {
   const uid = process.getuid?.() ?? 0;
-  const hash = createHash('sha256').update(await readFile(path.join(dir, 'package.json'))).digest('hex');
+  const hash = createHash('sha256')
+    .update(await readFile(path.join(dir, 'package.json')))
+    .digest('hex');
   const target = path.join(parentDir, `tritforge-postgres-${hash.slice(0, 12)}${uid === 0 ? '' : `-${uid}`}`);
   if (await isOurCopy(target, uid, dir)) return target;
   const draft = await mkdtemp(`${target}.`);

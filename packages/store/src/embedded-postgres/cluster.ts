@@ -85,10 +85,14 @@ async function initialize(binDir: string, draft: string, user: ServerUser): Prom
     await rename(passwordFile, path.join(draft, PASSWORD_FILE));
   } catch (cause) {
     const { stderr, message } = cause as { stderr?: string; message: string };
-    throw new TritforgeError('SERVICE_UNAVAILABLE', `A database could not be created in ${draft}: ${stderr || message}`, {
-      remediation: 'Check free space and permissions of the data directory, or set DATABASE_URL.',
-      cause,
-    });
+    throw new TritforgeError(
+      'SERVICE_UNAVAILABLE',
+      `A database could not be created in ${draft}: ${stderr || message}`,
+      {
+        remediation: 'Check free space and permissions of the data directory, or set DATABASE_URL.',
+        cause,
+      },
+    );
   } finally {
     await rm(passwordFile, { force: true });
   }

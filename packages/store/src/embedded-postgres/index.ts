@@ -6,7 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { TritforgeError } from '@tritforge/contracts';
 import { findBinaries } from './binaries.js';
-import { checkOwner, ensureCluster, locateCluster, ownerOf, REACHABLE_PARENT, readPassword, SUPERUSER } from './cluster.js';
+import {
+  checkOwner,
+  ensureCluster,
+  locateCluster,
+  ownerOf,
+  REACHABLE_PARENT,
+  readPassword,
+  SUPERUSER,
+} from './cluster.js';
 import { clearStalePid, isServer, readPostmaster } from './postmaster.js';
 import { chooseServerUser, type ServerUser, spawnOptions } from './server-user.js';
 
@@ -153,7 +161,9 @@ async function stopServer({ binDir, dataDir, user }: Installation, mode: 'fast' 
   const arguments_ = ['stop', '-s', '-D', dataDir, '-m', mode, '-w', '-t', '60'];
   await execute(path.join(binDir, 'bin/pg_ctl'), arguments_, spawnOptions(user)).catch((cause: Error) => {
     if (!isServer(postmaster.pid)) return;
-    throw new TritforgeError('SERVICE_UNAVAILABLE', `The server of ${dataDir} does not stop: ${cause.message}`, { cause });
+    throw new TritforgeError('SERVICE_UNAVAILABLE', `The server of ${dataDir} does not stop: ${cause.message}`, {
+      cause,
+    });
   });
 }
 

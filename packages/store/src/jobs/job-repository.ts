@@ -1,22 +1,33 @@
-import type { Artifact, Gates, Job, JobDatasets, JobState, Metric, Phase, Progress, Recipe, Report, SerializedError } from '@tritforge/contracts';
-import type { NewFile } from '../repositories/models.js';
+import type {
+  Gates,
+  Job,
+  JobDatasets,
+  JobState,
+  Metric,
+  Phase,
+  Progress,
+  Recipe,
+  Report,
+  SerializedError,
+} from '@tritforge/contracts';
+import type { NewArtifact } from '../repositories/artifacts.js';
 import type { Page, PageRequest } from '../repositories/page.js';
 
 export interface NewJob {
   readonly modelId: string;
   readonly recipe: Recipe;
-  readonly datasets?: JobDatasets;
-  readonly metric?: Metric | null;
-  readonly gates?: Gates | null;
-  readonly deadlineSeconds?: number | null;
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly datasets?: JobDatasets | undefined;
+  readonly metric?: Metric | null | undefined;
+  readonly gates?: Gates | null | undefined;
+  readonly deadlineSeconds?: number | null | undefined;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 export interface JobFilter {
-  readonly states?: readonly JobState[];
-  readonly modelId?: string;
+  readonly states?: readonly JobState[] | undefined;
+  readonly modelId?: string | undefined;
   /** Jobs that carry all of these labels. */
-  readonly labels?: Readonly<Record<string, string>>;
+  readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** The right to run a job, until the lease runs out without a heartbeat or somebody cancels the job. */
@@ -34,19 +45,14 @@ export interface Worker {
   readonly engineVersion: string;
 }
 
-export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
-  /** The first is the .onnx file. */
-  readonly files: readonly NewFile[];
-}
-
 /** How a run ended. A failed gate is `failed` with a report and artifacts. */
 export type Outcome =
   | { readonly state: 'succeeded'; readonly report: Report; readonly artifacts: readonly NewArtifact[] }
   | {
       readonly state: 'failed' | 'expired';
       readonly error: SerializedError;
-      readonly report?: Report;
-      readonly artifacts?: readonly NewArtifact[];
+      readonly report?: Report | undefined;
+      readonly artifacts?: readonly NewArtifact[] | undefined;
     };
 
 /** One entry of a job's log: a change of state or, within `running`, of phase. */

@@ -81,8 +81,7 @@ export async function withSchemaEngine<T>(databaseUrl: string, work: (engine: Sc
     const engine = await Engine.new({ datamodels: [[schemaPath, content]] }, () => {}, adapter);
     return await work({
       deploy: async () => (await engine.applyMigrations({ migrationsList, filters: FILTERS })).appliedMigrationNames,
-      status: () =>
-        engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters: FILTERS }),
+      status: () => engine.diagnoseMigrationHistory({ migrationsList, optInToShadowDatabase: false, filters: FILTERS }),
       diff: async () => {
         const from = { tag: 'migrations' as const, ...migrationsList };
         const to = { tag: 'schemaDatamodel' as const, ...schema };

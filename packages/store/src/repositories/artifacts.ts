@@ -1,8 +1,78 @@
-import type { Artifact } from '@tritforge/contracts';
+import { type Artifact, newId } from '@tritforge/contracts';
+import { publishBlobs } from '../blobs/blob-references.js';
+import { type Database, storableText, toJson } from '../database.js';
+import type { Artifact as ArtifactRow, PrismaClient } from '../generated/client.js';
+import { type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+
+export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
+  /** The first is the .onnx file. */
+  readonly files: readonly NewFile[];
+}
 
 /** Artifacts are written by `JobRepository.finish`, together with the end of their job. */
 export interface ArtifactRepository {
   get(id: string): Promise<Artifact | null>;
   /** The artifacts of a job in the order in which the job gave them. */
   listByJob(jobId: string): Promise<Artifact[]>;
+}
+
+const WITH_FILES = { files: { orderBy: { position: 'asc' } } } as const;
+
+function toArtifact(row: ArtifactRow & { files: FileRow[] }): Artifact {
+  return {
+    id: row.id,
+    jobId: row.jobId,
+    profile: row.profile as Artifact['profile'],
+    fileName: row.fileName,
+    files: toStoredFiles(row.files),
+    sizeBytes: Number(row.sizeBytes),
+    digest: row.digest,
+    opset: row.opset,
+    irVersion: row.irVersion,
+    requires: row.requires as Artifact['requires'],
+    bitsPerWeight: row.bitsPerWeight as Artifact['bitsPerWeight'],
+    createdAt: row.createdAt.toISOString(),
+  };
+}
+
+export function createArtifactRepository(db: PrismaClient): ArtifactRepository {
+  return {
+    get: async (id) => {
+      const row = await db.artifact.findUnique({ where: { id }, include: WITH_FILES });
+      return row && toArtifact(row);
+    },
+    listByJob: async (jobId) => {
+      const rows = await db.artifact.findMany({ where: { jobId }, orderBy: { position: 'asc' }, include: WITH_FILES });
+      return rows.map(toArtifact);
+    },
+  };
+}
+
+/** Publishes the files of a job's artifacts and writes the rows, within the transaction that ends the job. */
+export async function insertArtifacts(tx: Database, jobId: string, artifacts: readonly NewArtifact[]): Promise<void> {
+  await publishBlobs(
+    tx,
+    artifacts.flatMap(({ files }) => files.map((file) => file.blob)),
+  );
+  for (const [position, artifact] of artifacts.entries()) {
+    const { files, profile, opset, irVersion } = artifact;
+    const [main] = files;
+    if (!main) throw new RangeError('an artifact has at least one file');
+    await tx.artifact.create({
+      data: {
+        id: newId('artifact'),
+        jobId,
+        position,
+        profile,
+        opset,
+        irVersion,
+        fileName: storableText(main.name),
+        sizeBytes: totalBytes(files),
+        digest: main.blob.digest,
+        requires: toJson(artifact.requires),
+        bitsPerWeight: toJson(artifact.bitsPerWeight),
+        files: { create: toFileRows(files) },
+      },
+    });
+  }
 }

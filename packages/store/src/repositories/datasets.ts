@@ -1,6 +1,12 @@
-import type { Dataset, DatasetSummary, Preprocess } from '@tritforge/contracts';
-import type { Created, NewFile } from './models.js';
-import type { Page, PageRequest } from './page.js';
+import { type Dataset, type DatasetSummary, newId, type Preprocess, TritforgeError } from '@tritforge/contracts';
+import { deleteUnreferencedBlobs, publishBlobs } from '../blobs/blob-references.js';
+import type { BlobStorage } from '../blobs/blob-storage.js';
+import { Prisma, storableText, toJson } from '../database.js';
+import type { Dataset as DatasetRow, PrismaClient } from '../generated/client.js';
+import { contentKey, type NewFile } from './files.js';
+import { lockForDelete } from './job-references.js';
+import type { Created } from './models.js';
+import { type Page, type PageRequest, readPage } from './page.js';
 
 export interface NewDataset {
   readonly file: NewFile;
@@ -18,4 +24,66 @@ export interface DatasetRepository {
   list(page?: PageRequest): Promise<Page<Dataset>>;
   /** @throws TritforgeError DATASET_NOT_FOUND, RESOURCE_IN_USE (a queued or running job needs it). */
   delete(id: string): Promise<void>;
+}
+
+const datasetKey = (digest: string, preprocess: Preprocess | null): string => contentKey([digest, preprocess]);
+
+function toDataset(row: DatasetRow): Dataset {
+  return {
+    id: row.id,
+    fileName: row.fileName,
+    sizeBytes: Number(row.sizeBytes),
+    digest: row.digest,
+    preprocess: row.preprocess as Preprocess | null,
+    summary: row.summary as DatasetSummary,
+    createdAt: row.createdAt.toISOString(),
+  };
+}
+
+export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage): DatasetRepository {
+  return {
+    create: ({ file, preprocess, summary }) => {
+      const key = datasetKey(file.blob.digest, preprocess);
+      return db.$transaction(async (tx) => {
+        await publishBlobs(tx, [file.blob]);
+        const existing = await tx.dataset.findUnique({ where: { contentKey: key } });
+        if (existing) return { value: toDataset(existing), created: false };
+        const row = await tx.dataset.create({
+          data: {
+            id: newId('dataset'),
+            contentKey: key,
+            fileName: storableText(file.name),
+            sizeBytes: BigInt(file.blob.sizeBytes),
+            digest: file.blob.digest,
+            preprocess: preprocess === null ? Prisma.DbNull : toJson(preprocess),
+            summary: toJson(summary),
+          },
+        });
+        return { value: toDataset(row), created: true };
+      });
+    },
+    get: async (id) => {
+      const row = await db.dataset.findUnique({ where: { id } });
+      return row && toDataset(row);
+    },
+    findByContent: async (digest, preprocess) => {
+      const row = await db.dataset.findUnique({ where: { contentKey: datasetKey(digest, preprocess) } });
+      return row && toDataset(row);
+    },
+    list: async (request = {}) => {
+      const page = await readPage(request, (take, where) =>
+        db.dataset.findMany({ where, orderBy: { id: 'desc' }, take }),
+      );
+      return { ...page, items: page.items.map(toDataset) };
+    },
+    delete: async (id) => {
+      const digest = await db.$transaction(async (tx) => {
+        if (!(await lockForDelete(tx, 'dataset', id))) {
+          throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`);
+        }
+        return (await tx.dataset.delete({ where: { id } })).digest;
+      });
+      await deleteUnreferencedBlobs(db, blobs, [digest]);
+    },
+  };
 }

@@ -1,12 +1,11 @@
-import type { Model, ModelSummary } from '@tritforge/contracts';
-import type { StagedBlob } from '../blobs/blob-storage.js';
-import type { Page, PageRequest } from './page.js';
-
-/** A file of a model or an artifact: the .onnx file first, then its external data by the names the model gives. */
-export interface NewFile {
-  readonly name: string;
-  readonly blob: StagedBlob;
-}
+import { type Model, type ModelSummary, newId, TritforgeError } from '@tritforge/contracts';
+import { deleteUnreferencedBlobs, publishBlobs } from '../blobs/blob-references.js';
+import type { BlobStorage } from '../blobs/blob-storage.js';
+import { storableText, toJson } from '../database.js';
+import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
+import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import { lockForDelete } from './job-references.js';
+import { type Page, type PageRequest, readPage } from './page.js';
 
 export interface NewModel {
   /** The first is the .onnx file. */
@@ -36,4 +35,80 @@ export interface ModelRepository {
    * @throws TritforgeError MODEL_NOT_FOUND, RESOURCE_IN_USE (a queued or running job needs it).
    */
   delete(id: string): Promise<void>;
+}
+
+const WITH_FILES = { files: { orderBy: { position: 'asc' } } } as const;
+
+/** The name of the .onnx file is the uploader's choice, names of external data are part of the model. */
+function modelKey(files: readonly { readonly name: string; readonly digest: string }[]): string {
+  const [main, ...external] = files;
+  return contentKey([main?.digest, external.map(({ name, digest }) => `${name}\0${digest}`).sort()]);
+}
+
+function toModel(row: ModelRow & { files: FileRow[] }): Model {
+  return {
+    id: row.id,
+    fileName: row.fileName,
+    sizeBytes: Number(row.sizeBytes),
+    digest: row.digest,
+    files: toStoredFiles(row.files),
+    summary: row.summary as ModelSummary,
+    createdAt: row.createdAt.toISOString(),
+  };
+}
+
+export function createModelRepository(db: PrismaClient, blobs: BlobStorage): ModelRepository {
+  return {
+    create: ({ files, summary }) => {
+      const [main] = files;
+      if (!main) throw new RangeError('a model has at least one file');
+      const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
+      return db.$transaction(async (tx) => {
+        await publishBlobs(
+          tx,
+          files.map((file) => file.blob),
+        );
+        const existing = await tx.model.findUnique({ where: { contentKey: key }, include: WITH_FILES });
+        if (existing) return { value: toModel(existing), created: false };
+        const row = await tx.model.create({
+          data: {
+            id: newId('model'),
+            contentKey: key,
+            fileName: storableText(main.name),
+            sizeBytes: totalBytes(files),
+            digest: main.blob.digest,
+            summary: toJson(summary),
+            files: { create: toFileRows(files) },
+          },
+          include: WITH_FILES,
+        });
+        return { value: toModel(row), created: true };
+      });
+    },
+    get: async (id) => {
+      const row = await db.model.findUnique({ where: { id }, include: WITH_FILES });
+      return row && toModel(row);
+    },
+    findByContent: async (files) => {
+      const row = await db.model.findUnique({ where: { contentKey: modelKey(files) }, include: WITH_FILES });
+      return row && toModel(row);
+    },
+    list: async (request = {}) => {
+      const page = await readPage(request, (take, where) =>
+        db.model.findMany({ where, orderBy: { id: 'desc' }, take, include: WITH_FILES }),
+      );
+      return { ...page, items: page.items.map(toModel) };
+    },
+    delete: async (id) => {
+      const digests = await db.$transaction(async (tx) => {
+        if (!(await lockForDelete(tx, 'model', id))) {
+          throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${id}.`);
+        }
+        const files = await tx.modelFile.findMany({ where: { modelId: id } });
+        await tx.model.delete({ where: { id } });
+        return files.map((file) => file.digest);
+      });
+      await deleteUnreferencedBlobs(db, blobs, digests);
+    },
+  };
 }

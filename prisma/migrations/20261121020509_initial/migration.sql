@@ -8,7 +8,7 @@ CREATE TABLE "models" (
     "file_name" TEXT NOT NULL,
     "size_bytes" BIGINT NOT NULL,
     "digest" TEXT NOT NULL,
-    "summary" JSONB NOT NULL,
+    "summary" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "models_pkey" PRIMARY KEY ("id")
@@ -32,8 +32,8 @@ CREATE TABLE "datasets" (
     "file_name" TEXT NOT NULL,
     "size_bytes" BIGINT NOT NULL,
     "digest" TEXT NOT NULL,
-    "preprocess" JSONB,
-    "summary" JSONB NOT NULL,
+    "preprocess" JSON,
+    "summary" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "datasets_pkey" PRIMARY KEY ("id")
@@ -44,25 +44,25 @@ CREATE TABLE "jobs" (
     "id" TEXT NOT NULL,
     "state" "job_state" NOT NULL DEFAULT 'queued',
     "phase" TEXT,
-    "progress" JSONB,
+    "progress" JSON,
     "model_id" TEXT NOT NULL,
     "calibration_dataset_id" TEXT,
     "evaluation_dataset_id" TEXT,
-    "recipe" JSONB NOT NULL,
+    "recipe" JSON NOT NULL,
     "metric" TEXT,
-    "gates" JSONB,
+    "gates" JSON,
     "gates_passed" BOOLEAN,
-    "gate_results" JSONB NOT NULL DEFAULT '[]',
+    "gate_results" JSON NOT NULL DEFAULT '[]',
     "deadline_seconds" INTEGER,
     "labels" JSONB NOT NULL DEFAULT '{}',
-    "error" JSONB,
+    "error" JSON,
     "engine_version" TEXT,
     "attempts" INTEGER NOT NULL DEFAULT 0,
     "worker_id" TEXT,
     "claim_token" TEXT,
     "lease_until" TIMESTAMPTZ(3),
-    "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    "queued_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT clock_timestamp(),
+    "queued_at" TIMESTAMPTZ(3) NOT NULL DEFAULT clock_timestamp(),
     "started_at" TIMESTAMPTZ(3),
     "finished_at" TIMESTAMPTZ(3),
 
@@ -72,7 +72,7 @@ CREATE TABLE "jobs" (
 -- CreateTable
 CREATE TABLE "job_reports" (
     "job_id" TEXT NOT NULL,
-    "report" JSONB NOT NULL,
+    "report" JSON NOT NULL,
 
     CONSTRAINT "job_reports_pkey" PRIMARY KEY ("job_id")
 );
@@ -81,7 +81,7 @@ CREATE TABLE "job_reports" (
 CREATE TABLE "job_events" (
     "id" BIGSERIAL NOT NULL,
     "job_id" TEXT NOT NULL,
-    "at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    "at" TIMESTAMPTZ(3) NOT NULL DEFAULT clock_timestamp(),
     "from_state" "job_state",
     "to_state" "job_state" NOT NULL,
     "phase" TEXT,
@@ -100,8 +100,8 @@ CREATE TABLE "artifacts" (
     "digest" TEXT NOT NULL,
     "opset" INTEGER NOT NULL,
     "ir_version" INTEGER NOT NULL,
-    "requires" JSONB NOT NULL,
-    "bits_per_weight" JSONB NOT NULL,
+    "requires" JSON NOT NULL,
+    "bits_per_weight" JSON NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "artifacts_pkey" PRIMARY KEY ("id")

@@ -1,0 +1,71 @@
+import { type Database, Prisma } from '../database.js';
+import type { PrismaClient } from '../generated/client.js';
+import type { BlobStorage, StagedBlob } from './blob-storage.js';
+
+// A blob lives as long as a row refers to its digest. Whoever publishes content or deletes it holds the advisory lock of
+// the digest until the transaction ends, so that content that is uploaded again while its last row goes away is either
+// found by the delete, or published after it.
+
+/** The key of a digest's advisory lock: its first 64 bits. Two digests with one key merely wait for each other. */
+function lockKey(digest: string): bigint {
+  return BigInt.asIntN(64, BigInt(`0x${digest.slice('sha256:'.length, 'sha256:'.length + 16)}`));
+}
+
+/** Takes the locks of the digests until the end of the transaction, in an order that is the same for everybody. */
+async function lockDigests(tx: Database, digests: readonly string[]): Promise<void> {
+  const keys = [...new Set(digests.map(lockKey))].sort((a, b) => (a < b ? -1 : 1));
+  if (keys.length === 0) return;
+  await tx.$queryRaw`SELECT count(pg_advisory_xact_lock(key)) FROM unnest(${keys}::bigint[]) AS key`;
+}
+
+/** Locks the digests and publishes their content; call it before writing the rows that refer to them. */
+export async function publishBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
+  await lockDigests(
+    tx,
+    blobs.map((blob) => blob.digest),
+  );
+  for (const blob of blobs) await blob.publish();
+}
+
+/** Deletes those of the digests that no row refers to. Call it after the transaction that removed the rows. */
+export async function deleteUnreferencedBlobs(
+  db: PrismaClient,
+  blobs: BlobStorage,
+  digests: readonly string[],
+): Promise<string[]> {
+  return db.$transaction(async (tx) => {
+    await lockDigests(tx, digests);
+    const unreferenced = await selectUnreferenced(tx, digests);
+    for (const digest of unreferenced) await blobs.delete(digest);
+    return unreferenced;
+  });
+}
+
+/** Those of the digests that no row refers to. */
+async function selectUnreferenced(tx: Database, digests: readonly string[]): Promise<string[]> {
+  const rows = await tx.$queryRaw<{ digest: string }[]>(Prisma.sql`
+    SELECT DISTINCT digest FROM unnest(${[...digests]}::text[]) AS wanted(digest)
+    WHERE NOT EXISTS (SELECT 1 FROM model_files f WHERE f.digest = wanted.digest)
+      AND NOT EXISTS (SELECT 1 FROM datasets d WHERE d.digest = wanted.digest)
+      AND NOT EXISTS (SELECT 1 FROM artifact_files f WHERE f.digest = wanted.digest)`);
+  return rows.map((row) => row.digest);
+}
+
+const SWEEP_BATCH = 200;
+
+/** Deletes all content that no row refers to; returns how many blobs that were. */
+export async function sweepBlobs(db: PrismaClient, blobs: BlobStorage): Promise<number> {
+  let deleted = 0;
+  let batch: string[] = [];
+  const flush = async (): Promise<void> => {
+    const candidates = await selectUnreferenced(db, batch);
+    if (candidates.length > 0) deleted += (await deleteUnreferencedBlobs(db, blobs, candidates)).length;
+    batch = [];
+  };
+  for await (const digest of blobs.list()) {
+    batch.push(digest);
+    if (batch.length === SWEEP_BATCH) await flush();
+  }
+  if (batch.length > 0) await flush();
+  return deleted;
+}

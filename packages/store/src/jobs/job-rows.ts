@@ -1,0 +1,63 @@
+import type { Gates, Job, JobDatasets, Metric, Phase, Progress, Recipe } from '@tritforge/contracts';
+import type { Database } from '../database.js';
+import type { Prisma } from '../generated/client.js';
+
+/** What a job's row needs beside it to be shown. */
+export const WITH_ARTIFACT_IDS = {
+  artifacts: { select: { id: true }, orderBy: { position: 'asc' } },
+} as const satisfies Prisma.JobInclude;
+
+export type JobRow = Prisma.JobGetPayload<{ include: typeof WITH_ARTIFACT_IDS }>;
+
+/** The job as resources show it. */
+export function toJob(row: JobRow, queuePosition: number | null): Job {
+  return {
+    id: row.id,
+    state: row.state,
+    phase: row.phase as Phase | null,
+    progress: row.progress as Progress | null,
+    queuePosition,
+    createdAt: row.createdAt.toISOString(),
+    startedAt: row.startedAt?.toISOString() ?? null,
+    finishedAt: row.finishedAt?.toISOString() ?? null,
+    attempts: row.attempts,
+    engineVersion: row.engineVersion,
+    modelId: row.modelId,
+    recipe: row.recipe as Recipe,
+    datasets: datasetsOf(row),
+    metric: row.metric as Metric | null,
+    gates: {
+      requested: row.gates as Gates | null,
+      passed: row.gatesPassed,
+      results: row.gateResults as Job['gates']['results'],
+    },
+    deadlineSeconds: row.deadlineSeconds,
+    labels: row.labels as Record<string, string>,
+    error: row.error as Job['error'],
+    artifactIds: row.artifacts.map((artifact) => artifact.id),
+  };
+}
+
+function datasetsOf(row: JobRow): JobDatasets {
+  return {
+    ...(row.calibrationDatasetId !== null && { calibration: row.calibrationDatasetId }),
+    ...(row.evaluationDatasetId !== null && { evaluation: row.evaluationDatasetId }),
+  };
+}
+
+/** Places in the queue, from 1, of those of the rows that are queued. */
+async function queuePositions(db: Database, rows: readonly JobRow[]): Promise<Map<string, number>> {
+  const ids = rows.filter((row) => row.state === 'queued').map((row) => row.id);
+  if (ids.length === 0) return new Map();
+  const places = await db.$queryRaw<{ id: string; place: number }[]>`
+    SELECT id, place FROM (
+      SELECT id, row_number() OVER (ORDER BY id)::int AS place FROM jobs WHERE state = 'queued'
+    ) AS queue WHERE id = ANY(${ids})`;
+  return new Map(places.map(({ id, place }) => [id, place]));
+}
+
+/** Rows as resources show them. A job that started between the two queries has no place any more. */
+export async function toJobs(db: Database, rows: readonly JobRow[]): Promise<Job[]> {
+  const places = await queuePositions(db, rows);
+  return rows.map((row) => toJob(row, places.get(row.id) ?? null));
+}
