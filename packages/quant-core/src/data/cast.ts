@@ -1,7 +1,6 @@
 import { TritforgeError } from '@tritforge/contracts';
-import type { DataType } from '../ir/index.js';
+import { type DataType, float16ToNumber, numberToFloat16 } from '../ir/index.js';
 import type { HostTensor } from '../runtime/runtime.js';
-import { halfToNumber, numberToHalf } from './half-float.js';
 
 const FLOATS: readonly DataType[] = ['float16', 'float32', 'float64'];
 
@@ -29,14 +28,14 @@ export function isCastable(from: DataType, to: DataType): boolean {
 function asNumbers(tensor: HostTensor): ArrayLike<number> {
   const { data, dtype } = tensor;
   if (data instanceof BigInt64Array || data instanceof BigUint64Array) return Float64Array.from(data, Number);
-  if (dtype === 'float16') return Float32Array.from(data as Uint16Array, halfToNumber);
+  if (dtype === 'float16') return Float32Array.from(data as Uint16Array, float16ToNumber);
   return data as ArrayLike<number>;
 }
 
 function floatData(numbers: ArrayLike<number>, to: DataType): HostTensor['data'] {
   if (to === 'float32') return new Float32Array(numbers);
   if (to === 'float64') return new Float64Array(numbers);
-  return Uint16Array.from(numbers, numberToHalf);
+  return Uint16Array.from(numbers, numberToFloat16);
 }
 
 function integerData(numbers: ArrayLike<number>, to: DataType): HostTensor['data'] {

@@ -1,8 +1,7 @@
 import { TritforgeError } from '@tritforge/contracts';
-import { bitsOf, type DataType } from '../ir/index.js';
+import { bitsOf, type DataType, float16ToNumber } from '../ir/index.js';
 import type { HostTensor } from '../runtime/runtime.js';
 import { type FileWindow, readInto, readWindow } from './file-window.js';
-import { halfToNumber } from './half-float.js';
 import { NPY_PREFIX_BYTES, type NpyHeader, npyDataOffset, parseNpyHeader } from './npy-header.js';
 
 /** An array of an .npz whose values stay in the file. */
@@ -96,7 +95,7 @@ function checkFinite(array: NpyArray, data: ReturnType<typeof viewAs>, indices: 
 
 /** By dtype. A float64 that float32 cannot hold counts as infinite: models take float32. */
 const FINITE_CHECKS: Partial<Record<DataType, (value: number) => boolean>> = {
-  float16: (value) => Number.isFinite(halfToNumber(value)),
+  float16: (value) => Number.isFinite(float16ToNumber(value)),
   float32: Number.isFinite,
   float64: (value) => Number.isFinite(Math.fround(value)),
 };
