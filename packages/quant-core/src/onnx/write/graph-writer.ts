@@ -1,7 +1,15 @@
 import { create } from '@bufbuild/protobuf';
-import type { Attribute, FunctionDefinition, Graph, Model, Node, Tensor } from '../../ir/index.js';
+import {
+  type Attribute,
+  type FunctionDefinition,
+  type Graph,
+  type Model,
+  type Node,
+  numberOfDtype,
+  type Tensor,
+} from '../../ir/index.js';
 import { ATTRIBUTE_TYPE } from '../wire/attribute-types.js';
-import { dataTypeNumber } from '../wire/data-types.js';
+
 import { type Leftovers, restore } from '../wire/leftovers.js';
 import {
   type AttributeProto,
@@ -170,7 +178,7 @@ export class GraphWriter {
   #tensor(tensor: Tensor, name: string, canBeExternal: boolean): TensorProto {
     const proto = restore(TensorProtoSchema, tensor.opaque as Leftovers | undefined);
     proto.dims = tensor.shape.map(BigInt);
-    proto.dataType = dataTypeNumber(tensor.dtype);
+    proto.dataType = numberOfDtype(tensor.dtype);
     if (name !== '') proto.name = name;
     if (tensor.strings !== undefined) proto.stringData = [...tensor.strings];
     else this.#placement.place(proto, tensor.data, canBeExternal);

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import type { Dimension, ValueInfo } from '../../ir/index.js';
+import { type Dimension, numberOfDtype, type ValueInfo } from '../../ir/index.js';
 import { readTensorType } from '../read/read-value-info.js';
-import { dataTypeNumber } from '../wire/data-types.js';
+
 import { restore } from '../wire/leftovers.js';
 import {
   type TensorShapeProto_Dimension,
@@ -32,7 +32,7 @@ function says(type: TypeProto, info: ValueInfo): boolean {
 
 function tensorType(info: ValueInfo): TypeProto | undefined {
   if (info.dtype === 'undefined') return undefined;
-  const tensor = create(TypeProto_TensorSchema, { elemType: dataTypeNumber(info.dtype) });
+  const tensor = create(TypeProto_TensorSchema, { elemType: numberOfDtype(info.dtype) });
   if (info.shape !== null) {
     tensor.shape = create(TensorShapeProtoSchema, { dim: info.shape.map(dimension) });
   }
