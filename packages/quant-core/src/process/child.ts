@@ -1,0 +1,39 @@
+/** Entry of the engine's own process: one handler per kind of task. Each loads only what it needs. */
+import { type EngineTask, preprocessOf } from './engine-task.js';
+import { serveTask } from './serve-task.js';
+
+serveTask<Exclude<EngineTask, { kind: 'inspectModel' }>>({
+  async inspectDataset({ dataset }, { scratchDir }) {
+    const { inspectDataset } = await import('../data/index.js');
+    return inspectDataset(dataset.path, { preprocess: preprocessOf(dataset), scratchDir });
+  },
+
+  async checkDataset({ dataset, inputs }, { scratchDir }) {
+    const { checkDataset, openDataset } = await import('../data/index.js');
+    const opened = await openDataset(dataset.path, { preprocess: preprocessOf(dataset), scratchDir });
+    checkDataset(inputs, opened.summary, preprocessOf(dataset));
+  },
+
+  async evaluate({ request }, { scratchDir, onProgress }) {
+    const [{ openDataset }, { evaluateModel }, { createOnnxRuntime }] = await Promise.all([
+      import('../data/index.js'),
+      import('../evaluate/index.js'),
+      import('../runtime/onnx-runtime.js'),
+    ]);
+    const { evaluation, ...rest } = request;
+    return evaluateModel({
+      ...rest,
+      dataset: await openDataset(evaluation.path, { preprocess: preprocessOf(evaluation), scratchDir }),
+      runtime: createOnnxRuntime(),
+      onProgress: (done, total) => onProgress({ phase: 'measure', done, total, unit: 'samples', etaSeconds: null }),
+    });
+  },
+
+  async quantize({ request }, { scratchDir, onProgress }) {
+    const [{ quantize }, { createOnnxRuntime }] = await Promise.all([
+      import('../quantize.js'),
+      import('../runtime/onnx-runtime.js'),
+    ]);
+    return quantize({ ...request, scratchDir }, { runtime: createOnnxRuntime(), onProgress });
+  },
+});

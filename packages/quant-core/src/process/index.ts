@@ -1,0 +1,5 @@
+/** The engine in a process of its own. Importing this loads neither onnxruntime nor an image decoder. Start at `run-task.ts`. */
+export type { DatasetReference } from '../quantize-request.js';
+export type { EngineTask, EvaluateTaskRequest, QuantizeTaskRequest, TaskProgress, TaskResults } from './engine-task.js';
+export type { ProcessLimits } from './process-limits.js';
+export * from './run-task.js';
