@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { join } from 'node:path';
 import helmet from '@fastify/helmet';
 import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
@@ -16,6 +15,7 @@ import { healthRoutes } from './routes/health/index.js';
 import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
 import { modelRoutes } from './routes/models/index.js';
+import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
 import { VERSION } from './version.js';
 
@@ -58,7 +58,7 @@ export async function buildApp(
   methods.collect(app);
   const routeDeps: RouteDeps = {
     ...deps,
-    uploads: new UploadDesk(store.blobs, join(config.dataDir, 'scratch'), config),
+    uploads: new UploadDesk(store.blobs, scratchDirOf(config), config),
   };
   await app.register(rootRoutes, { version: VERSION });
   await app.register(healthRoutes, routeDeps);

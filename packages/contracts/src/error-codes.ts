@@ -28,6 +28,9 @@ const registry = {
   UPLOAD_INCOMPLETE: { status: 400, title: 'The upload ended before all of it had arrived', retryable: true },
   UPLOAD_TOO_LARGE: { status: 413, title: 'The upload is larger than the service allows' },
   UPLOAD_EMPTY: { status: 400, title: 'The uploaded file is empty' },
+  INSPECTION_TIMEOUT: { status: 422, title: 'Checking the file took too long' },
+  INSPECTION_MEMORY_EXCEEDED: { status: 422, title: 'Checking the file took too much memory' },
+  INSPECTION_CRASHED: { status: 500, title: 'The process that checked the file died', retryable: true },
   DIGEST_MISMATCH: {
     status: 400,
     title: 'The content does not match the digest that was sent with it',

@@ -3,7 +3,6 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { TritforgeError } from '@tritforge/contracts';
 import type { BlobStorage, NewFile, StagedBlob } from '@tritforge/store';
-import { SCRATCH_PREFIX } from './scratch.js';
 
 /** What one request has brought so far. Nothing of it outlives `close`, except what a repository has published. */
 export class UploadSession {
@@ -46,7 +45,7 @@ export class UploadSession {
 
   async #fill(files: readonly { name: string; write: (path: string) => Promise<void> }[]): Promise<string[]> {
     await mkdir(this.#scratchDir, { recursive: true });
-    const folder = await mkdtemp(join(this.#scratchDir, SCRATCH_PREFIX));
+    const folder = await mkdtemp(join(this.#scratchDir, 'upload-'));
     this.#folders.push(folder);
     const paths: string[] = [];
     for (const { name, write } of files) {

@@ -1,0 +1,45 @@
+/** Entry point of the API process: settings from the environment, then listen until a signal ends it. */
+import { join } from 'node:path';
+import { deployMigrations, openStore } from '@tritforge/store';
+import { buildApp } from './app.js';
+import { childInspector } from './child-inspector.js';
+import { type ApiConfig, readConfig } from './config.js';
+import { scratchDirOf, sweepScratch } from './uploads/scratch.js';
+
+const SCRATCH_MAX_AGE_MS = 24 * 3600 * 1000;
+
+async function serve(config: ApiConfig): Promise<void> {
+  const { databaseUrl, redisUrl, dataDir } = config;
+  if (databaseUrl === null) {
+    throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
+  }
+  await deployMigrations(databaseUrl);
+  const store = await openStore({ databaseUrl, redisUrl, blobDir: join(dataDir, 'blobs') });
+  await sweepScratch(scratchDirOf(config), SCRATCH_MAX_AGE_MS);
+  const app = await buildApp(
+    { store, inspector: childInspector(config), config },
+    { logger: { level: config.logLevel, base: { service: 'api', pid: process.pid } } },
+  );
+  await app.listen({ host: config.host, port: config.port });
+
+  let isClosing = false;
+  const close = async (reason: string) => {
+    if (isClosing) process.exit(1);
+    isClosing = true;
+    app.log.info({ reason }, 'closing');
+    setTimeout(() => app.server.closeAllConnections(), config.shutdownSeconds * 1000).unref();
+    await app.close();
+    await store.close();
+    process.exit(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void close(signal));
+  // Whoever started this process with a channel is gone.
+  process.on('disconnect', () => void close('disconnect'));
+}
+
+try {
+  await serve(readConfig(process.env));
+} catch (error) {
+  process.stderr.write(`The API cannot start: ${error instanceof Error ? error.message : error}\n`);
+  process.exit(1);
+}

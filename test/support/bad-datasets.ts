@@ -1,0 +1,113 @@
+import { npy, npz, tar, zip } from './archives.js';
+import type { BadUpload } from './bad-models.js';
+import { floatArray, integerArray, labelledSamples } from './datasets.js';
+import { type FormEntries, file } from './http.js';
+import { randomBytes } from './random.js';
+
+const preprocess = JSON.stringify({ resize: { width: 8, height: 8 }, scale: 1 / 255 });
+const csv = Buffer.from('a.png,0\n');
+
+const alone = (what: string, code: string, content: Buffer, fileName = 'data.npz'): BadUpload => ({
+  what,
+  code,
+  parts: [['data', file(content, fileName)]],
+});
+
+const images = (what: string, code: string, content: Buffer, options: string | null = preprocess): BadUpload => {
+  const data: FormEntries = [['data', file(content, 'images.zip')]];
+  return { what, code, parts: options === null ? data : [...data, ['preprocess', options]] };
+};
+
+/** Datasets that must not pass their inspection. */
+export const BAD_DATASETS: readonly BadUpload[] = [
+  alone('an empty file', 'UPLOAD_EMPTY', Buffer.alloc(0)),
+  alone('random bytes', 'DATASET_FORMAT_UNKNOWN', randomBytes(5, 5000)),
+  alone('a text file', 'DATASET_FORMAT_UNKNOWN', Buffer.from('x,y\n1,2\n'), 'data.csv'),
+  alone('a truncated archive', 'DATASET_CORRUPT', labelledSamples(16).subarray(0, 6000)),
+  alone('a member that is no array', 'DATASET_ARRAY_INVALID', npz({ x: Buffer.from('not an array at all') })),
+  alone('an array shorter than its shape', 'DATASET_ARRAY_INVALID', npz({ x: npy('<f4', [100, 4], Buffer.alloc(16)) })),
+  alone('pickled objects', 'DATASET_DTYPE_UNSUPPORTED', npz({ x: npy('|O', [2], Buffer.from('\x80\x04N.N.')) })),
+  alone(
+    'arrays of different lengths',
+    'DATASET_LENGTH_MISMATCH',
+    npz({ x: floatArray([4, 2]), z: floatArray([5, 2]) }),
+  ),
+  alone(
+    'labels that are too few',
+    'DATASET_LENGTH_MISMATCH',
+    npz({ x: floatArray([4, 2]), labels: integerArray([3], 2) }),
+  ),
+  alone('no samples', 'DATASET_EMPTY', npz({ x: floatArray([0, 4]) })),
+  alone('an archive without members', 'DATASET_EMPTY', zip([])),
+  alone(
+    'labels of texts',
+    'DATASET_LABELS_INVALID',
+    npz({ x: floatArray([2, 4]), labels: npy('<U1', [2], Buffer.from('a\0\0\0b\0\0\0')) }),
+  ),
+  alone('values that are NaN', 'DATASET_VALUES_INVALID', npz({ x: npy('<f4', [2, 2], Buffer.alloc(16, 0xff)) })),
+  alone('a zip bomb', 'DATASET_TOO_LARGE', zipBomb()),
+  alone('a shape of 2^80 elements', 'DATASET_TOO_LARGE', npz({ x: npy('<f4', [2 ** 40, 2 ** 40], Buffer.alloc(64)) })),
+  images(
+    'images without a preprocess',
+    'DATASET_PREPROCESS_REQUIRED',
+    zip([
+      { name: 'a.png', content: onePixel() },
+      { name: 'labels.csv', content: csv },
+    ]),
+    null,
+  ),
+  images(
+    'an image that is none',
+    'DATASET_IMAGE_INVALID',
+    zip([
+      { name: 'a.png', content: randomBytes(1, 500) },
+      { name: 'labels.csv', content: csv },
+    ]),
+  ),
+  images('a member above the folder', 'DATASET_PATH_INVALID', zip([{ name: '../../a.png', content: onePixel() }])),
+  images(
+    'a tar member at an absolute path',
+    'DATASET_PATH_INVALID',
+    tar([{ name: '/etc/a.png', content: onePixel() }]),
+  ),
+  images(
+    'labels that are no numbers',
+    'DATASET_LABELS_INVALID',
+    zip([
+      { name: 'a.png', content: onePixel() },
+      { name: 'labels.csv', content: Buffer.from('a.png,cat\n') },
+    ]),
+  ),
+  images(
+    'a preprocess with an unknown field',
+    'PREPROCESS_INVALID',
+    zip([{ name: 'a.png', content: onePixel() }]),
+    '{"rotate": 90}',
+  ),
+  images(
+    'a preprocess that contradicts itself',
+    'PREPROCESS_INVALID',
+    zip([{ name: 'a.png', content: onePixel() }]),
+    '{"resize": {"width": 8}}',
+  ),
+  images(
+    'a preprocess that is no JSON',
+    'BODY_NOT_JSON',
+    zip([{ name: 'a.png', content: onePixel() }]),
+    "{'scale': 1}",
+  ),
+];
+
+/** A red PNG of one pixel. */
+function onePixel(): Buffer {
+  return Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg==',
+    'base64',
+  );
+}
+
+/** An array of zeros, 200 MB in 200 kB. */
+function zipBomb(): Buffer {
+  const bytes = 200_000_000;
+  return zip([{ name: 'x.npy', content: npy('<f4', [bytes / 4], Buffer.alloc(bytes)), deflate: true }]);
+}

@@ -1,0 +1,144 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { deployMigrations, type EmbeddedPostgres, startEmbeddedPostgres } from '@tritforge/store';
+import { Client } from 'pg';
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const START_TIMEOUT_MS = 30_000;
+
+/** What of a service a test can look at: how many rows each table has, and which files lie in its folders. */
+export interface Footprint {
+  readonly rows: Readonly<Record<string, number>>;
+  readonly files: readonly string[];
+}
+
+export interface StackOptions {
+  /** Settings of API and worker beside those that every stack has. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** How many workers run; none by default. */
+  readonly workers?: number;
+}
+
+/** A running service: PostgreSQL, the API and workers as processes of their own, in a folder of their own. */
+export class Stack {
+  readonly url: string;
+  readonly dataDir: string;
+  readonly databaseUrl: string;
+  readonly api: ChildProcess;
+  readonly #processes: readonly ChildProcess[];
+  readonly #postgres: EmbeddedPostgres;
+  readonly #db: Client;
+
+  constructor(
+    url: string,
+    dataDir: string,
+    databaseUrl: string,
+    processes: readonly [api: ChildProcess, ...workers: ChildProcess[]],
+    postgres: EmbeddedPostgres,
+    db: Client,
+  ) {
+    [this.url, this.dataDir, this.databaseUrl] = [url, dataDir, databaseUrl];
+    [this.api] = processes;
+    this.#processes = processes;
+    this.#postgres = postgres;
+    this.#db = db;
+  }
+
+  /** Sends a request to the API. */
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetch(`${this.url}${path}`, init);
+  }
+
+  /** Row counts and files as they are now. */
+  async footprint(): Promise<Footprint> {
+    const files = await Promise.all(['blobs', 'scratch'].map((folder) => listFiles(join(this.dataDir, folder))));
+    return { rows: await countRows(this.#db), files: files.flat().sort() };
+  }
+
+  /** Largest resident memory of the API process so far, in bytes (Linux). */
+  async apiPeakMemoryBytes(): Promise<number> {
+    const status = await readFile(`/proc/${this.api.pid}/status`, 'utf8');
+    return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#processes.map(stop));
+    await this.#db.end();
+    await this.#postgres.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+/** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
+export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): Promise<Stack> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') });
+  const databaseUrl = postgres.databaseUrl('tritforge');
+  await deployMigrations(databaseUrl);
+  const settings = {
+    DATABASE_URL: databaseUrl,
+    TRITFORGE_DATA_DIR: dataDir,
+    TRITFORGE_PORT: '0',
+    REDIS_URL: '',
+    ...env,
+  };
+  const api = start('apps/api/dist/server.js', settings);
+  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
+  for (const worker of workerProcesses) worker.stdout?.resume();
+  const db = new Client({ connectionString: databaseUrl });
+  await db.connect();
+  return new Stack(await addressOf(api), dataDir, databaseUrl, [api, ...workerProcesses], postgres, db);
+}
+
+function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {
+  return spawn(process.execPath, ['--enable-source-maps', join(ROOT, path)], {
+    env: { ...process.env, ...env },
+    // With the channel a service ends when the test process dies, however it dies.
+    stdio: ['ignore', 'pipe', process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore', 'ipc'],
+  });
+}
+
+/** Where the API listens, from its log. */
+async function addressOf(api: ChildProcess): Promise<string> {
+  const lines = createInterface({ input: api.stdout! });
+  const timer = setTimeout(() => api.kill('SIGKILL'), START_TIMEOUT_MS);
+  for await (const line of lines) {
+    if (process.env.TRITFORGE_TEST_LOG) process.stderr.write(`${line}\n`);
+    const url = /Server listening at (http:[^"\s]+)/.exec(line)?.[1];
+    if (url === undefined) continue;
+    clearTimeout(timer);
+    if (process.env.TRITFORGE_TEST_LOG) api.stdout!.pipe(process.stderr);
+    else api.stdout!.resume();
+    return url;
+  }
+  throw new Error('the API ended before it listened; set TRITFORGE_TEST_LOG=1 to see why');
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  await ended;
+  clearTimeout(timer);
+}
+
+async function countRows(db: Client): Promise<Record<string, number>> {
+  const tables = await db.query("select tablename from pg_tables where schemaname = 'public' order by 1");
+  const counts: [string, number][] = [];
+  for (const { tablename } of tables.rows) {
+    const { rows } = await db.query(`select count(*)::int as count from "${tablename}"`);
+    counts.push([tablename, rows[0].count]);
+  }
+  return Object.fromEntries(counts);
+}
+
+async function listFiles(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
+}
