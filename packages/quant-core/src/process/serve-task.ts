@@ -4,6 +4,8 @@ import type { TaskProgress } from './engine-task.js';
 import type { Assignment, ChildMessage } from './messages.js';
 import { ProgressSender } from './progress-sender.js';
 
+const OWN_GROUP = 0;
+
 /** What a handler may use besides its task. */
 export interface TaskContext {
   readonly scratchDir: string;
@@ -22,7 +24,7 @@ export type TaskHandlers<Task extends { readonly kind: string }> = {
 export function serveTask<Task extends { readonly kind: string }>(handlers: TaskHandlers<Task>): void {
   const parentPid = Number(process.argv[2]);
   new Worker(new URL('./orphan-guard.js', import.meta.url), { workerData: { parentPid } }).unref();
-  process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+  process.once('disconnect', () => process.kill(OWN_GROUP, 'SIGKILL'));
   process.once('message', (assignment) => void perform(handlers, assignment as Assignment<Task>));
 }
 
