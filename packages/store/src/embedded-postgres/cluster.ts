@@ -8,6 +8,13 @@ import { canEnter, type ServerUser, spawnOptions, userName } from './server-user
 
 const execute = promisify(execFile);
 
+/** The parts that creating, starting and stopping need. */
+export interface Installation {
+  readonly binDir: string;
+  readonly dataDir: string;
+  readonly user: ServerUser;
+}
+
 /** The superuser of embedded clusters. */
 export const SUPERUSER = 'tritforge';
 const PASSWORD_FILE = 'tritforge-password';
@@ -46,12 +53,15 @@ export async function checkOwner(dataDir: string, user: ServerUser): Promise<voi
 }
 
 /** Creates the cluster unless it exists; complete or not at all, whoever else tries at the same time. */
-export async function ensureCluster(binDir: string, dataDir: string, user: ServerUser): Promise<void> {
+export async function ensureCluster(
+  { binDir, dataDir, user }: Installation,
+  ephemeral: boolean,
+): Promise<void> {
   if (await exists(path.join(dataDir, 'PG_VERSION'))) return;
   await removeEmptyOrBroken(dataDir);
   const draft = await mkdtemp(`${dataDir}.new-`);
   try {
-    await initialize(binDir, draft, user);
+    await initialize({ binDir, dataDir: draft, user }, ephemeral);
     await rename(draft, dataDir).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
     });
@@ -70,7 +80,7 @@ async function removeEmptyOrBroken(dataDir: string): Promise<void> {
   });
 }
 
-async function initialize(binDir: string, draft: string, user: ServerUser): Promise<void> {
+async function initialize({ binDir, dataDir: draft, user }: Installation, ephemeral: boolean): Promise<void> {
   const passwordFile = `${draft}.password`;
   const password = randomBytes(24).toString('base64url');
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600, flag: 'wx' });
@@ -80,7 +90,7 @@ async function initialize(binDir: string, draft: string, user: ServerUser): Prom
       await lchown(passwordFile, user.ids.uid, user.ids.gid);
     }
     const login = ['-U', SUPERUSER, '--auth=scram-sha-256', `--pwfile=${passwordFile}`];
-    const locale = ['--encoding=UTF8', '--locale=C', '--no-instructions'];
+    const locale = ['--encoding=UTF8', '--locale=C', '--no-instructions', ...(ephemeral ? ['--no-sync'] : [])];
     await execute(path.join(binDir, 'bin/initdb'), ['-D', draft, ...login, ...locale], spawnOptions(user));
     await rename(passwordFile, path.join(draft, PASSWORD_FILE));
   } catch (cause) {

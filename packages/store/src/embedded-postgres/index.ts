@@ -9,6 +9,7 @@ import { findBinaries } from './binaries.js';
 import {
   checkOwner,
   ensureCluster,
+  type Installation,
   locateCluster,
   ownerOf,
   REACHABLE_PARENT,
@@ -16,7 +17,7 @@ import {
   SUPERUSER,
 } from './cluster.js';
 import { clearStalePid, isServer, readPostmaster } from './postmaster.js';
-import { chooseServerUser, type ServerUser, spawnOptions } from './server-user.js';
+import { chooseServerUser, spawnOptions } from './server-user.js';
 
 const execute = promisify(execFile);
 
@@ -52,13 +53,6 @@ export interface EmbeddedPostgres {
   destroy(): Promise<void>;
 }
 
-/** The parts that starting and stopping need. */
-interface Installation {
-  readonly binDir: string;
-  readonly dataDir: string;
-  readonly user: ServerUser;
-}
-
 /**
  * Starts, or finds running, the PostgreSQL server of `dataDir`. It listens on 127.0.0.1 only, with a password that lies
  * in the cluster. Root hands the cluster to an unprivileged user. A server that was killed recovers; of two processes
@@ -90,8 +84,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 }
 
 /** Decides where the cluster and the binaries are, and creates the cluster. */
-async function install({ dataDir: wanted, onNotice = () => {} }: EmbeddedPostgresOptions): Promise<Installation> {
-  const dataDirWanted = path.resolve(wanted);
+async function install(options: EmbeddedPostgresOptions): Promise<Installation> {
+  const { onNotice = () => {}, ephemeral = false } = options;
+  const dataDirWanted = path.resolve(options.dataDir);
   await mkdir(path.dirname(dataDirWanted), { recursive: true });
   const user = await chooseServerUser(await ownerOf(dataDirWanted));
   if (!user) {
@@ -108,8 +103,9 @@ async function install({ dataDir: wanted, onNotice = () => {} }: EmbeddedPostgre
   if (binaries.copied) {
     onNotice(`PostgreSQL runs from ${binaries.dir}: it cannot run from where it was installed.`);
   }
-  await ensureCluster(binaries.dir, dataDir, user);
-  return { binDir: binaries.dir, dataDir, user };
+  const installation = { binDir: binaries.dir, dataDir, user };
+  await ensureCluster(installation, ephemeral);
+  return installation;
 }
 
 /** Starts the server unless it runs, trying again while another process starts or stops it. */

@@ -20,6 +20,15 @@ const { WebAssembly: wasm } = globalThis as unknown as {
 
 let loaded: Promise<typeof EngineModule> | undefined;
 
+/** The engine never clears the timeout of its advisory lock, which would keep the process for ten seconds. */
+function withoutLingeringTimers(bindings: object): object {
+  const imports: Record<string, unknown> = { ...bindings };
+  for (const name of Object.keys(imports).filter((key) => key.startsWith('__wbg_setTimeout_'))) {
+    imports[name] = (callback: () => void, delayMs: number) => setTimeout(callback, delayMs >>> 0).unref();
+  }
+  return imports;
+}
+
 /** Instantiates the engine. Its own entry point imports a .wasm file, which not every supported Node can. */
 async function loadEngine(): Promise<typeof EngineModule> {
   const entry = createRequire(import.meta.url).resolve('@prisma/schema-engine-wasm/schema_engine_bg');
@@ -27,7 +36,8 @@ async function loadEngine(): Promise<typeof EngineModule> {
     __wbg_set_wasm(exports: WasmExports): void;
   };
   const bytes = await readFile(path.join(path.dirname(entry), 'schema_engine_bg.wasm'));
-  const { instance } = await wasm.instantiate(bytes, { './schema_engine_bg.js': bindings });
+  const imports = { './schema_engine_bg.js': withoutLingeringTimers(bindings) };
+  const { instance } = await wasm.instantiate(bytes, imports);
   Object.assign(globalThis, {
     PRISMA_WASM_PANIC_REGISTRY: {
       set_message(message: string) {
