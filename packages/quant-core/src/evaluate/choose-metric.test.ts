@@ -48,7 +48,11 @@ test('a metric that cannot be computed is refused with its reason', () => {
     code: 'METRIC_UNSUPPORTED',
     message: /\[N, T, V\]/,
   });
-  assert.throws(() => choose({ hasReference: false }), { code: 'METRIC_UNSUPPORTED', message: /only one model/ });
+  assert.throws(() => choose({ hasReference: false }), { code: 'DATASET_LABELS_MISSING' });
+  assert.throws(() => choose({ hasReference: false }, 'agreement'), {
+    code: 'METRIC_UNSUPPORTED',
+    message: /only one model/,
+  });
   assert.throws(() => choose({ hasReference: false }, 'mse'), { code: 'DATASET_LABELS_MISSING' });
   assert.throws(() => choose({ outputs: new Map([['ids', int64s([1], [1])]]) }), { code: 'METRIC_UNSUPPORTED' });
 });

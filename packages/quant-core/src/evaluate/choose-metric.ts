@@ -59,7 +59,11 @@ export function chooseMetric(run: FirstRun, asked?: MetricName): Scoring {
   if (metric === perplexity && tensor.shape.length !== 3) {
     throw unsupported(`perplexity needs logits [N, T, V]; output "${output}" is [${tensor.shape.join(', ')}]`);
   }
-  return { metric, output, hasClasses: ranksClasses(tensor, run.samples) && !looksLikeInput(tensor, run.feeds) };
+  return {
+    metric,
+    output,
+    hasClasses: ranksClasses(tensor, run.samples) && (metric !== mse || !looksLikeInput(tensor, run.feeds)),
+  };
 }
 
 function ranksClasses({ shape }: HostTensor, samples: number): boolean {
@@ -71,7 +75,9 @@ function looksLikeInput({ shape }: HostTensor, feeds: Feeds): boolean {
   return [...feeds.values()].some((fed) => isFloating(fed.dtype) && fed.shape.join() === shape.join());
 }
 
-function defaultMetric({ labels, feeds }: FirstRun, ranking: HostTensor | undefined): MetricName {
+/** @throws TritforgeError DATASET_LABELS_MISSING when there is nothing to compare with */
+function defaultMetric({ labels, feeds, hasReference }: FirstRun, ranking: HostTensor | undefined): MetricName {
+  if (labels === null && !hasReference) throw labelsMissing('scoring one model on its own');
   if (labels === null) return ranking && !looksLikeInput(ranking, feeds) ? 'agreement' : 'mse';
   if (!ranking || isFloating(labels.dtype)) return 'mse';
   const tokens = ranking.shape.length === 3 && classAxis(ranking.shape) === 2 ? (ranking.shape[1] as number) : 1;

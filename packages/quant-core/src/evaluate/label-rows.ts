@@ -40,11 +40,11 @@ export function labelNumbers(labels: HostTensor): Float32Array | Float64Array {
     : Float64Array.from(labels.data as ArrayLike<number | bigint>, Number);
 }
 
-/** The error for a metric that needs labels which the dataset lacks. */
-export function labelsMissing(metric: string): TritforgeError {
-  return new TritforgeError('DATASET_LABELS_MISSING', `${metric} needs labels and the dataset has none`, {
+/** The error for what needs labels when the dataset has none. */
+export function labelsMissing(what: string): TritforgeError {
+  return new TritforgeError('DATASET_LABELS_MISSING', `${what} needs labels and the dataset has none`, {
     field: 'metric',
     remediation:
-      'Add an array "labels" (or a csv of labels) to the dataset, or ask for "agreement", which compares with the original model.',
+      'Add an array "labels" or a csv of labels to the dataset. Without labels only "agreement" and "mse" can be measured, and only against an original model.',
   });
 }
