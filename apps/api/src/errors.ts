@@ -36,7 +36,7 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [code: ErrorCode, messa
 
 /** The error as one of the registry's; what is unknown becomes INTERNAL and keeps its cause. */
 export function toTritforgeError(error: unknown, requestId: string): TritforgeError {
-  if (error instanceof TritforgeError) return error;
+  if (error instanceof TritforgeError && error.code !== 'INTERNAL') return error;
   const known = FRAMEWORK_ERRORS[(error as { code?: string } | null)?.code ?? ''];
   if (known) return new TritforgeError(known[0], known[1], { remediation: known[2], cause: error });
   return new TritforgeError('INTERNAL', `The service failed while it handled request ${requestId}`, {

@@ -1,0 +1,119 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { file, form, json } from './http.js';
+import { classifier } from './models.js';
+import type { Stack } from './stack.js';
+
+/** Ids that exist. */
+interface Known {
+  readonly modelId: string;
+  readonly dataId: string;
+}
+
+/** A request that must be refused, and the code it must be refused with. */
+export interface BadRequest {
+  readonly what: string;
+  readonly code: string;
+  readonly send: (stack: Stack, known: Known) => Promise<Response>;
+}
+
+const get = (what: string, code: string, path: string, init?: RequestInit): BadRequest => ({
+  what,
+  code,
+  send: (stack) => stack.fetch(path, init),
+});
+const post = (what: string, code: string, path: string, init: RequestInit): BadRequest => ({
+  what,
+  code,
+  send: (stack) => stack.fetch(path, { method: 'POST', ...init }),
+});
+
+const model = ['model', file(classifier(5), 'm.onnx')] as const;
+const OCTETS = { 'content-type': 'application/octet-stream' };
+const NO_ID = '0'.repeat(26);
+
+/** Requests that are wrong in themselves, whatever files they carry. */
+export const BAD_REQUESTS: readonly BadRequest[] = [
+  get('an unknown route', 'NOT_FOUND', '/modells'),
+  get('a method that a route does not have', 'METHOD_NOT_ALLOWED', '/models', { method: 'PUT' }),
+  get('a model id that cannot be one', 'MODEL_NOT_FOUND', '/models/%00'),
+  get('an unknown dataset', 'DATASET_NOT_FOUND', `/datasets/dst_${NO_ID}`),
+  get('an unknown job', 'JOB_NOT_FOUND', `/jobs/job_${NO_ID}`),
+  get('a report of an unknown job', 'JOB_NOT_FOUND', `/jobs/job_${NO_ID}/report`),
+  get('an unknown artifact', 'ARTIFACT_NOT_FOUND', `/artifacts/art_${NO_ID}/content`),
+  get('a path that is not UTF-8', 'REQUEST_MALFORMED', '/models/%ff'),
+  get('a bad cursor', 'CURSOR_INVALID', '/jobs?cursor=nonsense'),
+  get('a page of 100000 items', 'QUERY_INVALID', '/models?limit=100000'),
+  get('an unknown state', 'QUERY_INVALID', '/jobs?state=sleeping'),
+  get('a label without a value', 'QUERY_INVALID', '/jobs?label=team'),
+  get('a label with NUL', 'QUERY_INVALID', '/jobs?label=team=%00'),
+  post('canceling an unknown job', 'JOB_NOT_FOUND', `/jobs/job_${NO_ID}/cancel`, {}),
+  post('a body that is no JSON', 'BODY_NOT_JSON', '/jobs', json('{"modelId": ')),
+  post('an empty JSON body', 'BODY_NOT_JSON', '/jobs', json('')),
+  post('JSON that is no object', 'BODY_INVALID', '/jobs', json('[]')),
+  post('JSON nested 100000 deep', 'BODY_INVALID', '/jobs', json(`${'['.repeat(100_000)}${']'.repeat(100_000)}`)),
+  post('a JSON body of 2 MiB', 'BODY_TOO_LARGE', '/jobs', json({ modelId: 'x'.repeat(2 ** 21) })),
+  post('a body of an unknown type', 'CONTENT_TYPE_UNSUPPORTED', '/jobs', { body: 'hello' }),
+  post('an upload without a body', 'CONTENT_TYPE_UNSUPPORTED', '/models', {}),
+  post('a form without a boundary', 'MULTIPART_INVALID', '/models', {
+    headers: { 'content-type': 'multipart/form-data' },
+    body: 'x',
+  }),
+  post(
+    'a form without a model',
+    'MULTIPART_PART_MISSING',
+    '/models',
+    form([['data', file(Buffer.from('x'), 'w.bin')]]),
+  ),
+  post('a form with two models', 'MULTIPART_PART_DUPLICATE', '/models', form([model, model])),
+  post('a form with an unknown part', 'MULTIPART_PART_UNEXPECTED', '/models', form([model, ['weights', 'x']])),
+  post('a form that ends in the middle', 'UPLOAD_INCOMPLETE', '/models', cutInHalf(form([model]))),
+  post('a form of 300 parts', 'MULTIPART_INVALID', '/models', form(manyParts(300))),
+  post('a job part that is no JSON', 'BODY_NOT_JSON', '/jobs', form([['job', 'fgq'], model])),
+  post('a job part with an unknown recipe', 'BODY_INVALID', '/jobs', form([model, ['job', '{"recipe":{"bits":2}}']])),
+  post('a job part of 2 MiB', 'BODY_TOO_LARGE', '/jobs', form([['job', ' '.repeat(2 ** 21)], model])),
+  post('a form job without calibration data', 'CALIBRATION_REQUIRED', '/jobs', form([model])),
+  post('an upload that is too large', 'UPLOAD_TOO_LARGE', '/models', {
+    headers: OCTETS,
+    body: Buffer.alloc(9 * 2 ** 20),
+  }),
+  post('an upload with another digest', 'DIGEST_MISMATCH', '/models', {
+    headers: { ...OCTETS, 'content-digest': `sha-256=:${'A'.repeat(43)}=:` },
+    body: classifier(6),
+  }),
+  post('a digest that is too short', 'HEADER_INVALID', '/models', {
+    headers: { ...OCTETS, 'content-digest': 'sha-256=:AAAA:' },
+    body: classifier(6),
+  }),
+  get('headers of 20 kB', 'HEADERS_TOO_LARGE', '/models', { headers: { 'x-long': 'x'.repeat(20_000) } }),
+  {
+    what: 'a connection that does not speak HTTP',
+    code: 'REQUEST_MALFORMED',
+    send: ({ url }) => sendRaw(url, 'HELO me\r\n\r\n'),
+  },
+];
+
+function cutInHalf(init: RequestInit): RequestInit {
+  const body = init.body as Buffer;
+  return { ...init, body: body.subarray(0, body.length / 2) };
+}
+
+function manyParts(count: number) {
+  return Array.from({ length: count }, (_, i) => ['data', file(Buffer.from('x'), `${i}.bin`)] as const);
+}
+
+/** Sends bytes and takes the answer apart. */
+async function sendRaw(url: string, text: string): Promise<Response> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname).setEncoding('utf8');
+  await once(socket, 'connect');
+  socket.write(text);
+  let answer = '';
+  for await (const chunk of socket) answer += chunk;
+  const [head = '', body] = answer.split('\r\n\r\n');
+  const [statusLine = '', ...headers] = head.split('\r\n');
+  return new Response(body ?? '', {
+    status: Number(statusLine.split(' ')[1]),
+    headers: headers.map((line) => line.split(': ', 2) as [string, string]),
+  });
+}
