@@ -47,6 +47,8 @@ const registry = {
   REPORT_UNAVAILABLE: { status: 409, title: 'The job ended without a report' },
   RESOURCE_IN_USE: { status: 409, title: 'A job that has not ended uses this resource', retryable: true },
   JOB_ALREADY_ENDED: { status: 409, title: 'The job has already ended' },
+  // The command line
+  USAGE_INVALID: { status: 400, title: 'The command line is not valid' },
   // Models
   MODEL_NOT_ONNX: { status: 422, title: 'The file is not an ONNX model' },
   MODEL_TRUNCATED: { status: 422, title: 'The model file ends too early' },
