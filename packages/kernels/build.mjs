@@ -1,1 +1,134 @@
-process.exit(0)
+/**
+ * Builds the native kernels: `node build.mjs [--require] [--force] [--out DIR]`. Runs at installation and before tests.
+ *
+ * It calls the C++ compiler itself (no node-gyp, no Python, no download of headers). Whatever goes wrong, it says so
+ * and exits with 0, and the package computes in TypeScript; with --require it exits with 1. The result is named after
+ * a digest of its sources and announced in `status-<platform>-<arch>.json`, which is replaced in one step: builds may
+ * run side by side, and a process that has loaded an older addon keeps it.
+ *
+ * `node build.mjs --sanitize` builds the C++ test with the address and undefined-behaviour sanitizers instead and
+ * prints its path; it exits with 3 where the compiler cannot do that.
+ */
+import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { addonTarget, compile, findCompiler, sanitizedTestTarget } from './native-toolchain.mjs';
+
+const EXIT_UNSUPPORTED = 3;
+const STALE_AFTER_MS = 3_600_000;
+
+const { values: options } = parseArgs({
+  options: {
+    require: { type: 'boolean', default: false },
+    force: { type: 'boolean', default: false },
+    sanitize: { type: 'boolean', default: false },
+    out: { type: 'string', default: path.join(import.meta.dirname, 'build') },
+  },
+});
+const platform = `${process.platform}-${process.arch}`;
+const statusFile = path.join(options.out, `status-${platform}.json`);
+
+process.exitCode = options.sanitize ? buildSanitizedTest() : buildAddon();
+
+/** Returns the exit code. */
+function buildAddon() {
+  try {
+    const target = addonTarget(createRequire(import.meta.url));
+    const name = `kernels-${platform}-${target.key}.node`;
+    if (!options.force && readStatus()?.addon === name && loads(path.join(options.out, name))) {
+      return report(`native kernels are up to date (${name})`);
+    }
+    mkdirSync(options.out, { recursive: true });
+    const failure = compileTo(target, name, loads);
+    publish(failure ? { addon: null, reason: failure.reason } : { addon: name, reason: null });
+    removeOldFiles(failure ? null : name);
+    return failure ? fallBack(failure.reason, failure.log) : report(`built native kernels (${name})`);
+  } catch (error) {
+    return fallBack(error.message);
+  }
+}
+
+/** Returns the exit code. */
+function buildSanitizedTest() {
+  try {
+    const target = sanitizedTestTarget();
+    const name = `sanitized-test-${platform}-${target.key}`;
+    const file = path.join(options.out, name);
+    mkdirSync(options.out, { recursive: true });
+    const failure = existsSync(file) && !options.force ? null : compileTo(target, name, () => true);
+    if (!failure) {
+      console.log(file);
+      return 0;
+    }
+    console.error(`kernels: no sanitized test: ${failure.reason}\n${failure.log ?? ''}`);
+  } catch (error) {
+    console.error(`kernels: no sanitized test: ${error.message}`);
+  }
+  return EXIT_UNSUPPORTED;
+}
+
+/** Compiles under a temporary name, then renames. Returns null or why it failed. */
+function compileTo(target, name, isUsable) {
+  const compiler = findCompiler(process.env.CXX);
+  if (!compiler.command) return { reason: compiler.reason };
+  const temporary = path.join(options.out, `${name}.${randomUUID()}.tmp.node`);
+  try {
+    const log = compile(compiler.command, target, temporary);
+    if (log !== null) return { reason: `${compiler.command.join(' ')} failed to compile the native kernels`, log };
+    if (!isUsable(temporary)) return { reason: 'the compiled addon cannot be loaded by this Node' };
+    renameSync(temporary, path.join(options.out, name));
+    return null;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+/** Tried in another process: a broken addon must not take the build with it. */
+function loads(file) {
+  return existsSync(file) && spawnSync(process.execPath, ['-e', 'require(process.argv[1])', file]).status === 0;
+}
+
+function readStatus() {
+  try {
+    return JSON.parse(readFileSync(statusFile, 'utf8'));
+  } catch {
+    return null;
+  }
+}
+
+/** What the loader reads: the file name of the addon, or why there is none. */
+function publish(status) {
+  const temporary = `${statusFile}.${randomUUID()}.tmp`;
+  writeFileSync(temporary, `${JSON.stringify(status)}\n`);
+  renameSync(temporary, statusFile);
+}
+
+/** Removes addons of other sources, and what an interrupted build left an hour ago. */
+function removeOldFiles(current) {
+  for (const name of readdirSync(options.out)) {
+    const file = path.join(options.out, name);
+    const isTemporary = /\.tmp(\.node)?$/.test(name);
+    const isOldAddon = !isTemporary && name.startsWith(`kernels-${platform}-`) && name !== current;
+    if (isOldAddon || (isTemporary && isStale(file))) rmSync(file, { force: true });
+  }
+}
+
+function isStale(file) {
+  const stat = statSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && Date.now() - stat.mtimeMs > STALE_AFTER_MS;
+}
+
+function report(message) {
+  console.log(`kernels: ${message}`);
+  return 0;
+}
+
+function fallBack(reason, log = '') {
+  console.warn(
+    `${log}kernels: no native kernels: ${reason}. The TypeScript kernels serve instead: same results, slower.`,
+  );
+  return options.require ? 1 : 0;
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { kernelInfo } from './index.js';
+import { loadNativeKernels } from './native-kernels.js';
+
+const buildScript = fileURLToPath(new URL('../build.mjs', import.meta.url));
+const realBuild = fileURLToPath(new URL('../build/', import.meta.url));
+const statusName = `status-${process.platform}-${process.arch}.json`;
+const posixOnly = process.platform === 'win32' && 'native kernels are not built on Windows';
+const needsAddon = kernelInfo().implementation === 'fallback' && (kernelInfo().reason ?? true);
+
+describe('building the native kernels', { skip: posixOnly }, () => {
+  let folder: string;
+  let out: string;
+  beforeEach(() => {
+    folder = mkdtempSync(path.join(tmpdir(), 'tritforge-build-'));
+    out = path.join(folder, 'build');
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  const build = (compiler: string, ...options: string[]) =>
+    spawnSync(process.execPath, [buildScript, '--out', out, ...options], {
+      encoding: 'utf8',
+      env: { ...process.env, CXX: compiler },
+    });
+
+  /** A stand-in for a compiler: answers --version, writes down each call and ends with the given script. */
+  const fakeCompiler = (script: string): string => {
+    const file = path.join(folder, 'compiler');
+    const output = 'for last; do :; done';
+    const text = `#!/bin/sh\n[ "$1" = --version ] && exit 0\necho called >> '${folder}/calls'\n${output}\n${script}\n`;
+    writeFileSync(file, text);
+    chmodSync(file, 0o755);
+    return file;
+  };
+  /** Gives the addon that was built already, slowly enough that builds overlap. */
+  const copyingCompiler = () => {
+    const { addon } = JSON.parse(readFileSync(path.join(realBuild, statusName), 'utf8'));
+    return fakeCompiler(`sleep 0.2; cp '${path.join(realBuild, addon)}' "$last"`);
+  };
+  const compilerCalls = () => readFileSync(path.join(folder, 'calls'), 'utf8').split('\n').length - 1;
+  const status = () => JSON.parse(readFileSync(path.join(out, statusName), 'utf8'));
+
+  it('without a compiler says so, ends well and leaves the reason to the loader', () => {
+    const { status: exitCode, stderr } = build('no-such-compiler');
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /no C\+\+ compiler answers \(tried no-such-compiler\).*TypeScript kernels serve instead/);
+    assert.throws(() => loadNativeKernels(pathToFileURL(`${out}/`)), { message: /^no C\+\+ compiler answers/ });
+  });
+
+  it('without a compiler fails when native kernels are required', () => {
+    assert.equal(build('no-such-compiler', '--require').status, 1);
+  });
+
+  it('shows the log of a failed compilation and falls back', () => {
+    const compiler = fakeCompiler('echo "addon.cc:1: error: broken" >&2; exit 1');
+    const { status: exitCode, stderr } = build(compiler);
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /addon\.cc:1: error: broken\nkernels: no native kernels: .* failed to compile/);
+    assert.equal(status().addon, null);
+    assert.equal(build(compiler, '--require').status, 1);
+  });
+
+  it('does not publish an addon that cannot be loaded', () => {
+    const { stderr } = build(fakeCompiler('echo garbage > "$last"'));
+    assert.match(stderr, /the compiled addon cannot be loaded/);
+    assert.deepEqual(readdirSync(out), [statusName]);
+  });
+
+  it('skips an addon that is up to date, and needs no compiler for that', { skip: needsAddon }, () => {
+    const compiler = copyingCompiler();
+    assert.match(build(compiler).stdout, /built native kernels/);
+    assert.match(build(compiler).stdout, /up to date/);
+    assert.equal(compilerCalls(), 1);
+    assert.match(build('no-such-compiler').stdout, /up to date/);
+    assert.match(build(compiler, '--force').stdout, /built native kernels/);
+    assert.equal(compilerCalls(), 2);
+  });
+
+  it('rebuilds an addon that no longer loads, and removes those of other sources', { skip: needsAddon }, () => {
+    const compiler = copyingCompiler();
+    build(compiler);
+    const { addon } = status();
+    const old = addon.replace(/[0-9a-f]{16}/, '0000000000000000');
+    writeFileSync(path.join(out, addon), 'damaged');
+    writeFileSync(path.join(out, old), 'other sources');
+    assert.match(build(compiler).stdout, /built native kernels/);
+    assert.deepEqual(readdirSync(out).sort(), [addon, statusName].sort());
+    loadNativeKernels(pathToFileURL(`${out}/`));
+  });
+
+  it('gives a whole addon when several builds run at once', { skip: needsAddon }, async () => {
+    const env = { ...process.env, CXX: copyingCompiler() };
+    const builds = Array.from({ length: 4 }, () => spawn(process.execPath, [buildScript, '--out', out], { env }));
+    assert.deepEqual(await Promise.all(builds.map(exitCodeOf)), [0, 0, 0, 0]);
+    assert.deepEqual(readdirSync(out).sort(), [status().addon, statusName].sort());
+    loadNativeKernels(pathToFileURL(`${out}/`));
+  });
+
+  it('says so and ends well where it may not write', () => {
+    writeFileSync(out, 'a file where the folder should be');
+    const { status: exitCode, stderr } = build('c++');
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /no native kernels: .*(EEXIST|ENOTDIR)/);
+  });
+});
+
+describe('the C++ reference product', () => {
+  it('computes the formula without touching a byte it does not own, under the sanitizers', (context: TestContext) => {
+    const built = spawnSync(process.execPath, [buildScript, '--sanitize'], { encoding: 'utf8' });
+    if (built.status === 3) return context.skip(built.stderr);
+    assert.equal(built.status, 0, built.stderr);
+    const run = spawnSync(built.stdout.trim(), { encoding: 'utf8' });
+    assert.equal(run.status, 0, `${run.stdout}${run.stderr}${run.signal ?? ''}`);
+  });
+});
+
+function exitCodeOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((resolve) => {
+    child.once('close', resolve);
+  });
+}
