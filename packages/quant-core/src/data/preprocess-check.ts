@@ -1,11 +1,13 @@
-import { type Preprocess, TritforgeError } from '@tritforge/contracts';
+import { Preprocess, TritforgeError } from '@tritforge/contracts';
+import { Value } from 'typebox/value';
 
 /**
- * Finds what a preprocess description contradicts itself in, beyond what its schema says.
+ * Checks a preprocess description against its schema and against itself.
  * @param kind what it is to be applied to; arrays can be neither resized, cropped nor reordered
  * @throws TritforgeError PREPROCESS_INVALID naming the field
  */
 export function checkPreprocess(preprocess: Preprocess, kind: 'images' | 'arrays'): void {
+  checkSchema(preprocess);
   checkResize(preprocess);
   for (const field of ['mean', 'std'] as const) checkPerChannel(field, preprocess[field]);
   const std = [preprocess.std ?? 1].flat();
@@ -14,6 +16,20 @@ export function checkPreprocess(preprocess: Preprocess, kind: 'images' | 'arrays
   if (preprocess.scale !== undefined) checkFinite('scale', preprocess.scale);
   if (kind === 'images') checkImageChannels(preprocess);
   else checkArraySteps(preprocess);
+}
+
+function checkSchema(value: unknown): void {
+  if (Value.Check(Preprocess, value)) return;
+  const issue = Value.Errors(Preprocess, value)[0];
+  const field = ['preprocess', ...(issue?.instancePath.split('/').slice(1) ?? [])].join('.');
+  throw new TritforgeError(
+    'PREPROCESS_INVALID',
+    `${field} ${issue?.keyword === 'boolean' ? 'is not a known field' : (issue?.message ?? 'does not match its schema')}`,
+    {
+      field,
+      remediation: 'Compare the description with the Preprocess schema in /openapi.json.',
+    },
+  );
 }
 
 function checkResize({ resize }: Preprocess): void {
