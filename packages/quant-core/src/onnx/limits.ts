@@ -14,8 +14,10 @@ export interface ModelLimits {
   readonly maxNodes: number;
   /** Tensors in the file: initializers and constants in attributes. */
   readonly maxTensors: number;
-  /** Bytes of one tensor: a constant, or a value whose size the graph alone decides. */
+  /** Bytes of one constant tensor. */
   readonly maxTensorBytes: number;
+  /** Bytes of one computed value or input whose size the file alone decides. */
+  readonly maxValueBytes: number;
   /** Bytes of all tensors whose encoding must be unpacked into memory while reading (int32_data, int64_data, …). */
   readonly maxUnpackedBytes: number;
   /** Nodes once every model-local function is expanded at each of its calls. */
@@ -36,6 +38,7 @@ export const DEFAULT_MODEL_LIMITS: ModelLimits = {
   maxNodes: 200_000,
   maxTensors: 200_000,
   maxTensorBytes: 16 * 1024 * MIB,
+  maxValueBytes: 4 * 1024 * MIB,
   maxUnpackedBytes: 512 * MIB,
   maxExpandedNodes: 200_000,
   maxFunctionDepth: 16,

@@ -23,8 +23,8 @@ export interface InferredShapes {
 }
 
 export interface InferenceOptions {
-  /** Sizes for symbolic dimensions of the graph inputs by name, such as `{ N: 1 }`. */
-  readonly symbols?: Readonly<Record<string, number>>;
+  /** Sizes for symbolic dimensions of the graph inputs by name. */
+  readonly symbols?: ReadonlyMap<string, number>;
   /** Told of every value that a node computes, inside functions and subgraphs too. */
   readonly onValue?: (name: string, node: Node, value: Inferred) => void;
 }
@@ -33,7 +33,7 @@ export interface InferenceOptions {
  * Infers element types and shapes without running the model, following small integer tensors through shape arithmetic.
  * What the file declares fills the gaps. Unknown stays null; nothing is thrown, whatever the graph says.
  *
- * @example inferShapes(model, { symbols: { N: 1 } }).get('conv1_out')?.shape // [1, 16, 32, 32]
+ * @example inferShapes(model, { symbols: new Map([['N', 1]]) }).get('conv1_out')?.shape // [1, 16, 32, 32]
  */
 export function inferShapes(model: Model, options: InferenceOptions = {}): InferredShapes {
   return new Inference(model, options).run();
@@ -91,8 +91,9 @@ class Inference implements InferredShapes {
 
   /** Replaces symbolic sizes of a graph input that the caller has fixed. */
   #bind(input: ValueInfo): Inferred {
-    const symbols = this.#options.symbols ?? {};
-    const shape = input.shape?.map((size) => (typeof size === 'string' ? (symbols[size] ?? size) : size)) ?? null;
+    const shape =
+      input.shape?.map((size) => (typeof size === 'string' ? (this.#options.symbols?.get(size) ?? size) : size)) ??
+      null;
     const value = inferred(input.dtype, shape);
     this.#first.set(input.name, value);
     return value;

@@ -4,16 +4,16 @@ import { productOf } from './dimensions.js';
 import { type InferredShapes, inferShapes } from './infer-shapes.js';
 
 /** Index of the weight or second matrix of operators that multiply and accumulate. */
-const WEIGHT_INPUT: Readonly<Record<string, number>> = {
-  Conv: 1,
-  ConvInteger: 1,
-  ConvTranspose: 1,
-  QLinearConv: 3,
-  Gemm: 1,
-  MatMul: 1,
-  MatMulInteger: 1,
-  QLinearMatMul: 3,
-};
+const WEIGHT_INPUT: ReadonlyMap<string, number> = new Map([
+  ['Conv', 1],
+  ['ConvInteger', 1],
+  ['ConvTranspose', 1],
+  ['QLinearConv', 3],
+  ['Gemm', 1],
+  ['MatMul', 1],
+  ['MatMulInteger', 1],
+  ['QLinearMatMul', 3],
+]);
 
 /**
  * Multiply-accumulates of convolutions and matrix products for one sample: the symbolic first dimension of the inputs
@@ -22,7 +22,7 @@ const WEIGHT_INPUT: Readonly<Record<string, number>> = {
  */
 export function macsOf(model: Model): number | null {
   const batch = model.graph.inputs.map((input) => input.shape?.[0]).filter((size) => typeof size === 'string');
-  const shapes = inferShapes(model, { symbols: Object.fromEntries(batch.map((name) => [name, 1])) });
+  const shapes = inferShapes(model, { symbols: new Map(batch.map((name) => [name, 1])) });
   const local = new Set(model.functions.map(({ domain, name }) => `${domain}:${name}`));
   if (model.graph.nodes.some((node) => local.has(`${node.domain}:${node.opType}`))) return null;
   return graphMacs(model.graph, shapes);
@@ -46,7 +46,7 @@ function nodeMacs(node: Node, graph: Graph, shapes: InferredShapes): number | nu
   }
   // How often a body runs is not known; a body without products costs nothing anyway.
   if (subgraphsOf(node).some((body) => graphMacs(body, shapes) !== 0)) return null;
-  const weightIndex = node.domain === '' ? WEIGHT_INPUT[node.opType] : undefined;
+  const weightIndex = node.domain === '' ? WEIGHT_INPUT.get(node.opType) : undefined;
   if (weightIndex === undefined) return 0;
   const shapeOf = (name: string | undefined) => (name === undefined ? null : (shapes.get(name, graph)?.shape ?? null));
   const perOutput = productsPerElement(node, shapeOf(node.inputs[0]), shapeOf(node.inputs[weightIndex]));
