@@ -13,13 +13,12 @@ import { floatArray, labelledSamples, samples } from './support/datasets.js';
 import { expectProblem, type FormEntries, file, form, json } from './support/http.js';
 import { type ProbeResult, probeLatency } from './support/latency-probe.js';
 import { classifier } from './support/models.js';
-import { type Footprint, type Stack, startStack } from './support/stack.js';
+import { type Stack, startStack } from './support/stack.js';
 
 /** What a health check may take while bad input is handled. */
 const MAX_LATENCY_MS = 100;
 
 let stack: Stack;
-let clean: Footprint;
 let probe: { stop: () => Promise<ProbeResult> };
 let modelId: string;
 let dataId: string;
@@ -32,15 +31,15 @@ before(async () => {
   modelId = (await upload<Model>('/models', [['model', file(classifier(), 'model.onnx')]])).id;
   dataId = (await upload<Dataset>('/datasets', [['data', file(labelledSamples(4), 'data.npz')]])).id;
   unlabelledId = (await upload<Dataset>('/datasets', [['data', file(samples(4), 'data.npz')]])).id;
-  clean = await stack.footprint();
   probe = probeLatency(stack.url);
 });
 after(() => stack.close());
 
 /** Sends something bad; checks the answer and that nothing is left of it. */
 async function refuses(code: string, send: () => Promise<Response>): Promise<void> {
+  const before = await stack.footprint();
   await expectProblem(await send(), code);
-  assert.deepEqual(await stack.footprint(), clean);
+  assert.deepEqual(await stack.footprint(), before);
 }
 
 for (const { what, code, parts } of BAD_MODELS) {

@@ -5,7 +5,7 @@ import { type FormEntries, file } from './http.js';
 import { randomBytes } from './random.js';
 
 const preprocess = JSON.stringify({ resize: { width: 8, height: 8 }, scale: 1 / 255 });
-const csv = Buffer.from('a.png,0\n');
+const csv = Buffer.from('file,label\na.png,0\n');
 
 const alone = (what: string, code: string, content: Buffer, fileName = 'data.npz'): BadUpload => ({
   what,
@@ -38,15 +38,23 @@ export const BAD_DATASETS: readonly BadUpload[] = [
     npz({ x: floatArray([4, 2]), labels: integerArray([3], 2) }),
   ),
   alone('no samples', 'DATASET_EMPTY', npz({ x: floatArray([0, 4]) })),
-  alone('an archive without members', 'DATASET_EMPTY', zip([])),
+  images('an archive without members', 'DATASET_EMPTY', zip([])),
   alone(
     'labels of texts',
-    'DATASET_LABELS_INVALID',
+    'DATASET_DTYPE_UNSUPPORTED',
     npz({ x: floatArray([2, 4]), labels: npy('<U1', [2], Buffer.from('a\0\0\0b\0\0\0')) }),
   ),
-  alone('values that are NaN', 'DATASET_VALUES_INVALID', npz({ x: npy('<f4', [2, 2], Buffer.alloc(16, 0xff)) })),
+  alone(
+    'labels below zero',
+    'DATASET_LABELS_INVALID',
+    npz({ x: floatArray([2, 4]), labels: npy('|i1', [2], Buffer.from([3, 0xf0])) }),
+  ),
   alone('a zip bomb', 'DATASET_TOO_LARGE', zipBomb()),
-  alone('a shape of 2^80 elements', 'DATASET_TOO_LARGE', npz({ x: npy('<f4', [2 ** 40, 2 ** 40], Buffer.alloc(64)) })),
+  alone(
+    'a shape of 2^80 elements',
+    'DATASET_ARRAY_INVALID',
+    npz({ x: npy('<f4', [2 ** 40, 2 ** 40], Buffer.alloc(64)) }),
+  ),
   images(
     'images without a preprocess',
     'DATASET_PREPROCESS_REQUIRED',
@@ -75,7 +83,7 @@ export const BAD_DATASETS: readonly BadUpload[] = [
     'DATASET_LABELS_INVALID',
     zip([
       { name: 'a.png', content: onePixel() },
-      { name: 'labels.csv', content: Buffer.from('a.png,cat\n') },
+      { name: 'labels.csv', content: Buffer.from('file,label\na.png,cat\n') },
     ]),
   ),
   images(

@@ -144,8 +144,9 @@ function nestedIfs(depth: number): Buffer {
   return model({ ...xy, nodes, initializers: [condition] });
 }
 
-const leaf = (level: number): Buffer =>
-  graph({ nodes: [node('Neg', ['x'], [`e${level}`])], outputs: [value(`e${level}`, ['N', 4])] });
+function leaf(level: number): Buffer {
+  return graph({ nodes: [node('Neg', ['x'], [`e${level}`])], outputs: [value(`e${level}`, ['N', 4])] });
+}
 
 /** A Loop that never ends, around a convolution so that there is something to quantize. */
 export function endlessLoop(): Buffer {

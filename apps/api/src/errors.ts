@@ -49,7 +49,28 @@ export function toTritforgeError(error: unknown, requestId: string): TritforgeEr
 export function toProblem(error: TritforgeError, instance: string): Problem {
   const { code, message, retryable, ...context } = error.toJSON();
   const { status, title } = ERROR_CODES[code];
-  return { type: `/problems/${code}`, title, status, code, detail: message, instance, retryable, ...context };
+  const remediation = context.remediation ?? usualRemediation(code);
+  return {
+    type: `/problems/${code}`,
+    title,
+    status,
+    code,
+    detail: message,
+    instance,
+    retryable,
+    ...context,
+    remediation,
+  };
+}
+
+/** What usually helps, for errors that say nothing better. */
+function usualRemediation(code: ErrorCode): string {
+  const { status, ...kind } = ERROR_CODES[code];
+  if ('retryable' in kind) return 'Send the request again later.';
+  if (status === 404) return 'Check the id; what it named may have been deleted.';
+  if (code.startsWith('MODEL_')) return 'Export the model again; `tritforge inspect` checks it on your machine.';
+  if (code.startsWith('DATASET_')) return 'Correct the dataset file and upload it again.';
+  return 'Correct the request and send it again.';
 }
 
 /** Answers with the problem document of an error and logs what is not the caller's fault. */
