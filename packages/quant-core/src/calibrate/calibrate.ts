@@ -16,7 +16,7 @@ import type { RangeMethod, ValueRange } from './value-range.js';
 
 /** Bytes of observed values that one run may return, unless the caller says otherwise. */
 export const DEFAULT_MEMORY_CAP_BYTES = 256 * 2 ** 20;
-const DEFAULT_MAX_SAMPLES = 512;
+const DEFAULT_MAX_SAMPLES = 256;
 const DEFAULT_PERCENTILE = 99.99;
 
 export interface CalibrationRequest {
@@ -38,9 +38,8 @@ export interface CalibrationRequest {
   readonly percentile?: number | undefined;
   /** Bytes of observed values that one run may return. Default 256 MiB. */
   readonly memoryCapBytes?: number | undefined;
-  /** Samples to use, evenly spread over the dataset. Default 512. */
+  /** Samples to use, evenly spread over the dataset. Default 256. */
   readonly maxSamples?: number | undefined;
-  readonly threads?: number | undefined;
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -56,9 +55,9 @@ export interface Calibration {
 /**
  * Runs the model over the samples once and chooses a range for every value.
  *
- * Samples run one at a time, on one thread by default, on the graph as written: a matrix product over several samples may round
- * differently, so that ranges would depend on the batch. What one run returns stays under the memory cap; if the values of one
- * sample do not fit, they are split over several scratch graphs, which changes no number.
+ * Samples run one at a time, on one thread, on the graph as written: over several samples or threads onnxruntime rounds
+ * products differently, and ranges, hence artifacts, would depend on the machine. What one run returns stays under the
+ * memory cap; if the values of one sample do not fit, they are split over several scratch graphs, which changes no number.
  * @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS naming a value that becomes NaN or infinite, MODEL_RUN_FAILED,
  * DATASET_EMPTY, and what reading the dataset throws
  */
@@ -83,7 +82,7 @@ function laboratoryOf(request: CalibrationRequest): Laboratory {
   return {
     runtime: request.runtime,
     scratchDir: request.scratchDir,
-    options: { threads: request.threads ?? 1, optimization: 'none' },
+    options: { threads: 1, optimization: 'none' },
   };
 }
 

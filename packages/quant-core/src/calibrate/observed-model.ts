@@ -4,6 +4,8 @@ import { type Model, NameAllocator, type Node, type ValueInfo } from '../ir/inde
 import { writeModel } from '../onnx/index.js';
 import type { Runtime, Session, SessionOptions } from '../runtime/runtime.js';
 
+const STANDARD_OPSET = 13;
+
 /** What loading a scratch copy of a model takes. */
 export interface Laboratory {
   readonly runtime: Runtime;
@@ -12,9 +14,10 @@ export interface Laboratory {
   readonly options: SessionOptions;
 }
 
-/** Names of the values that the main graph computes or is given; those of subgraphs and functions are not among them. */
+/** Names of the values that the main graph computes or is fed; those of subgraphs and functions are not among them. */
 export function mainGraphValues(model: Model): Set<string> {
-  const names = new Set(model.graph.inputs.map((input) => input.name));
+  const { inputs, initializers } = model.graph;
+  const names = new Set(inputs.map(({ name }) => name).filter((name) => !initializers.has(name)));
   for (const node of model.graph.nodes) for (const output of node.outputs) if (output !== '') names.add(output);
   return names;
 }
@@ -41,7 +44,9 @@ export function withShapeOutputs(model: Model, names: readonly string[]): { mode
     attributes: new Map(),
   }));
   const graph = { ...model.graph, nodes: [...model.graph.nodes, ...nodes] };
-  return { model: withOutputs({ ...model, graph }, outputs), outputs };
+  // A model of custom operators alone need not import the standard ones.
+  const opsetImports = new Map([['', STANDARD_OPSET], ...model.opsetImports]);
+  return { model: withOutputs({ ...model, opsetImports, graph }, outputs), outputs };
 }
 
 /** Writes a scratch model, its large weights by reference, loads it, removes the files and hands over the session. */

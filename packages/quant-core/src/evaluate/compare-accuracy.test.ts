@@ -109,7 +109,7 @@ test('one model alone is scored and timed, samples counted on the way', async ()
   assert.equal(evaluation.value, 80);
   assert.equal(evaluation.output, 'y');
   assert.equal(evaluation.samples, 10);
-  assert.ok(evaluation.latency.medianMs > 0 && evaluation.latency.runs >= 5);
+  assert.ok(evaluation.latency.medianMs > 0 && evaluation.latency.runs >= 3);
   assert.deepEqual(seen.at(-1), [10, 10]);
   await assert.rejects(evaluateModel({ modelPath: path, dataset: unlabelled, runtime }), {
     code: 'DATASET_LABELS_MISSING',

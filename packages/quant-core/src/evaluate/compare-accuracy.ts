@@ -10,7 +10,7 @@ export interface AccuracyRequest {
   readonly original: Session;
   readonly quantized: Session;
   /** The int8 baseline, where there is one. */
-  readonly int8?: Session | null;
+  readonly int8?: Session | null | undefined;
   readonly dataset: Dataset;
   /** How the dataset's arrays go into the inputs, which all models share. */
   readonly feedPlan: FeedPlan;

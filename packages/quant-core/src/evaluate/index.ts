@@ -10,5 +10,6 @@ export {
   type LatencyComparison,
   type LatencyOptions,
 } from './latency.js';
+export { type LatencyRequest, measureLatency } from './measure-latency.js';
 export { EXACT_SQNR_DB, measureSqnr, type SqnrRequest } from './sqnr.js';
 export { syntheticFeeds } from './synthetic-feeds.js';

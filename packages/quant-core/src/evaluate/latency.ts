@@ -11,13 +11,13 @@ export interface Contestant {
 }
 
 export interface LatencyOptions {
-  /** Rounds before the clock starts. Default 3. */
+  /** Rounds before those that count. Default 3; one is enough when it takes half of the budget. */
   readonly warmupRounds?: number | undefined;
   /** Rounds that count, at most. Default 100. */
   readonly maxRounds?: number | undefined;
   /** Time after which no further round begins, once `minRounds` are done. Default 3000. */
   readonly budgetMs?: number | undefined;
-  /** Rounds that count, at least. Default 5. */
+  /** Rounds that count, at least. Default 3. */
   readonly minRounds?: number | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,9 +45,13 @@ export async function compareLatency(
   contestants: readonly Contestant[],
   options: LatencyOptions = {},
 ): Promise<LatencyComparison> {
-  const { warmupRounds = 3, maxRounds = 100, budgetMs = 3000, minRounds = 5, signal } = options;
+  const { warmupRounds = 3, maxRounds = 100, budgetMs = 3000, minRounds = 3, signal } = options;
   const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
-  for (let round = 0; round < warmupRounds; round++) await runRound(contestants, round, signal);
+  const warmupStart = performance.now();
+  for (let round = 0; round < warmupRounds; round++) {
+    if (round > 0 && performance.now() - warmupStart > budgetMs / 2) break;
+    await runRound(contestants, round, signal);
+  }
   const start = performance.now();
   let runs = 0;
   while (runs < maxRounds && (runs < minRounds || performance.now() - start < budgetMs)) {

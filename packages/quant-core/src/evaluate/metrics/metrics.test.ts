@@ -64,6 +64,7 @@ test('agreement compares top classes with the original', () => {
   const original = floats([4, 2], [1, 0, 1, 0, 0, 1, 0, 1]);
   const other = floats([4, 2], [9, 0, 0, 9, 0, 9, 0, 9]);
   assert.equal(score(agreement, other, null, original).value(), 75);
+  assert.equal(score(agreement, other, int64s([4], [0, -1, 0, 0]), original).value(), 100);
 });
 
 test('mse compares with labels of any dtype, else with the original', () => {
