@@ -1,12 +1,204 @@
-import { type Report, TritforgeError } from '@tritforge/contracts';
+/**
+ * START HERE: the method, top to bottom.
+ *
+ *   read → prepare (passes/) → plan (layers/, activations/) → calibrate → quantize weights (fgq/, int8/)
+ *        → encode (artifact/) → verify → measure → report (pipeline/)
+ */
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Report, resolveRecipe, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import { planActivations } from './activations/plan-activations.js';
+import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
+import { runReference, verifyArtifact } from './artifact/verify.js';
+import { artifactFileName, PROFILE_OPSET, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
+import { measureSqnr } from './evaluate/index.js';
+import { fileDigest } from './file-digest.js';
+import { type ModelInspection, summarizeModel } from './inspect.js';
+import { type Model, type Tensor, walkGraphs } from './ir/index.js';
+import { findLayers } from './layers/find-layers.js';
+import { planLayers } from './layers/plan-layers.js';
+import { type QuantizedWeights, quantizeWeights } from './layers/quantize-weights.js';
+import { readModel, validateModel, writeModel } from './onnx/index.js';
+import { prepareModel } from './passes/prepare-model.js';
+import { calibrateActivations } from './pipeline/calibrate-activations.js';
+import { expectedCosts } from './pipeline/expected-costs.js';
+import { type JobData, openJobData } from './pipeline/job-data.js';
+import { judgedValues } from './pipeline/layer-outputs.js';
+import { measure } from './pipeline/measure.js';
+import { ProgressMeter } from './pipeline/progress-meter.js';
+import { makeReport, type VerifiedArtifact } from './pipeline/report.js';
+import { sampleFeeds } from './pipeline/sample-feeds.js';
 import type { QuantizeContext, QuantizeRequest } from './quantize-request.js';
+import type { Feeds } from './runtime/runtime.js';
+import { ScratchTensors } from './scratch-tensors.js';
 
 export type { DatasetReference, PhaseProgress, QuantizeContext, QuantizeRequest } from './quantize-request.js';
 
+/** Constant expressions with larger results are not computed beforehand. */
+const MAX_FOLDED_BYTES = 1024 * 1024 * 1024;
+const VERIFICATION_SAMPLES = 4;
+const SQNR_SAMPLES = 16;
+
 /**
- * Quantizes a model and proves what became of it.
- * @throws TritforgeError naming what is wrong with model, data or recipe
+ * Quantizes a model, writes the artifacts of the recipe into `request.outputDir` and proves what became of it. The same request
+ * gives the same artifact bytes on every machine of one kind of processor. Files in `request.scratchDir` are removed.
+ * @throws TritforgeError naming what is wrong with model, data or recipe; CANCELED; ARTIFACT_VERIFICATION_FAILED
  */
-export async function quantize(request: QuantizeRequest, _context: QuantizeContext): Promise<Report> {
-  throw new TritforgeError('RECIPE_UNSUPPORTED', `${request.recipe.method ?? 'fgq'} is not built in yet`);
+export async function quantize(request: QuantizeRequest, context: QuantizeContext): Promise<Report> {
+  const scratchDir = await mkdtemp(join(request.scratchDir, 'quantize-'));
+  try {
+    return await new Quantization({ ...request, scratchDir }, context).run();
+  } finally {
+    await rm(scratchDir, { recursive: true, force: true });
+  }
+}
+
+/** One run, with what its steps share. */
+class Quantization {
+  readonly #request: QuantizeRequest;
+  readonly #context: QuantizeContext;
+  readonly #recipe: ResolvedRecipe;
+  readonly #meter: ProgressMeter;
+  readonly #scratch: ScratchTensors;
+
+  constructor(request: QuantizeRequest, context: QuantizeContext) {
+    this.#request = request;
+    this.#context = context;
+    this.#recipe = resolveRecipe(request.recipe);
+    this.#meter = new ProgressMeter(context, new Map());
+    this.#scratch = new ScratchTensors(join(request.scratchDir, 'tensors.bin'));
+  }
+
+  async run(): Promise<Report> {
+    this.#meter.begin('read', 1, 'models');
+    const model = await readModel(this.#request.modelPath);
+    await validateModel(model);
+    const original = await this.#describe(model);
+    const data = await openJobData(this.#request, model);
+    try {
+      this.#meter.expect(expectedCosts(original.inspection, data, this.#request.maxCalibrationSamples));
+      return await this.#quantize(model, original, data);
+    } finally {
+      await data.close();
+    }
+  }
+
+  async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
+    await this.#prepare(model);
+    const { layers: found, kept } = findLayers(model);
+    const layers = planLayers(found, this.#recipe);
+    if (layers.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
+    const activations = await planActivations(model.graph, layers);
+
+    this.#meter.begin('calibrate', 1, 'samples');
+    const shared = { recipe: this.#recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
+    const scales = await calibrateActivations({ prepared: model, layers, activations, ...shared });
+
+    const source = { prepared: model, layers, activations, scales };
+    const weights = await this.#quantizeWeights(source);
+    const network: QuantizedModel = { ...source, weights: weights.recipe };
+
+    const { artifacts: written, baseline } = await this.#encode(network, { ...source, weights: weights.baseline });
+    const feeds = await sampleFeeds(data, this.#context.runtime, this.#request.modelPath, VERIFICATION_SAMPLES, this.#recipe.seed);
+    const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
+
+    this.#meter.begin('measure', data.evaluation?.dataset.sampleCount ?? 1, 'samples');
+    const measured = await measure({
+      ...shared,
+      originalPath: this.#request.modelPath,
+      quantizedPath: artifacts[0]!.path,
+      baselinePath: baseline?.path ?? null,
+      evaluation: data.evaluation,
+      feeds: feeds[0]!,
+    });
+    return makeReport({ ...shared, ...measured, engine: this.#context.runtime.engine, original, network, kept, artifacts, baseline, sqnr });
+  }
+
+  async #describe(model: Model): Promise<OriginalModel> {
+    const { modelPath } = this.#request;
+    return { inspection: summarizeModel(model), digest: await fileDigest(modelPath), sizeBytes: await sizeOfFiles(modelPath, model) };
+  }
+
+  async #prepare(model: Model): Promise<void> {
+    this.#meter.begin('prepare', 1, 'models');
+    const { scratchDir } = this.#request;
+    await prepareModel(model, { runtime: this.#context.runtime, scratch: this.#scratch, scratchDir, maxResultBytes: MAX_FOLDED_BYTES });
+  }
+
+  async #quantizeWeights({ layers, activations, scales }: Omit<QuantizedModel, 'weights'>): Promise<QuantizedWeights> {
+    this.#meter.begin('quantize', layers.length, 'layers');
+    return quantizeWeights(layers, {
+      scratch: this.#scratch,
+      inputScale: ({ node }) => scales.get(activations.values.get(node.inputs[0]!)?.rangeOf ?? '')?.scale ?? null,
+      onLayer: async (done, total) => this.#meter.done(done, total),
+    });
+  }
+
+  /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */
+  async #encode(network: QuantizedModel, int8: QuantizedModel): Promise<{ artifacts: WrittenArtifact[]; baseline: WrittenModel | null }> {
+    const { outputDir, fileStem, scratchDir } = this.#request;
+    this.#meter.begin('encode', this.#recipe.artifacts.length + 1, 'files');
+    const artifacts: WrittenArtifact[] = [];
+    for (const profile of this.#recipe.artifacts) {
+      const written = await writeArtifact(network, profile, outputDir, artifactFileName(fileStem, this.#recipe, profile));
+      artifacts.push({ ...written, profile });
+      this.#meter.done(artifacts.length);
+    }
+    const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2);
+    return { artifacts, baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx') };
+  }
+
+  async #verify(network: QuantizedModel, written: readonly WrittenArtifact[], feeds: readonly Feeds[], data: JobData) {
+    this.#meter.begin('verify', written.length + 1, 'artifacts');
+    const { runtime, signal } = this.#context;
+    const { scratchDir } = this.#request;
+    const keepValues = judgedValues(network);
+    const quantized = await buildGraph(network, { encoding: 'reference', minimumOpset: PROFILE_OPSET.compat, keepValues });
+    const referencePath = join(scratchDir, 'reference.onnx');
+    await writeModel(quantized, referencePath, { externalData: 'by-reference' });
+    const reference = await runReference(runtime, referencePath, feeds);
+    const artifacts: VerifiedArtifact[] = [];
+    for (const artifact of written) {
+      artifacts.push({ ...artifact, verification: await verifyArtifact(runtime, artifact.path, reference) });
+      this.#meter.done(artifacts.length);
+    }
+    const samples = data.calibration ?? data.evaluation;
+    const values = new Map(keepValues.map((name) => [name, name]));
+    const sqnr =
+      samples === null
+        ? new Map<string, number>()
+        : await measureSqnr({ ...samples, original: network.prepared, quantized, values, runtime, scratchDir, maxSamples: SQNR_SAMPLES, memoryCapBytes: this.#request.memoryCapBytes, signal });
+    return { artifacts, sqnr };
+  }
+}
+
+type WrittenArtifact = WrittenModel & Pick<VerifiedArtifact, 'profile'>;
+
+interface OriginalModel {
+  readonly inspection: ModelInspection;
+  readonly digest: string;
+  readonly sizeBytes: number;
+}
+
+/** Bytes of the model file and of the external data that it refers to. */
+async function sizeOfFiles(modelPath: string, model: Model): Promise<number> {
+  const paths = new Set([modelPath]);
+  const own = await stat(modelPath);
+  const add = ({ data }: Tensor) => data.kind === 'file' && paths.add(data.path);
+  walkGraphs(model, ({ graph }) => {
+    for (const tensor of graph?.initializers.values() ?? []) add(tensor);
+  });
+  let sizeBytes = own.size;
+  for (const path of paths) {
+    const found = await stat(path);
+    if (found.ino !== own.ino || found.dev !== own.dev) sizeBytes += found.size;
+  }
+  return sizeBytes;
+}
+
+function nothingToQuantize(found: number): TritforgeError {
+  const message = found === 0 ? 'The model has no Conv, Gemm or MatMul with a constant float32 weight' : `The recipe excludes all ${found} layers of the model`;
+  return new TritforgeError('MODEL_NOTHING_TO_QUANTIZE', message, {
+    remediation: found === 0 ? 'Check with inspect that the model was exported with its weights, in float32.' : 'Drop a rule of recipe.layers.',
+  });
 }

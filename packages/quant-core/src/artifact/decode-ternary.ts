@@ -1,0 +1,89 @@
+/**
+ * Packed ternary weights as a graph of standard operators, which onnxruntime folds to int8 weights when it loads the model.
+ *
+ *   q  uint8 [⌈n/4⌉]     four 2-bit codes per byte (fgq/pack.ts)
+ *   c  uint8 or int8      one code per group
+ *
+ *   q → Cast int32 → Gather(table [256, 4] int8) → Reshape → Mul(c) → Reshape → [Transpose] → int8 weight
+ *
+ *   where N divides IC:   t [OC, G, N, taps] · c [OC, G, 1, taps]
+ *   where it does not:    t [OC, IC, taps]   · Gather(c [OC, G, taps], ⌊ic/N⌋)
+ *   where 4 ∤ n:          Reshape [−1] and Slice [0, n) after the table
+ *
+ * `portable` multiplies int8, which needs opset 14. `compat` multiplies floats, exact for these numbers, for opset 13.
+ */
+import { groupsAlongInputs, pack2, type TernaryWeights } from '../fgq/index.js';
+import { intsValue, intValue, tensorFromInt32, tensorFromInt64, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
+import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { GraphBuilder } from './graph-builder.js';
+
+const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;
+
+/** Adds the decoding of a weight and returns the name of the int8 tensor, in the shape that its operator takes. */
+export function decodeTernary(builder: GraphBuilder, name: string, weight: QuantizedWeight, ternary: TernaryWeights, multiply: 'int8' | 'float'): string {
+  const shape = factorShapes(ternary);
+  const codes = unpackCodes(builder, name, ternary, shape.codes);
+  const scales = groupScales(builder, name, ternary, shape.scales);
+  const product = multiply === 'int8' ? builder.before('Mul', [codes, scales], `${name}_scaled`) : multiplyFloats(builder, name, codes, scales);
+  const { outputChannels, inputChannels } = ternary.layout;
+  const rows = weight.transposed ? [outputChannels, inputChannels] : weight.shape;
+  const reshaped = builder.before('Reshape', [product, shapeOf(builder, rows)], `${name}_int8`);
+  return weight.transposed ? builder.before('Transpose', [reshaped], `${name}_int8_transposed`, { perm: intsValue([1, 0]) }) : reshaped;
+}
+
+interface FactorShapes {
+  readonly codes: readonly number[];
+  readonly scales: readonly number[];
+}
+
+/** Shapes in which codes and group scales multiply by broadcasting; equal ranks. */
+function factorShapes({ layout, groupSize }: TernaryWeights): FactorShapes {
+  const { outputChannels, inputChannels, taps } = layout;
+  const groups = groupsAlongInputs(layout, groupSize);
+  const perGroup = inputChannels / groups;
+  if (Number.isInteger(perGroup) && (groups === 1 || perGroup === groupSize)) {
+    return { codes: [outputChannels, groups, perGroup, taps], scales: [outputChannels, groups, 1, taps] };
+  }
+  return { codes: [outputChannels, inputChannels, taps], scales: [outputChannels, groups, taps] };
+}
+
+function unpackCodes(builder: GraphBuilder, name: string, { codes }: TernaryWeights, shape: readonly number[]): string {
+  const packed = pack2(codes);
+  const bytes = builder.constant(`${name}_ternary`, tensorFromUint8([packed.length], packed));
+  const indices = builder.before('Cast', [bytes], `${name}_bytes`, { to: TO.int32 });
+  const table = builder.shared('ternary_codes_of_byte', tensorFromInt8([256, 4], codesOfBytes()));
+  const fours = builder.before('Gather', [table, indices], `${name}_codes`, { axis: intValue(0) });
+  const all = codes.length % 4 === 0 ? fours : dropPadding(builder, name, fours, codes.length);
+  return builder.before('Reshape', [all, shapeOf(builder, shape)], `${name}_grouped`);
+}
+
+function dropPadding(builder: GraphBuilder, name: string, fours: string, count: number): string {
+  const flat = builder.before('Reshape', [fours, shapeOf(builder, [-1])], `${name}_flat`);
+  const [start, end] = [0, count].map((at) => builder.shared('position', tensorFromInt64([1], [at])));
+  return builder.before('Slice', [flat, start!, end!], `${name}_trimmed`);
+}
+
+function groupScales(builder: GraphBuilder, name: string, ternary: TernaryWeights, shape: readonly number[]): string {
+  const { layout, groupSize, groupCodes } = ternary;
+  const scales = builder.constant(`${name}_group_scales`, tensorFromInt8(shape, Int8Array.from(groupCodes)));
+  if (shape.length === 4) return scales;
+  const groupOfInput = Int32Array.from({ length: layout.inputChannels }, (_, ic) => Math.floor(ic / groupSize));
+  const index = builder.shared(`group_of_input_n${groupSize}`, tensorFromInt32([layout.inputChannels], groupOfInput));
+  return builder.before('Gather', [scales, index], `${name}_input_scales`, { axis: intValue(1) });
+}
+
+function multiplyFloats(builder: GraphBuilder, name: string, codes: string, scales: string): string {
+  const left = builder.before('Cast', [codes], `${name}_codes_float`, { to: TO.float });
+  const right = builder.before('Cast', [scales], `${name}_scales_float`, { to: TO.float });
+  const product = builder.before('Mul', [left, right], `${name}_scaled_float`);
+  return builder.before('Cast', [product], `${name}_scaled`, { to: TO.int8 });
+}
+
+function shapeOf(builder: GraphBuilder, shape: readonly number[]): string {
+  return builder.shared('shape', tensorFromInt64([shape.length], shape));
+}
+
+/** The four codes of every byte; 0b10, which does not occur, reads as −2. */
+function codesOfBytes(): Int8Array {
+  return Int8Array.from({ length: 1024 }, (_, i) => (((i >> 2) >> ((i & 3) * 2)) & 3) << 30 >> 30);
+}

@@ -1,0 +1,108 @@
+/**
+ * An artifact must compute what the engine says it computes. The reference is the quantized network with weights that the engine
+ * decoded itself, written as plain floats: it shares no step of the packed encoding.
+ *
+ *  1. As written, without any rewriting by onnxruntime, the artifact equals the reference: the encoding is exact.
+ *  2. As users run it, fused to integer kernels, it may differ by roundings: integer kernels requantize int32 sums where the
+ *     reference rounds floats, and now and then a value lands on the next code. That noise stays below the limit.
+ */
+import { type ArtifactReport, TritforgeError } from '@tritforge/contracts';
+import { EXACT_SQNR_DB } from '../evaluate/index.js';
+import { hostFloats, isFloating } from '../runtime/host-floats.js';
+import type { Feeds, HostTensor, Runtime } from '../runtime/runtime.js';
+
+/** Largest difference to the reference, as a share of the largest output, of the graph run as written. */
+export const MAX_ENCODING_ERROR = 1e-4;
+/**
+ * Least ratio of outputs to their difference from the reference, of the graph run as users run it. Roundings of single codes
+ * leave 25 dB and more on real networks; a wrong scale or a saturated sum leaves less than 5 dB.
+ */
+export const MIN_SQNR_DB = 10;
+
+type Outputs = ReadonlyMap<string, HostTensor>;
+
+/** What the reference computed. */
+export interface Reference {
+  readonly runs: readonly { readonly feeds: Feeds; readonly outputs: Outputs }[];
+}
+
+/** Runs the reference model as written. */
+export async function runReference(runtime: Runtime, path: string, feeds: readonly Feeds[]): Promise<Reference> {
+  const outputs = await runAll(runtime, path, feeds, 'none');
+  return { runs: feeds.map((fed, i) => ({ feeds: fed, outputs: outputs[i]! })) };
+}
+
+/**
+ * Compares an artifact with the reference.
+ * @throws TritforgeError ARTIFACT_VERIFICATION_FAILED
+ */
+export async function verifyArtifact(runtime: Runtime, path: string, reference: Reference): Promise<ArtifactReport['verification']> {
+  const feeds = reference.runs.map((run) => run.feeds);
+  const expected = reference.runs.map((run) => run.outputs);
+  const written = compare(await runAll(runtime, path, feeds, 'none'), expected);
+  const fused = compare(await runAll(runtime, path, feeds, 'all'), expected);
+  if (!(written.relativeError <= MAX_ENCODING_ERROR)) {
+    throw failed(path, `differs from the reference by ${written.maxAbsError} (${written.relativeError} of the largest output) when run as written`);
+  }
+  if (!(fused.sqnrDb >= MIN_SQNR_DB)) throw failed(path, `has ${fused.sqnrDb.toFixed(1)} dB to the reference when run with integer kernels, less than ${MIN_SQNR_DB}`);
+  return {
+    engine: runtime.engine,
+    samples: feeds.length,
+    encodingMaxAbsError: written.maxAbsError,
+    maxAbsError: fused.maxAbsError,
+    sqnrDb: fused.sqnrDb,
+    passed: true,
+  };
+}
+
+async function runAll(runtime: Runtime, path: string, feeds: readonly Feeds[], optimization: 'all' | 'none'): Promise<Outputs[]> {
+  const session = await runtime.load(path, { threads: 1, optimization });
+  try {
+    const outputs: Outputs[] = [];
+    for (const fed of feeds) outputs.push(await session.run(fed));
+    return outputs;
+  } finally {
+    await session.release();
+  }
+}
+
+interface Difference {
+  readonly maxAbsError: number;
+  /** Largest difference over the largest magnitude of the reference. */
+  readonly relativeError: number;
+  readonly sqnrDb: number;
+}
+
+/** Over all floating-point outputs of all runs. A NaN or an infinity on one side alone is an infinite difference. */
+function compare(actual: readonly Outputs[], expected: readonly Outputs[]): Difference {
+  let [maxAbsError, largest, signal, noise] = [0, 0, 0, 0];
+  expected.forEach((outputs, run) => {
+    for (const [name, tensor] of outputs) {
+      if (!isFloating(tensor.dtype)) continue;
+      const [want, have] = [hostFloats(tensor), hostFloats(actual[run]!.get(name)!)];
+      if (want.length !== have.length) maxAbsError = Number.POSITIVE_INFINITY;
+      for (let i = 0; i < want.length; i++) {
+        if (Object.is(want[i], have[i])) {
+          if (Number.isFinite(want[i])) {
+            largest = Math.max(largest, Math.abs(want[i]!));
+            signal += want[i]! ** 2;
+          }
+          continue;
+        }
+        const error = Math.abs(want[i]! - have[i]!);
+        maxAbsError = Math.max(maxAbsError, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error);
+        largest = Math.max(largest, Math.abs(want[i]!));
+        signal += want[i]! ** 2;
+        noise += Number.isNaN(error) ? Number.POSITIVE_INFINITY : error ** 2;
+      }
+    }
+  });
+  const sqnrDb = noise === 0 ? EXACT_SQNR_DB : Math.max(-EXACT_SQNR_DB, Math.min(EXACT_SQNR_DB, 10 * Math.log10(signal / noise)));
+  return { maxAbsError, relativeError: maxAbsError === 0 ? 0 : maxAbsError / largest, sqnrDb };
+}
+
+function failed(path: string, why: string): TritforgeError {
+  return new TritforgeError('ARTIFACT_VERIFICATION_FAILED', `The artifact ${path.slice(path.lastIndexOf('/') + 1)} ${why}`, {
+    remediation: 'This is an error of the engine; report it with the model, or exclude layers with rules of the recipe.',
+  });
+}

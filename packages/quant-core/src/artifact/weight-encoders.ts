@@ -1,0 +1,73 @@
+import type { ArtifactProfile } from '@tritforge/contracts';
+import { intValue, tensorFromFloats, tensorFromInt8 } from '../ir/index.js';
+import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import { decodeTernary } from './decode-ternary.js';
+import type { GraphBuilder } from './graph-builder.js';
+
+/** How weights are stored: as an artifact stores them, or decoded by the engine itself (`reference`). */
+export type WeightEncoding = ArtifactProfile | 'reference';
+
+/** Writes weights into a graph, each tensor once. */
+export class WeightWriter {
+  readonly #builder: GraphBuilder;
+  readonly #encoding: WeightEncoding;
+  readonly #int8Names = new Map<QuantizedWeight, string>();
+
+  constructor(builder: GraphBuilder, encoding: WeightEncoding) {
+    this.#builder = builder;
+    this.#encoding = encoding;
+  }
+
+  /**
+   * A floating-point weight for an operator whose input is quantized: a DequantizeLinear that onnxruntime fuses with it.
+   * @param name of the original weight
+   */
+  forIntegerLayer(name: string, weight: QuantizedWeight): string {
+    if (this.#encoding === 'reference') return this.#decoded(name, weight);
+    const channels = weight.channelScales.length;
+    const inputs = [
+      this.#int8(name, weight),
+      this.#builder.shared(`${name}_scales`, tensorFromFloats([channels], weight.channelScales)),
+      this.#builder.shared('zero_point_int8', tensorFromInt8([channels], new Int8Array(channels))),
+    ];
+    return this.#builder.before('DequantizeLinear', inputs, `${name}_dequantized`, { axis: intValue(weight.transposed ? 1 : 0) });
+  }
+
+  /** A floating-point weight that onnxruntime computes once, when it loads the model. */
+  forFloatLayer(name: string, weight: QuantizedWeight): string {
+    if (this.#encoding === 'reference') return this.#decoded(name, weight);
+    const channels = weight.channelScales.length;
+    const shape = weight.shape.map((_, axis) => (axis === (weight.transposed ? 1 : 0) ? channels : 1));
+    const scales = this.#builder.constant(`${name}_scales`, tensorFromFloats(shape, weight.channelScales));
+    const floats = this.#builder.before('Cast', [this.#int8(name, weight)], `${name}_float`, { to: intValue(1) });
+    return this.#builder.before('Mul', [floats, scales], `${name}_dequantized`);
+  }
+
+  #decoded(name: string, weight: QuantizedWeight): string {
+    const known = this.#int8Names.get(weight) ?? this.#builder.constant(`${name}_decoded`, weight.decoded);
+    this.#int8Names.set(weight, known);
+    return known;
+  }
+
+  #int8(name: string, weight: QuantizedWeight): string {
+    const known = this.#int8Names.get(weight);
+    if (known !== undefined) return known;
+    const { codes } = weight;
+    const multiply = this.#encoding === 'portable' ? 'int8' : 'float';
+    const added =
+      codes.kind === 'ternary'
+        ? decodeTernary(this.#builder, name, weight, codes.ternary, multiply)
+        : this.#builder.constant(`${name}_int8`, tensorFromInt8(weight.shape, inStoredOrder(codes.int8.values, weight)));
+    this.#int8Names.set(weight, added);
+    return added;
+  }
+}
+
+/** From [OC, IC] to [IC, OC] where the operator takes it so. */
+function inStoredOrder(values: Int8Array, { transposed, shape }: QuantizedWeight): Int8Array {
+  if (!transposed) return values;
+  const [inputs, outputs] = shape as [number, number];
+  const turned = new Int8Array(values.length);
+  for (let oc = 0; oc < outputs; oc++) for (let ic = 0; ic < inputs; ic++) turned[ic * outputs + oc] = values[oc * inputs + ic]!;
+  return turned;
+}

@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { ArtifactProfile, ResolvedRecipe } from '@tritforge/contracts';
+import { fileDigest } from '../file-digest.js';
+import type { Model } from '../ir/index.js';
+import { writeModel } from '../onnx/index.js';
+import { buildGraph, type QuantizedModel } from './build-graph.js';
+
+/** Standard opset that a profile needs at least: int8 Mul came with 14, per-channel DequantizeLinear with 13. */
+export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = { portable: 14, compat: 13 };
+
+/** A model file on disk. */
+export interface WrittenModel {
+  readonly path: string;
+  readonly fileName: string;
+  readonly externalDataFileName: string | null;
+  /** All files. */
+  readonly sizeBytes: number;
+  /** Of the .onnx file. */
+  readonly digest: string;
+  readonly opset: number;
+  readonly irVersion: number;
+}
+
+/** Writes a quantized model in one profile. */
+export async function writeArtifact(source: QuantizedModel, profile: ArtifactProfile, folder: string, fileName: string): Promise<WrittenModel> {
+  const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile] });
+  return writeTo(model, folder, fileName);
+}
+
+async function writeTo(model: Model, folder: string, fileName: string): Promise<WrittenModel> {
+  const path = join(folder, fileName);
+  const { files } = await writeModel(model, path);
+  return {
+    path,
+    fileName,
+    externalDataFileName: files[1]?.name ?? null,
+    sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    digest: await fileDigest(path),
+    opset: model.opsetImports.get('')!,
+    irVersion: model.irVersion,
+  };
+}
+
+/** `<stem>.fgq-n64.portable.onnx`, `<stem>.int8.compat.onnx`, … */
+export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: ArtifactProfile): string {
+  const method = recipe.method === 'fgq' ? `fgq-n${recipe.weights.groupSize}` : recipe.method;
+  return `${stem}.${method}.${profile}.onnx`;
+}

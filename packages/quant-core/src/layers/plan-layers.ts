@@ -1,0 +1,72 @@
+/**
+ * Which precision each layer gets: what the recipe asks for, in the order method, first and last layer, rules (later ones
+ * win), then what can be had.
+ */
+import { type GroupSize, type LayerPrecision, type LayerRule, type LayerSettings, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import type { Tensor } from '../ir/index.js';
+import { matchesGlob } from './glob.js';
+import type { Layer, PlannedLayer } from './layer.js';
+
+/**
+ * Plans every layer.
+ * @throws TritforgeError SELECTOR_UNMATCHED naming the first rule that matches no layer
+ */
+export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): PlannedLayer[] {
+  recipe.layers.forEach((rule, i) => {
+    if (!layers.some((layer) => matches(rule, layer))) throw unmatched(rule, i);
+  });
+  const owners = new Map<Tensor, PlannedLayer>();
+  return layers.map((layer, i) => {
+    const isEnd = i === 0 || i === layers.length - 1;
+    const planned = planLayer(layer, recipe, isEnd);
+    if (planned.applied.bits === null) return planned;
+    const owner = owners.get(layer.weight);
+    if (owner === undefined) owners.set(layer.weight, planned);
+    return owner === undefined ? planned : shareWeight(planned, owner);
+  });
+}
+
+function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): PlannedLayer {
+  const rules: LayerSettings = Object.assign({}, ...recipe.layers.filter((rule) => matches(rule, layer)).map((rule) => rule.set));
+  const requested = requestedPrecision(recipe, isEnd, rules);
+  if (requested.bits === 2 && layer.depthwise && rules.bits === undefined) {
+    return { layer, requested, ...apply(layer, { ...requested, bits: 8, groupSize: null }, 'depthwise: an output channel has one input channel, so that there is nothing to group') };
+  }
+  return { layer, requested, ...apply(layer, requested, null) };
+}
+
+function requestedPrecision(recipe: ResolvedRecipe, isEnd: boolean, rules: LayerSettings): LayerPrecision {
+  const methodBits = recipe.method === 'fgq' ? 2 : 8;
+  const endBits = recipe.method === 'fgq' && isEnd ? recipe.firstLast.bits : methodBits;
+  const bits = rules.exclude ? null : rules.bits === undefined ? endBits : rules.bits;
+  const groupSize: GroupSize | null = bits === 2 ? (rules.groupSize ?? recipe.weights.groupSize) : null;
+  return { bits, groupSize, activationBits: bits === null ? null : recipe.activations.bits };
+}
+
+/** Drops 8-bit activations where they cannot be had. */
+function apply(layer: Layer, wanted: LayerPrecision, reason: string | null): Pick<PlannedLayer, 'applied' | 'reason'> {
+  if (wanted.activationBits === null || layer.floatInputReason === null) return { applied: wanted, reason };
+  const why = `activations stay in floating point: ${layer.floatInputReason}`;
+  return { applied: { ...wanted, activationBits: null }, reason: reason === null ? why : `${reason}; ${why}` };
+}
+
+/** One tensor is quantized once: a later user takes the bits of the first. */
+function shareWeight(planned: PlannedLayer, owner: PlannedLayer): PlannedLayer {
+  const { bits, groupSize } = owner.applied;
+  if (planned.applied.bits === bits && planned.applied.groupSize === groupSize) return planned;
+  const applied = { bits, groupSize, activationBits: planned.applied.activationBits };
+  return { ...planned, applied, reason: `the weight is shared with ${owner.layer.node.name}` };
+}
+
+function matches({ match }: LayerRule, layer: Layer): boolean {
+  if (match.name !== undefined && !matchesGlob(match.name, layer.node.name)) return false;
+  if (match.op !== undefined && match.op !== layer.node.opType) return false;
+  return match.depthwise === undefined || match.depthwise === layer.depthwise;
+}
+
+function unmatched(rule: LayerRule, position: number): TritforgeError {
+  return new TritforgeError('SELECTOR_UNMATCHED', `No layer matches ${JSON.stringify(rule.match)}`, {
+    field: `recipe.layers[${position}].match`,
+    remediation: 'Inspect the model for the names of its layers; * stands for any characters.',
+  });
+}

@@ -1,0 +1,139 @@
+import type { AccuracyReport, ArtifactReport, LatencyReport, LayerReport, Report, ResolvedRecipe, Warning } from '@tritforge/contracts';
+import type { QuantizedModel } from '../artifact/build-graph.js';
+import type { WrittenModel } from '../artifact/write-artifacts.js';
+import { ENGINE_VERSION } from '../engine-version.js';
+import { checkGates } from '../evaluate/index.js';
+import { packedByteLength } from '../fgq/index.js';
+import type { ModelInspection } from '../inspect.js';
+import { elementCount, type Tensor } from '../ir/index.js';
+import type { KeptNode, PlannedLayer } from '../layers/layer.js';
+import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { QuantizeRequest } from '../quantize-request.js';
+import type { JobData } from './job-data.js';
+import { judgedValue } from './layer-outputs.js';
+
+/** An artifact that has been verified. */
+export interface VerifiedArtifact extends WrittenModel {
+  readonly profile: ArtifactReport['profile'];
+  readonly verification: ArtifactReport['verification'];
+}
+
+/** All results of a job. */
+export interface Results {
+  readonly request: QuantizeRequest;
+  readonly recipe: ResolvedRecipe;
+  readonly engine: string;
+  readonly original: { readonly inspection: ModelInspection; readonly digest: string; readonly sizeBytes: number };
+  readonly network: QuantizedModel;
+  readonly kept: readonly KeptNode[];
+  readonly artifacts: readonly VerifiedArtifact[];
+  readonly baseline: WrittenModel | null;
+  /** By value name. */
+  readonly sqnr: ReadonlyMap<string, number>;
+  readonly accuracy: AccuracyReport | null;
+  readonly latency: LatencyReport;
+  readonly data: JobData;
+}
+
+/** Puts the report together. */
+export function makeReport(results: Results): Report {
+  const { original, recipe, accuracy, latency } = results;
+  const { inspection } = original;
+  return {
+    model: {
+      digest: original.digest,
+      sizeBytes: original.sizeBytes,
+      parameters: inspection.parameters,
+      opset: inspection.opset,
+      nodes: inspection.nodes,
+      macs: inspection.macs,
+    },
+    artifacts: results.artifacts.map((artifact) => artifactReport(artifact, results)),
+    baseline: results.baseline && { method: 'int8', sizeBytes: results.baseline.sizeBytes, digest: results.baseline.digest },
+    accuracy,
+    latency,
+    layers: results.network.layers.map((planned) => layerReport(planned, results)),
+    kept: [...results.kept, ...excluded(results.network.layers)],
+    gates: checkGates(results.request.gates ?? {}, {
+      accuracyDrop: accuracy?.drop ?? null,
+      sizeBytes: Math.max(...results.artifacts.map(({ sizeBytes }) => sizeBytes)),
+      speedup: latency.originalMs / latency.quantizedMs,
+    }),
+    warnings: warnings(results),
+    provenance: {
+      engineVersion: ENGINE_VERSION,
+      onnxruntimeVersion: results.engine.replace(/^onnxruntime /, ''),
+      recipe,
+      seed: recipe.seed,
+      datasets: datasets(results.data),
+    },
+  };
+}
+
+function artifactReport(artifact: VerifiedArtifact, { network, original }: Results): ArtifactReport {
+  const { path: _, ...written } = artifact;
+  const stored = [...network.weights.values()];
+  const weightCount = stored.reduce((sum, weight) => sum + elementCount(weight.shape), 0);
+  const storedBits = stored.reduce((sum, weight) => sum + 8 * storedBytes(weight), 0);
+  return {
+    ...written,
+    bitsPerWeight: {
+      quantizedLayers: weightCount === 0 ? null : storedBits / weightCount,
+      wholeModel: (8 * artifact.sizeBytes) / Math.max(original.inspection.parameters, 1),
+    },
+  };
+}
+
+/** Bytes of codes, group scales and channel scales as an artifact stores them. */
+function storedBytes({ codes, channelScales }: QuantizedWeight): number {
+  if (codes.kind === 'int8') return codes.int8.values.byteLength + channelScales.byteLength;
+  const { ternary } = codes;
+  return packedByteLength(ternary.codes.length) + ternary.groupCodes.byteLength + channelScales.byteLength;
+}
+
+function layerReport(planned: PlannedLayer, { network, sqnr }: Results): LayerReport {
+  const { layer, requested, applied, reason } = planned;
+  const weight = applied.bits === null ? undefined : network.weights.get(layer.weight);
+  return {
+    node: layer.node.name,
+    op: layer.node.opType,
+    weight: layer.weightName,
+    shape: [...layer.weight.shape],
+    requested,
+    applied,
+    reason,
+    bitsPerWeight: weight === undefined ? null : (8 * storedBytes(weight)) / elementCount(weight.shape),
+    weightError: weight?.weightError ?? null,
+    outputSqnrDb: weight === undefined ? null : (sqnr.get(judgedValue(planned, network)) ?? null),
+    zeros: weight?.zeros ?? null,
+  };
+}
+
+function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
+  return layers
+    .filter(({ applied }) => applied.bits === null)
+    .map(({ layer, reason }) => ({ node: layer.node.name, op: layer.node.opType, reason: reason ?? 'excluded by the recipe' }));
+}
+
+function warnings({ network, data, request }: Results): Warning[] {
+  const found: Warning[] = [];
+  if (data.evaluation === null) {
+    found.push({ code: 'NO_EVALUATION_DATA', message: 'Accuracy was not measured: there is no evaluation dataset.', node: null });
+  }
+  if (request.gates?.maxAccuracyDrop !== undefined && data.evaluation === null) {
+    found.push({ code: 'GATE_NOT_MEASURED', message: 'The gate on accuracy cannot pass without an evaluation dataset.', node: null });
+  }
+  const seen = new Set<Tensor>();
+  for (const { layer, applied } of network.layers) {
+    const dead = applied.bits === null ? 0 : (network.weights.get(layer.weight)?.deadChannels ?? 0);
+    if (dead === 0 || seen.has(layer.weight)) continue;
+    seen.add(layer.weight);
+    found.push({ code: 'DEAD_CHANNELS', message: `${dead} of ${layer.layout.outputChannels} output channels have no weight left.`, node: layer.node.name });
+  }
+  return found;
+}
+
+function datasets({ calibration, evaluation }: JobData): Report['provenance']['datasets'] {
+  const entry = (role: string, found: JobData['calibration']) => (found === null ? [] : [{ role, digest: found.digest, samples: found.dataset.sampleCount }]);
+  return [...entry('calibration', calibration), ...entry('evaluation', evaluation)];
+}
