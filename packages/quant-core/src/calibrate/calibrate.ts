@@ -57,7 +57,8 @@ export interface Calibration {
  *
  * Samples run one at a time, on one thread, on the graph as written: over several samples or threads onnxruntime rounds
  * products differently, and ranges, hence artifacts, would depend on the machine. What one run returns stays under the
- * memory cap; if the values of one sample do not fit, they are split over several scratch graphs, which changes no number.
+ * memory cap; if the values of one sample do not fit, they are split over several scratch graphs, which changes no
+ * number.
  * @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS naming a value that becomes NaN or infinite, MODEL_RUN_FAILED,
  * DATASET_EMPTY, and what reading the dataset throws
  */

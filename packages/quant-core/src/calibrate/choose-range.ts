@@ -6,7 +6,9 @@ import { affineFor, type RangeMethod, type ValueRange } from './value-range.js';
 /** What a range is chosen by. */
 export interface RangeChoice {
   readonly method: RangeMethod;
-  /** Share of the values, in percent, that the `percentile` range keeps below its upper end, and above its lower end. */
+  /**
+   * Share of the values, in percent, that the `percentile` range keeps below its upper end, and above its lower end.
+   */
   readonly percentile: number;
   /** The value comes out of a ReLU: the range starts at 0. */
   readonly nonNegative: boolean;

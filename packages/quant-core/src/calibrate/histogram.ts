@@ -14,10 +14,11 @@ export interface Cells {
 /**
  * A histogram whose range grows as values arrive, so that one pass over the data is enough.
  *
- * Bins are aligned to zero and their width is a power of two, 2^e: bin i counts values in [i·2^e, (i+1)·2^e). When a value
- * lies outside, e grows and bins 2i and 2i+1 merge into bin i, which loses nothing but resolution. The final width depends on
- * the largest magnitude alone, so that the counts are those of a second pass with known limits, whatever the order and the
- * batches in which the values came. Exact zeros, of which a ReLU makes many, are counted apart.
+ * Bins are aligned to zero and their width is a power of two, 2^e: bin i counts values in [i·2^e, (i+1)·2^e). When a
+ * value lies outside, e grows and bins 2i and 2i+1 merge into bin i, which loses nothing but resolution. The final
+ * width depends on the largest magnitude alone, so that the counts are those of a second pass with known limits,
+ * whatever the order and the batches in which the values came. Exact zeros, of which a ReLU makes many, are counted
+ * apart.
  */
 export class Histogram {
   /** Smallest value; +Infinity before the first. */

@@ -1,6 +1,6 @@
 /**
- * Splits values into groups whose bytes together stay within the cap, in their order. A value that is larger than the cap by
- * itself gets a group of its own.
+ * Splits values into groups whose bytes together stay within the cap, in their order. A value that is larger than the
+ * cap by itself gets a group of its own.
  */
 export function memoryGroups(byteLengths: ReadonlyMap<string, number>, capBytes: number): string[][] {
   const groups: string[][] = [];

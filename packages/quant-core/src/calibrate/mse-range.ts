@@ -14,9 +14,10 @@ interface Clip {
 }
 
 /**
- * The range whose uint8 quantization has the least squared error over the values of the histogram, each taken at the middle of
- * its bin. A grid over both ends finds the valley, steps that halve walk down into it. Ties go to the wider range, so that
- * values which the full range represents exactly keep it. No randomness: equal histograms give equal ranges.
+ * The range whose uint8 quantization has the least squared error over the values of the histogram, each taken at the
+ * middle of its bin. A grid over both ends finds the valley, steps that halve walk down into it. Ties go to the wider
+ * range, so that values which the full range represents exactly keep it. No randomness: equal histograms give equal
+ * ranges.
  */
 export function mseRange(histogram: Histogram, nonNegative: boolean): readonly [number, number] {
   const bottom = nonNegative ? 0 : Math.min(histogram.min, 0);

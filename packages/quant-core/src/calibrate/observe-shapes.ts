@@ -9,8 +9,8 @@ export interface ObservedShape {
 }
 
 /**
- * Runs the model once and tells dtype and shape of each value, without keeping any. Values that are not tensors, such as
- * sequences, are left out.
+ * Runs the model once and tells dtype and shape of each value, without keeping any. Values that are not tensors, such
+ * as sequences, are left out.
  * @param values names in the main graph, inputs of the graph included
  */
 export async function observeShapes(

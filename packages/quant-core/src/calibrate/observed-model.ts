@@ -29,8 +29,8 @@ export function withOutputs(model: Model, names: readonly string[]): Model {
 }
 
 /**
- * The model with the shapes of the given values as its only outputs, in their order: so that sizes are known before any of the
- * values is kept.
+ * The model with the shapes of the given values as its only outputs, in their order: so that sizes are known before any
+ * of the values is kept.
  */
 export function withShapeOutputs(model: Model, names: readonly string[]): { model: Model; outputs: string[] } {
   const allocate = new NameAllocator(model);

@@ -1,8 +1,8 @@
 import type { Cells, Histogram } from './histogram.js';
 
 /**
- * The range without the largest and the smallest values: `percentile` percent of all values lie at or below its upper end,
- * and as many at or above its lower end. Within a bin values count as evenly spread.
+ * The range without the largest and the smallest values: `percentile` percent of all values lie at or below its upper
+ * end, and as many at or above its lower end. Within a bin values count as evenly spread.
  * @param percentile above 50, at most 100
  */
 export function percentileRange(histogram: Histogram, percentile: number): readonly [number, number] {

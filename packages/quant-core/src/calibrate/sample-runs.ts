@@ -14,9 +14,10 @@ export interface SampleRun extends FeedRun {
 }
 
 /**
- * Takes samples through a model in runs of one sample, or of as many as the model's fixed batch dimension asks for. Runs of one
- * are as fast as larger ones but for the smallest models, and keep every result independent of a batch size: matrix products
- * over more rows round differently, and operators that quantize at run time take their range from the whole batch.
+ * Takes samples through a model in runs of one sample, or of as many as the model's fixed batch dimension asks for.
+ * Runs of one are as fast as larger ones but for the smallest models, and keep every result independent of a batch
+ * size: matrix products over more rows round differently, and operators that quantize at run time take their range from
+ * the whole batch.
  * @param indices which samples, in this order
  */
 export async function* sampleRuns(
@@ -45,8 +46,8 @@ export async function firstRun(dataset: Dataset, feedPlan: FeedPlan): Promise<Sa
 }
 
 /**
- * Which samples to use when not all are: `wanted` of them, evenly spread, so that a dataset sorted by class still gives every
- * class. All when there are not more.
+ * Which samples to use when not all are: `wanted` of them, evenly spread, so that a dataset sorted by class still gives
+ * every class. All when there are not more.
  */
 export function sampleIndices(available: number, wanted: number): number[] {
   const count = Math.min(available, wanted);

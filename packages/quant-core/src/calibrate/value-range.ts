@@ -6,7 +6,10 @@ const STEPS = 255;
 /** How the range of an activation is chosen from its statistics. */
 export type RangeMethod = 'minmax' | 'percentile' | 'mse';
 
-/** The observed and the chosen range of a value, with the uint8 quantization q = round(x / scale) + zeroPoint that covers it. */
+/**
+ * The observed and the chosen range of a value, with the uint8 quantization q = round(x / scale) + zeroPoint that
+ * covers it.
+ */
 export interface ValueRange {
   /** Smallest value seen. */
   readonly min: number;
@@ -23,8 +26,8 @@ export interface ValueRange {
 }
 
 /**
- * The asymmetric uint8 quantization of [low, high], which is widened to hold zero. A range of no width (all values zero)
- * gets scale 1; the scale is rounded to float32, as models store it.
+ * The asymmetric uint8 quantization of [low, high], which is widened to hold zero. A range of no width (all values
+ * zero) gets scale 1; the scale is rounded to float32, as models store it.
  * @param nonNegative the value comes out of a ReLU: the zero point is 0 whatever `low` says
  */
 export function affineFor(low: number, high: number, nonNegative = false): { scale: number; zeroPoint: number } {

@@ -41,10 +41,10 @@ export interface Scoring {
 /**
  * Chooses the metric and the output.
  *
- * The output is the first floating-point one that counts the samples on axis 0 and has a class axis (see `classAxis`); for `mse`,
- * the first floating-point one. Without a wish, float labels mean mse; integer labels perplexity where every token of [N, T, V]
- * has one, else top1; no labels mean agreement with the original, or mse to it where no output has classes or where it has the
- * shape of an input, as reconstructions do.
+ * The output is the first floating-point one that counts the samples on axis 0 and has a class axis (see `classAxis`);
+ * for `mse`, the first floating-point one. Without a wish, float labels mean mse; integer labels perplexity where every
+ * token of [N, T, V] has one, else top1; no labels mean agreement with the original, or mse to it where no output has
+ * classes or where it has the shape of an input, as reconstructions do.
  * @throws TritforgeError METRIC_UNSUPPORTED or DATASET_LABELS_MISSING when the metric cannot be computed
  */
 export function chooseMetric(run: FirstRun, asked?: MetricName): Scoring {

@@ -4,8 +4,8 @@ import { hostFloats, isFloating } from '../runtime/host-floats.js';
 import type { HostTensor } from '../runtime/runtime.js';
 
 /**
- * An output read as class scores: `samples` × `positions` rows of `classes` numbers. Images have one position per sample,
- * token sequences one per token, segmentations one per pixel.
+ * An output read as class scores: `samples` × `positions` rows of `classes` numbers. Images have one position per
+ * sample, token sequences one per token, segmentations one per pixel.
  */
 export interface ClassScores {
   readonly samples: number;
@@ -19,9 +19,9 @@ export interface ClassScores {
 }
 
 /**
- * Which axis of an output holds the classes, or null when none does. The first axis counts samples. Trailing axes of size 1
- * do not count, so that [N, C, 1, 1] is [N, C]. Then [N, C] has them on axis 1, [N, T, C] on axis 2 (tokens) and outputs of
- * more axes on axis 1, [N, C, H, W]. One class alone is none. Unknown sizes are taken to be large.
+ * Which axis of an output holds the classes, or null when none does. The first axis counts samples. Trailing axes of
+ * size 1 do not count, so that [N, C, 1, 1] is [N, C]. Then [N, C] has them on axis 1, [N, T, C] on axis 2 (tokens) and
+ * outputs of more axes on axis 1, [N, C, H, W]. One class alone is none. Unknown sizes are taken to be large.
  */
 export function classAxis(shape: readonly (number | string | null)[]): number | null {
   let rank = shape.length;
@@ -80,7 +80,10 @@ export function topClass(scores: ClassScores, sample: number, position: number):
   return best;
 }
 
-/** How many classes of a row rank above `label`: a larger score, or an equal one and a smaller index. All of them when the row has a NaN. */
+/**
+ * How many classes of a row rank above `label`: a larger score, or an equal one and a smaller index. All of them when
+ * the row has a NaN.
+ */
 export function rankOf(label: number, scores: ClassScores, sample: number, position: number): number {
   const { values, classes, classStride } = scores;
   const start = scores.offset(sample, position);

@@ -21,10 +21,11 @@ export interface AccuracyRequest {
 }
 
 /**
- * Scores the models on the same samples in one pass. `drop` is positive when the quantized model is worse, in the unit of the
- * metric; its standard error comes from the differences per sample, which leave out what the models have in common. Without
- * labels to go by, a metric measures the distance to the original, which is then perfect.
- * @throws TritforgeError DATASET_EMPTY, METRIC_UNSUPPORTED, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID, MODEL_RUN_FAILED
+ * Scores the models on the same samples in one pass. `drop` is positive when the quantized model is worse, in the unit
+ * of the metric; its standard error comes from the differences per sample, which leave out what the models have in
+ * common. Without labels to go by, a metric measures the distance to the original, which is then perfect.
+ * @throws TritforgeError DATASET_EMPTY, METRIC_UNSUPPORTED, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID,
+ * MODEL_RUN_FAILED
  */
 export async function compareAccuracy(request: AccuracyRequest): Promise<AccuracyReport> {
   const { original, quantized, int8, ...rest } = request;

@@ -35,8 +35,8 @@ export interface Evaluation {
 
 /**
  * Scores one model on a dataset, and times it on the first sample.
- * @throws TritforgeError DATASET_NAME_MISMATCH, DATASET_SHAPE_MISMATCH, DATASET_DTYPE_MISMATCH when the dataset does not fit,
- * METRIC_UNSUPPORTED or DATASET_LABELS_MISSING when the metric cannot be computed, MODEL_RUN_FAILED
+ * @throws TritforgeError DATASET_NAME_MISMATCH, DATASET_SHAPE_MISMATCH, DATASET_DTYPE_MISMATCH when the dataset does
+ * not fit, METRIC_UNSUPPORTED or DATASET_LABELS_MISSING when the metric cannot be computed, MODEL_RUN_FAILED
  */
 export async function evaluateModel(request: EvaluationRequest): Promise<Evaluation> {
   const { modelPath, dataset, runtime, threads = 1, ...rest } = request;

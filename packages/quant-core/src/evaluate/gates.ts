@@ -9,7 +9,9 @@ export interface Measurements {
   readonly speedup: number | null;
 }
 
-/** Holds each gate that was asked for against what was measured, in a fixed order. What was not measured does not pass. */
+/**
+ * Holds each gate that was asked for against what was measured, in a fixed order. What was not measured does not pass.
+ */
 export function checkGates(gates: Gates, measured: Measurements): GateReport[] {
   const reports: GateReport[] = [];
   const check = (

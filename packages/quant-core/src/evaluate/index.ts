@@ -1,15 +1,7 @@
 /** Measurements of models: accuracy, noise of inner values, latency, gates. */
-export { type AccuracyRequest, compareAccuracy } from './compare-accuracy.js';
-export { type Evaluation, type EvaluationRequest, evaluateModel } from './evaluate-model.js';
-export { checkGates, type Measurements } from './gates.js';
-export {
-  type Contestant,
-  compareLatency,
-  cpuName,
-  type Latency,
-  type LatencyComparison,
-  type LatencyOptions,
-} from './latency.js';
-export { type LatencyRequest, measureLatency } from './measure-latency.js';
-export { EXACT_SQNR_DB, measureSqnr, type SqnrRequest } from './sqnr.js';
+export { compareAccuracy } from './compare-accuracy.js';
+export { type Evaluation, evaluateModel } from './evaluate-model.js';
+export { checkGates } from './gates.js';
+export { compareLatency, cpuName } from './latency.js';
+export { EXACT_SQNR_DB, measureSqnr } from './sqnr.js';
 export { syntheticFeeds } from './synthetic-feeds.js';

@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Session } from '../runtime/runtime.js';
-import { floats } from '../testing/memory-dataset.js';
 import { compareLatency, cpuName } from './latency.js';
-import { measureLatency } from './measure-latency.js';
 
 /** A session that takes a known time and writes down when it ran. */
 function timed(name: string, milliseconds: number, log: string[]) {
@@ -49,25 +47,6 @@ test('a model that is slow against the budget is warmed up once', async () => {
   const log: string[] = [];
   await compareLatency([timed('a', 10, log)], { budgetMs: 10, minRounds: 1 });
   assert.equal(log.length, 2);
-});
-
-test('the report gives medians of the models there are, the batch of the feeds and the processor', async () => {
-  const [original, quantized] = [timed('original', 3, []).session, timed('quantized', 1, []).session];
-  const feeds = new Map([['x', floats([4, 2], new Float32Array(8))]]);
-  const report = await measureLatency({ original, quantized, feeds, threads: 1, batch: 4, maxRounds: 5 });
-  assert.deepEqual(
-    { ...report, originalMs: 0, quantizedMs: 0 },
-    {
-      threads: 1,
-      batch: 4,
-      runs: 5,
-      originalMs: 0,
-      int8Ms: null,
-      quantizedMs: 0,
-      cpu: cpuName(),
-    },
-  );
-  assert.ok(report.originalMs > report.quantizedMs);
 });
 
 test('cancellation stops between two runs', async () => {

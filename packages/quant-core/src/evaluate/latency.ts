@@ -38,8 +38,8 @@ export interface LatencyComparison {
 }
 
 /**
- * Times models against each other in one process. Every round runs each model once; the order rotates from round to round, so
- * that a slow phase of the machine or a cache that one model leaves warm does not favour another.
+ * Times models against each other in one process. Every round runs each model once; the order rotates from round to
+ * round, so that a slow phase of the machine or a cache that one model leaves warm does not favour another.
  */
 export async function compareLatency(
   contestants: readonly Contestant[],

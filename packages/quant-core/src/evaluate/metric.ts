@@ -20,8 +20,8 @@ export interface Accumulator {
   /** The metric over all samples. NaN before the first. */
   value(): number;
   /**
-   * One score per sample, such that the sampling error of `value()` is that of the scores' mean. For a metric that is a mean
-   * these are the terms; for others the linearization about the value (delta method).
+   * One score per sample, such that the sampling error of `value()` is that of the scores' mean. For a metric that is a
+   * mean these are the terms; for others the linearization about the value (delta method).
    */
   scores(): Float64Array;
 }

@@ -30,8 +30,8 @@ export class SampleRatio {
   }
 
   /**
-   * One score per sample, r + (a_i − r·n_i) / n̄: their mean is r and the standard error of their mean is that of the ratio to
-   * first order (Cochran, Sampling Techniques, §2.11). With all n_i = 1 they are the a_i.
+   * One score per sample, r + (a_i − r·n_i) / n̄: their mean is r and the standard error of their mean is that of the
+   * ratio to first order (Cochran, Sampling Techniques, §2.11). With all n_i = 1 they are the a_i.
    */
   scores(): Float64Array {
     const ratio = this.ratio();

@@ -30,7 +30,8 @@ export interface Scores {
 
 /**
  * Runs all models over the dataset in one pass, each on the same samples, and collects their scores.
- * @throws TritforgeError DATASET_EMPTY, METRIC_UNSUPPORTED, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID, MODEL_RUN_FAILED
+ * @throws TritforgeError DATASET_EMPTY, METRIC_UNSUPPORTED, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID,
+ * MODEL_RUN_FAILED
  */
 export async function scoreModels(request: ScoringRequest): Promise<Scores> {
   const { sessions, dataset, signal } = request;

@@ -34,10 +34,10 @@ export interface SqnrRequest {
 }
 
 /**
- * Signal to quantization noise of inner values, 10·log10(Σ x² / Σ (x − y)²) dB over all samples, x in the original and y in the
- * quantized model, which runs from the same inputs and therefore carries the noise of all layers before. Both run as written, on
- * one thread. Between ±{@link EXACT_SQNR_DB}; a value that the quantized model makes NaN gets the lowest. Values that are not floating point, not in the graphs, or zero throughout are
- * left out.
+ * Signal to quantization noise of inner values, 10·log10(Σ x² / Σ (x − y)²) dB over all samples, x in the original and
+ * y in the quantized model, which runs from the same inputs and therefore carries the noise of all layers before. Both
+ * run as written, on one thread. Between ±{@link EXACT_SQNR_DB}; a value that the quantized model makes NaN gets the
+ * lowest. Values that are not floating point, not in the graphs, or zero throughout are left out.
  * @returns by name in the original model
  * @throws TritforgeError MODEL_RUN_FAILED, DATASET_EMPTY
  */

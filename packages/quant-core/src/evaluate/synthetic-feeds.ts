@@ -7,9 +7,10 @@ const OPEN = { batch: 1, channels: 3, imageSide: 224, length: 32 } as const;
 const INTEGER_LIMIT = 16;
 
 /**
- * Inputs for a model without data: the same for the same inputs and seed on every machine. Floats are uniform in [-1, 1),
- * integers in [0, 16) so that they are token ids of any vocabulary (single numbers are 1), bools true. Open dimensions: the
- * first is 1; of four-dimensional inputs the sides are 224 and the channels 3; all others 32. Dimensions of one name agree.
+ * Inputs for a model without data: the same for the same inputs and seed on every machine. Floats are uniform in [-1,
+ * 1), integers in [0, 16) so that they are token ids of any vocabulary (single numbers are 1), bools true. Open
+ * dimensions: the first is 1; of four-dimensional inputs the sides are 224 and the channels 3; all others 32.
+ * Dimensions of one name agree.
  * @throws TypeError for an input that is no tensor of numbers
  */
 export function syntheticFeeds(inputs: Session['inputs'], seed: number): Feeds {
@@ -77,7 +78,10 @@ function fill(name: string, dtype: DataType, count: number, random: () => number
   }
 }
 
-/** A generator of numbers in [0, 1) with 32 bits of state (T. Ettinger's mulberry32): small, seeded, the same everywhere. */
+/**
+ * A generator of numbers in [0, 1) with 32 bits of state (T. Ettinger's mulberry32): small, seeded, the same
+ * everywhere.
+ */
 function mulberry32(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -35,8 +35,8 @@ export function onnxruntimeVersion(): string {
 }
 
 /**
- * The runtime on onnxruntime's CPU provider. Loading and running block the calling thread and cannot be interrupted: models
- * of strangers belong in a child process that can be killed.
+ * The runtime on onnxruntime's CPU provider. Loading and running block the calling thread and cannot be interrupted:
+ * models of strangers belong in a child process that can be killed.
  *
  * @example const session = await createOnnxRuntime().load('model.onnx', { threads: 1, optimization: 'all' });
  */

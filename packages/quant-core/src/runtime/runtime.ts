@@ -1,6 +1,9 @@
 import type { DataType } from '../ir/index.js';
 
-/** A dense tensor in memory, as execution takes and returns it. int64 is BigInt64Array, bool is Uint8Array, float16 is Uint16Array. */
+/**
+ * A dense tensor in memory, as execution takes and returns it. int64 is BigInt64Array, bool is Uint8Array, float16 is
+ * Uint16Array.
+ */
 export interface HostTensor {
   readonly dtype: DataType;
   readonly shape: readonly number[];

@@ -1,4 +1,7 @@
-/** Numbers in [0, 1) from a 32-bit linear congruential generator (Numerical Recipes): enough for test data, the same everywhere. */
+/**
+ * Numbers in [0, 1) from a 32-bit linear congruential generator (Numerical Recipes): enough for test data, the same
+ * everywhere.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

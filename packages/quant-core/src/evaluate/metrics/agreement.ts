@@ -7,8 +7,8 @@ import type { Metric } from '../metric.js';
 import { SampleRatio } from '../sample-ratio.js';
 
 /**
- * Share of positions, in percent, whose top class equals that of the original model. A row with a NaN agrees with nothing.
- * Positions with an integer label below 0, such as the padding of a text, are left out.
+ * Share of positions, in percent, whose top class equals that of the original model. A row with a NaN agrees with
+ * nothing. Positions with an integer label below 0, such as the padding of a text, are left out.
  */
 export const agreement: Metric = {
   name: 'agreement',

@@ -4,8 +4,9 @@ import type { Metric } from '../metric.js';
 import { SampleRatio } from '../sample-ratio.js';
 
 /**
- * exp of the mean negative log-likelihood of the labelled tokens. The output is logits [N, T, V] and the label at [n, t] the
- * token that the logits at [n, t] predict, so labels are already shifted by one. Labels below 0 are left out. Sums are float64.
+ * exp of the mean negative log-likelihood of the labelled tokens. The output is logits [N, T, V] and the label at [n,
+ * t] the token that the logits at [n, t] predict, so labels are already shifted by one. Labels below 0 are left out.
+ * Sums are float64.
  */
 export const perplexity: Metric = {
   name: 'perplexity',

@@ -4,8 +4,8 @@ import type { Metric } from '../metric.js';
 import { SampleRatio } from '../sample-ratio.js';
 
 /**
- * Share of positions, in percent, whose label is among the k classes that rank first. Labels are one per sample, or one per
- * position where the model scores tokens or pixels; those below 0 are left out.
+ * Share of positions, in percent, whose label is among the k classes that rank first. Labels are one per sample, or one
+ * per position where the model scores tokens or pixels; those below 0 are left out.
  */
 export function topK(name: 'top1' | 'top5', k: number): Metric {
   return {
