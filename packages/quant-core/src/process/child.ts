@@ -2,7 +2,12 @@
 import { type EngineTask, preprocessOf } from './engine-task.js';
 import { serveTask } from './serve-task.js';
 
-serveTask<Exclude<EngineTask, { kind: 'inspectModel' }>>({
+serveTask<EngineTask>({
+  async inspectModel({ modelPath }) {
+    const { inspectModel } = await import('../inspect.js');
+    return inspectModel(modelPath);
+  },
+
   async inspectDataset({ dataset }, { scratchDir }) {
     const { inspectDataset } = await import('../data/index.js');
     return inspectDataset(dataset.path, { preprocess: preprocessOf(dataset), scratchDir });

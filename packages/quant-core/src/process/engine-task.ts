@@ -1,5 +1,6 @@
-import type { DatasetSummary, Metric, ModelSummary, Preprocess, Report, TensorInfo } from '@tritforge/contracts';
+import type { DatasetSummary, Metric, Preprocess, Report, TensorInfo } from '@tritforge/contracts';
 import type { Evaluation } from '../evaluate/index.js';
+import type { ModelInspection } from '../inspect.js';
 import type { DatasetReference, PhaseProgress, QuantizeRequest } from '../quantize-request.js';
 
 /** How far a task is; only `quantize` and `evaluate` report it. */
@@ -15,7 +16,7 @@ export type EngineTask =
 
 /** What {@link runTask} resolves with, by the kind of the task. */
 export interface TaskResults {
-  inspectModel: ModelSummary;
+  inspectModel: ModelInspection;
   inspectDataset: DatasetSummary;
   checkDataset: undefined;
   evaluate: Evaluation;

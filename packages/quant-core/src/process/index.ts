@@ -1,4 +1,6 @@
 /** The engine in a process of its own. Importing this loads neither onnxruntime nor an image decoder. Start at `run-task.ts`. */
+export type { Evaluation } from '../evaluate/index.js';
+export type { LayerSummary, ModelInspection } from '../inspect.js';
 export type { DatasetReference } from '../quantize-request.js';
 export type { EngineTask, EvaluateTaskRequest, QuantizeTaskRequest, TaskProgress, TaskResults } from './engine-task.js';
 export type { ProcessLimits } from './process-limits.js';

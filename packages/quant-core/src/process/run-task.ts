@@ -1,7 +1,8 @@
 /** Start here: runs the engine in a process that can be killed, and wraps each kind of task. */
 import { tmpdir } from 'node:os';
-import type { DatasetSummary, ModelSummary, Report, TensorInfo } from '@tritforge/contracts';
+import type { DatasetSummary, Report, TensorInfo } from '@tritforge/contracts';
 import type { Evaluation } from '../evaluate/index.js';
+import type { ModelInspection } from '../inspect.js';
 import type { DatasetReference } from '../quantize-request.js';
 import type { EngineTask, EvaluateTaskRequest, QuantizeTaskRequest, TaskResults } from './engine-task.js';
 import { type RunOptions, runInProcess } from './run-in-process.js';
@@ -35,7 +36,7 @@ export function runTask<Task extends EngineTask>(task: Task, options: TaskOption
 }
 
 /** Reads and validates an .onnx file, its external data beside it. @throws TritforgeError MODEL_*, and as {@link runTask} */
-export function inspectModelInChild(modelPath: string, options: TaskOptions): Promise<ModelSummary> {
+export function inspectModelInChild(modelPath: string, options: TaskOptions): Promise<ModelInspection> {
   return runTask({ kind: 'inspectModel', modelPath }, options);
 }
 

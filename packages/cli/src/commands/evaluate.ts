@@ -1,0 +1,49 @@
+import type { Metric } from '@tritforge/contracts';
+import { evaluateInChild } from '@tritforge/quant-core/process';
+import type { CommandContext } from '../command-context.js';
+import { datasetFile, modelFile, readPreprocess } from '../input-files.js';
+import { formatCount, formatMetric, formatMs } from '../output/format.js';
+import { openProgressDisplay } from '../output/progress-bar.js';
+import { formatTable } from '../output/table.js';
+import { type LimitFlags, limitsOf } from '../work-limits.js';
+
+/** Flags of `tritforge evaluate`. */
+export interface EvaluateFlags extends LimitFlags {
+  readonly evaluation: string;
+  readonly preprocess?: string;
+  readonly metric?: Metric;
+  readonly threads?: number;
+}
+
+/** Measures a model and prints the result. @throws TritforgeError of the engine */
+export async function evaluateCommand(model: string, flags: EvaluateFlags, context: CommandContext): Promise<void> {
+  const preprocess = flags.preprocess === undefined ? null : await readPreprocess(flags.preprocess);
+  const request = {
+    modelPath: await modelFile(model),
+    evaluation: await datasetFile(flags.evaluation, preprocess),
+    metric: flags.metric,
+    threads: flags.threads,
+  };
+  const display = openProgressDisplay();
+  const { signal } = context;
+  const result = await evaluateInChild(request, { limits: limitsOf(flags), signal, onProgress: display.show }).finally(
+    () => display.close(),
+  );
+  process.stdout.write(context.asJson ? `${JSON.stringify(result)}\n` : describe(result));
+}
+
+function describe({ metric, value, output, samples, latency }: Awaited<ReturnType<typeof evaluateInChild>>): string {
+  return formatTable(
+    [
+      [metric, formatMetric(metric, value)],
+      ['output', output],
+      ['samples', formatCount(samples)],
+      ['latency, median', formatMs(latency.medianMs)],
+      ['threads', String(latency.threads)],
+      ['batch', String(latency.batch)],
+      ['runs', String(latency.runs)],
+      ['processor', latency.cpu],
+    ],
+    ['left', 'left'],
+  );
+}

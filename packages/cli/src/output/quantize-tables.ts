@@ -1,0 +1,114 @@
+import type { LayerReport, Report } from '@tritforge/contracts';
+import { formatBytes, formatMetric, formatMs, formatNumber } from './format.js';
+import { formatTable } from './table.js';
+
+/**
+ * A report in words: a table that compares original, int8 baseline and result, then files, layers, gates, warnings.
+ * @param title what the result is called, such as `fgq N=64`
+ */
+export function describeReport(report: Report, title: string): string {
+  const parts = [
+    comparisonTable(report, title),
+    layersLine(report),
+    formatTable(report.artifacts.map(artifactRow), ['left', 'right', 'left']),
+    ...(report.gates.length > 0 ? [formatTable(report.gates.map(gateRow), ['left', 'left', 'right', 'right'])] : []),
+    ...(report.warnings.length > 0 ? [warningLines(report)] : []),
+  ];
+  return parts.join('\n');
+}
+
+function comparisonTable(report: Report, title: string): string {
+  const hasBaseline = report.baseline !== null;
+  const row = (name: string, original: string, int8: string, result: string, remark = '') => [
+    name,
+    original,
+    ...(hasBaseline ? [int8] : []),
+    result,
+    remark,
+  ];
+  const rows = [
+    row('', 'original', 'int8', title),
+    sizeRow(report, row),
+    bitsRow(report, row),
+    ...(report.accuracy ? [accuracyRow(report.accuracy, row)] : []),
+    ...(report.latency ? [latencyRow(report.latency, row)] : []),
+  ];
+  return formatTable(rows, ['left', 'right', 'right', ...(hasBaseline ? (['right'] as const) : []), 'left']);
+}
+
+type Row = (name: string, original: string, int8: string, result: string, remark?: string) => string[];
+
+function sizeRow({ model, baseline, artifacts }: Report, row: Row): string[] {
+  const sizeBytes = artifacts[0]!.sizeBytes;
+  return row(
+    'size',
+    formatBytes(model.sizeBytes),
+    baseline === null ? '–' : formatBytes(baseline.sizeBytes),
+    formatBytes(sizeBytes),
+    `${(model.sizeBytes / sizeBytes).toFixed(1)}× smaller`,
+  );
+}
+
+function bitsRow({ model, baseline, artifacts }: Report, row: Row): string[] {
+  const perParameter = (sizeBytes: number) => ((sizeBytes * 8) / Math.max(1, model.parameters)).toFixed(2);
+  const { quantizedLayers, wholeModel } = artifacts[0]!.bitsPerWeight;
+  return row(
+    'bits per weight',
+    perParameter(model.sizeBytes),
+    baseline === null ? '–' : perParameter(baseline.sizeBytes),
+    wholeModel.toFixed(2),
+    quantizedLayers === null ? '' : `${quantizedLayers.toFixed(2)} in quantized layers`,
+  );
+}
+
+function accuracyRow(accuracy: NonNullable<Report['accuracy']>, row: Row): string[] {
+  const { metric, samples, drop, pairedStandardError } = accuracy;
+  const uncertainty = pairedStandardError === null ? '' : ` ± ${pairedStandardError.toFixed(2)}`;
+  return row(
+    `${metric} (${samples} samples)`,
+    formatMetric(metric, accuracy.original),
+    formatMetric(metric, accuracy.int8),
+    formatMetric(metric, accuracy.quantized),
+    drop === null ? '' : `drop ${drop.toFixed(2)}${uncertainty}`,
+  );
+}
+
+function latencyRow(latency: NonNullable<Report['latency']>, row: Row): string[] {
+  const { threads, batch, originalMs, int8Ms, quantizedMs } = latency;
+  return row(
+    `latency (${threads} thread${threads === 1 ? '' : 's'}, batch ${batch})`,
+    formatMs(originalMs),
+    formatMs(int8Ms),
+    formatMs(quantizedMs),
+    `${(originalMs / quantizedMs).toFixed(2)}× as fast`,
+  );
+}
+
+function layersLine({ layers, kept }: Report): string {
+  const count = (bits: LayerReport['applied']['bits']) => layers.filter(({ applied }) => applied.bits === bits).length;
+  const unlike = layers.filter(({ reason }) => reason !== null).length;
+  const parts = [
+    `${count(2)} ternary`,
+    `${count(8)} int8`,
+    `${count(null) + kept.length} kept in floating point`,
+    ...(unlike > 0 ? [`${unlike} not as requested (see the report)`] : []),
+  ];
+  return `layers: ${parts.join(', ')}\n`;
+}
+
+function artifactRow({ fileName, externalDataFileName, sizeBytes, verification }: Report['artifacts'][number]) {
+  const files = externalDataFileName === null ? fileName : `${fileName} + ${externalDataFileName}`;
+  return [
+    files,
+    formatBytes(sizeBytes),
+    `${verification.passed ? 'verified' : 'NOT VERIFIED'} on ${verification.engine}`,
+  ];
+}
+
+function gateRow({ name, limit, value, passed }: Report['gates'][number]): string[] {
+  return [`gate ${name}`, passed ? 'passed' : 'FAILED', formatNumber(value, 3), `limit ${limit}`];
+}
+
+function warningLines({ warnings }: Report): string {
+  return warnings.map(({ code, message }) => `warning ${code}: ${message}\n`).join('');
+}

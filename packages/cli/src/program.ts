@@ -1,0 +1,137 @@
+/** The commands and their flags. Start reading here. */
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import type { CommandContext } from './command-context.js';
+import { evaluateCommand } from './commands/evaluate.js';
+import { inspectCommand } from './commands/inspect.js';
+import { quantizeCommand } from './commands/quantize.js';
+import {
+  byteCount,
+  collect,
+  durationMs,
+  layerRule,
+  naturalNumber,
+  nonNegativeNumber,
+  positiveNumber,
+} from './flags.js';
+
+const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
+
+const EXIT_CODES = `
+Exit codes:
+  0 done   1 internal error   2 wrong usage or bad input   3 a gate failed
+  4 the work failed (time, memory, crash)   130 interrupted`;
+
+/** Builds the command line. Wrong usage throws a CommanderError after its message is written. */
+export function buildProgram(context: CommandContext): Command {
+  const program = new Command('tritforge')
+    .description('Makes ONNX models smaller and faster, and measures what that costs.')
+    .version(VERSION)
+    .addHelpText('after', EXIT_CODES)
+    .configureOutput({ writeErr: (text) => void (context.asJson || process.stderr.write(text)) })
+    .exitOverride()
+    .showHelpAfterError('See `tritforge --help`.');
+  addInspect(program, context);
+  addQuantize(program, context);
+  addEvaluate(program, context);
+  return program;
+}
+
+function addInspect(program: Command, context: CommandContext): void {
+  const command = program.command('inspect').argument('<model>', 'the .onnx file');
+  withLimits(command)
+    .description('Show what is in a model and which of its layers can be quantized.')
+    .addHelpText('after', '\nExample:\n  tritforge inspect model.onnx')
+    .action((model, flags) => inspectCommand(model, flags, context));
+}
+
+const QUANTIZE_EXAMPLES = `
+Examples:
+  tritforge quantize model.onnx --out out --calibration train.npz --evaluation test.npz
+  tritforge quantize model.onnx --out out --recipe int8 --calibration images.zip --preprocess preprocess.json
+  tritforge quantize model.onnx --out out --group-size 4 --layer '/head/*=int8' --activation-bits none`;
+
+function addQuantize(program: Command, context: CommandContext): void {
+  const command = program
+    .command('quantize')
+    .argument('<model>', 'the .onnx file')
+    .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report; made when missing');
+  withLimits(withGates(withData(withRecipe(command), 'optional')))
+    .description('Quantize a model, verify the result and measure it.')
+    .addHelpText('after', QUANTIZE_EXAMPLES)
+    .action((model, flags) => quantizeCommand(model, flags, context));
+}
+
+const EVALUATE_EXAMPLE = `
+Example:
+  tritforge evaluate model.onnx --evaluation test.zip --preprocess preprocess.json --metric top1`;
+
+function addEvaluate(program: Command, context: CommandContext): void {
+  const command = program.command('evaluate').argument('<model>', 'the .onnx file');
+  withLimits(withData(command, 'mandatory'))
+    .description('Measure accuracy and latency of a model.')
+    .addHelpText('after', EVALUATE_EXAMPLE)
+    .action((model, flags) => evaluateCommand(model, flags, context));
+}
+
+function withRecipe(command: Command): Command {
+  return command
+    .option('--recipe <recipe>', 'fgq (ternary weights), int8, or a recipe as a .json file', 'fgq')
+    .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
+    .addOption(new Option('--activation-bits <bits>', 'none quantizes weights only').choices(['8', 'none']))
+    .option(
+      '--layer <glob=setting>',
+      'ternary, int8, float, exclude or n4 … n64 for the layers named so (repeatable)',
+      collect(layerRule),
+    )
+    .option(
+      '--artifact <profile>',
+      'portable (onnxruntime ≥ 1.21, the default) or compat (older ones too) (repeatable)',
+      collect(artifactProfile),
+    )
+    .option('--calibration <file>', 'samples that set the ranges of activations (.npz, .zip, .tar)');
+}
+
+function withGates(command: Command): Command {
+  return command
+    .option(
+      '--gate-max-accuracy-drop <n>',
+      'fail when accuracy drops by more, in the unit of the metric',
+      nonNegativeNumber,
+    )
+    .option('--gate-max-size <size>', 'fail when an artifact is larger, e.g. 2MB', byteCount)
+    .option(
+      '--gate-min-speedup <x>',
+      'fail when the artifact is not this many times as fast as the original',
+      positiveNumber,
+    );
+}
+
+/** Flags of the commands that run the model on data. */
+function withData(command: Command, evaluation: 'optional' | 'mandatory'): Command {
+  return command
+    .addOption(
+      new Option(
+        '--evaluation <file>',
+        'samples, with labels if there are any, to measure accuracy on',
+      ).makeOptionMandatory(evaluation === 'mandatory'),
+    )
+    .option('--preprocess <file>', 'a .json file that says how samples become the input of the model')
+    .addOption(
+      new Option('--metric <name>', 'chosen by the labels when left out').choices([
+        'top1',
+        'top5',
+        'mse',
+        'perplexity',
+        'agreement',
+      ]),
+    )
+    .option('--threads <n>', 'threads within one operator (default: 1)', naturalNumber);
+}
+
+function withLimits(command: Command): Command {
+  return command
+    .option('--memory-limit <size>', 'memory that the work may use, e.g. 4GB (default: 80 % of the machine)', byteCount)
+    .option('--deadline <duration>', 'time that the work may take, e.g. 90s, 10m or 2h (default: 24h)', durationMs)
+    .option('--json', 'print one JSON document instead of tables');
+}
