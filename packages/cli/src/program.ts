@@ -6,6 +6,7 @@ import { evaluateCommand } from './commands/evaluate.js';
 import { inspectCommand } from './commands/inspect.js';
 import { quantizeCommand } from './commands/quantize.js';
 import {
+  artifactProfile,
   byteCount,
   collect,
   durationMs,
