@@ -43,9 +43,9 @@ export async function dataOffset(handle: FileHandle, entry: Entry): Promise<numb
   return start + HEADER_BYTES + nameLength + header.readUInt16LE(28);
 }
 
-/** Names outside ASCII may be encoded differently in both places; their length was compared. */
+/** Only printable ASCII reads the same in every encoding of names; of other names the length was compared. */
 function sameName(local: Buffer, central: string): boolean {
-  const ascii = local.every((byte) => byte < 0x80);
+  const ascii = local.every((byte) => byte >= 0x20 && byte < 0x7f);
   return !ascii || local.toString('latin1').replaceAll('\\', '/') === central;
 }
 
