@@ -125,7 +125,7 @@ export class GraphReader {
       const name = proto.name ?? '';
       if (name === '') throw invalid('An initializer has no name');
       if (initializers.has(name)) throw invalid(`The initializer ${name} occurs twice`);
-      initializers.set(name, this.#tensors.read(proto, `Initializer ${name}`));
+      initializers.set(name, this.#tensors.read(proto, `Initializer ${name}`, true));
     }
     return initializers;
   }
@@ -182,7 +182,7 @@ export class GraphReader {
     const name = proto.values.name ?? '';
     return {
       name,
-      values: this.#tensors.read(proto.values, `Sparse tensor ${name}`),
+      values: this.#tensors.read(proto.values, `Sparse tensor ${name}`, true),
       indices: this.#tensors.read(proto.indices, `Sparse tensor ${name}`),
       dims: proto.dims,
       rest: leftovers(proto, SPARSE_FIELDS),

@@ -15,7 +15,6 @@ const LOCATION_EXTERNAL = 1;
 const CONSUMED = new Set([
   'dims',
   'dataType',
-  'name',
   'rawData',
   'floatData',
   'int32Data',
@@ -27,6 +26,8 @@ const CONSUMED = new Set([
   'dataLocation',
   'window',
 ]);
+
+const CONSUMED_WITH_NAME = new Set([...CONSUMED, 'name']);
 
 /** Turns TensorProtos of one model file into tensors whose bytes are as in raw_data, in memory or in a file. */
 export class TensorReader {
@@ -45,16 +46,17 @@ export class TensorReader {
 
   /**
    * @param where what to call the tensor in messages
+   * @param isNamedByKey whether the graph keeps the tensor under its name, so that the tensor need not
    * @throws TritforgeError MODEL_INVALID, MODEL_UNSUPPORTED_DTYPE, MODEL_TENSOR_SIZE_MISMATCH, MODEL_TENSOR_TOO_LARGE,
    *   MODEL_EXTERNAL_DATA_MISSING, MODEL_EXTERNAL_DATA_ESCAPES, MODEL_EXTERNAL_DATA_RANGE
    */
-  read(proto: TensorProto, where: string): Tensor {
+  read(proto: TensorProto, where: string, isNamedByKey = false): Tensor {
     const dtype = dataTypeOf(proto.dataType ?? 0, where);
     if (dtype === 'undefined') throw invalid(where, 'has no element type');
     const shape = proto.dims.map(Number);
-    const rest = leftovers(proto, CONSUMED);
+    const rest = leftovers(proto, isNamedByKey ? CONSUMED_WITH_NAME : CONSUMED);
     const opaque = rest === undefined ? {} : { opaque: rest };
-    const elements = countElements(shape, where);
+    const elements = countElements(shape, dtype, where);
     if (dtype === 'string') {
       if (proto.stringData.length !== elements)
         throw mismatch(where, `${proto.stringData.length} strings`, shape, dtype);
@@ -154,10 +156,10 @@ function listOf(proto: TensorProto, layout: TypedLayout): readonly (number | big
   }
 }
 
-function countElements(shape: readonly number[], where: string): number {
+function countElements(shape: readonly number[], dtype: string, where: string): number {
   let elements = 1;
   for (const size of shape) {
-    if (size < 0) throw invalid(where, `has the negative dimension ${size}`);
+    if (size < 0) throw mismatch(where, 'a negative dimension', shape, dtype);
     elements *= size;
   }
   // A zero elsewhere does not make an impossible dimension possible: 0 × 2^62 bytes are refused too.
@@ -181,7 +183,7 @@ function invalid(where: string, why: string): TritforgeError {
 }
 
 function mismatch(where: string, found: string, shape: readonly number[], dtype: string): TritforgeError {
-  const message = `${where} has ${found} for the shape [${shape.join(', ')}] of ${dtype}`;
+  const message = `${where} has ${found}, but the shape [${shape.join(', ')}] of ${dtype}`;
   return new TritforgeError('MODEL_TENSOR_SIZE_MISMATCH', message, { remediation: REMEDY_DAMAGED });
 }
 

@@ -50,7 +50,7 @@ export async function skim(path: string, limits: ModelLimits): Promise<Skim> {
 interface Frame {
   readonly table: MessageTable;
   readonly fieldName: string;
-  /** Offset in the file at which the message ends. */
+  /** Offset in the file at which the message ends; beyond the file when that is cut off. */
   readonly end: number;
   /** Where the message's length stands in the skeleton. */
   readonly lengthAt: number;
@@ -76,14 +76,14 @@ class Skimmer {
     this.#cursor = cursor;
     this.#limits = limits;
     this.#skeleton = new GrowingBuffer(limits.maxSkeletonBytes);
-    this.#frame = { table: MODEL_TABLE, fieldName: 'model', end: cursor.sizeBytes, lengthAt: -1 };
+    this.#frame = { table: MODEL_TABLE, fieldName: 'model', end: Number.POSITIVE_INFINITY, lengthAt: -1 };
   }
 
   async run(): Promise<Skim> {
     for (;;) {
-      while (this.#cursor.position === this.#frame.end) {
-        if (this.#frames.length === 0) return { skeleton: this.#skeleton.view(), windows: this.#windows };
-        this.#leave();
+      while (this.#cursor.position === this.#frame.end) this.#leave();
+      if (this.#frames.length === 0 && this.#cursor.position === this.#cursor.sizeBytes) {
+        return { skeleton: this.#skeleton.view(), windows: this.#windows };
       }
       if (this.#cursor.buffered < MAX_HEADER_BYTES) await this.#cursor.fill(MAX_HEADER_BYTES);
       // Almost every field is whole in the buffer; awaiting each would cost more than reading it.
@@ -126,7 +126,8 @@ class Skimmer {
 
   #lengthDelimited(tag: number, name: string, rule: FieldRule | undefined): Promise<void> | undefined {
     const length = this.#varint(`the length of ${name}`);
-    this.#checkFits(length, name);
+    // A message that is cut off is entered all the same, to say what in it is.
+    this.#checkFits(length, name, rule?.message != null);
     if (rule?.message) this.#enter(tag, length, name, rule.message);
     else if (rule?.bulk && length >= WINDOW_MIN_BYTES) this.#leaveInFile(name, length);
     else {
@@ -210,10 +211,10 @@ class Skimmer {
     return byte;
   }
 
-  #checkFits(length: number, name: string): void {
+  #checkFits(length: number, name: string, isMessage = false): void {
     const end = this.#cursor.position + length;
-    if (end > this.#cursor.sizeBytes) throw this.#truncated(name);
     if (end > this.#frame.end) throw this.#overrun(name);
+    if (end > this.#cursor.sizeBytes && !isMessage) throw this.#truncated(name);
   }
 
   #count(what: Counted, by: number, limit: number): void {
@@ -229,7 +230,6 @@ class Skimmer {
   }
 
   #overrun(what: string): TritforgeError {
-    if (this.#frame.end === this.#cursor.sizeBytes) return this.#truncated(what);
     return this.#invalid(`${what} beyond the end of its message`);
   }
 
