@@ -7,6 +7,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { deployMigrations, type EmbeddedPostgres, startEmbeddedPostgres } from '@tritforge/store';
 import { Client } from 'pg';
+import { Conformance, type OpenapiDocument } from './conformance.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const START_TIMEOUT_MS = 30_000;
@@ -33,6 +34,7 @@ export class Stack {
   readonly #processes: readonly ChildProcess[];
   readonly #postgres: EmbeddedPostgres;
   readonly #db: Client;
+  #loadedConformance: Promise<Conformance> | null = null;
 
   constructor(
     url: string,
@@ -49,9 +51,19 @@ export class Stack {
     this.#db = db;
   }
 
-  /** Sends a request to the API. */
-  fetch(path: string, init?: RequestInit): Promise<Response> {
-    return fetch(`${this.url}${path}`, init);
+  /** Sends a request to the API. The answer is one that the OpenAPI document describes, or this throws. */
+  async fetch(path: string, init?: RequestInit): Promise<Response> {
+    const response = await fetch(`${this.url}${path}`, init);
+    const conformance = await this.#conformance();
+    await conformance.check(init?.method ?? 'GET', path, response.clone());
+    return response;
+  }
+
+  #conformance(): Promise<Conformance> {
+    this.#loadedConformance ??= fetch(`${this.url}/openapi.json`)
+      .then((response) => response.json())
+      .then((document) => new Conformance(document as OpenapiDocument));
+    return this.#loadedConformance;
   }
 
   /** Row counts and files as they are now. */

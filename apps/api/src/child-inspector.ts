@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { type ErrorCode, TritforgeError } from '@tritforge/contracts';
+import { type ErrorCode, ModelSummary, TritforgeError } from '@tritforge/contracts';
 import {
   checkDatasetInChild,
   type DatasetReference,
@@ -41,12 +41,19 @@ export function childInspector(config: ApiConfig): Inspector {
   }
 
   return {
-    inspectModel: (path, signal) => inspect(path, signal, (options) => inspectModelInChild(path, options)),
+    inspectModel: (path, signal) =>
+      inspect(path, signal, async (options) => summaryOf(await inspectModelInChild(path, options))),
     inspectDataset: (dataset, signal) =>
       inspect(dataset.path, signal, (options) => inspectDatasetInChild(reference(dataset), options)),
     checkDataset: (dataset, inputs, signal) =>
       inspect(dataset.path, signal, (options) => checkDatasetInChild(reference(dataset), inputs, options)),
   };
+}
+
+/** The fields that are stored and shown; the inspection also lists every layer. */
+function summaryOf(inspection: ModelSummary): ModelSummary {
+  const shown = Object.entries(inspection).filter(([key]) => Object.hasOwn(ModelSummary.properties, key));
+  return Object.fromEntries(shown) as ModelSummary;
 }
 
 function reference({ path, preprocess }: DatasetFile): DatasetReference {

@@ -29,9 +29,13 @@ export class MethodGuard {
         // Before the body is read: its content type does not matter here.
         onRequest: async (request, reply) => {
           reply.header('allow', allow);
-          throw new TritforgeError('METHOD_NOT_ALLOWED', `${request.method} is not allowed on ${url}`, {
-            remediation: `Use ${allow}.`,
-          });
+          throw new TritforgeError(
+            'METHOD_NOT_ALLOWED',
+            `${request.method} is not allowed on ${request.url.split('?', 1)[0]}`,
+            {
+              remediation: `Use one of: ${allow}.`,
+            },
+          );
         },
         handler: () => undefined,
       });

@@ -88,7 +88,10 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
         operationId: 'getOpenapi',
         summary: 'This document',
         tags,
-        response: { 200: jsonResponse('OpenAPI 3.1.', Type.Object({ openapi: Type.String() })), ...problems() },
+        response: {
+          200: jsonResponse('OpenAPI 3.1.', Type.Object({ openapi: Type.String() }, { additionalProperties: true })),
+          ...problems(),
+        },
       },
     },
     async () => app.swagger(),

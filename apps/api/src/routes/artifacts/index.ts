@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Artifact, idSchema } from '@tritforge/contracts';
+import type { RouteHandler } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
@@ -31,37 +32,36 @@ export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, 
     async ({ params: { id } }) => find(id),
   );
 
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: '/artifacts/:id/content',
-    schema: {
-      operationId: 'downloadArtifact',
-      summary: 'Download an artifact',
-      description:
-        'One file of the artifact: the .onnx file, or the external data file that `file` names. Range (one range), ' +
-        'If-Range and If-None-Match are honoured; Content-Digest and Repr-Digest carry the SHA-256.',
-      tags,
-      params,
-      querystring: Type.Object({
-        file: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'Name from `files`.' })),
+  const schema = {
+    operationId: 'downloadArtifact',
+    summary: 'Download an artifact',
+    description:
+      'One file of the artifact: the .onnx file, or the external data file that `file` names. Range (one range), ' +
+      'If-Range and If-None-Match are honoured; Content-Digest and Repr-Digest carry the SHA-256.',
+    tags,
+    params,
+    querystring: Type.Object({
+      file: Type.Optional(Type.String({ minLength: 1, maxLength: 1024, description: 'Name from `files`.' })),
+    }),
+    response: {
+      200: fileResponse('The file.', { 'Content-Digest': Type.String(), ...contentHeaders }),
+      206: fileResponse('The range.', {
+        'Content-Range': Type.String(),
+        'Repr-Digest': Type.String(),
+        ...contentHeaders,
       }),
-      response: {
-        200: fileResponse('The file.', { 'Content-Digest': Type.String(), ...contentHeaders }),
-        206: fileResponse('The range.', {
-          'Content-Range': Type.String(),
-          'Repr-Digest': Type.String(),
-          ...contentHeaders,
-        }),
-        304: emptyResponse('The file is the one that If-None-Match names.'),
-        ...problems('ARTIFACT_NOT_FOUND', 'QUERY_INVALID', 'RANGE_NOT_SATISFIABLE'),
-      },
+      304: emptyResponse('The file is the one that If-None-Match names.'),
+      ...problems('ARTIFACT_NOT_FOUND', 'QUERY_INVALID', 'RANGE_NOT_SATISFIABLE'),
     },
-    handler: async (request, reply) => {
-      const { id } = request.params as { id: string };
-      const { file } = request.query as { file?: string };
-      return sendContent(store.blobs, chosenFile(await find(id), file), request, reply);
-    },
-  });
+  };
+  const download: RouteHandler = async (request, reply) => {
+    const { id } = request.params as { id: string };
+    const { file } = request.query as { file?: string };
+    return sendContent(store.blobs, chosenFile(await find(id), file), request, reply);
+  };
+  // HEAD is a route of its own, since the one that Fastify makes would read the file to its end.
+  app.head('/artifacts/:id/content', { schema: { ...schema, hide: true } }, download);
+  app.get('/artifacts/:id/content', { schema, exposeHeadRoute: false }, download);
 };
 
 function fileResponse(description: string, headers: Record<string, Type.TSchema>): object {
