@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { deflateRawSync } from 'node:zlib';
 import { TritforgeError } from '@tritforge/contracts';
 import { type DatasetLimits, DEFAULT_DATASET_LIMITS } from './limits.js';
 import { createScratch } from './scratch.js';
@@ -107,11 +106,9 @@ test('a member that inflates to more or less than it says, or to something else,
 });
 
 test('members that share bytes are refused: a small file could expand without end', async (t) => {
-  const kernel = deflateRawSync(Buffer.alloc(2 ** 20));
-  const entry: ZipEntry = { name: 'a', data: Buffer.alloc(2 ** 20), deflate: true };
-  assert.ok(kernel.length < 2000);
-  const same = { name: 'a', offset: 0 };
-  await assertFails(() => open(t, [entry, { ...entry, central: same }]), 'DATASET_CORRUPT', /shares bytes|comes twice/);
+  const entry: ZipEntry = { name: 'a', data, deflate: true };
+  const again: ZipEntry = { ...entry, central: { offset: 0 } };
+  await assertFails(() => open(t, [entry, again]), 'DATASET_CORRUPT', /"a" shares bytes with another member/);
 });
 
 test('a name that comes twice is refused', async (t) => {
