@@ -133,6 +133,13 @@ test('preprocess scales and normalizes along the channels of the layout and roun
   });
 });
 
+test('planes are found from the end of the shape, for samples that keep a batch dimension of their own', async (t) => {
+  const file = await testFile(t, npz({ image: bytes([2, 1, 2, 1, 1], [1, 2, 3, 4]) }));
+  await withDataset(file, { preprocess: { mean: [1, 2] } }, async (dataset) => {
+    assert.deepEqual(await values(dataset, 'image'), [0, 0, 2, 2]);
+  });
+});
+
 test('preprocess without values to change leaves the stored type; with them it applies to the array it names', async (t) => {
   const file = await testFile(t, npz({ a: bytes([1, 2], [1, 2]), b: bytes([1, 2], [3, 4]) }));
   await withDataset(file, { preprocess: {} }, async (dataset) => assert.deepEqual(await values(dataset, 'a'), [1, 2]));
@@ -175,6 +182,19 @@ test('deflated arrays are expanded into the scratch folder and removed by close,
   const broken = await testFile(t, npz({ x, y: floats([1], [1]) }, true));
   await assertFails(() => openDataset(broken, { scratchDir }), 'DATASET_LENGTH_MISMATCH', /'y'/);
   assert.deepEqual(await readdir(scratchDir), []);
+});
+
+test('closing leaves no file open', {
+  skip: process.platform !== 'linux' && 'counts the entries of /proc/self/fd',
+}, async (t) => {
+  const file = await testFile(t, npz({ x: floats([2, 1], [1, 2]), y: floats([2, 1], [3, 4]) }, true));
+  const openFiles = async () => (await readdir('/proc/self/fd')).length;
+  const before = await openFiles();
+  await withDataset(file, {}, async (dataset) => {
+    await readBatches(dataset, { batchSize: 1 });
+    assert.equal(await openFiles(), before + 3);
+  });
+  assert.equal(await openFiles(), before);
 });
 
 test('reading a large stored array keeps only a batch of it in memory', async (t) => {
