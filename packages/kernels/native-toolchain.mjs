@@ -6,7 +6,7 @@ import path from 'node:path';
 
 const NATIVE_FOLDER = path.join(import.meta.dirname, 'src', 'native');
 const INCLUDE_FOLDER = path.join(NATIVE_FOLDER, 'include');
-const LANGUAGE_FLAGS = ['-std=c++20', '-Wall', '-Wextra', `-I${INCLUDE_FOLDER}`];
+const LANGUAGE_FLAGS = ['-std=c++20', '-Wall', '-Wextra'];
 
 /**
  * What to compile for one target: its compiler arguments without the output, and a key that changes when the result
@@ -19,7 +19,8 @@ export function addonTarget(require) {
   const variants =
     process.platform === 'darwin' ? [['-undefined', 'dynamic_lookup']] : [['-static-libgcc', '-static-libstdc++'], []];
   return target({
-    flags: [...LANGUAGE_FLAGS, ...flags, '-DNAPI_CPP_EXCEPTIONS', ...headers.flatMap((folder) => ['-isystem', folder])],
+    flags: [...LANGUAGE_FLAGS, ...flags, '-DNAPI_CPP_EXCEPTIONS'],
+    includes: headers.flatMap((folder) => ['-isystem', folder]),
     sources: sourcesIn('.'),
     variants,
     versions,
@@ -31,6 +32,7 @@ export function sanitizedTestTarget() {
   const flags = ['-O1', '-g', '-fno-omit-frame-pointer', '-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
   return target({
     flags: [...LANGUAGE_FLAGS, ...flags],
+    includes: [],
     sources: [path.join(NATIVE_FOLDER, 'reference_gemm.cc'), ...sourcesIn('test')],
     variants: [[]],
     versions: [],
@@ -62,14 +64,20 @@ export function compile(command, { flags, sources, variants }, output) {
   return log;
 }
 
-function target({ flags, sources, variants, versions }) {
+/** The key leaves paths out, so that a checkout may be moved. */
+function target({ flags, includes, sources, variants, versions }) {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([process.platform, process.arch, flags.map(relative), variants, versions]));
+  hash.update(JSON.stringify([process.platform, process.arch, flags, variants, versions]));
   for (const name of readdirSync(NATIVE_FOLDER, { recursive: true }).map(String).sort()) {
     if (!/\.(cc|h)$/.test(name)) continue;
     hash.update(JSON.stringify(name)).update(readFileSync(path.join(NATIVE_FOLDER, name)));
   }
-  return { flags, sources, variants, key: hash.digest('hex').slice(0, 16) };
+  return {
+    flags: [...flags, `-I${INCLUDE_FOLDER}`, ...includes],
+    sources,
+    variants,
+    key: hash.digest('hex').slice(0, 16),
+  };
 }
 
 function sourcesIn(folder) {
@@ -77,11 +85,6 @@ function sourcesIn(folder) {
     .filter((name) => name.endsWith('.cc'))
     .sort()
     .map((name) => path.join(NATIVE_FOLDER, folder, name));
-}
-
-/** A moved checkout keeps its key. */
-function relative(flag) {
-  return flag.replace(/^(-I)?\/.*?(?=node_modules|src)/, '$1');
 }
 
 /** node-addon-api quotes its folder for gyp. */

@@ -61,7 +61,10 @@ function gather(
 ): void {
   if (length > INSERTION_SORT_LIMIT) {
     for (let i = 0; i < length; i++) magnitudes[start + i] = Math.abs(weights[first + i * stride]!);
-    magnitudes.subarray(start, start + length).sort().reverse();
+    magnitudes
+      .subarray(start, start + length)
+      .sort()
+      .reverse();
     return;
   }
   for (let i = 0; i < length; i++) {

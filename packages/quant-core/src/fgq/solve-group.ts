@@ -29,12 +29,7 @@ export interface GroupSolution {
  * @param magnitudes a, descending, at [start, start + length)
  * @param prefixSums S_k at the same places
  */
-export function bestPrefix(
-  magnitudes: Float32Array,
-  prefixSums: Float64Array,
-  start: number,
-  length: number,
-): number {
+export function bestPrefix(magnitudes: Float32Array, prefixSums: Float64Array, start: number, length: number): number {
   let best = 0;
   let bestGain = 0;
   for (let k = 1; k <= length; k++) {
