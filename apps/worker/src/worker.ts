@@ -1,1 +1,78 @@
-export {};
+/** START HERE: takes jobs off the queue and runs each in a process of its own. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import type { Store } from '@tritforge/store';
+import type { Logger } from 'pino';
+import type { WorkerConfig } from './config.js';
+import { runJob } from './run-job.js';
+import { makeScratchRoot } from './scratch-root.js';
+
+const RECONCILE_INTERVAL_MS = 5000;
+
+/** What a worker runs on. */
+export interface WorkerDeps {
+  readonly store: Store;
+  readonly config: WorkerConfig;
+  readonly logger: Logger;
+  /** Time between two looks for jobs that crashes left behind; 5 s when left out. */
+  readonly reconcileIntervalMs?: number;
+}
+
+/** A worker that runs. */
+export interface RunningWorker {
+  /** Takes no new jobs, stops the running ones and hands them back. */
+  close(): Promise<void>;
+}
+
+/** Starts to take jobs. @throws when the queue cannot be reached */
+export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
+  const { store, config, logger, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
+  const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
+  const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
+  const runner = { store, config, logger, scratch, workerId };
+
+  const maintenance = repeat(reconcileIntervalMs, async () => {
+    try {
+      const { requeued, failed, expired } = await store.reconcile();
+      if (requeued.length + failed.length + expired.length > 0) {
+        logger.warn({ requeued, failed, expired }, 'cleaned up after workers that are gone');
+      }
+      await scratch.refresh();
+    } catch (error) {
+      logger.warn({ err: error }, 'maintenance failed; it is tried again');
+    }
+  });
+  const consumer = await store.queue.consume({
+    concurrency: config.concurrency,
+    handler: (jobId, signal) => runJob(runner, jobId, signal),
+    onError: (error) => logger.error({ err: error }, 'queue error'),
+  });
+  logger.info({ workerId, queue: store.queue.backend, concurrency: config.concurrency }, 'worker started');
+  return {
+    close: async () => {
+      await consumer.close();
+      await maintenance.end();
+      await scratch.remove();
+      logger.info('worker stopped');
+    },
+  };
+}
+
+/** Runs `work`, which must not throw, now and again after each interval, never twice at once. */
+function repeat(intervalMs: number, work: () => Promise<void>): { end(): Promise<void> } {
+  let running: Promise<void> | null = null;
+  const run = () => {
+    running ??= work().finally(() => {
+      running = null;
+    });
+  };
+  run();
+  const timer = setInterval(run, intervalMs);
+  return {
+    end: async () => {
+      clearInterval(timer);
+      await running;
+    },
+  };
+}

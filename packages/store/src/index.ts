@@ -22,4 +22,16 @@ export type { DatasetRepository, NewDataset } from './repositories/datasets.js';
 export type { NewFile } from './repositories/files.js';
 export type { Created, ModelRepository, NewModel } from './repositories/models.js';
 export type { Page, PageRequest } from './repositories/page.js';
+export {
+  folder,
+  integer,
+  oneOf,
+  readSettings,
+  type Setting,
+  type Settings,
+  SHARED_SETTINGS,
+  type SharedConfig,
+  text,
+  url,
+} from './settings.js';
 export { type Check, openStore, type Reconciled, type Store, type StoreConfig } from './store.js';

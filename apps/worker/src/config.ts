@@ -1,0 +1,70 @@
+import { totalmem } from 'node:os';
+import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig } from '@tritforge/store';
+
+/** What the worker process can be told. Sizes in bytes, times in the unit their name says. */
+export interface WorkerConfig extends SharedConfig {
+  readonly concurrency: number;
+  readonly jobMemoryBytes: number;
+  readonly jobScratchBytes: number;
+  readonly jobSeconds: number;
+  readonly jobThreads: number;
+  readonly jobNiceness: number;
+}
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+const LARGEST = Number.MAX_SAFE_INTEGER;
+const WEEK_SECONDS = 7 * 24 * 3600;
+const JOB_MEMORY_SHARE = 0.75;
+
+/** Every environment variable of the worker: its name, default, check and meaning. */
+export const SETTINGS: Settings<WorkerConfig> = {
+  ...SHARED_SETTINGS,
+  concurrency: {
+    env: 'TRITFORGE_WORKER_CONCURRENCY',
+    fallback: 1,
+    meaning: 'Jobs that one worker process runs at once, each in a process of its own.',
+    parse: integer(1, 256),
+  },
+  jobMemoryBytes: {
+    env: 'TRITFORGE_JOB_MEMORY_BYTES',
+    fallback: Math.floor(machineMemoryBytes() * JOB_MEMORY_SHARE),
+    meaning: 'Memory that the process of a job may use; three quarters of the machine when unset.',
+    parse: integer(128 * MIB, LARGEST),
+  },
+  jobScratchBytes: {
+    env: 'TRITFORGE_JOB_SCRATCH_BYTES',
+    fallback: 64 * GIB,
+    meaning: 'Bytes of scratch files that a job may have at a time.',
+    parse: integer(MIB, LARGEST),
+  },
+  jobSeconds: {
+    env: 'TRITFORGE_JOB_SECONDS',
+    fallback: 24 * 3600,
+    meaning: 'Deadline of jobs that name none.',
+    parse: integer(1, WEEK_SECONDS),
+  },
+  jobThreads: {
+    env: 'TRITFORGE_JOB_THREADS',
+    fallback: 1,
+    meaning: 'Threads within one operator when models are evaluated and timed.',
+    parse: integer(1, 1024),
+  },
+  jobNiceness: {
+    env: 'TRITFORGE_JOB_NICENESS',
+    fallback: 0,
+    meaning: 'How much jobs yield the processor to other processes, from 0 to 19.',
+    parse: integer(0, 19),
+  },
+};
+
+/** What the machine has, or the container if that is less. */
+function machineMemoryBytes(): number {
+  const constrainedBytes = process.constrainedMemory();
+  return constrainedBytes > 0 ? Math.min(totalmem(), constrainedBytes) : totalmem();
+}
+
+/** Reads the settings from environment variables. @throws Error that names the variable and what would be right */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): WorkerConfig {
+  return readSettings(SETTINGS, env);
+}

@@ -1,0 +1,37 @@
+/** Entry point of the worker process: settings from the environment, then jobs until a signal ends it. */
+import { join } from 'node:path';
+import { deployMigrations, openStore } from '@tritforge/store';
+import { pino } from 'pino';
+import { readConfig, type WorkerConfig } from './config.js';
+import { startWorker } from './worker.js';
+
+async function serve(config: WorkerConfig): Promise<void> {
+  const { databaseUrl, redisUrl, dataDir } = config;
+  if (databaseUrl === null) {
+    throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
+  }
+  const logger = pino({ level: config.logLevel, base: { service: 'worker', pid: process.pid } });
+  await deployMigrations(databaseUrl);
+  const store = await openStore({ databaseUrl, redisUrl, blobDir: join(dataDir, 'blobs') });
+  const worker = await startWorker({ store, config, logger });
+
+  let isClosing = false;
+  const close = async (reason: string) => {
+    if (isClosing) process.exit(1);
+    isClosing = true;
+    logger.info({ reason }, 'closing');
+    await worker.close();
+    await store.close();
+    process.exit(0);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void close(signal));
+  // Whoever started this process with a channel is gone.
+  process.on('disconnect', () => void close('disconnect'));
+}
+
+try {
+  await serve(readConfig(process.env));
+} catch (error) {
+  process.stderr.write(`The worker cannot start: ${error instanceof Error ? error.message : error}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,150 @@
+/** One delivery of the queue: claim the job, run it, end it. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Job, TritforgeError } from '@tritforge/contracts';
+import { ENGINE_VERSION, quantizeInChild } from '@tritforge/quant-core/process';
+import type { Delivery, JobClaim, Store } from '@tritforge/store';
+import type { Logger } from 'pino';
+import type { WorkerConfig } from './config.js';
+import { fetchInputs } from './job-inputs.js';
+import { holdLease, type JobLease } from './job-lease.js';
+import { type StagedResult, stageResult } from './job-result.js';
+import type { ScratchRoot } from './scratch-root.js';
+import { untilReachable } from './until-reachable.js';
+
+/** What running jobs takes. */
+export interface JobRunner {
+  readonly store: Store;
+  readonly config: WorkerConfig;
+  readonly scratch: ScratchRoot;
+  readonly logger: Logger;
+  readonly workerId: string;
+}
+
+/**
+ * Runs the job with the given id, if it is still to be run, and ends it in exactly one way. A job whose process died, or
+ * that met a failure of the service, goes back to the queue until its attempts are used up; a job that the model, the
+ * data or the recipe makes fail does not.
+ *
+ * @param shutdown aborts when this worker is to stop: the job is handed back
+ */
+export async function runJob(runner: JobRunner, jobId: string, shutdown: AbortSignal): Promise<Delivery> {
+  const { store, workerId } = runner;
+  const claim = await store.jobs.claim(jobId, { id: workerId, engineVersion: ENGINE_VERSION });
+  if (claim === null) return 'done';
+  const logger = runner.logger.child({ jobId, attempt: claim.attempt });
+  logger.info('job started');
+  const lease = holdLease(store.jobs, claim, logger);
+  try {
+    return await runClaimed({ ...runner, logger }, claim, lease, shutdown);
+  } finally {
+    await lease.end();
+  }
+}
+
+async function runClaimed(
+  runner: JobRunner,
+  claim: JobClaim,
+  lease: JobLease,
+  shutdown: AbortSignal,
+): Promise<Delivery> {
+  const signal = AbortSignal.any([lease.signal, shutdown]);
+  try {
+    return await runner.scratch.withFolder(async (folder) => {
+      const result = await produce(runner, claim.job, folder, lease, signal);
+      return publish(runner, claim, lease, result);
+    });
+  } catch (error) {
+    await lease.end();
+    if (lease.signal.aborted) return abandon(runner.logger);
+    if (shutdown.aborted) return handBack(runner, claim);
+    return fail(runner, claim, error);
+  }
+}
+
+async function produce(
+  { store, config }: JobRunner,
+  job: Job,
+  folder: string,
+  lease: JobLease,
+  signal: AbortSignal,
+): Promise<StagedResult> {
+  const startedMs = Date.now();
+  const outputDir = join(folder, 'output');
+  await mkdir(outputDir);
+  const inputs = await fetchInputs(store, job, folder);
+  const { recipe, metric, gates, deadlineSeconds } = job;
+  const report = await quantizeInChild(
+    {
+      ...inputs,
+      recipe,
+      metric: metric ?? undefined,
+      gates: gates.requested ?? undefined,
+      outputDir,
+      threads: config.jobThreads,
+    },
+    {
+      limits: {
+        memoryBytes: config.jobMemoryBytes,
+        scratchBytes: config.jobScratchBytes,
+        wallClockMs: Math.max(1, (deadlineSeconds ?? config.jobSeconds) * 1000 - (Date.now() - startedMs)),
+      },
+      niceness: config.jobNiceness,
+      scratchRoot: folder,
+      signal,
+      onProgress: (progress) => lease.report(progress),
+    },
+  );
+  lease.report({ phase: 'publish', done: 0, total: report.artifacts.length, unit: 'artifacts', etaSeconds: null });
+  return stageResult(store.blobs, job, report, outputDir, lease.signal);
+}
+
+async function publish(
+  { store, logger }: JobRunner,
+  claim: JobClaim,
+  lease: JobLease,
+  { outcome, discard }: StagedResult,
+): Promise<Delivery> {
+  try {
+    await lease.end();
+    if (lease.signal.aborted || !(await untilReachable(logger, () => store.jobs.finish(claim, outcome)))) {
+      return abandon(logger);
+    }
+    logger.info({ state: outcome.state }, 'job ended');
+    return 'done';
+  } finally {
+    await discard();
+  }
+}
+
+function abandon(logger: Logger): Delivery {
+  logger.info('job dropped: it was canceled or belongs to another worker now');
+  return 'done';
+}
+
+async function handBack({ store, logger }: JobRunner, claim: JobClaim): Promise<Delivery> {
+  const isBack = await store.jobs.release(claim);
+  logger.info('job handed back');
+  return isBack ? 'again' : 'done';
+}
+
+async function fail({ store, logger }: JobRunner, claim: JobClaim, thrown: unknown): Promise<Delivery> {
+  const error = thrown instanceof TritforgeError ? thrown : internalError(thrown);
+  const isOurs = error.status >= 500;
+  logger[isOurs ? 'error' : 'info']({ err: error, code: error.code }, 'job failed');
+  if (error.retryable || !(thrown instanceof TritforgeError)) {
+    const state = await untilReachable(logger, () => store.jobs.retry(claim, error.toJSON()));
+    return state === 'queued' ? 'again' : 'done';
+  }
+  const state = error.code === 'JOB_DEADLINE_EXCEEDED' ? 'expired' : 'failed';
+  await untilReachable(logger, () => store.jobs.finish(claim, { state, error: error.toJSON() }));
+  return 'done';
+}
+
+/** A failure of the service itself; its details are for the log only. */
+function internalError(cause: unknown): TritforgeError {
+  return new TritforgeError('INTERNAL', 'The service failed while it ran the job.', {
+    remediation: 'Try again; the log of the worker says more.',
+    cause,
+  });
+}

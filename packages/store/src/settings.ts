@@ -1,0 +1,112 @@
+import { resolve } from 'node:path';
+
+/** One environment variable: its name, default, check and meaning. */
+export interface Setting<T> {
+  readonly env: string;
+  readonly fallback: T;
+  readonly meaning: string;
+  /** Turns the text into the value; throws an Error whose message says what would be right. */
+  readonly parse: (text: string) => T;
+}
+
+/** The settings of one process by the field that they fill. */
+export type Settings<Config> = { readonly [Key in keyof Config]: Setting<Config[Key]> };
+
+/** Any text. */
+export const text = (value: string): string => value;
+
+/** A folder; relative ones start at the working directory. */
+export const folder = (value: string): string => resolve(value);
+
+/** A URL with one of the protocols, each with its colon. */
+export function url(...protocols: string[]): (text: string) => string {
+  return (value) => {
+    if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
+      throw new Error(`a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+    }
+    return value;
+  };
+}
+
+/** An integer within both bounds. */
+export function integer(minimum: number, maximum: number): (text: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (!/^\d+$/.test(value) || number < minimum || number > maximum) {
+      throw new Error(`an integer from ${minimum} to ${maximum}`);
+    }
+    return number;
+  };
+}
+
+/** One of the given words. */
+export function oneOf(...choices: string[]): (text: string) => string {
+  return (value) => {
+    if (!choices.includes(value)) throw new Error(`one of ${choices.join(', ')}`);
+    return value;
+  };
+}
+
+/** What every process of the service is told. */
+export interface SharedConfig {
+  readonly logLevel: string;
+  /** PostgreSQL server; null when there is none but the embedded one, which the starter of the process then sets. */
+  readonly databaseUrl: string | null;
+  /** Redis server for the queue; null keeps the queue in PostgreSQL. */
+  readonly redisUrl: string | null;
+  /** Folder of the embedded database, the blobs and scratch files. */
+  readonly dataDir: string;
+}
+
+/** Environment variables that API and workers share. */
+export const SHARED_SETTINGS: Settings<SharedConfig> = {
+  logLevel: {
+    env: 'TRITFORGE_LOG_LEVEL',
+    fallback: 'info',
+    meaning: 'fatal, error, warn, info, debug, trace or silent.',
+    parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
+  },
+  databaseUrl: {
+    env: 'DATABASE_URL',
+    fallback: null,
+    meaning: 'PostgreSQL server; embedded PostgreSQL when unset.',
+    parse: url('postgres:', 'postgresql:'),
+  },
+  redisUrl: {
+    env: 'REDIS_URL',
+    fallback: null,
+    meaning: 'Redis server of the queue; the queue lives in PostgreSQL when unset.',
+    parse: url('redis:', 'rediss:'),
+  },
+  dataDir: {
+    env: 'TRITFORGE_DATA_DIR',
+    fallback: resolve('.data'),
+    meaning: 'Folder of the embedded database, the stored files and scratch files.',
+    parse: folder,
+  },
+};
+
+/**
+ * Reads settings from environment variables; an unset or empty one takes its default.
+ * @throws Error that names the variable, its text and what would be right
+ */
+export function readSettings<Config>(
+  settings: Settings<Config>,
+  env: Readonly<Record<string, string | undefined>>,
+): Config {
+  const entries = Object.entries<Setting<unknown>>(settings).map(([key, setting]) => [key, readSetting(setting, env)]);
+  return Object.fromEntries(entries) as Config;
+}
+
+function readSetting(
+  { env: name, fallback, parse }: Setting<unknown>,
+  env: Readonly<Record<string, string | undefined>>,
+): unknown {
+  const value = env[name];
+  if (value === undefined || value === '') return fallback;
+  try {
+    return parse(value);
+  } catch (error) {
+    throw new Error(`${name} is "${value}" and must be ${(error as Error).message}`);
+  }
+}
