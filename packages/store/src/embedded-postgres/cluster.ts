@@ -53,10 +53,7 @@ export async function checkOwner(dataDir: string, user: ServerUser): Promise<voi
 }
 
 /** Creates the cluster unless it exists; complete or not at all, whoever else tries at the same time. */
-export async function ensureCluster(
-  { binDir, dataDir, user }: Installation,
-  ephemeral: boolean,
-): Promise<void> {
+export async function ensureCluster({ binDir, dataDir, user }: Installation, ephemeral: boolean): Promise<void> {
   if (await exists(path.join(dataDir, 'PG_VERSION'))) return;
   await removeEmptyOrBroken(dataDir);
   const draft = await mkdtemp(`${dataDir}.new-`);

@@ -1,6 +1,6 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -33,7 +33,7 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** Receives one sentence when something differs from what the caller may expect, such as another directory. */
   readonly onNotice?: (message: string) => void;
-  /** For data that need not survive a power cut, as in tests: starts faster and never waits for the disk. */
+  /** For tests: never waits for the disk, and the server ends when this process does, however it ends. */
   readonly ephemeral?: boolean;
 }
 
@@ -67,6 +67,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const installation = await install(options);
   const { postmaster, reused } = await startServer(installation, options.ephemeral ?? false);
   const password = await readPassword(installation.dataDir);
+  if (options.ephemeral) stopWithThisProcess(installation);
   const stop = (mode: 'fast' | 'immediate') => stopServer(installation, mode);
   return {
     dataDir: installation.dataDir,
@@ -161,6 +162,18 @@ async function stopServer({ binDir, dataDir, user }: Installation, mode: 'fast' 
       cause,
     });
   });
+}
+
+/** Leaves a shell behind that stops the server once our end of its input closes, which even SIGKILL does. */
+function stopWithThisProcess({ binDir, dataDir, user }: Installation): void {
+  const script = 'read -r _; exec "$0" stop -s -D "$1" -m immediate';
+  const watcher = spawn('/bin/sh', ['-c', script, path.join(binDir, 'bin/pg_ctl'), dataDir], {
+    ...spawnOptions(user),
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  });
+  watcher.unref();
+  (watcher.stdin as Socket).unref();
 }
 
 /** The port that the server had before. */

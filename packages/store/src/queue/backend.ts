@@ -15,6 +15,18 @@ export interface QueueConfig {
   readonly redisUrl: string | null;
   /** Keeps the queues of several services on one server apart. */
   readonly prefix: string;
+  /** Shorter in tests. */
+  readonly timing?: QueueTiming;
+}
+
+/** How long to wait for what does not answer. */
+export interface QueueTiming {
+  /** A delivery goes to another consumer once its own has not been heard of for so long. */
+  readonly lockMs: number;
+  /** How often consumers look for such deliveries. */
+  readonly checkIntervalMs: number;
+  /** A server that does not answer a request for so long is away. */
+  readonly answerMs: number;
 }
 
 /** Tables of the queue lie beside ours, in a schema of their own that the queue migrates itself. */

@@ -1,14 +1,11 @@
 import { TritforgeError } from '@tritforge/contracts';
 import type { Queue } from 'bullmq';
-import { createProducer, createWorker, type QueueConfig } from './backend.js';
+import { createProducer, createWorker, type QueueConfig, type QueueTiming } from './backend.js';
 import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
-/** A delivery belongs to another consumer once its own has not been heard of for so long. */
-const LOCK_MS = 15_000;
-const STALLED_INTERVAL_MS = 5_000;
+const TIMING: QueueTiming = { lockMs: 15_000, checkIntervalMs: 5_000, answerMs: 5_000 };
 /** The row of a job counts its attempts; the queue delivers as often as it takes. */
 const MAX_STALLED = 1_000_000;
-const PRODUCER_TIMEOUT_MS = 10_000;
 
 const unavailable = (cause: unknown): TritforgeError =>
   new TritforgeError('SERVICE_UNAVAILABLE', 'The job queue cannot be reached.', {
@@ -17,10 +14,10 @@ const unavailable = (cause: unknown): TritforgeError =>
   });
 
 /** Ends the wait for a server that does not answer. */
-async function withTimeout<T>(work: Promise<T>): Promise<T> {
+async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${PRODUCER_TIMEOUT_MS} ms`)), PRODUCER_TIMEOUT_MS);
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
   });
   try {
     return await Promise.race([work, timeout]);
@@ -37,28 +34,30 @@ async function withTimeout<T>(work: Promise<T>): Promise<T> {
  * @throws TritforgeError SERVICE_UNAVAILABLE
  */
 export async function openQueue(config: QueueConfig): Promise<JobQueue> {
+  const { answerMs } = config.timing ?? TIMING;
+  const answered = <T>(work: Promise<T>): Promise<T> => within(answerMs, work);
   const queue = createProducer(config);
   // Each call reports its own failure; without a listener an idle connection that drops would end the process.
   queue.on('error', () => {});
-  await withTimeout(queue.waitUntilReady()).catch(async (error) => {
+  await answered(queue.waitUntilReady()).catch(async (error) => {
     await queue.close().catch(() => {});
     throw error;
   });
   return {
     backend: config.redisUrl === null ? 'postgres' : 'redis',
     add: async (jobId, { first = false } = {}) => {
-      await withTimeout(put(queue, jobId, first));
+      await answered(put(queue, jobId, first));
     },
     // It throws when the job is being handled, and then there is nothing to take off.
     remove: async (jobId) => {
-      await withTimeout(queue.remove(jobId).catch(() => 0));
+      await answered(queue.remove(jobId).catch(() => 0));
     },
     counts: async () => {
-      const counts = await withTimeout(queue.getJobCounts('waiting', 'active'));
+      const counts = await answered(queue.getJobCounts('waiting', 'active'));
       return { waiting: counts.waiting ?? 0, active: counts.active ?? 0 };
     },
     ping: async () => {
-      await withTimeout(queue.getJobCounts('active'));
+      await answered(queue.getJobCounts('active'));
     },
     consume: (consumeOptions) => startConsumer(config, queue, consumeOptions),
     close: () => queue.close(),
@@ -72,11 +71,12 @@ async function put(queue: Queue, jobId: string, first: boolean): Promise<void> {
 
 async function startConsumer(config: QueueConfig, queue: Queue, options: ConsumeOptions): Promise<Consumer> {
   const { concurrency, handler, onError = () => {} } = options;
+  const { lockMs, checkIntervalMs } = config.timing ?? TIMING;
   const closing = new AbortController();
   const worker = createWorker<Delivery>(config, async (delivery) => handler(String(delivery.id), closing.signal), {
     concurrency,
-    lockDuration: LOCK_MS,
-    stalledInterval: STALLED_INTERVAL_MS,
+    lockDuration: lockMs,
+    stalledInterval: checkIntervalMs,
     maxStalledCount: MAX_STALLED,
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 0 },
@@ -89,8 +89,6 @@ async function startConsumer(config: QueueConfig, queue: Queue, options: Consume
   });
   await worker.waitUntilReady();
   return {
-    pause: () => worker.pause(true),
-    resume: () => void worker.resume(),
     close: async () => {
       closing.abort();
       await worker.close();

@@ -15,9 +15,6 @@ export interface ConsumeOptions {
 }
 
 export interface Consumer {
-  /** Takes no new deliveries until `resume`; running handlers go on. */
-  pause(): Promise<void>;
-  resume(): void;
   /** Takes no new deliveries, aborts the signal of running handlers and waits for them. */
   close(): Promise<void>;
 }
