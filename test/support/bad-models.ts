@@ -168,3 +168,20 @@ export function endlessLoop(): Buffer {
     ],
   });
 }
+
+/** Expands its input by factors that it computes from the input's shape, to 16 TB. */
+export function hungryModel(): Buffer {
+  return model({
+    ...xy,
+    initializers: [floats('w', [4, 4], Array(16).fill(0.5)), int64s('tera', [3], [1024, 1024, 1024])],
+    nodes: [
+      node('MatMul', ['x', 'w'], ['m']),
+      node('Shape', ['m'], ['shape']),
+      node('Concat', ['tera', 'shape'], ['target'], { attributes: [attribute.int('axis', 0)] }),
+      node('Expand', ['m', 'target'], ['huge']),
+      node('ReduceMax', ['huge'], ['y'], {
+        attributes: [attribute.ints('axes', [0, 1, 2]), attribute.int('keepdims', 0)],
+      }),
+    ],
+  });
+}

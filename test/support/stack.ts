@@ -78,6 +78,18 @@ export class Stack {
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024;
   }
 
+  /** Whether any worker has a process of the engine running (Linux). */
+  async hasRunningTask(): Promise<boolean> {
+    const workerPids = this.#processes.slice(1).map(({ pid }) => pid);
+    const children = workerPids.map((pid) => readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'));
+    return (await Promise.all(children)).some((pids) => pids.trim() !== '');
+  }
+
+  /** Stops the database under the running service. */
+  stopDatabase(): Promise<void> {
+    return this.#postgres.stop();
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#processes.map(stop));
     await this.#db.end();
@@ -103,6 +115,8 @@ export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): 
   const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
   for (const worker of workerProcesses) worker.stdout?.resume();
   const db = new Client({ connectionString: databaseUrl });
+  // A test may stop the database.
+  db.on('error', () => {});
   await db.connect();
   return new Stack(await addressOf(api), dataDir, databaseUrl, [api, ...workerProcesses], postgres, db);
 }

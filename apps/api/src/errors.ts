@@ -9,8 +9,16 @@ export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
 /** Seconds after which a client may try again when the service is busy. */
 const RETRY_AFTER_SECONDS = 5;
 
+type Translation = readonly [code: ErrorCode, message: string, remediation: string];
+
+const DATABASE_GONE: Translation = [
+  'SERVICE_UNAVAILABLE',
+  'The database of the service cannot be reached',
+  'Send the request again after the seconds that Retry-After names.',
+];
+
 /** What the frameworks below us throw, in our terms. */
-const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [code: ErrorCode, message: string, remediation: string]>> = {
+const FRAMEWORK_ERRORS: Readonly<Record<string, Translation>> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: [
     'CONTENT_TYPE_UNSUPPORTED',
     'This route does not take a body of this content type',
@@ -31,6 +39,12 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, readonly [code: ErrorCode, messa
     'The path is not valid percent-encoded UTF-8',
     'Percent-encode the path as UTF-8.',
   ],
+  P1001: DATABASE_GONE,
+  P1002: DATABASE_GONE,
+  P1017: DATABASE_GONE,
+  P2024: DATABASE_GONE,
+  ECONNREFUSED: DATABASE_GONE,
+  ENOSPC: ['STORAGE_FULL', 'The service has no space left', 'Tell the operator of the service, and try again later.'],
   ECONNRESET: ['UPLOAD_INCOMPLETE', 'The connection ended before the body had arrived', 'Send the request again.'],
 };
 
@@ -76,7 +90,8 @@ function usualRemediation(code: ErrorCode): string {
 /** Answers with the problem document of an error and logs what is not the caller's fault. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toTritforgeError(error, request.id);
-  if (known.status >= 500) request.log.error({ err: error }, known.message);
+  if (known.status === 503) request.log.warn({ err: error }, known.message);
+  else if (known.status >= 500) request.log.error({ err: error }, known.message);
   else request.log.info({ code: known.code, field: known.context.field }, known.message);
   if (known.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS));
   return reply
