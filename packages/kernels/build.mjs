@@ -12,7 +12,6 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { addonTarget, compile, findCompiler, sanitizedTestTarget } from './native-toolchain.mjs';
@@ -36,7 +35,7 @@ process.exitCode = options.sanitize ? buildSanitizedTest() : buildAddon();
 /** Returns the exit code. */
 function buildAddon() {
   try {
-    const target = addonTarget(createRequire(import.meta.url));
+    const target = addonTarget();
     const name = `kernels-${platform}-${target.key}.node`;
     if (!options.force && readStatus()?.addon === name && loads(path.join(options.out, name))) {
       return report(`native kernels are up to date (${name})`);

@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 
 const NATIVE_FOLDER = path.join(import.meta.dirname, 'src', 'native');
@@ -12,7 +13,8 @@ const LANGUAGE_FLAGS = ['-std=c++20', '-Wall', '-Wextra'];
  * What to compile for one target: its compiler arguments without the output, and a key that changes when the result
  * would. `variants` are tried in turn: a distribution may lack the static C++ library.
  */
-export function addonTarget(require) {
+export function addonTarget() {
+  const require = createRequire(import.meta.url);
   const headers = [require('node-addon-api').include_dir, require('node-api-headers').include_dir].map(unquoted);
   const versions = ['node-addon-api', 'node-api-headers'].map((name) => require(`${name}/package.json`).version);
   const flags = ['-O3', '-fPIC', '-shared', '-fvisibility=hidden', '-pthread', '-DNAPI_VERSION=8'];

@@ -1,4 +1,4 @@
-/** Fine-grained ternary quantization. Start reading at ternarize.ts. */
+/** Fine-grained ternary quantization, usable on its own as `@tritforge/quant-core/fgq`. Start reading at ternarize.ts. */
 export { MAX_GROUP_CODE } from './group-codes.js';
 export { groupCount, groupsAlongInputs, type WeightLayout, weightCount } from './grouping.js';
 export { pack2, packedByteLength, unpack2 } from './pack.js';

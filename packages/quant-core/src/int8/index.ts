@@ -1,3 +1,3 @@
 /** Int8 weights and int32 biases: the first and last layers, depthwise layers, and the int8 baseline. */
-export { type Int32Bias, MAX_BIAS_CODE, quantizeBias, smallestWeightScales } from './quantize-bias.js';
-export { dequantizeInt8, type Int8Options, type Int8Weights, quantizeInt8 } from './quantize-int8.js';
+export { quantizeBias, smallestWeightScales } from './quantize-bias.js';
+export { dequantizeInt8, type Int8Weights, quantizeInt8 } from './quantize-int8.js';
