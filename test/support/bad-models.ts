@@ -169,19 +169,20 @@ export function endlessLoop(): Buffer {
   });
 }
 
-/** Expands its input by factors that it computes from the input's shape, to 16 TB. */
+/** Fills a vector whose length, 2^42 or 16 TB, hangs on the values of its input: nothing shows before it runs. */
 export function hungryModel(): Buffer {
   return model({
     ...xy,
-    initializers: [floats('w', [4, 4], Array(16).fill(0.5)), int64s('tera', [3], [1024, 1024, 1024])],
+    initializers: [floats('w', [4, 4], Array(16).fill(0.5)), floats('tera', [], [2 ** 42]), int64s('one', [1], [1])],
     nodes: [
       node('MatMul', ['x', 'w'], ['m']),
-      node('Shape', ['m'], ['shape']),
-      node('Concat', ['tera', 'shape'], ['target'], { attributes: [attribute.int('axis', 0)] }),
-      node('Expand', ['m', 'target'], ['huge']),
-      node('ReduceMax', ['huge'], ['y'], {
-        attributes: [attribute.ints('axes', [0, 1, 2]), attribute.int('keepdims', 0)],
-      }),
+      node('ReduceMax', ['m'], ['top'], { attributes: [attribute.int('keepdims', 0)] }),
+      node('Add', ['top', 'tera'], ['sum']),
+      node('Cast', ['sum'], ['length'], { attributes: [attribute.int('to', DATA_TYPE.int64)] }),
+      node('Reshape', ['length', 'one'], ['shape']),
+      node('ConstantOfShape', ['shape'], ['huge']),
+      node('ReduceMax', ['huge'], ['zero'], { attributes: [attribute.int('keepdims', 0)] }),
+      node('Add', ['m', 'zero'], ['y']),
     ],
   });
 }
