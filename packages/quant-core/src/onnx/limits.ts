@@ -11,6 +11,8 @@ export interface ModelLimits {
   readonly maxMessages: number;
   /** Protobuf fields in all, where every element of a list counts. */
   readonly maxFields: number;
+  /** Bytes of one name of a node, value, operator or dimension. */
+  readonly maxNameBytes: number;
   readonly maxNodes: number;
   /** Tensors in the file: initializers and constants in attributes. */
   readonly maxTensors: number;
@@ -35,6 +37,7 @@ export const DEFAULT_MODEL_LIMITS: ModelLimits = {
   maxMessageDepth: 64,
   maxMessages: 2_000_000,
   maxFields: 16_000_000,
+  maxNameBytes: 8192,
   maxNodes: 200_000,
   maxTensors: 200_000,
   maxTensorBytes: 16 * 1024 * MIB,

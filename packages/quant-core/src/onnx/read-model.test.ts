@@ -152,6 +152,11 @@ const damaged: readonly (readonly [string, string, Uint8Array])[] = [
     withInitializer({ dims: [2000n], dataType: FLOAT, rawData: new Uint8Array(8001) }),
   ],
   ['a tensor without data', 'MODEL_TENSOR_SIZE_MISMATCH', withInitializer({ dims: [2n], dataType: FLOAT })],
+  [
+    'a tensor of 65 dimensions',
+    'MODEL_INVALID',
+    withInitializer({ dims: Array(65).fill(1n), dataType: FLOAT, floatData: [1] }),
+  ],
   ['a negative dimension', 'MODEL_TENSOR_SIZE_MISMATCH', withInitializer({ dims: [-2n], dataType: FLOAT })],
   [
     'too few packed integers',

@@ -19,6 +19,8 @@ import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
 import { outcomeOf } from './testing.js';
 import { validateModel } from './validate-model.js';
 
+/** What validation refuses and accepts, one model per line. A table of cases, hence long. */
+
 const x = ['x', 'float32', ['N', 4]] as const;
 const y = ['y', 'float32', ['N', 4]] as const;
 const INT4 = 22;

@@ -19,6 +19,8 @@ import { inferShapes } from './infer-shapes.js';
 import { macsOf } from './macs.js';
 import { SHAPE_RULES } from './rules.js';
 
+/** Shape inference operator by operator. A table of cases, hence long. */
+
 type Shape = readonly Dimension[] | null;
 type Case = readonly [
   what: string,

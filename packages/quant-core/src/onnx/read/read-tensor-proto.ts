@@ -9,6 +9,8 @@ import type { ExternalFiles } from './external-files.js';
 import { type FieldWindow, WINDOW_MIN_BYTES } from './skim.js';
 import type { SourceFile } from './source-file.js';
 
+/** More dimensions than any tensor has. */
+const MAX_RANK = 64;
 /** TensorProto.DataLocation.EXTERNAL. */
 const LOCATION_EXTERNAL = 1;
 
@@ -54,6 +56,7 @@ export class TensorReader {
     const dtype = dataTypeOf(proto.dataType ?? 0, where);
     if (dtype === 'undefined') throw invalid(where, 'has no element type');
     const shape = proto.dims.map(Number);
+    if (shape.length > MAX_RANK) throw invalid(where, `has ${shape.length} dimensions`);
     const rest = leftovers(proto, isNamedByKey ? CONSUMED_WITH_NAME : CONSUMED);
     const opaque = rest === undefined ? {} : { opaque: rest };
     const elements = countElements(shape, dtype, where);

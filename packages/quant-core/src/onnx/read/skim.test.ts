@@ -100,6 +100,7 @@ const overLimits: readonly (readonly [string, string, number[]])[] = [
   ['more messages than allowed', 'MODEL_TOO_COMPLEX', Array.from({ length: 1001 }, () => bytesField(13, [])).flat()],
   ['more fields than allowed', 'MODEL_TOO_COMPLEX', bytesField(5, Array(10_001).fill(varintField(1, 1)).flat())],
   ['more packed values than allowed', 'MODEL_TOO_COMPLEX', bytesField(5, packedDims(10_001))],
+  ['names longer than allowed', 'MODEL_TOO_COMPLEX', bytesField(2, new Uint8Array(8193).fill(65))],
   ['more text than allowed', 'MODEL_TOO_COMPLEX', bytesField(10, new Uint8Array(100_001))],
 ];
 

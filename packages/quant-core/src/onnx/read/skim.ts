@@ -131,6 +131,7 @@ class Skimmer {
     if (rule?.message) this.#enter(tag, length, name, rule.message);
     else if (rule?.bulk && length >= WINDOW_MIN_BYTES) this.#leaveInFile(name, length);
     else {
+      if (rule?.isName && length > this.#limits.maxNameBytes) throw this.#nameTooLong(name, length);
       const elementBytes = rule?.packedElementBytes ?? 0;
       if (elementBytes > 0) this.#count('fields', Math.floor(length / elementBytes), this.#limits.maxFields);
       this.#skeleton.appendVarint(tag);
@@ -223,6 +224,11 @@ class Skimmer {
     const code = what === 'NodeProto' ? 'MODEL_TOO_MANY_NODES' : 'MODEL_TOO_COMPLEX';
     const noun = what === 'NodeProto' ? 'nodes' : what === 'TensorProto' ? 'tensors' : what;
     throw new TritforgeError(code, `The model has more than ${limit} ${noun}`, { remediation: 'Split the model.' });
+  }
+
+  #nameTooLong(name: string, length: number): TritforgeError {
+    const message = `${this.#path()} has a ${name} of ${length} bytes; the limit is ${this.#limits.maxNameBytes}`;
+    return new TritforgeError('MODEL_TOO_COMPLEX', message, { remediation: 'Use shorter names.' });
   }
 
   #path(): string {

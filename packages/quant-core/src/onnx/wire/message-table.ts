@@ -15,6 +15,8 @@ export interface FieldRule {
   readonly message: MessageTable | null;
   /** Fewest bytes of an element when the list is packed; 0 when the field cannot be packed. */
   readonly packedElementBytes: number;
+  /** Whether the field is a name, which messages quote. Free text is not. */
+  readonly isName: boolean;
   /** Whether the field holds tensor data, which stays in the file when it is large. */
   readonly bulk: boolean;
 }
@@ -52,13 +54,21 @@ function tableOf(message: DescMessage): MessageTable {
 
 function ruleOf(field: DescField, inTensor: boolean): FieldRule {
   const bulk = inTensor && BULK_FIELDS.has(field.name);
+  const isName = field.scalar === ScalarType.STRING && field.name !== 'value';
   if (field.message !== undefined) {
-    return { name: field.name, wireType: WIRE_BYTES, message: tableOf(field.message), packedElementBytes: 0, bulk };
+    return {
+      name: field.name,
+      wireType: WIRE_BYTES,
+      message: tableOf(field.message),
+      packedElementBytes: 0,
+      isName,
+      bulk,
+    };
   }
   const wireType = wireTypeOf(field.scalar!);
   const packable = field.fieldKind === 'list' && wireType !== WIRE_BYTES;
   const elementBytes = wireType === WIRE_FIXED64 ? 8 : wireType === WIRE_FIXED32 ? 4 : 1;
-  return { name: field.name, wireType, message: null, packedElementBytes: packable ? elementBytes : 0, bulk };
+  return { name: field.name, wireType, message: null, packedElementBytes: packable ? elementBytes : 0, isName, bulk };
 }
 
 function wireTypeOf(scalar: ScalarType): number {
