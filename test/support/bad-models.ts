@@ -53,7 +53,7 @@ export const BAD_MODELS: readonly BadUpload[] = [
   alone('zeros', 'MODEL_NOT_ONNX', Buffer.alloc(5000)),
   alone('a weight with too few bytes', 'MODEL_TENSOR_SIZE_MISMATCH', matMul(lyingWeight([4, 4], 60))),
   alone('a weight with too many bytes', 'MODEL_TENSOR_SIZE_MISMATCH', matMul(lyingWeight([4, 4], 4000))),
-  alone('a weight with a negative dimension', 'MODEL_INVALID', matMul(lyingWeight([-4, 4], 64))),
+  alone('a weight with a negative dimension', 'MODEL_TENSOR_SIZE_MISMATCH', matMul(lyingWeight([-4, 4], 64))),
   alone('a weight of 2^62 elements', 'MODEL_TENSOR_TOO_LARGE', matMul(lyingWeight([2n ** 31n, 2n ** 31n], 64))),
   alone('a weight with NaN', 'MODEL_NONFINITE_WEIGHTS', matMul(floats('w', [4, 4], Array(16).fill(Number.NaN)))),
   alone('external data above the folder', 'MODEL_EXTERNAL_DATA_ESCAPES', matMul(externalWeight('../secret.bin'))),

@@ -67,6 +67,11 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   ),
   post('a form with two models', 'MULTIPART_PART_DUPLICATE', '/models', form([model, model])),
   post('a form with an unknown part', 'MULTIPART_PART_UNEXPECTED', '/models', form([model, ['weights', 'x']])),
+  post('a data file that is the folder of another', 'MULTIPART_INVALID', '/models', form([model, ...nestedFiles()])),
+  post('a body that is compressed', 'CONTENT_TYPE_UNSUPPORTED', '/models', {
+    headers: { ...OCTETS, 'content-encoding': 'gzip' },
+    body: classifier(6),
+  }),
   post('a form that ends in the middle', 'UPLOAD_INCOMPLETE', '/models', cutInHalf(form([model]))),
   post('a form of 300 parts', 'MULTIPART_INVALID', '/models', form(manyParts(300))),
   post('a job part that is no JSON', 'BODY_NOT_JSON', '/jobs', form([['job', 'fgq'], model])),
@@ -87,6 +92,11 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   }),
   get('headers of 20 kB', 'HEADERS_TOO_LARGE', '/models', { headers: { 'x-long': 'x'.repeat(20_000) } }),
   {
+    what: 'a request without a host',
+    code: 'REQUEST_MALFORMED',
+    send: ({ url }) => sendRaw(url, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n'),
+  },
+  {
     what: 'a connection that does not speak HTTP',
     code: 'REQUEST_MALFORMED',
     send: ({ url }) => sendRaw(url, 'HELO me\r\n\r\n'),
@@ -96,6 +106,10 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
 function cutInHalf(init: RequestInit): RequestInit {
   const body = init.body as Buffer;
   return { ...init, body: body.subarray(0, body.length / 2) };
+}
+
+function nestedFiles() {
+  return ['w', 'w/1'].map((name) => ['data', file(Buffer.from('x'), name)] as const);
 }
 
 function manyParts(count: number) {

@@ -8,6 +8,7 @@ import { parseJsonBodies } from './plugins/json-bodies.js';
 import { MethodGuard } from './plugins/method-not-allowed.js';
 import { documentApi } from './plugins/openapi.js';
 import { relievePressure } from './plugins/pressure.js';
+import { checkRequestHeads } from './plugins/request-checks.js';
 import { validateWithTypebox } from './plugins/validation.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
 import { datasetRoutes } from './routes/datasets/index.js';
@@ -36,6 +37,8 @@ export async function buildApp(
     forceCloseConnections: 'idle',
     // Uploads may take hours; their pace is watched where they are read.
     requestTimeout: 0,
+    // A missing Host header is refused in checkRequestHeads, as a problem document.
+    http: { requireHostHeader: false },
     exposeHeadRoutes: true,
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: sendConnectionError,
@@ -48,6 +51,7 @@ export async function buildApp(
   });
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
+  checkRequestHeads(app);
   validateWithTypebox(app);
   parseJsonBodies(app, config.maxJsonBytes);
   await relievePressure(app, config.maxEventLoopDelayMs);

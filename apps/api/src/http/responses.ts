@@ -3,7 +3,13 @@ import Type from 'typebox';
 import { PROBLEM_MEDIA_TYPE } from '../errors.js';
 
 /** Codes that any route can answer with. */
-const EVERYWHERE: readonly ErrorCode[] = ['REQUEST_MALFORMED', 'INTERNAL', 'SERVICE_OVERLOADED', 'SERVICE_UNAVAILABLE'];
+const EVERYWHERE: readonly ErrorCode[] = [
+  'REQUEST_MALFORMED',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+  'SERVICE_OVERLOADED',
+  'SERVICE_UNAVAILABLE',
+];
 
 /** The responses of a route that are problem documents, by status, each naming its codes. */
 export function problems(...codes: ErrorCode[]): Record<number, object> {

@@ -34,5 +34,7 @@ export async function documentApi(app: FastifyInstance, version: string): Promis
     transform: ({ schema, url }) => ({ schema: nameSchemas(schema ?? {}), url }),
     transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
   });
+  // Made once, before the first request would have to wait for it.
+  app.addHook('onReady', async () => void app.swagger());
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
 }

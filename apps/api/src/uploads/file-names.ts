@@ -50,3 +50,13 @@ export function externalDataPath(sent: string | undefined): string {
   }
   return sent;
 }
+
+/** @throws TritforgeError MULTIPART_INVALID when a file would have to be the folder of another one, as in `a` and `a/b` */
+export function refuseFilesAsFolders(names: readonly string[]): void {
+  const folder = names.find((name) => names.some((other) => other.startsWith(`${name}/`)));
+  if (folder === undefined) return;
+  throw new TritforgeError('MULTIPART_INVALID', `"${folder.slice(0, 200)}" is a file and the folder of another file`, {
+    field: 'data',
+    remediation: 'Give the files of a model names that can lie beside each other.',
+  });
+}

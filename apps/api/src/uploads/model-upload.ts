@@ -1,7 +1,7 @@
 import type { Model, ModelSummary } from '@tritforge/contracts';
 import type { Created, NewFile, Store } from '@tritforge/store';
 import type { Inspector } from '../inspector.js';
-import { externalDataPath } from './file-names.js';
+import { externalDataPath, refuseFilesAsFolders } from './file-names.js';
 import type { Part } from './multipart.js';
 import { duplicatePart } from './part-errors.js';
 import { SingleFile } from './single-file.js';
@@ -31,10 +31,11 @@ export class ModelParts {
     this.#data.push({ name, blob: await this.#session.stage(content) });
   }
 
-  /** The .onnx file, then its external data by name. @throws TritforgeError MULTIPART_PART_MISSING or _DUPLICATE */
+  /** The .onnx file, then its external data by name. @throws TritforgeError MULTIPART_PART_MISSING, MULTIPART_PART_DUPLICATE, MULTIPART_INVALID */
   files(): NewFile[] {
     const model = this.#model.file();
     if (this.#names.has(model.name)) throw duplicatePart('data', model.name);
+    refuseFilesAsFolders([model.name, ...this.#names]);
     return [model, ...this.#data.toSorted((left, right) => (left.name < right.name ? -1 : 1))];
   }
 }
