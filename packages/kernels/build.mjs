@@ -127,7 +127,7 @@ function report(message) {
 
 function fallBack(reason, log = '') {
   console.warn(
-    `${log}kernels: no native kernels: ${reason}. The TypeScript kernels serve instead: same results, slower.`,
+    `${log}kernels: not built: ${reason}. Without native kernels those in TypeScript serve: same results, slower.`,
   );
   return options.require ? 1 : 0;
 }

@@ -66,7 +66,7 @@ describe('the scale of a channel', () => {
     return { scale, start, costOf };
   };
 
-  it('costs less than the scale of the largest group, and little more than the best of an exhaustive search', () => {
+  it('costs less than the scale of the largest group, and no more than the best of 300 scales', () => {
     let [chosen, plain, least] = [0, 0, 0];
     for (let seed = 1; seed <= 8; seed++) {
       const { scale, start, costOf } = channelOf(144, 4, seed);
@@ -76,7 +76,7 @@ describe('the scale of a channel', () => {
       least += Math.min(...candidates);
     }
     assert.ok(chosen < 0.96 * plain, `${chosen} against ${plain}`);
-    assert.ok(chosen < 1.02 * least, `${chosen} against ${least}`);
+    assert.ok(chosen <= least, `${chosen} against ${least}`);
   });
 
   it('is exact for a single group', () => {

@@ -34,7 +34,7 @@ export function chooseGroupCode(prefixSums: Float64Array, start: number, length:
   let bestGain = 0;
   for (let k = 1; k <= length; k++) {
     const sum = prefixSums[start + k - 1]!;
-    const code = Math.min(Math.max(Math.round(sum / (k * scale)), 1), MAX_GROUP_CODE);
+    const code = Math.min(Math.round(sum / (k * scale)), MAX_GROUP_CODE);
     const gain = code * (2 * sum - k * code * scale);
     if (gain > bestGain) {
       best = code;

@@ -8,12 +8,12 @@ import type { ChannelGroups } from './grouping.js';
  * All groups of one output channel lie one after the other; the arrays are reused from channel to channel.
  */
 export interface RankedGroups {
-  /** Where group j starts in the arrays below. */
+  /** Where the sums of group j start. */
   readonly starts: Int32Array;
-  /** a, descending within each group. */
-  readonly magnitudes: Float32Array;
-  /** S_k at the place of a_k; float64, so that neither huge nor denormal weights lose their sum. */
+  /** S_1 … S_n of each group; float64, so that neither huge nor denormal weights lose their sum. */
   readonly prefixSums: Float64Array;
+  /** Scratch: a of one group. */
+  readonly magnitudes: Float32Array;
 }
 
 /** Longest group that insertion sort orders faster than the typed array's own sort does. */
@@ -25,8 +25,8 @@ export function createRankedGroups(groups: ChannelGroups): RankedGroups {
   for (let j = 1; j < groups.groupCount; j++) starts[j] = starts[j - 1]! + groups.lengths[j - 1]!;
   return {
     starts,
-    magnitudes: new Float32Array(groups.weightCount),
     prefixSums: new Float64Array(groups.weightCount),
+    magnitudes: new Float32Array(groups.lengths.reduce((a, b) => Math.max(a, b), 0)),
   };
 }
 
@@ -41,36 +41,26 @@ export function rankGroups(
   for (let j = 0; j < groups.groupCount; j++) {
     const start = starts[j]!;
     const length = groups.lengths[j]!;
-    gather(weights, channelStart + groups.firstWeight[j]!, groups.stride, magnitudes, start, length);
+    rank(weights, channelStart + groups.firstWeight[j]!, groups.stride, length, magnitudes);
     let sum = 0;
-    for (let k = start; k < start + length; k++) {
-      sum += magnitudes[k]!;
-      prefixSums[k] = sum;
+    for (let i = 0; i < length; i++) {
+      sum += magnitudes[i]!;
+      prefixSums[start + i] = sum;
     }
   }
 }
 
-/** Copies |w| of one group to `magnitudes[start…]` in descending order. */
-function gather(
-  weights: Float32Array,
-  first: number,
-  stride: number,
-  magnitudes: Float32Array,
-  start: number,
-  length: number,
-): void {
+/** Writes |w| of one group in descending order. */
+function rank(weights: Float32Array, first: number, stride: number, length: number, magnitudes: Float32Array): void {
   if (length > INSERTION_SORT_LIMIT) {
-    for (let i = 0; i < length; i++) magnitudes[start + i] = Math.abs(weights[first + i * stride]!);
-    magnitudes
-      .subarray(start, start + length)
-      .sort()
-      .reverse();
+    for (let i = 0; i < length; i++) magnitudes[i] = Math.abs(weights[first + i * stride]!);
+    magnitudes.subarray(0, length).sort().reverse();
     return;
   }
   for (let i = 0; i < length; i++) {
     const magnitude = Math.abs(weights[first + i * stride]!);
-    let place = start + i;
-    while (place > start && magnitudes[place - 1]! < magnitude) {
+    let place = i;
+    while (place > 0 && magnitudes[place - 1]! < magnitude) {
       magnitudes[place] = magnitudes[place - 1]!;
       place--;
     }

@@ -9,9 +9,9 @@
  * Source: the ternary problem of arXiv 1605.04711, equation 3, solved over sorted prefixes instead of by its threshold
  * heuristic. S_k²/k has more than one local maximum in about a tenth of Gaussian groups, so every k is tried.
  *
- * Ties. Equal magnitudes are taken together or not at all: at the optimum a weight is kept when |w| > α/2 and dropped
- * when |w| < α/2, so splitting them can at best draw level. Among equally good k the smallest wins (more zeros). The
- * codes thus depend on magnitudes alone, never on the order of the weights.
+ * Ties. Equal magnitudes are kept or dropped together: with j of them added, (S + j a)²/(k + j) is convex in j and so
+ * largest at one of its ends. Among equally good k the smallest wins (more zeros). The codes thus depend on magnitudes
+ * alone, never on the order of the weights.
  */
 export interface GroupSolution {
   /** Scale; 0 for a group of zeros. */
@@ -26,16 +26,14 @@ export interface GroupSolution {
 
 /**
  * k* of one group, 0 when all its weights are zero.
- * @param magnitudes a, descending, at [start, start + length)
- * @param prefixSums S_k at the same places
+ * @param prefixSums S_k of the descending magnitudes at [start, start + length)
  */
-export function bestPrefix(magnitudes: Float32Array, prefixSums: Float64Array, start: number, length: number): number {
+export function bestPrefix(prefixSums: Float64Array, start: number, length: number): number {
   let best = 0;
   let bestGain = 0;
   for (let k = 1; k <= length; k++) {
-    const at = start + k - 1;
-    if (k < length && magnitudes[at] === magnitudes[at + 1]) continue;
-    const gain = (prefixSums[at]! * prefixSums[at]!) / k;
+    const sum = prefixSums[start + k - 1]!;
+    const gain = (sum * sum) / k;
     if (gain > bestGain) {
       best = k;
       bestGain = gain;
@@ -57,7 +55,7 @@ export function solveGroup(weights: Float32Array): GroupSolution {
     sum += magnitude;
     prefixSums[i] = sum;
   });
-  const count = bestPrefix(magnitudes, prefixSums, 0, weights.length);
+  const count = bestPrefix(prefixSums, 0, weights.length);
   const alpha = count === 0 ? 0 : prefixSums[count - 1]! / count;
   const smallestKept = count === 0 ? Number.POSITIVE_INFINITY : magnitudes[count - 1]!;
   const codes = Int8Array.from(weights, (w) => (Math.abs(w) >= smallestKept ? Math.sign(w) : 0));

@@ -41,9 +41,10 @@ describe('ternarizing a weight tensor', () => {
   });
 
   it('keeps a weight exactly when it is larger than half the rounded scale of its group', () => {
+    const layout = { outputChannels: 8, inputChannels: 70, taps: 9 };
     for (const groupSize of [1, 4, 8, 16, 64]) {
-      const weights = gaussianWeights(COUNT, groupSize);
-      const ternary = ternarize(weights, LAYOUT, groupSize);
+      const weights = gaussianWeights(8 * 70 * 9, groupSize);
+      const ternary = ternarize(weights, layout, groupSize);
       weights.forEach((w, i) => {
         const alpha = roundedAlpha(ternary, i);
         const expected = alpha > 0 && Math.abs(w) > alpha / 2 ? Math.sign(w) : 0;

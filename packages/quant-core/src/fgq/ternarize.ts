@@ -85,7 +85,7 @@ function solveChannel(
   weights: Float32Array,
   channelStart: number,
   groups: ChannelGroups,
-  { starts, magnitudes, prefixSums }: RankedGroups,
+  { starts, prefixSums }: RankedGroups,
 ): { alphas: Float64Array; counts: Int32Array } {
   const alphas = new Float64Array(groups.groupCount);
   const counts = new Int32Array(groups.groupCount);
@@ -93,7 +93,7 @@ function solveChannel(
     const start = starts[j]!;
     const length = groups.lengths[j]!;
     if (!Number.isFinite(prefixSums[start + length - 1]!)) rejectNonFinite(weights, channelStart, groups.weightCount);
-    const count = bestPrefix(magnitudes, prefixSums, start, length);
+    const count = bestPrefix(prefixSums, start, length);
     counts[j] = count;
     alphas[j] = count === 0 ? 0 : prefixSums[start + count - 1]! / count;
   }
