@@ -11,6 +11,8 @@ import type { SourceFile } from './source-file.js';
 
 /** More dimensions than any tensor has. */
 const MAX_RANK = 64;
+/** Longest path that a file system takes. */
+const MAX_ENTRY_LENGTH = 4096;
 /** TensorProto.DataLocation.EXTERNAL. */
 const LOCATION_EXTERNAL = 1;
 
@@ -127,6 +129,10 @@ export class TensorReader {
 
   #externalData(proto: TensorProto, byteLength: number, where: string): TensorBytes {
     const entries = new Map(proto.externalData.map(({ key, value }) => [key ?? '', value ?? '']));
+    for (const [key, value] of entries) {
+      if (value.length > MAX_ENTRY_LENGTH)
+        throw invalid(where, `has ${value.length} characters of ${key.slice(0, 32)}`);
+    }
     const file = this.#external.open(entries.get('location') ?? '', where);
     const offset = decimal(entries.get('offset') ?? '0', 'offset', where);
     const length = entries.has('length') ? decimal(entries.get('length')!, 'length', where) : file.sizeBytes - offset;
