@@ -25,7 +25,9 @@ export interface QueueTiming {
   readonly lockMs: number;
   /** How often consumers look for such deliveries. */
   readonly checkIntervalMs: number;
-  /** A server that does not answer a request for so long is away. */
+  /** A server that is not ready for so long is away. */
+  readonly readyMs: number;
+  /** And so is one that does not answer a request for so long. */
   readonly answerMs: number;
 }
 

@@ -3,7 +3,7 @@ import type { Queue } from 'bullmq';
 import { createProducer, createWorker, type QueueConfig, type QueueTiming } from './backend.js';
 import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
-const TIMING: QueueTiming = { lockMs: 15_000, checkIntervalMs: 5_000, answerMs: 5_000 };
+const TIMING: QueueTiming = { lockMs: 15_000, checkIntervalMs: 5_000, readyMs: 20_000, answerMs: 5_000 };
 /** The row of a job counts its attempts; the queue delivers as often as it takes. */
 const MAX_STALLED = 1_000_000;
 
@@ -34,12 +34,12 @@ async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
  * @throws TritforgeError SERVICE_UNAVAILABLE
  */
 export async function openQueue(config: QueueConfig): Promise<JobQueue> {
-  const { answerMs } = config.timing ?? TIMING;
+  const { readyMs, answerMs } = config.timing ?? TIMING;
   const answered = <T>(work: Promise<T>): Promise<T> => within(answerMs, work);
   const queue = createProducer(config);
   // Each call reports its own failure; without a listener an idle connection that drops would end the process.
   queue.on('error', () => {});
-  await answered(queue.waitUntilReady()).catch(async (error) => {
+  await within(readyMs, queue.waitUntilReady()).catch(async (error) => {
     await queue.close().catch(() => {});
     throw error;
   });
@@ -83,15 +83,20 @@ async function startConsumer(config: QueueConfig, queue: Queue, options: Consume
   });
   worker.on('error', onError);
   worker.on('failed', (_, error) => onError(error));
+  const returning = new Set<Promise<void>>();
   worker.on('completed', (delivery, result) => {
     if (result !== 'again') return;
-    put(queue, String(delivery.id), true).catch(onError);
+    const returned = put(queue, String(delivery.id), true)
+      .catch(onError)
+      .finally(() => returning.delete(returned));
+    returning.add(returned);
   });
   await worker.waitUntilReady();
   return {
     close: async () => {
       closing.abort();
       await worker.close();
+      await Promise.all(returning);
     },
   };
 }

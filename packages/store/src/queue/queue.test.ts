@@ -9,11 +9,11 @@ import { startTestDatabase, type TestDatabase } from '../testing/index.js';
 import { startTestRedis } from '../testing/redis-server.js';
 import type { QueueConfig } from './backend.js';
 import { openQueue } from './bull-queue.js';
-import type { Consumer, ConsumeOptions, Delivery, JobQueue } from './job-queue.js';
+import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
 const HANGING_CONSUMER = fileURLToPath(new URL('../testing/hanging-consumer.js', import.meta.url));
 const WAIT_TIMEOUT_MS = 15_000;
-const TIMING = { lockMs: 600, checkIntervalMs: 200, answerMs: 500 };
+const TIMING = { lockMs: 600, checkIntervalMs: 200, readyMs: 10_000, answerMs: 5_000 };
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const giveUpMs = performance.now() + WAIT_TIMEOUT_MS;
@@ -52,7 +52,7 @@ function queueContract(configure: () => QueueConfig): void {
     await queue.close();
   };
   const test = (name: string, body: () => Promise<void>): void => {
-    it(name, async () => {
+    it(name, { timeout: 2 * WAIT_TIMEOUT_MS }, async () => {
       await fresh();
       try {
         await body();
@@ -205,14 +205,18 @@ function queueContract(configure: () => QueueConfig): void {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await queue.add(id);
-    const [line] = (await once(child.stdout, 'data')) as [Buffer];
-    assert.equal(line.toString().trim(), id);
+    const ended = once(child, 'exit');
     const delivered: string[] = [];
-    await consume({ handler: recordIn(delivered) });
-    await sleep(900);
-    assert.deepEqual(delivered, [], 'a living worker keeps its job');
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    try {
+      const [line] = (await Promise.race([once(child.stdout, 'data'), ended])) as [Buffer];
+      assert.equal(line.toString().trim(), id);
+      await consume({ handler: recordIn(delivered) });
+      await sleep(900);
+      assert.deepEqual(delivered, [], 'a living worker keeps its job');
+    } finally {
+      child.kill('SIGKILL');
+      await ended;
+    }
     await until(() => delivered.length === 1, 'the job was delivered again');
     assert.deepEqual(delivered, [id]);
   });
@@ -251,7 +255,9 @@ describe('the queue', { concurrency: true }, () => {
       Redis: { databaseUrl: '', redisUrl: 'redis://127.0.0.1:1' },
     })) {
       it(`says so when it opens, with ${backend}`, async () => {
-        await assert.rejects(openQueue({ ...config, prefix: 'away', timing: TIMING }), { code: 'SERVICE_UNAVAILABLE' });
+        await assert.rejects(openQueue({ ...config, prefix: 'away', timing: { ...TIMING, readyMs: 300 } }), {
+          code: 'SERVICE_UNAVAILABLE',
+        });
       });
     }
   });
