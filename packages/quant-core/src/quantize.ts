@@ -6,7 +6,7 @@
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Report, resolveRecipe, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import { type Report, type ResolvedRecipe, resolveRecipe, TritforgeError } from '@tritforge/contracts';
 import { planActivations } from './activations/plan-activations.js';
 import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
 import { runReference, verifyArtifact } from './artifact/verify.js';
@@ -99,7 +99,13 @@ class Quantization {
     const network: QuantizedModel = { ...source, weights: weights.recipe };
 
     const { artifacts: written, baseline } = await this.#encode(network, { ...source, weights: weights.baseline });
-    const feeds = await sampleFeeds(data, this.#context.runtime, this.#request.modelPath, VERIFICATION_SAMPLES, this.#recipe.seed);
+    const feeds = await sampleFeeds(
+      data,
+      this.#context.runtime,
+      this.#request.modelPath,
+      VERIFICATION_SAMPLES,
+      this.#recipe.seed,
+    );
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
     this.#meter.begin('measure', data.evaluation?.dataset.sampleCount ?? 1, 'samples');
@@ -111,18 +117,38 @@ class Quantization {
       evaluation: data.evaluation,
       feeds: feeds[0]!,
     });
-    return makeReport({ ...shared, ...measured, engine: this.#context.runtime.engine, original, network, kept, artifacts, baseline, sqnr });
+    return makeReport({
+      ...shared,
+      ...measured,
+      engine: this.#context.runtime.engine,
+      original,
+      network,
+      weights: weights.recipe,
+      kept,
+      artifacts,
+      baseline,
+      sqnr,
+    });
   }
 
   async #describe(model: Model): Promise<OriginalModel> {
     const { modelPath } = this.#request;
-    return { inspection: summarizeModel(model), digest: await fileDigest(modelPath), sizeBytes: await sizeOfFiles(modelPath, model) };
+    return {
+      inspection: summarizeModel(model),
+      digest: await fileDigest(modelPath),
+      sizeBytes: await sizeOfFiles(modelPath, model),
+    };
   }
 
   async #prepare(model: Model): Promise<void> {
     this.#meter.begin('prepare', 1, 'models');
     const { scratchDir } = this.#request;
-    await prepareModel(model, { runtime: this.#context.runtime, scratch: this.#scratch, scratchDir, maxResultBytes: MAX_FOLDED_BYTES });
+    await prepareModel(model, {
+      runtime: this.#context.runtime,
+      scratch: this.#scratch,
+      scratchDir,
+      maxResultBytes: MAX_FOLDED_BYTES,
+    });
   }
 
   async #quantizeWeights({ layers, activations, scales }: Omit<QuantizedModel, 'weights'>): Promise<QuantizedWeights> {
@@ -135,17 +161,28 @@ class Quantization {
   }
 
   /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */
-  async #encode(network: QuantizedModel, int8: QuantizedModel): Promise<{ artifacts: WrittenArtifact[]; baseline: WrittenModel | null }> {
+  async #encode(
+    network: QuantizedModel,
+    int8: QuantizedModel,
+  ): Promise<{ artifacts: WrittenArtifact[]; baseline: WrittenModel | null }> {
     const { outputDir, fileStem, scratchDir } = this.#request;
     this.#meter.begin('encode', this.#recipe.artifacts.length + 1, 'files');
     const artifacts: WrittenArtifact[] = [];
     for (const profile of this.#recipe.artifacts) {
-      const written = await writeArtifact(network, profile, outputDir, artifactFileName(fileStem, this.#recipe, profile));
+      const written = await writeArtifact(
+        network,
+        profile,
+        outputDir,
+        artifactFileName(fileStem, this.#recipe, profile),
+      );
       artifacts.push({ ...written, profile });
       this.#meter.done(artifacts.length);
     }
     const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2);
-    return { artifacts, baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx') };
+    return {
+      artifacts,
+      baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx'),
+    };
   }
 
   async #verify(network: QuantizedModel, written: readonly WrittenArtifact[], feeds: readonly Feeds[], data: JobData) {
@@ -153,7 +190,11 @@ class Quantization {
     const { runtime, signal } = this.#context;
     const { scratchDir } = this.#request;
     const keepValues = judgedValues(network);
-    const quantized = await buildGraph(network, { encoding: 'reference', minimumOpset: PROFILE_OPSET.compat, keepValues });
+    const quantized = await buildGraph(network, {
+      encoding: 'reference',
+      minimumOpset: PROFILE_OPSET.compat,
+      keepValues,
+    });
     const referencePath = join(scratchDir, 'reference.onnx');
     await writeModel(quantized, referencePath, { externalData: 'by-reference' });
     const reference = await runReference(runtime, referencePath, feeds);
@@ -167,7 +208,17 @@ class Quantization {
     const sqnr =
       samples === null
         ? new Map<string, number>()
-        : await measureSqnr({ ...samples, original: network.prepared, quantized, values, runtime, scratchDir, maxSamples: SQNR_SAMPLES, memoryCapBytes: this.#request.memoryCapBytes, signal });
+        : await measureSqnr({
+            ...samples,
+            original: network.prepared,
+            quantized,
+            values,
+            runtime,
+            scratchDir,
+            maxSamples: SQNR_SAMPLES,
+            memoryCapBytes: this.#request.memoryCapBytes,
+            signal,
+          });
     return { artifacts, sqnr };
   }
 }
@@ -197,8 +248,14 @@ async function sizeOfFiles(modelPath: string, model: Model): Promise<number> {
 }
 
 function nothingToQuantize(found: number): TritforgeError {
-  const message = found === 0 ? 'The model has no Conv, Gemm or MatMul with a constant float32 weight' : `The recipe excludes all ${found} layers of the model`;
+  const message =
+    found === 0
+      ? 'The model has no Conv, Gemm or MatMul with a constant float32 weight'
+      : `The recipe excludes all ${found} layers of the model`;
   return new TritforgeError('MODEL_NOTHING_TO_QUANTIZE', message, {
-    remediation: found === 0 ? 'Check with inspect that the model was exported with its weights, in float32.' : 'Drop a rule of recipe.layers.',
+    remediation:
+      found === 0
+        ? 'Check with inspect that the model was exported with its weights, in float32.'
+        : 'Drop a rule of recipe.layers.',
   });
 }

@@ -5,7 +5,15 @@
  *  - `arithmetic` operators compute. They are written as DequantizeLinear → op → QuantizeLinear, which onnxruntime fuses to
  *    QLinearAdd, QLinearConcat and so on. Only operators for which it has an integer kernel belong here.
  */
-import { GraphIndex, intAttribute, intsInMemory, isFloat, type Node, stringAttribute, type Tensor } from '../ir/index.js';
+import {
+  type GraphIndex,
+  intAttribute,
+  intsInMemory,
+  isFloat,
+  type Node,
+  stringAttribute,
+  type Tensor,
+} from '../ir/index.js';
 
 /** How an operator handles uint8 values. */
 export interface IntegerOp {

@@ -2,7 +2,7 @@
  * Decides which values are quantized, and which operators work on them.
  *
  * A layer wants its input as uint8. A convolution gives uint8 as well, because there is no integer kernel with a floating-point
- * result; a Gemm or MatMul does only where all that follows wants uint8. Between layers, operators of the integer table stay
+ * result; a Gemm or MatMul does only where nothing but other layers uses its result. Between layers, operators of the integer table stay
  * in uint8 where their inputs already are (`natural`) and a layer further on wants their result (`demanded`); other values that
  * a layer wants are quantized on the way into it, and their other users see them unquantized. So a convolutional network runs
  * in integers throughout, and of a transformer only the inputs of matrix products are quantized.
@@ -63,7 +63,11 @@ class Planner {
   constructor(graph: Graph, layers: readonly PlannedLayer[]) {
     this.#graph = graph;
     this.#index = new GraphIndex(graph);
-    this.#layers = new Set(layers.filter(({ applied, layer }) => applied.activationBits !== null && layer.inMainGraph).map(({ layer }) => layer.node));
+    this.#layers = new Set(
+      layers
+        .filter(({ applied, layer }) => applied.activationBits !== null && layer.inMainGraph)
+        .map(({ layer }) => layer.node),
+    );
     for (const node of graph.nodes) {
       const op = integerOp(node, this.#index);
       if (op !== null) this.#ops.set(node, op);
@@ -98,7 +102,11 @@ class Planner {
       values.set(name, { name, rangeOf: this.#rangeOf(name), natural: this.#natural.has(name) });
     }
     for (const node of this.#graph.nodes) {
-      const role = this.#layers.has(node) ? 'layer' : this.#merged.has(node) ? 'passThrough' : this.#ops.get(node)?.kind;
+      const role = this.#layers.has(node)
+        ? 'layer'
+        : this.#merged.has(node)
+          ? 'passThrough'
+          : this.#ops.get(node)?.kind;
       if (role === undefined) continue;
       roles.set(node, role);
       const result = this.#resultOf(node);
@@ -108,7 +116,13 @@ class Planner {
       results.set(node, takesOver ? result : node.outputs[0]!);
     }
     const observed = [...new Set([...values.values()].map(({ rangeOf }) => rangeOf))];
-    return { values, roles, results, observed, nonNegative: new Set(observed.filter((name) => this.#isNonNegative(name))) };
+    return {
+      values,
+      roles,
+      results,
+      observed,
+      nonNegative: new Set(observed.filter((name) => this.#isNonNegative(name))),
+    };
   }
 
   #resultOf(node: Node): string {
@@ -120,7 +134,8 @@ class Planner {
     for (const node of this.#graph.nodes.toReversed()) {
       const op = this.#ops.get(node);
       if (this.#layers.has(node)) this.#demanded.add(node.inputs[0]!);
-      else if (op !== undefined && this.#isDemanded(node)) for (const name of dataInputsOf(node, op)) this.#demanded.add(name);
+      else if (op !== undefined && this.#isDemanded(node))
+        for (const name of dataInputsOf(node, op)) this.#demanded.add(name);
     }
   }
 
@@ -133,7 +148,8 @@ class Planner {
     for (const node of this.#graph.nodes) {
       const op = this.#ops.get(node);
       if (this.#layers.has(node)) {
-        if (node.opType === 'Conv' || this.#onlyIntegersUse(this.#resultOf(node))) this.#natural.add(this.#resultOf(node));
+        if (node.opType === 'Conv' || this.#onlyIntegersUse(this.#resultOf(node)))
+          this.#natural.add(this.#resultOf(node));
       } else if (op !== undefined) {
         const inputsNatural = dataInputsOf(node, op).every((name) => this.#natural.has(name));
         if (!inputsNatural || (op.kind === 'arithmetic' && !this.#isDemanded(node))) this.#ops.delete(node);
@@ -146,9 +162,10 @@ class Planner {
   #onlyIntegersUse(value: string): boolean {
     if (this.#index.isOutput(value) || !this.#demanded.has(value)) return false;
     return this.#index.consumersOf(value).every((consumer) => {
-      if (this.#layers.has(consumer)) return consumer.inputs.indexOf(value) === 0 && consumer.inputs.lastIndexOf(value) === 0;
-      const op = this.#ops.get(consumer);
-      return op !== undefined && this.#isDemanded(consumer) && dataInputsOf(consumer, op).includes(value);
+      if (this.#layers.has(consumer))
+        return consumer.inputs.indexOf(value) === 0 && consumer.inputs.lastIndexOf(value) === 0;
+      const moves = this.#ops.get(consumer)?.kind === 'passThrough' && consumer.inputs[0] === value;
+      return moves && consumer.outputs.every((output) => this.#onlyIntegersUse(output));
     });
   }
 
@@ -166,7 +183,9 @@ class Planner {
     if (this.#index.soleConsumerOf(value) !== user) return false;
     const producer = this.#index.producerOf(value)!;
     const op = this.#ops.get(producer);
-    return op?.kind !== 'passThrough' || (producer.outputs.length === 1 && this.#isExclusive(producer.inputs[0]!, producer));
+    return (
+      op?.kind !== 'passThrough' || (producer.outputs.length === 1 && this.#isExclusive(producer.inputs[0]!, producer))
+    );
   }
 
   #shareScale(concat: Node): void {
@@ -189,7 +208,8 @@ class Planner {
     if (producer.opType === 'Relu' || producer.opType === 'Sigmoid' || producer.opType === 'Softmax') return true;
     if ([...this.#implied.values()].includes(producer)) return true;
     const op = this.#ops.get(producer);
-    const keepsSign = op?.kind === 'passThrough' || producer.opType === 'Concat' || producer.opType.endsWith('AveragePool');
+    const keepsSign =
+      op?.kind === 'passThrough' || producer.opType === 'Concat' || producer.opType.endsWith('AveragePool');
     return op !== undefined && keepsSign && dataInputsOf(producer, op).every((name) => this.#isNonNegative(name));
   }
 }

@@ -9,12 +9,26 @@
  *   passThrough           op on codes
  *   implied               left out
  */
-import type { ActivationPlan, QuantizedValue } from '../activations/plan-activations.js';
+
 import { dataInputsOf, integerOp } from '../activations/integer-ops.js';
+import type { ActivationPlan, QuantizedValue } from '../activations/plan-activations.js';
 import { quantizeBias } from '../int8/index.js';
-import { type Graph, GraphIndex, intValue, type Model, type Node, readFloats, scalarFloat, scalarUint8, subgraphsOf, type Tensor, tensorFromFloats, tensorFromInt32 } from '../ir/index.js';
+import {
+  type Graph,
+  GraphIndex,
+  intValue,
+  type Model,
+  type Node,
+  readFloats,
+  scalarFloat,
+  scalarUint8,
+  subgraphsOf,
+  type Tensor,
+  tensorFromFloats,
+  tensorFromInt32,
+} from '../ir/index.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
-import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { EncodedWeight } from '../layers/quantize-weights.js';
 import { removeUnused } from '../passes/edit-graph.js';
 import { GraphBuilder } from './graph-builder.js';
 import { type WeightEncoding, WeightWriter } from './weight-encoders.js';
@@ -33,7 +47,7 @@ export interface QuantizedModel {
   readonly activations: ActivationPlan;
   /** By the value that the plan names as `rangeOf`. */
   readonly scales: ReadonlyMap<string, ActivationScale>;
-  readonly weights: ReadonlyMap<Tensor, QuantizedWeight>;
+  readonly weights: ReadonlyMap<Tensor, EncodedWeight>;
 }
 
 export interface BuildOptions {
@@ -70,7 +84,9 @@ class GraphWriter {
     this.#builder = new GraphBuilder(source.prepared);
     this.#weights = new WeightWriter(this.#builder, options.encoding);
     this.#index = new GraphIndex(source.prepared.graph);
-    this.#layers = new Map(source.layers.filter(({ applied }) => applied.bits !== null).map((planned) => [planned.layer.node, planned]));
+    this.#layers = new Map(
+      source.layers.filter(({ applied }) => applied.bits !== null).map((planned) => [planned.layer.node, planned]),
+    );
   }
 
   async addNode(node: Node): Promise<void> {
@@ -96,7 +112,7 @@ class GraphWriter {
     const nodes = [...this.#builder.prelude, ...this.#builder.body];
     const graph: Graph = { ...prepared.graph, nodes, initializers: this.#builder.initializers, valueInfo: new Map() };
     const model: Model = { ...prepared, opsetImports, graph, producer: 'tritforge' };
-    removeUnused(model);
+    removeUnused(model, this.#options.keepValues);
     return model;
   }
 
@@ -112,8 +128,10 @@ class GraphWriter {
     if (planned !== undefined) copy.inputs[planned.layer.weightPosition] = this.#floatWeight(planned.layer);
     if (subgraphsOf(node).length === 0) return copy;
     for (const [name, attribute] of node.attributes) {
-      if (attribute.kind === 'graph') copy.attributes.set(name, { kind: 'graph', value: this.#subgraph(attribute.value) });
-      if (attribute.kind === 'graphs') copy.attributes.set(name, { kind: 'graphs', value: attribute.value.map((graph) => this.#subgraph(graph)) });
+      if (attribute.kind === 'graph')
+        copy.attributes.set(name, { kind: 'graph', value: this.#subgraph(attribute.value) });
+      if (attribute.kind === 'graphs')
+        copy.attributes.set(name, { kind: 'graphs', value: attribute.value.map((graph) => this.#subgraph(graph)) });
     }
     return copy;
   }
@@ -122,7 +140,11 @@ class GraphWriter {
     const nodes = graph.nodes.map((node) => this.#withWeights(node));
     const used = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs.map(({ name }) => name)]);
     const captured = new Set(nodes.flatMap(subgraphsOf).flatMap((inner) => inner.nodes.flatMap((node) => node.inputs)));
-    const initializers = new Map([...graph.initializers].filter(([name]) => used.has(name) || captured.has(name) || graph.inputs.some((input) => input.name === name)));
+    const initializers = new Map(
+      [...graph.initializers].filter(
+        ([name]) => used.has(name) || captured.has(name) || graph.inputs.some((input) => input.name === name),
+      ),
+    );
     return { ...graph, nodes, initializers };
   }
 
@@ -166,7 +188,7 @@ class GraphWriter {
     return inputs;
   }
 
-  async #bias(node: Node, bias: Tensor, weight: QuantizedWeight): Promise<string> {
+  async #bias(node: Node, bias: Tensor, weight: EncodedWeight): Promise<string> {
     const { scale } = this.#scaleOf(node.inputs[0]!);
     const { values, scales } = quantizeBias(await readFloats(bias), scale, weight.channelScales);
     const base = node.inputs[2]!;
@@ -183,8 +205,10 @@ class GraphWriter {
     const value = this.#source.activations.values.get(name)!;
     this.#codes.set(name, codes);
     const users = this.#index.consumersOf(name);
-    const needsFloats = this.#index.isOutput(name) || users.some((user) => this.#source.activations.roles.get(user) !== 'passThrough');
-    if (needsFloats || this.#options.keepValues?.includes(name)) this.#dequantized.set(name, this.#dequantize(value, codes, name));
+    const needsFloats =
+      this.#index.isOutput(name) || users.some((user) => this.#source.activations.roles.get(user) !== 'passThrough');
+    if (needsFloats || this.#options.keepValues?.includes(name))
+      this.#dequantized.set(name, this.#dequantize(value, codes, name));
   }
 
   #quantize(value: QuantizedValue, floats: string): string {
@@ -199,7 +223,10 @@ class GraphWriter {
 
   #parameters(name: string): string[] {
     const scale = scalarFloat(this.#scaleOf(name).scale);
-    return [this.#builder.shared(`${this.#source.activations.values.get(name)!.rangeOf}_scale`, scale), this.#zeroPoint(name)];
+    return [
+      this.#builder.shared(`${this.#source.activations.values.get(name)!.rangeOf}_scale`, scale),
+      this.#zeroPoint(name),
+    ];
   }
 
   #zeroPoint(name: string): string {

@@ -13,22 +13,33 @@
  * `portable` multiplies int8, which needs opset 14. `compat` multiplies floats, exact for these numbers, for opset 13.
  */
 import { groupsAlongInputs, pack2, type TernaryWeights } from '../fgq/index.js';
-import { intsValue, intValue, tensorFromInt32, tensorFromInt64, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
-import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import { intsValue, intValue, tensorFromInt8, tensorFromInt32, tensorFromInt64, tensorFromUint8 } from '../ir/index.js';
+import type { EncodedWeight } from '../layers/quantize-weights.js';
 import type { GraphBuilder } from './graph-builder.js';
 
 const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;
 
 /** Adds the decoding of a weight and returns the name of the int8 tensor, in the shape that its operator takes. */
-export function decodeTernary(builder: GraphBuilder, name: string, weight: QuantizedWeight, ternary: TernaryWeights, multiply: 'int8' | 'float'): string {
+export function decodeTernary(
+  builder: GraphBuilder,
+  name: string,
+  weight: EncodedWeight,
+  ternary: TernaryWeights,
+  multiply: 'int8' | 'float',
+): string {
   const shape = factorShapes(ternary);
   const codes = unpackCodes(builder, name, ternary, shape.codes);
   const scales = groupScales(builder, name, ternary, shape.scales);
-  const product = multiply === 'int8' ? builder.before('Mul', [codes, scales], `${name}_scaled`) : multiplyFloats(builder, name, codes, scales);
+  const product =
+    multiply === 'int8'
+      ? builder.before('Mul', [codes, scales], `${name}_scaled`)
+      : multiplyFloats(builder, name, codes, scales);
   const { outputChannels, inputChannels } = ternary.layout;
   const rows = weight.transposed ? [outputChannels, inputChannels] : weight.shape;
   const reshaped = builder.before('Reshape', [product, shapeOf(builder, rows)], `${name}_int8`);
-  return weight.transposed ? builder.before('Transpose', [reshaped], `${name}_int8_transposed`, { perm: intsValue([1, 0]) }) : reshaped;
+  return weight.transposed
+    ? builder.before('Transpose', [reshaped], `${name}_int8_transposed`, { perm: intsValue([1, 0]) })
+    : reshaped;
 }
 
 interface FactorShapes {
@@ -85,5 +96,5 @@ function shapeOf(builder: GraphBuilder, shape: readonly number[]): string {
 
 /** The four codes of every byte; 0b10, which does not occur, reads as −2. */
 function codesOfBytes(): Int8Array {
-  return Int8Array.from({ length: 1024 }, (_, i) => (((i >> 2) >> ((i & 3) * 2)) & 3) << 30 >> 30);
+  return Int8Array.from({ length: 1024 }, (_, i) => ((((i >> 2) >> ((i & 3) * 2)) & 3) << 30) >> 30);
 }

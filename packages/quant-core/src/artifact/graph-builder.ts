@@ -39,7 +39,12 @@ export class GraphBuilder {
   }
 
   /** Adds a node with one output to the prelude and returns the output's name, which also names the node. */
-  before(opType: string, inputs: string[], output: string, attributes: Readonly<Record<string, Attribute>> = {}): string {
+  before(
+    opType: string,
+    inputs: string[],
+    output: string,
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): string {
     return this.#add(this.prelude, opType, inputs, this.#names.value(output), attributes);
   }
 
@@ -48,7 +53,13 @@ export class GraphBuilder {
     return this.#add(this.body, opType, inputs, output, attributes);
   }
 
-  #add(nodes: Node[], opType: string, inputs: string[], output: string, attributes: Readonly<Record<string, Attribute>>): string {
+  #add(
+    nodes: Node[],
+    opType: string,
+    inputs: string[],
+    output: string,
+    attributes: Readonly<Record<string, Attribute>>,
+  ): string {
     nodes.push(makeNode(this.#names.node(output), opType, inputs, [output], attributes));
     return output;
   }

@@ -36,15 +36,26 @@ export async function runReference(runtime: Runtime, path: string, feeds: readon
  * Compares an artifact with the reference.
  * @throws TritforgeError ARTIFACT_VERIFICATION_FAILED
  */
-export async function verifyArtifact(runtime: Runtime, path: string, reference: Reference): Promise<ArtifactReport['verification']> {
+export async function verifyArtifact(
+  runtime: Runtime,
+  path: string,
+  reference: Reference,
+): Promise<ArtifactReport['verification']> {
   const feeds = reference.runs.map((run) => run.feeds);
   const expected = reference.runs.map((run) => run.outputs);
   const written = compare(await runAll(runtime, path, feeds, 'none'), expected);
   const fused = compare(await runAll(runtime, path, feeds, 'all'), expected);
   if (!(written.relativeError <= MAX_ENCODING_ERROR)) {
-    throw failed(path, `differs from the reference by ${written.maxAbsError} (${written.relativeError} of the largest output) when run as written`);
+    throw failed(
+      path,
+      `differs from the reference by ${written.maxAbsError} (${written.relativeError} of the largest output) when run as written`,
+    );
   }
-  if (!(fused.sqnrDb >= MIN_SQNR_DB)) throw failed(path, `has ${fused.sqnrDb.toFixed(1)} dB to the reference when run with integer kernels, less than ${MIN_SQNR_DB}`);
+  if (!(fused.sqnrDb >= MIN_SQNR_DB))
+    throw failed(
+      path,
+      `has ${fused.sqnrDb.toFixed(1)} dB to the reference when run with integer kernels, less than ${MIN_SQNR_DB}`,
+    );
   return {
     engine: runtime.engine,
     samples: feeds.length,
@@ -55,7 +66,12 @@ export async function verifyArtifact(runtime: Runtime, path: string, reference: 
   };
 }
 
-async function runAll(runtime: Runtime, path: string, feeds: readonly Feeds[], optimization: 'all' | 'none'): Promise<Outputs[]> {
+async function runAll(
+  runtime: Runtime,
+  path: string,
+  feeds: readonly Feeds[],
+  optimization: 'all' | 'none',
+): Promise<Outputs[]> {
   const session = await runtime.load(path, { threads: 1, optimization });
   try {
     const outputs: Outputs[] = [];
@@ -97,12 +113,18 @@ function compare(actual: readonly Outputs[], expected: readonly Outputs[]): Diff
       }
     }
   });
-  const sqnrDb = noise === 0 ? EXACT_SQNR_DB : Math.max(-EXACT_SQNR_DB, Math.min(EXACT_SQNR_DB, 10 * Math.log10(signal / noise)));
+  const sqnrDb =
+    noise === 0 ? EXACT_SQNR_DB : Math.max(-EXACT_SQNR_DB, Math.min(EXACT_SQNR_DB, 10 * Math.log10(signal / noise)));
   return { maxAbsError, relativeError: maxAbsError === 0 ? 0 : maxAbsError / largest, sqnrDb };
 }
 
 function failed(path: string, why: string): TritforgeError {
-  return new TritforgeError('ARTIFACT_VERIFICATION_FAILED', `The artifact ${path.slice(path.lastIndexOf('/') + 1)} ${why}`, {
-    remediation: 'This is an error of the engine; report it with the model, or exclude layers with rules of the recipe.',
-  });
+  return new TritforgeError(
+    'ARTIFACT_VERIFICATION_FAILED',
+    `The artifact ${path.slice(path.lastIndexOf('/') + 1)} ${why}`,
+    {
+      remediation:
+        'This is an error of the engine; report it with the model, or exclude layers with rules of the recipe.',
+    },
+  );
 }

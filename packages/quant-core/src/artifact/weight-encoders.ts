@@ -1,6 +1,6 @@
 import type { ArtifactProfile } from '@tritforge/contracts';
 import { intValue, tensorFromFloats, tensorFromInt8 } from '../ir/index.js';
-import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { EncodedWeight } from '../layers/quantize-weights.js';
 import { decodeTernary } from './decode-ternary.js';
 import type { GraphBuilder } from './graph-builder.js';
 
@@ -11,7 +11,7 @@ export type WeightEncoding = ArtifactProfile | 'reference';
 export class WeightWriter {
   readonly #builder: GraphBuilder;
   readonly #encoding: WeightEncoding;
-  readonly #int8Names = new Map<QuantizedWeight, string>();
+  readonly #written = new Map<EncodedWeight, string>();
 
   constructor(builder: GraphBuilder, encoding: WeightEncoding) {
     this.#builder = builder;
@@ -22,7 +22,7 @@ export class WeightWriter {
    * A floating-point weight for an operator whose input is quantized: a DequantizeLinear that onnxruntime fuses with it.
    * @param name of the original weight
    */
-  forIntegerLayer(name: string, weight: QuantizedWeight): string {
+  forIntegerLayer(name: string, weight: EncodedWeight): string {
     if (this.#encoding === 'reference') return this.#decoded(name, weight);
     const channels = weight.channelScales.length;
     const inputs = [
@@ -30,11 +30,13 @@ export class WeightWriter {
       this.#builder.shared(`${name}_scales`, tensorFromFloats([channels], weight.channelScales)),
       this.#builder.shared('zero_point_int8', tensorFromInt8([channels], new Int8Array(channels))),
     ];
-    return this.#builder.before('DequantizeLinear', inputs, `${name}_dequantized`, { axis: intValue(weight.transposed ? 1 : 0) });
+    return this.#builder.before('DequantizeLinear', inputs, `${name}_dequantized`, {
+      axis: intValue(weight.transposed ? 1 : 0),
+    });
   }
 
   /** A floating-point weight that onnxruntime computes once, when it loads the model. */
-  forFloatLayer(name: string, weight: QuantizedWeight): string {
+  forFloatLayer(name: string, weight: EncodedWeight): string {
     if (this.#encoding === 'reference') return this.#decoded(name, weight);
     const channels = weight.channelScales.length;
     const shape = weight.shape.map((_, axis) => (axis === (weight.transposed ? 1 : 0) ? channels : 1));
@@ -43,31 +45,36 @@ export class WeightWriter {
     return this.#builder.before('Mul', [floats, scales], `${name}_dequantized`);
   }
 
-  #decoded(name: string, weight: QuantizedWeight): string {
-    const known = this.#int8Names.get(weight) ?? this.#builder.constant(`${name}_decoded`, weight.decoded);
-    this.#int8Names.set(weight, known);
+  #decoded(name: string, weight: EncodedWeight): string {
+    if (weight.decoded === null) throw new TypeError(`${name} was not decoded`);
+    const known = this.#written.get(weight) ?? this.#builder.constant(`${name}_decoded`, weight.decoded);
+    this.#written.set(weight, known);
     return known;
   }
 
-  #int8(name: string, weight: QuantizedWeight): string {
-    const known = this.#int8Names.get(weight);
+  #int8(name: string, weight: EncodedWeight): string {
+    const known = this.#written.get(weight);
     if (known !== undefined) return known;
     const { codes } = weight;
     const multiply = this.#encoding === 'portable' ? 'int8' : 'float';
     const added =
       codes.kind === 'ternary'
         ? decodeTernary(this.#builder, name, weight, codes.ternary, multiply)
-        : this.#builder.constant(`${name}_int8`, tensorFromInt8(weight.shape, inStoredOrder(codes.int8.values, weight)));
-    this.#int8Names.set(weight, added);
+        : this.#builder.constant(
+            `${name}_int8`,
+            tensorFromInt8(weight.shape, inStoredOrder(codes.int8.values, weight)),
+          );
+    this.#written.set(weight, added);
     return added;
   }
 }
 
 /** From [OC, IC] to [IC, OC] where the operator takes it so. */
-function inStoredOrder(values: Int8Array, { transposed, shape }: QuantizedWeight): Int8Array {
+function inStoredOrder(values: Int8Array, { transposed, shape }: EncodedWeight): Int8Array {
   if (!transposed) return values;
   const [inputs, outputs] = shape as [number, number];
   const turned = new Int8Array(values.length);
-  for (let oc = 0; oc < outputs; oc++) for (let ic = 0; ic < inputs; ic++) turned[ic * outputs + oc] = values[oc * inputs + ic]!;
+  for (let oc = 0; oc < outputs; oc++)
+    for (let ic = 0; ic < inputs; ic++) turned[ic * outputs + oc] = values[oc * inputs + ic]!;
   return turned;
 }

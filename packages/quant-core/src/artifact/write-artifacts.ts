@@ -22,7 +22,12 @@ export interface WrittenModel {
 }
 
 /** Writes a quantized model in one profile. */
-export async function writeArtifact(source: QuantizedModel, profile: ArtifactProfile, folder: string, fileName: string): Promise<WrittenModel> {
+export async function writeArtifact(
+  source: QuantizedModel,
+  profile: ArtifactProfile,
+  folder: string,
+  fileName: string,
+): Promise<WrittenModel> {
   const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile] });
   return writeTo(model, folder, fileName);
 }

@@ -1,5 +1,13 @@
-import { floatAttribute, type Model, type Node, type Scope, type Tensor, tensorByteLength, walkGraphs } from '../ir/index.js';
 import type { WeightLayout } from '../fgq/index.js';
+import {
+  floatAttribute,
+  type Model,
+  type Node,
+  type Scope,
+  type Tensor,
+  tensorByteLength,
+  walkGraphs,
+} from '../ir/index.js';
 import { outputChannelAxis } from '../passes/output-channels.js';
 import type { KeptNode, Layer } from './layer.js';
 
@@ -33,7 +41,8 @@ function examine(node: Node, scope: Scope, users: ReadonlyMap<Tensor, readonly U
   const constants = node.inputs.map((name) => resolveConstant(name, scope));
   const shape = describe(node, constants);
   if (typeof shape === 'string') return keep(shape);
-  if (shape === null) return constants.some((tensor) => tensor && isLargeFloat(tensor)) ? keep('no integer form of this operator') : null;
+  if (shape === null)
+    return constants.some((tensor) => tensor && isLargeFloat(tensor)) ? keep(reasonToKeep(node)) : null;
   const weight = constants[shape.weightPosition]!;
   if (weight.dtype !== 'float32') return keep(`the weight is ${weight.dtype}, not float32`);
   const foreign = (users.get(weight) ?? []).find((use) => !isSameUse(use, node, shape.weightPosition));
@@ -48,6 +57,25 @@ function examine(node: Node, scope: Scope, users: ReadonlyMap<Tensor, readonly U
     ...shape,
     ...biasOf(node, shape.layout, inMainGraph, constants),
   };
+}
+
+/** Operators that look up or rearrange constants; they multiply nothing. */
+const LOOKUPS: ReadonlySet<string> = new Set([
+  'Concat',
+  'Expand',
+  'Gather',
+  'GatherElements',
+  'GatherND',
+  'Reshape',
+  'Slice',
+  'Split',
+  'Transpose',
+  'Unsqueeze',
+]);
+
+function reasonToKeep(node: Node): string {
+  if (LOOKUPS.has(node.opType)) return `${node.opType} takes elements out of a table and multiplies nothing`;
+  return `${node.opType} has no integer form`;
 }
 
 interface WeightShape {
@@ -73,10 +101,20 @@ function describeConv(constant: Tensor | null | undefined): WeightShape | string
   const [outputChannels = 0, inputChannels = 0, ...kernel] = constant.shape;
   const taps = kernel.reduce((product, size) => product * size, 1);
   if (kernel.length === 0 || outputChannels * inputChannels * taps === 0) return 'the weight has no elements';
-  return { weightPosition: 1, layout: { outputChannels, inputChannels, taps }, transposed: false, depthwise: inputChannels === 1 && outputChannels > 1 };
+  return {
+    weightPosition: 1,
+    layout: { outputChannels, inputChannels, taps },
+    transposed: false,
+    depthwise: inputChannels === 1 && outputChannels > 1,
+  };
 }
 
-function describeMatrix(constant: Tensor | null | undefined, weightPosition: 0 | 1, transposed: boolean, op: string): WeightShape | string | null {
+function describeMatrix(
+  constant: Tensor | null | undefined,
+  weightPosition: 0 | 1,
+  transposed: boolean,
+  op: string,
+): WeightShape | string | null {
   if (!constant) return op === 'Gemm' ? 'the weight is computed when the model runs' : null;
   const { shape } = constant;
   if (shape.length !== 2) return shape.length < 2 ? null : `the weight has ${shape.length} dimensions, not 2`;
@@ -85,11 +123,21 @@ function describeMatrix(constant: Tensor | null | undefined, weightPosition: 0 |
   return { weightPosition, layout: { outputChannels, inputChannels, taps: 1 }, transposed, depthwise: false };
 }
 
-function biasOf(node: Node, layout: WeightLayout, inMainGraph: boolean, constants: readonly (Tensor | null)[]): Pick<Layer, 'bias' | 'floatInputReason'> {
+function biasOf(
+  node: Node,
+  layout: WeightLayout,
+  inMainGraph: boolean,
+  constants: readonly (Tensor | null)[],
+): Pick<Layer, 'bias' | 'floatInputReason'> {
   if (!inMainGraph) return { bias: null, floatInputReason: 'values inside control flow cannot be observed' };
   if (constants[0] && constants[1]) return { bias: null, floatInputReason: 'the input is a constant' };
   if (node.opType === 'MatMul') {
-    return { bias: null, floatInputReason: constants[1] ? null : 'the weight is the left operand, which integer kernels take with one scale only' };
+    return {
+      bias: null,
+      floatInputReason: constants[1]
+        ? null
+        : 'the weight is the left operand, which integer kernels take with one scale only',
+    };
   }
   if (node.opType === 'Gemm' && (floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1)) {
     return { bias: null, floatInputReason: 'the bias is scaled' };
@@ -98,7 +146,9 @@ function biasOf(node: Node, layout: WeightLayout, inMainGraph: boolean, constant
   if (name === '') return { bias: null, floatInputReason: null };
   const bias = constants[2];
   const fits = bias?.dtype === 'float32' && bias.shape.length === 1 && bias.shape[0] === layout.outputChannels;
-  return fits ? { bias, floatInputReason: null } : { bias: null, floatInputReason: 'the bias is not one constant per output channel' };
+  return fits
+    ? { bias, floatInputReason: null }
+    : { bias: null, floatInputReason: 'the bias is not one constant per output channel' };
 }
 
 function isLargeFloat(tensor: Tensor): boolean {
@@ -113,7 +163,11 @@ interface Use {
 
 /** Whether two nodes read the weight in the same way, so that one quantized tensor serves both. */
 function isSameUse(use: Use, node: Node, position: number): boolean {
-  return use.node.opType === node.opType && use.position === position && outputChannelAxis(use.node) === outputChannelAxis(node);
+  return (
+    use.node.opType === node.opType &&
+    use.position === position &&
+    outputChannelAxis(use.node) === outputChannelAxis(node)
+  );
 }
 
 /** Who reads each constant. A tensor object stands for one initializer. */
@@ -124,9 +178,14 @@ function weightUsers(model: Model): Map<Tensor, Use[]> {
       const tensor = resolveConstant(name, scope);
       if (tensor !== null) users.set(tensor, [...(users.get(tensor) ?? []), use]);
     };
-    for (const node of scope.nodes) node.inputs.forEach((name, position) => add(name, { node, position }));
+    for (const node of scope.nodes) {
+      for (const [position, name] of node.inputs.entries()) add(name, { node, position });
+    }
     for (const { name } of scope.graph?.outputs ?? []) {
-      add(name, { node: { name, opType: 'output', domain: '', inputs: [], outputs: [], attributes: new Map() }, position: 0 });
+      add(name, {
+        node: { name, opType: 'output', domain: '', inputs: [], outputs: [], attributes: new Map() },
+        position: 0,
+      });
     }
   });
   return users;

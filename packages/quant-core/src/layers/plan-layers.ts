@@ -2,7 +2,14 @@
  * Which precision each layer gets: what the recipe asks for, in the order method, first and last layer, rules (later ones
  * win), then what can be had.
  */
-import { type GroupSize, type LayerPrecision, type LayerRule, type LayerSettings, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import {
+  type GroupSize,
+  type LayerPrecision,
+  type LayerRule,
+  type LayerSettings,
+  type ResolvedRecipe,
+  TritforgeError,
+} from '@tritforge/contracts';
 import type { Tensor } from '../ir/index.js';
 import { matchesGlob } from './glob.js';
 import type { Layer, PlannedLayer } from './layer.js';
@@ -27,10 +34,21 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
 }
 
 function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): PlannedLayer {
-  const rules: LayerSettings = Object.assign({}, ...recipe.layers.filter((rule) => matches(rule, layer)).map((rule) => rule.set));
+  const rules: LayerSettings = Object.assign(
+    {},
+    ...recipe.layers.filter((rule) => matches(rule, layer)).map((rule) => rule.set),
+  );
   const requested = requestedPrecision(recipe, isEnd, rules);
   if (requested.bits === 2 && layer.depthwise && rules.bits === undefined) {
-    return { layer, requested, ...apply(layer, { ...requested, bits: 8, groupSize: null }, 'depthwise: an output channel has one input channel, so that there is nothing to group') };
+    return {
+      layer,
+      requested,
+      ...apply(
+        layer,
+        { ...requested, bits: 8, groupSize: null },
+        'depthwise: an output channel has one input channel, so that there is nothing to group',
+      ),
+    };
   }
   return { layer, requested, ...apply(layer, requested, null) };
 }

@@ -10,15 +10,20 @@ export type QuantizedCodes =
   | { readonly kind: 'ternary'; readonly ternary: TernaryWeights }
   | { readonly kind: 'int8'; readonly int8: Int8Weights };
 
-/** A quantized weight tensor and what it lost. */
-export interface QuantizedWeight {
+/** A quantized weight tensor, as a graph needs it. */
+export interface EncodedWeight {
   readonly codes: QuantizedCodes;
   /** s, [OC]. */
   readonly channelScales: Float32Array;
   /** The tensor's own shape, and whether it stores [IC, OC]. */
   readonly shape: readonly number[];
   readonly transposed: boolean;
-  /** t·c·s in the tensor's own shape: the engine's own reading of the codes, for its reference model. */
+  /** t·c·s in the tensor's own shape: the engine's own reading of the codes, for its reference model; null in the baseline. */
+  readonly decoded: Tensor | null;
+}
+
+/** A quantized weight tensor and what it lost. */
+export interface QuantizedWeight extends EncodedWeight {
   readonly decoded: Tensor;
   /** ‖w − ŵ‖² / ‖w‖². */
   readonly weightError: number;
@@ -31,7 +36,7 @@ export interface QuantizedWeight {
 /** Quantized weights by original tensor: as the recipe has it, and all int8 for the baseline. */
 export interface QuantizedWeights {
   readonly recipe: ReadonlyMap<Tensor, QuantizedWeight>;
-  readonly baseline: ReadonlyMap<Tensor, QuantizedWeight>;
+  readonly baseline: ReadonlyMap<Tensor, EncodedWeight>;
 }
 
 export interface QuantizeWeightsOptions {
@@ -46,9 +51,12 @@ export interface QuantizeWeightsOptions {
  * Quantizes the weights of every planned layer, one layer's floats in memory at a time.
  * @throws TritforgeError MODEL_NONFINITE_WEIGHTS
  */
-export async function quantizeWeights(plan: readonly PlannedLayer[], options: QuantizeWeightsOptions): Promise<QuantizedWeights> {
+export async function quantizeWeights(
+  plan: readonly PlannedLayer[],
+  options: QuantizeWeightsOptions,
+): Promise<QuantizedWeights> {
   const recipe = new Map<Tensor, QuantizedWeight>();
-  const baseline = new Map<Tensor, QuantizedWeight>();
+  const baseline = new Map<Tensor, EncodedWeight>();
   const quantized = plan.filter(({ applied }) => applied.bits !== null);
   for (const [done, { layer, applied }] of quantized.entries()) {
     await options.onLayer(done, quantized.length);
@@ -56,32 +64,47 @@ export async function quantizeWeights(plan: readonly PlannedLayer[], options: Qu
     const weights = await readRows(layer);
     const sharing = quantized.filter((other) => other.layer.weight === layer.weight).map((other) => other.layer);
     const minimumScales = await minimumScalesOf(sharing, options.inputScale);
-    const int8 = await quantizeOne(weights, layer, { ...applied, bits: 8 }, minimumScales, options.scratch);
-    baseline.set(layer.weight, int8);
-    recipe.set(layer.weight, applied.bits === 8 ? int8 : await quantizeOne(weights, layer, applied, minimumScales, options.scratch));
+    const int8 = encode(weights, layer, { ...applied, bits: 8 }, minimumScales);
+    const codes = applied.bits === 8 ? int8 : encode(weights, layer, applied, minimumScales);
+    baseline.set(layer.weight, { ...describe(int8, layer), decoded: null });
+    recipe.set(layer.weight, await judge(codes, weights, layer, options.scratch));
   }
   await options.onLayer(quantized.length, quantized.length);
   return { recipe, baseline };
 }
 
-async function quantizeOne(weights: Float32Array, layer: Layer, applied: LayerPrecision, minimumScales: Float32Array | undefined, scratch: ScratchTensors): Promise<QuantizedWeight> {
-  const codes = encode(weights, layer, applied, minimumScales);
+function describe(codes: QuantizedCodes, { weight, transposed }: Layer): Omit<EncodedWeight, 'decoded'> {
+  const channelScales = codes.kind === 'ternary' ? codes.ternary.channelScales : codes.int8.scales;
+  return { codes, channelScales, shape: weight.shape, transposed };
+}
+
+/** Decodes the weights and compares them with the original. */
+async function judge(
+  codes: QuantizedCodes,
+  weights: Float32Array,
+  layer: Layer,
+  scratch: ScratchTensors,
+): Promise<QuantizedWeight> {
+  const { outputChannels, inputChannels } = layer.layout;
   const decoded = codes.kind === 'ternary' ? dequantize(codes.ternary) : dequantizeInt8(codes.int8);
-  const stored = layer.transposed ? transpose(decoded, layer.layout.outputChannels, layer.layout.inputChannels) : decoded;
+  const stored = layer.transposed ? transpose(decoded, outputChannels, inputChannels) : decoded;
   return {
-    codes,
-    channelScales: codes.kind === 'ternary' ? codes.ternary.channelScales : codes.int8.scales,
-    shape: layer.weight.shape,
-    transposed: layer.transposed,
+    ...describe(codes, layer),
     decoded: await scratch.keep(tensorFromFloats(layer.weight.shape, stored)),
     weightError: relativeError(weights, decoded),
     zeros: codes.kind === 'ternary' ? zeroShare(codes.ternary) : null,
-    deadChannels: countDeadChannels(weights, decoded, layer.layout.outputChannels),
+    deadChannels: countDeadChannels(weights, decoded, outputChannels),
   };
 }
 
-function encode(weights: Float32Array, { layout }: Layer, applied: LayerPrecision, minimumScales: Float32Array | undefined): QuantizedCodes {
-  if (applied.bits === 2) return { kind: 'ternary', ternary: ternarize(weights, layout, applied.groupSize!, { minimumScales }) };
+function encode(
+  weights: Float32Array,
+  { layout }: Layer,
+  applied: LayerPrecision,
+  minimumScales: Float32Array | undefined,
+): QuantizedCodes {
+  if (applied.bits === 2)
+    return { kind: 'ternary', ternary: ternarize(weights, layout, applied.groupSize!, { minimumScales }) };
   return { kind: 'int8', int8: quantizeInt8(weights, layout, { minimumScales }) };
 }
 
@@ -98,7 +121,10 @@ function transpose(values: Float32Array, rows: number, columns: number): Float32
 }
 
 /** The weight scales with which the biases of all layers that share the weight fit in an int32. */
-async function minimumScalesOf(layers: readonly Layer[], inputScale: (layer: Layer) => number | null): Promise<Float32Array | undefined> {
+async function minimumScalesOf(
+  layers: readonly Layer[],
+  inputScale: (layer: Layer) => number | null,
+): Promise<Float32Array | undefined> {
   let minimum: Float32Array | undefined;
   for (const layer of layers) {
     const scale = inputScale(layer);

@@ -27,12 +27,13 @@ export function insertBefore(graph: Graph, anchor: Node, nodes: readonly Node[])
 /**
  * Removes nodes of the main graph whose outputs nothing uses, initializers that nothing uses, and type notes of values that
  * are gone. Nodes that hold subgraphs and nodes of subgraphs stay.
+ * @param keep values that count as used
  * @returns whether anything was removed
  */
-export function removeUnused(model: Model): boolean {
+export function removeUnused(model: Model, keep: readonly string[] = []): boolean {
   const { graph } = model;
   const before = graph.nodes.length + graph.initializers.size;
-  const used = new Set(graph.outputs.map((output) => output.name));
+  const used = new Set([...graph.outputs.map((output) => output.name), ...keep]);
   const kept: Node[] = [];
   for (const node of graph.nodes.toReversed()) {
     if (subgraphsOf(node).length === 0 && !node.outputs.some((name) => used.has(name))) continue;

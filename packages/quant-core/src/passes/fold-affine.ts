@@ -81,7 +81,13 @@ async function collectChain(start: Node, index: GraphIndex): Promise<{ nodes: No
   }
 }
 
-async function affineOf(node: Node, value: string, channels: number, rank: number, index: GraphIndex): Promise<Affine | null> {
+async function affineOf(
+  node: Node,
+  value: string,
+  channels: number,
+  rank: number,
+  index: GraphIndex,
+): Promise<Affine | null> {
   if (node.domain !== '') return null;
   if (node.opType === 'BatchNormalization') return batchNorm(node, value, channels, index);
   if (!['Mul', 'Div', 'Add', 'Sub'].includes(node.opType)) return null;
@@ -122,7 +128,13 @@ async function batchNorm(node: Node, value: string, channels: number, index: Gra
   return { a, c: Float64Array.from(beta, (shift, i) => shift - a[i]! * mean[i]!) };
 }
 
-async function applyToWeight(node: Node, affine: Affine, index: GraphIndex, names: NameAllocator, scratch: ScratchTensors): Promise<void> {
+async function applyToWeight(
+  node: Node,
+  affine: Affine,
+  index: GraphIndex,
+  names: NameAllocator,
+  scratch: ScratchTensors,
+): Promise<void> {
   const { tensor } = index.constantOf(node.inputs[1]!)!;
   const axis = outputChannelAxis(node)!;
   const channels = tensor.shape[axis]!;

@@ -24,7 +24,14 @@ import type { HostTensor, Runtime } from '../runtime/runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { removeUnused } from './edit-graph.js';
 
-const RANDOM_OPS: ReadonlySet<string> = new Set(['Bernoulli', 'Multinomial', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike']);
+const RANDOM_OPS: ReadonlySet<string> = new Set([
+  'Bernoulli',
+  'Multinomial',
+  'RandomNormal',
+  'RandomNormalLike',
+  'RandomUniform',
+  'RandomUniformLike',
+]);
 /** Operators whose second input is a weight worth folding whatever its size; MatMul takes it on either side. */
 const WEIGHT_POSITIONS: Readonly<Record<string, readonly number[]>> = { Conv: [1, 2], Gemm: [1, 2], MatMul: [0, 1] };
 const SMALL_BYTES = 64 * 1024;
@@ -83,7 +90,9 @@ function worthFolding(model: Model, cone: readonly Node[], maxResultBytes: numbe
       const outside = index.consumersOf(name).filter((consumer) => !inCone.has(consumer));
       if (outside.length === 0) return false;
       const sizeBytes = sizeOf(shapes.get(name));
-      const isWeight = outside.some((consumer) => WEIGHT_POSITIONS[consumer.opType]?.some((i) => consumer.inputs[i] === name));
+      const isWeight = outside.some((consumer) =>
+        WEIGHT_POSITIONS[consumer.opType]?.some((i) => consumer.inputs[i] === name),
+      );
       return sizeBytes === null ? isWeight : sizeBytes <= (isWeight ? maxResultBytes : SMALL_BYTES);
     });
 }
@@ -104,7 +113,12 @@ function nodesBehind(results: readonly string[], cone: readonly Node[]): Node[] 
   return needed.reverse();
 }
 
-async function compute(model: Model, nodes: readonly Node[], results: readonly string[], options: FoldConstantsOptions): Promise<Map<string, HostTensor>> {
+async function compute(
+  model: Model,
+  nodes: readonly Node[],
+  results: readonly string[],
+  options: FoldConstantsOptions,
+): Promise<Map<string, HostTensor>> {
   const used = new Set(nodes.flatMap((node) => node.inputs));
   const graph: Graph = {
     name: 'constants',

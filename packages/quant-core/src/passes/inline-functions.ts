@@ -92,14 +92,21 @@ class Inliner {
       const target = call.outputs[i] ?? '';
       values.set(name, target === '' ? this.#names.value(`${call.name}_${name}`) : target);
     });
-    definition.inputs.forEach((name, i) => values.set(name, call.inputs[i] ?? ''));
+    for (const [i, name] of definition.inputs.entries()) values.set(name, call.inputs[i] ?? '');
     const passedThrough = definition.outputs.filter((name) => definition.inputs.includes(name));
     const nodes = this.#copyNodes(definition.nodes, call, values);
     for (const name of passedThrough) {
       const source = call.inputs[definition.inputs.indexOf(name)] ?? '';
       const target = call.outputs[definition.outputs.indexOf(name)] ?? '';
       if (target !== '') {
-        nodes.push({ name: this.#names.node(call.name), opType: 'Identity', domain: '', inputs: [source], outputs: [target], attributes: new Map() });
+        nodes.push({
+          name: this.#names.node(call.name),
+          opType: 'Identity',
+          domain: '',
+          inputs: [source],
+          outputs: [target],
+          attributes: new Map(),
+        });
       }
     }
     return nodes;

@@ -3,7 +3,15 @@
  *
  * The integer Gemm adds its bias to the int32 accumulator; a MatMul would return to floating point first.
  */
-import { GraphIndex, inferShapes, type Model, type Node, readFloats, NameAllocator, tensorFromFloats } from '../ir/index.js';
+import {
+  GraphIndex,
+  inferShapes,
+  type Model,
+  NameAllocator,
+  type Node,
+  readFloats,
+  tensorFromFloats,
+} from '../ir/index.js';
 import { perChannelBias } from './output-channels.js';
 
 /** In place, main graph only. @returns whether a pair was fused */
@@ -25,7 +33,8 @@ async function fuse(matmul: Node, add: Node, index: GraphIndex, names: NameAlloc
   const weight = index.constantOf(matmul.inputs[1]!)?.tensor;
   const other = add.inputs.find((name) => name !== matmul.outputs[0]);
   const bias = other === undefined ? undefined : index.constantOf(other)?.tensor;
-  if (add.opType !== 'Add' || add.domain !== '' || weight?.dtype !== 'float32' || bias?.dtype !== 'float32') return false;
+  if (add.opType !== 'Add' || add.domain !== '' || weight?.dtype !== 'float32' || bias?.dtype !== 'float32')
+    return false;
   if (weight.shape.length !== 2 || bias.shape.length > 2) return false;
   const vector = perChannelBias(await readFloats(bias), bias.shape, weight.shape[1]!);
   if (vector === null) return false;

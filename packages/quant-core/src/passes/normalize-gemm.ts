@@ -28,7 +28,12 @@ export async function normalizeGemm(model: Model, scratch: ScratchTensors): Prom
   return changed;
 }
 
-async function scaleWeight(node: Node, index: GraphIndex, names: NameAllocator, scratch: ScratchTensors): Promise<boolean> {
+async function scaleWeight(
+  node: Node,
+  index: GraphIndex,
+  names: NameAllocator,
+  scratch: ScratchTensors,
+): Promise<boolean> {
   const alpha = floatAttribute(node, 'alpha', 1);
   const weight = index.constantOf(node.inputs[1]!)?.tensor;
   if (alpha === 1 || weight?.dtype !== 'float32') return false;
@@ -44,11 +49,22 @@ async function simplifyBias(node: Node, index: GraphIndex, names: NameAllocator)
   const beta = floatAttribute(node, 'beta', 1);
   const bias = index.constantOf(node.inputs[2] ?? '')?.tensor;
   const channels = index.constantOf(node.inputs[1]!)?.tensor.shape[outputChannelAxis(node)!];
-  if (bias?.dtype !== 'float32' || channels === undefined || (beta === 1 && bias.shape.length === 1 && bias.shape[0] === channels)) return false;
+  if (
+    bias?.dtype !== 'float32' ||
+    channels === undefined ||
+    (beta === 1 && bias.shape.length === 1 && bias.shape[0] === channels)
+  )
+    return false;
   const vector = perChannelBias(await readFloats(bias), bias.shape, channels);
   if (vector === null) return false;
   const name = names.value(`${node.inputs[2]}_vector`);
-  index.graph.initializers.set(name, tensorFromFloats([channels], vector.map((value) => value * beta)));
+  index.graph.initializers.set(
+    name,
+    tensorFromFloats(
+      [channels],
+      vector.map((value) => value * beta),
+    ),
+  );
   node.inputs[2] = name;
   node.attributes.delete('beta');
   return true;

@@ -39,23 +39,31 @@ export async function calibrateActivations(step: CalibrationStep): Promise<Reado
     range: step.recipe.activations.range,
     memoryCapBytes: request.memoryCapBytes,
     maxSamples: request.maxCalibrationSamples,
-    threads: request.threads,
     onProgress: (done, total) => meter.done(done, total),
     signal: context.signal,
   });
   const missing = activations.observed.find((name) => !ranges.has(name));
   if (missing !== undefined) {
-    throw new TritforgeError('MODEL_UNSUPPORTED_DTYPE', `The value ${missing} feeds a layer and is not a floating-point tensor`, {
-      remediation: 'Exclude the layer with a rule of the recipe.',
-    });
+    throw new TritforgeError(
+      'MODEL_UNSUPPORTED_DTYPE',
+      `The value ${missing} feeds a layer and is not a floating-point tensor`,
+      {
+        remediation: 'Exclude the layer with a rule of the recipe.',
+      },
+    );
   }
   return ranges;
 }
 
 function calibrationRequired(layers: readonly PlannedLayer[]): TritforgeError {
   const count = layers.filter(({ applied }) => applied.activationBits !== null).length;
-  return new TritforgeError('CALIBRATION_REQUIRED', `The recipe quantizes the activations of ${count} layers and there is no calibration dataset`, {
-    field: 'datasets.calibration',
-    remediation: 'Send some tens of typical samples, or set recipe.activations.bits to null to quantize weights only.',
-  });
+  return new TritforgeError(
+    'CALIBRATION_REQUIRED',
+    `The recipe quantizes the activations of ${count} layers and there is no calibration dataset`,
+    {
+      field: 'datasets.calibration',
+      remediation:
+        'Send some tens of typical samples, or set recipe.activations.bits to null to quantize weights only.',
+    },
+  );
 }

@@ -12,7 +12,11 @@ const DEFAULT_CALIBRATION_SAMPLES = 512;
 const LATENCY_SECONDS = 3;
 
 /** What each phase is expected to cost, in seconds of some machine. */
-export function expectedCosts({ parameters, macs }: ModelInspection, data: JobData, maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES): PhaseCosts {
+export function expectedCosts(
+  { parameters, macs }: ModelInspection,
+  data: JobData,
+  maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
+): PhaseCosts {
   const run = SECONDS_PER_RUN + (macs ?? parameters) / MACS_PER_SECOND;
   const loading = (4 * parameters) / BYTES_PER_SECOND;
   const calibrationSamples = Math.min(data.calibration?.dataset.sampleCount ?? 0, maxCalibrationSamples);

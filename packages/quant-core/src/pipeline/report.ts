@@ -1,4 +1,12 @@
-import type { AccuracyReport, ArtifactReport, LatencyReport, LayerReport, Report, ResolvedRecipe, Warning } from '@tritforge/contracts';
+import type {
+  AccuracyReport,
+  ArtifactReport,
+  LatencyReport,
+  LayerReport,
+  Report,
+  ResolvedRecipe,
+  Warning,
+} from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/build-graph.js';
 import type { WrittenModel } from '../artifact/write-artifacts.js';
 import { ENGINE_VERSION } from '../engine-version.js';
@@ -25,6 +33,7 @@ export interface Results {
   readonly engine: string;
   readonly original: { readonly inspection: ModelInspection; readonly digest: string; readonly sizeBytes: number };
   readonly network: QuantizedModel;
+  readonly weights: ReadonlyMap<Tensor, QuantizedWeight>;
   readonly kept: readonly KeptNode[];
   readonly artifacts: readonly VerifiedArtifact[];
   readonly baseline: WrittenModel | null;
@@ -49,7 +58,11 @@ export function makeReport(results: Results): Report {
       macs: inspection.macs,
     },
     artifacts: results.artifacts.map((artifact) => artifactReport(artifact, results)),
-    baseline: results.baseline && { method: 'int8', sizeBytes: results.baseline.sizeBytes, digest: results.baseline.digest },
+    baseline: results.baseline && {
+      method: 'int8',
+      sizeBytes: results.baseline.sizeBytes,
+      digest: results.baseline.digest,
+    },
     accuracy,
     latency,
     layers: results.network.layers.map((planned) => layerReport(planned, results)),
@@ -70,9 +83,9 @@ export function makeReport(results: Results): Report {
   };
 }
 
-function artifactReport(artifact: VerifiedArtifact, { network, original }: Results): ArtifactReport {
+function artifactReport(artifact: VerifiedArtifact, { weights, original }: Results): ArtifactReport {
   const { path: _, ...written } = artifact;
-  const stored = [...network.weights.values()];
+  const stored = [...weights.values()];
   const weightCount = stored.reduce((sum, weight) => sum + elementCount(weight.shape), 0);
   const storedBits = stored.reduce((sum, weight) => sum + 8 * storedBytes(weight), 0);
   return {
@@ -91,9 +104,9 @@ function storedBytes({ codes, channelScales }: QuantizedWeight): number {
   return packedByteLength(ternary.codes.length) + ternary.groupCodes.byteLength + channelScales.byteLength;
 }
 
-function layerReport(planned: PlannedLayer, { network, sqnr }: Results): LayerReport {
+function layerReport(planned: PlannedLayer, { network, weights, sqnr }: Results): LayerReport {
   const { layer, requested, applied, reason } = planned;
-  const weight = applied.bits === null ? undefined : network.weights.get(layer.weight);
+  const weight = applied.bits === null ? undefined : weights.get(layer.weight);
   return {
     node: layer.node.name,
     op: layer.node.opType,
@@ -112,28 +125,45 @@ function layerReport(planned: PlannedLayer, { network, sqnr }: Results): LayerRe
 function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
   return layers
     .filter(({ applied }) => applied.bits === null)
-    .map(({ layer, reason }) => ({ node: layer.node.name, op: layer.node.opType, reason: reason ?? 'excluded by the recipe' }));
+    .map(({ layer, reason }) => ({
+      node: layer.node.name,
+      op: layer.node.opType,
+      reason: reason ?? 'excluded by the recipe',
+    }));
 }
 
-function warnings({ network, data, request }: Results): Warning[] {
+function warnings({ network, weights, data, request }: Results): Warning[] {
   const found: Warning[] = [];
   if (data.evaluation === null) {
-    found.push({ code: 'NO_EVALUATION_DATA', message: 'Accuracy was not measured: there is no evaluation dataset.', node: null });
+    found.push({
+      code: 'NO_EVALUATION_DATA',
+      message: 'Accuracy was not measured: there is no evaluation dataset.',
+      node: null,
+    });
   }
   if (request.gates?.maxAccuracyDrop !== undefined && data.evaluation === null) {
-    found.push({ code: 'GATE_NOT_MEASURED', message: 'The gate on accuracy cannot pass without an evaluation dataset.', node: null });
+    found.push({
+      code: 'GATE_NOT_MEASURED',
+      message: 'The gate on accuracy cannot pass without an evaluation dataset.',
+      node: null,
+    });
   }
   const seen = new Set<Tensor>();
   for (const { layer, applied } of network.layers) {
-    const dead = applied.bits === null ? 0 : (network.weights.get(layer.weight)?.deadChannels ?? 0);
+    const dead = applied.bits === null ? 0 : (weights.get(layer.weight)?.deadChannels ?? 0);
     if (dead === 0 || seen.has(layer.weight)) continue;
     seen.add(layer.weight);
-    found.push({ code: 'DEAD_CHANNELS', message: `${dead} of ${layer.layout.outputChannels} output channels have no weight left.`, node: layer.node.name });
+    found.push({
+      code: 'DEAD_CHANNELS',
+      message: `${dead} of ${layer.layout.outputChannels} output channels have no weight left.`,
+      node: layer.node.name,
+    });
   }
   return found;
 }
 
 function datasets({ calibration, evaluation }: JobData): Report['provenance']['datasets'] {
-  const entry = (role: string, found: JobData['calibration']) => (found === null ? [] : [{ role, digest: found.digest, samples: found.dataset.sampleCount }]);
+  const entry = (role: string, found: JobData['calibration']) =>
+    found === null ? [] : [{ role, digest: found.digest, samples: found.dataset.sampleCount }];
   return [...entry('calibration', calibration), ...entry('evaluation', evaluation)];
 }

@@ -7,7 +7,13 @@ import type { JobData } from './job-data.js';
  * Inputs to run models on: samples of the calibration or evaluation data, else made-up ones.
  * @param modelPath tells the inputs where there is no data
  */
-export async function sampleFeeds(data: JobData, runtime: Runtime, modelPath: string, count: number, seed: number): Promise<Feeds[]> {
+export async function sampleFeeds(
+  data: JobData,
+  runtime: Runtime,
+  modelPath: string,
+  count: number,
+  seed: number,
+): Promise<Feeds[]> {
   const source = data.calibration ?? data.evaluation;
   const feeds: Feeds[] = [];
   if (source !== null) {

@@ -75,7 +75,8 @@ const LARGEST_FLOAT = 3.4e38;
 function scalarLike(node: Node, context: RuleContext, value: number): Tensor {
   const dtype: DataType = context.dtypeOf(node.inputs[0]!) ?? 'float32';
   if (dtype === 'float64') return tensorFromBytes(dtype, [], new Uint8Array(Float64Array.of(value).buffer));
-  if (dtype === 'float16') return tensorFromBytes(dtype, [], new Uint8Array(Uint16Array.of(numberToFloat16(value)).buffer));
+  if (dtype === 'float16')
+    return tensorFromBytes(dtype, [], new Uint8Array(Uint16Array.of(numberToFloat16(value)).buffer));
   return tensorFromBytes('float32', [], new Uint8Array(Float32Array.of(value).buffer));
 }
 

@@ -5,7 +5,14 @@
  * The older operators sample at x_out / scale without an offset. Their nearest mode rounds down where it enlarges and, in
  * onnxruntime, up where it shrinks.
  */
-import { floatsAttribute, readFloats, stringAttribute, stringValue, type Node, tensorFromFloats } from '../../ir/index.js';
+import {
+  floatsAttribute,
+  type Node,
+  readFloats,
+  stringAttribute,
+  stringValue,
+  tensorFromFloats,
+} from '../../ir/index.js';
 import { addConstant, cannotUpgrade, type RuleContext, type UpgradeRule } from './rule.js';
 
 const upsampleScalesToInput: UpgradeRule = {

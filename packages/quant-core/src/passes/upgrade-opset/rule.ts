@@ -41,10 +41,14 @@ export function setInput(node: Node, position: number, name: string): void {
 
 /** The error for a node that has no equivalent in opset 13. */
 export function cannotUpgrade(node: Node, opset: number, why: string): TritforgeError {
-  return new TritforgeError('MODEL_UNSUPPORTED_OPSET', `${node.opType} ${node.name} of opset ${opset} has no equivalent in opset 13: ${why}`, {
-    node: node.name,
-    opType: node.opType,
-    opset,
-    remediation: 'Export the model with opset 13 or newer.',
-  });
+  return new TritforgeError(
+    'MODEL_UNSUPPORTED_OPSET',
+    `${node.opType} ${node.name} of opset ${opset} has no equivalent in opset 13: ${why}`,
+    {
+      node: node.name,
+      opType: node.opType,
+      opset,
+      remediation: 'Export the model with opset 13 or newer.',
+    },
+  );
 }

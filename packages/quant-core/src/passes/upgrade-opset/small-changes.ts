@@ -7,7 +7,8 @@ const batchNormSpatial: UpgradeRule = {
   op: 'BatchNormalization',
   since: 9,
   apply(node, { opset }) {
-    if (intAttribute(node, 'spatial', 1) !== 1) throw cannotUpgrade(node, opset, 'it normalizes without sharing over positions');
+    if (intAttribute(node, 'spatial', 1) !== 1)
+      throw cannotUpgrade(node, opset, 'it normalizes without sharing over positions');
     return node.attributes.delete('spatial');
   },
 };
@@ -55,7 +56,19 @@ function refuse(op: string, since: number, why: string): UpgradeRule {
   };
 }
 
-const REMOVED_EXPERIMENTS = ['ATen', 'Affine', 'ConstantFill', 'Crop', 'DynamicSlice', 'GRUUnit', 'GivenTensorFill', 'ImageScaler', 'ParametricSoftplus', 'Scale', 'ScaledTanh'];
+const REMOVED_EXPERIMENTS = [
+  'ATen',
+  'Affine',
+  'ConstantFill',
+  'Crop',
+  'DynamicSlice',
+  'GRUUnit',
+  'GivenTensorFill',
+  'ImageScaler',
+  'ParametricSoftplus',
+  'Scale',
+  'ScaledTanh',
+];
 
 export const SMALL_CHANGES: readonly UpgradeRule[] = [
   batchNormSpatial,

@@ -32,10 +32,14 @@ export async function upgradeOpset(model: Model): Promise<boolean> {
   model.opsetImports.set('', Math.max(opset, BASE_OPSET));
   if (opset >= BASE_OPSET) return false;
   if (opset < OLDEST_OPSET) {
-    throw new TritforgeError('MODEL_UNSUPPORTED_OPSET', `The model has opset ${opset}; ${OLDEST_OPSET} is the oldest that can be read`, {
-      opset,
-      remediation: 'Export the model with opset 13 or newer.',
-    });
+    throw new TritforgeError(
+      'MODEL_UNSUPPORTED_OPSET',
+      `The model has opset ${opset}; ${OLDEST_OPSET} is the oldest that can be read`,
+      {
+        opset,
+        remediation: 'Export the model with opset 13 or newer.',
+      },
+    );
   }
   const shapes = inferShapes(model);
   const shared = {
@@ -48,7 +52,11 @@ export async function upgradeOpset(model: Model): Promise<boolean> {
   return true;
 }
 
-async function upgradeGraph(graph: Graph, shared: Omit<RuleContext, 'graph' | 'constantOf'>, outer: readonly Graph[]): Promise<void> {
+async function upgradeGraph(
+  graph: Graph,
+  shared: Omit<RuleContext, 'graph' | 'constantOf'>,
+  outer: readonly Graph[],
+): Promise<void> {
   const scopes = [graph, ...outer];
   const constantOf = (name: string) => scopes.find((scope) => scope.initializers.has(name))?.initializers.get(name);
   for (const node of [...graph.nodes]) {
