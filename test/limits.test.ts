@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './support/eventually.js';
 import { expectProblem, file, form } from './support/http.js';
 import { classifier } from './support/models.js';
 import { type Stack, startStack } from './support/stack.js';
@@ -37,12 +38,14 @@ async function answerOf(socket: Socket): Promise<string> {
 }
 
 test('an upload too many is turned away with the time to come back, and others are answered', async () => {
+  const before = await stack.footprint();
   const first = await startUpload();
   const refused = await stack.fetch('/models', form([['model', file(MODEL, 'm.onnx')]]));
   assert.match(refused.headers.get('retry-after') ?? '', /^\d+$/);
   await expectProblem(refused, 'SERVICE_OVERLOADED');
   assert.equal((await stack.fetch('/models')).status, 200);
   first.destroy();
+  await eventually(async () => (await stack.footprint()).files.length === before.files.length);
 });
 
 test('an upload that stands still is given up, with an answer and without a trace', async () => {

@@ -6,6 +6,7 @@ import { after, before, test } from 'node:test';
 import type { Dataset, Job, Model } from '@tritforge/contracts';
 import type { Page } from '@tritforge/store';
 import { labelledSamples, samples } from './support/datasets.js';
+import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, file, form, json } from './support/http.js';
 import { classifier, externalWeight, matMul } from './support/models.js';
 import { type Stack, startStack } from './support/stack.js';
@@ -204,11 +205,3 @@ test('an upload that breaks off leaves nothing', async () => {
   await eventually(async () => (await stack.footprint()).files.length === before.files.length);
   assert.deepEqual(await stack.footprint(), before);
 });
-
-async function eventually(condition: () => Promise<boolean>): Promise<void> {
-  const giveUpMs = Date.now() + 5000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < giveUpMs, 'it did not happen within 5 s');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
