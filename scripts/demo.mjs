@@ -3,7 +3,7 @@
  * precisions, prints what came out, leaves the artifacts in demo-output/ and ends.
  */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, openAsBlob, openSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, openAsBlob, openSync, rmSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import net from 'node:net';
 import os from 'node:os';
@@ -119,8 +119,8 @@ async function demonstrate(url) {
   process.stdout.write(`The service runs at ${url}. Uploading the example model and its images …\n`);
   const preprocess = await readFile(path.join(example, 'preprocess.json'), 'utf8');
   const model = await upload(`${url}/models`, { model: 'model.onnx' });
-  const calibration = await upload(`${url}/datasets`, { data: 'calibration.zip' }, { preprocess });
-  const evaluation = await upload(`${url}/datasets`, { data: 'evaluation.npz' }, { preprocess });
+  const calibration = await upload(`${url}/datasets`, { data: 'calibration.npz' }, { preprocess });
+  const evaluation = await upload(`${url}/datasets`, { data: 'evaluation.zip' }, { preprocess });
   const { summary } = evaluation;
   process.stdout.write(
     `  ${model.fileName}: ${model.summary.parameters} parameters, ${model.summary.quantizableLayers} quantizable layers; ${summary.samples} evaluation images\n`,
@@ -164,6 +164,8 @@ await main(async () => {
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output);
   const dataDir = mkdtempSync(path.join(os.tmpdir(), 'tritforge-demo-'));
+  // PostgreSQL refuses to run as root and then runs as a user that must reach its files.
+  chmodSync(dataDir, 0o755);
   const logFile = path.join(output, 'service.log');
   try {
     const stack = await startStack({ dataDir, port: await freePort(), output: openSync(logFile, 'w') });

@@ -33,6 +33,7 @@ function run(command, args, { quiet = false } = {}) {
     const output = quiet ? `\n${result.stdout}${result.stderr}` : '';
     throw new Error(`${command} ${args.join(' ')} failed with exit code ${result.status}.${output}`);
   }
+  return quiet ? `${result.stdout}${result.stderr}` : '';
 }
 
 function checkNode() {
@@ -62,6 +63,12 @@ function installDependencies() {
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   }
   writeFileSync(stamp, digest);
+}
+
+/** Says only what is news: that the addon was built, or why it could not be. */
+function buildAddon() {
+  const output = run(process.execPath, ['packages/kernels/build.mjs'], { quiet: true });
+  if (!output.includes('up to date')) process.stderr.write(output);
 }
 
 /** The database client is generated code: made anew when the schema is newer. */
@@ -115,7 +122,7 @@ export function setUp() {
   checkNode();
   withLock(() => {
     installDependencies();
-    run(process.execPath, ['packages/kernels/build.mjs']);
+    buildAddon();
     generateDatabaseClient();
     compile();
   });

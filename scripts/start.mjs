@@ -17,8 +17,8 @@ Tritforge is ready at ${stack.url}   (API documentation: ${stack.url}/docs)
   database: ${stack.database}, queue: ${stack.queue}, data: ${dataDir}
 
 Try it:
-  curl -sS ${stack.url}/jobs -F model=@examples/shapes/model.onnx -F calibration=@examples/shapes/calibration.zip \\
-    -F evaluation=@examples/shapes/evaluation.npz -F 'job={"recipe":{"method":"fgq","weights":{"groupSize":4}}}'
+  curl -sS ${stack.url}/jobs -F model=@examples/shapes/model.onnx -F calibration=@examples/shapes/calibration.npz \\
+    -F evaluation=@examples/shapes/evaluation.zip -F 'job=@examples/shapes/job.json;type=application/json'
 
 Ctrl-C stops it.
 `);
