@@ -3,7 +3,7 @@ import { openStore, type Store, type StoreConfig } from '@tritforge/store';
 import { pino } from 'pino';
 import type { WorkerConfig } from '../config.js';
 import { startWorker } from '../worker.js';
-import { watchPhases } from './service.js';
+import { watchPhases } from './watch-phases.js';
 
 /** What the process is told, as JSON, by its first argument. */
 export interface DyingWorkerOptions {

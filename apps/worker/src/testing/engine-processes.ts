@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** Ids of the engine's processes that this process started and that still run (Linux). */
+/** Ids of the engine's processes that this process started and that still run; none where there is no /proc. */
 export function engineProcesses(): number[] {
+  if (process.platform !== 'linux') return [];
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

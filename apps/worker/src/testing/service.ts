@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { isTerminal, type Job, type Phase } from '@tritforge/contracts';
+import { isTerminal, type Job } from '@tritforge/contracts';
+import { writeNpz } from '@tritforge/quant-core';
 import { inspectDatasetInChild, inspectModelInChild } from '@tritforge/quant-core/process';
 import {
   deployMigrations,
-  type JobClaim,
   type NewJob,
   openStore,
   type Store,
@@ -18,6 +18,8 @@ import {
 import { readConfig, type WorkerConfig } from '../config.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../../../examples/shapes/', import.meta.url));
+/** Few, so that a run takes half a second. */
+const CALIBRATION_IMAGES = 8;
 const LIMITS = { memoryBytes: 2 ** 30, wallClockMs: 30_000 };
 
 /** A database with an example model and calibration data in it, and what it takes to run workers on it. */
@@ -44,7 +46,7 @@ export async function startTestService(storeOptions: Partial<StoreConfig> = {}):
     store,
     storeConfig,
     config: readConfig({ DATABASE_URL: databaseUrl, TRITFORGE_DATA_DIR: dataDir }),
-    exampleJob: await uploadExample(store),
+    exampleJob: await uploadExample(store, dataDir),
     close: async () => {
       await store.close();
       await postgres.destroy();
@@ -53,9 +55,10 @@ export async function startTestService(storeOptions: Partial<StoreConfig> = {}):
   };
 }
 
-async function uploadExample(store: Store): Promise<NewJob> {
+async function uploadExample(store: Store, folder: string): Promise<NewJob> {
   const modelPath = join(EXAMPLE, 'model.onnx');
-  const datasetPath = join(EXAMPLE, 'calibration.npz');
+  const datasetPath = join(folder, 'calibration.npz');
+  await writeNpz(datasetPath, new Map([['image', images(CALIBRATION_IMAGES)]]));
   const preprocess = JSON.parse(readFileSync(join(EXAMPLE, 'preprocess.json'), 'utf8'));
   const stage = (path: string) => store.blobs.stage(createReadStream(path));
   const { layers: _, ...summary } = await inspectModelInChild(modelPath, { limits: LIMITS });
@@ -68,22 +71,13 @@ async function uploadExample(store: Store): Promise<NewJob> {
   return { modelId: model.value.id, recipe: {}, datasets: { calibration: dataset.value.id } };
 }
 
-/** The store, with `onPhase` called, and waited for, whenever a worker has stored that a job has come to a phase. */
-export function watchPhases(store: Store, onPhase: (claim: JobClaim, phase: Phase) => unknown): Store {
-  const phases = new Map<string, Phase>();
+/** Images of a few grey stripes, of the size that the example takes. */
+function images(count: number) {
+  const shape = [count, 3, 24, 24];
   return {
-    ...store,
-    jobs: {
-      ...store.jobs,
-      heartbeat: async (claim, update) => {
-        const holds = await store.jobs.heartbeat(claim, update);
-        if (update !== undefined && phases.get(claim.token) !== update.phase) {
-          phases.set(claim.token, update.phase);
-          await onPhase(claim, update.phase);
-        }
-        return holds;
-      },
-    },
+    dtype: 'uint8' as const,
+    shape,
+    data: Uint8Array.from({ length: count * 3 * 24 * 24 }, (_, i) => (i * 37) % 256),
   };
 }
 
