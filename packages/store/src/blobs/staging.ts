@@ -26,6 +26,8 @@ export async function receive(source: Readable, path: string, options: StageOpti
   const abort = (): void => {
     source.destroy(new Error('aborted'));
   };
+  // The next read reports the error; until there is one, nobody else listens, and that would end the process.
+  source.on('error', () => {});
   if (signal?.aborted) abort();
   signal?.addEventListener('abort', abort, { once: true });
   let file: FileHandle | undefined;
