@@ -13,7 +13,7 @@ export function openProgressDisplay(): ProgressDisplay {
   if (!process.stderr.isTTY) return { show: () => {}, close: () => {} };
   const bar = new SingleBar(
     {
-      format: '{phase} [{bar}] {value}/{total} {unit}{eta}',
+      format: '{phase} [{bar}] {value}/{total} {unit}{left}',
       stream: process.stderr,
       clearOnComplete: true,
       hideCursor: true,
@@ -30,7 +30,7 @@ export function openProgressDisplay(): ProgressDisplay {
       const words = {
         phase: phase.padEnd(9),
         unit,
-        eta: etaSeconds === null ? '' : `, ${formatDuration(etaSeconds)} left`,
+        left: etaSeconds === null ? '' : `, ${formatDuration(etaSeconds)} left`,
       };
       if (!isStarted) bar.start(total, done, words);
       isStarted = true;

@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Report } from '@tritforge/contracts';
+import { Value } from 'typebox/value';
+
+const BINARY = fileURLToPath(new URL('../bin/tritforge.mjs', import.meta.url));
+const EXAMPLE = fileURLToPath(new URL('../../../examples/shapes/', import.meta.url));
+const MODEL = join(EXAMPLE, 'model.onnx');
+const PREPROCESS = ['--preprocess', join(EXAMPLE, 'preprocess.json')];
+const CALIBRATION = ['--calibration', join(EXAMPLE, 'calibration.npz'), ...PREPROCESS];
+const EVALUATION = ['--evaluation', join(EXAMPLE, 'evaluation.zip')];
+const folder = mkdtempSync(join(tmpdir(), 'tritforge-cli-'));
+let folders = 0;
+/** Stands for a path that does not exist yet. */
+const OUT = 'OUT';
+
+/** A path that does not exist yet. */
+function newPath(): string {
+  return join(folder, `out${folders++}`);
+}
+
+interface Run {
+  readonly exitCode: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function outcomeOf(child: ChildProcess): Promise<Run> {
+  const [[exitCode], stdout, stderr] = await Promise.all([
+    once(child, 'exit'),
+    text(child.stdout!),
+    text(child.stderr!),
+  ]);
+  return { exitCode, stdout, stderr };
+}
+
+function start(...args: string[]): ChildProcess {
+  return spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+}
+
+function tritforge(...args: string[]): Promise<Run> {
+  return outcomeOf(start(...args));
+}
+
+const SHOW_CURSOR = '\u001b[?25h';
+const noTerminal =
+  process.platform !== 'linux' || spawnSync('script', ['--version']).status !== 0 ? 'needs the command script' : false;
+
+describe('tritforge', { concurrency: 2 }, () => {
+  after(() => rmSync(folder, { recursive: true }));
+
+  test('shows its commands, flags, examples and version', async () => {
+    const help = await tritforge('--help');
+    assert.equal(help.exitCode, 0);
+    assert.match(help.stdout, /inspect.*quantize.*evaluate.*Exit codes/s);
+    const quantizeHelp = await tritforge('quantize', '--help');
+    assert.match(quantizeHelp.stdout, /--group-size.*--activation-bits.*Examples/s);
+    assert.match((await tritforge('--version')).stdout, /^\d+\.\d+\.\d+\n$/);
+  });
+
+  test('inspects a model in words and as JSON', async () => {
+    const words = await tritforge('inspect', MODEL);
+    assert.equal(words.exitCode, 0);
+    assert.match(words.stdout, /^input +image: float32, N × 3 × 24 × 24$/m);
+    assert.match(words.stdout, /^\/head +Gemm +16 × 64 +1,024$/m);
+    const json = await tritforge('inspect', MODEL, '--json');
+    assert.equal(JSON.parse(json.stdout).quantizableLayers, 10);
+  });
+
+  test('quantizes a model, quietly in a pipe, and leaves artifact and report', async () => {
+    const out = newPath();
+    const run = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, ...EVALUATION);
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.equal(run.stderr, '');
+    assert.match(run.stdout, /original +int8 +fgq N=64/);
+    assert.match(run.stdout, /^size +319\.5 kB +\S+ kB +\S+ kB +\d\.\d× smaller$/m);
+    assert.match(run.stdout, /^top1 \(1024 samples\) +92\.68 %/m);
+    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n64.portable.onnx', 'model.fgq-n64.report.json']);
+  });
+
+  test('prints exactly the report as JSON, and does what the flags say', async () => {
+    const out = newPath();
+    const run = await tritforge(
+      ...['quantize', MODEL, '--out', out, '--json', '--group-size', '4', '--activation-bits', 'none'],
+      ...['--artifact', 'compat', '--layer', '/block1/*=int8', '--layer', '/block2/*=n16', '--layer', '/head=exclude'],
+    );
+    assert.equal(run.exitCode, 0, run.stderr);
+    const report = JSON.parse(run.stdout);
+    assert.deepEqual(Value.Errors(Report, report), []);
+    assert.deepEqual(report, JSON.parse(readFileSync(join(out, 'model.fgq-n4.report.json'), 'utf8')));
+    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n4.compat.onnx', 'model.fgq-n4.report.json']);
+    assert.equal(statSync(join(out, 'model.fgq-n4.compat.onnx')).size, report.artifacts[0].sizeBytes);
+    const applied = Object.fromEntries(
+      report.layers.map((layer: Report['layers'][number]) => [layer.node, layer.applied]),
+    );
+    assert.deepEqual(applied['/block1/conv1'], { bits: 8, groupSize: null, activationBits: null });
+    assert.deepEqual(applied['/block2/conv1'], { bits: 2, groupSize: 16, activationBits: null });
+    assert.deepEqual(applied['/block3/conv1'], { bits: 2, groupSize: 4, activationBits: null });
+  });
+
+  test('takes a recipe from a file', async () => {
+    const recipe = join(folder, 'recipe.json');
+    writeFileSync(recipe, JSON.stringify({ method: 'int8', artifacts: ['compat', 'portable'] }));
+    const out = newPath();
+    const run = await tritforge('quantize', MODEL, '--out', out, '--recipe', recipe, ...CALIBRATION);
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.match(run.stdout, /original +int8/);
+    assert.deepEqual(readdirSync(out).sort(), [
+      'model.int8.compat.onnx',
+      'model.int8.portable.onnx',
+      'model.int8.report.json',
+    ]);
+  });
+
+  test('evaluates a model', async () => {
+    const words = await tritforge('evaluate', MODEL, ...EVALUATION, ...PREPROCESS);
+    assert.equal(words.exitCode, 0, words.stderr);
+    assert.match(words.stdout, /^top1 +92\.68 %$/m);
+    const json = await tritforge('evaluate', MODEL, ...EVALUATION, ...PREPROCESS, '--json', '--metric', 'top5');
+    const { metric, samples } = JSON.parse(json.stdout);
+    assert.deepEqual([metric, samples], ['top5', 1024]);
+  });
+
+  test('exits with 3 when a gate fails, and keeps what was made', async () => {
+    const out = newPath();
+    const run = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, '--gate-max-size', '1kB', '--json');
+    assert.equal(run.exitCode, 3);
+    assert.equal(JSON.parse(run.stderr).code, 'GATE_FAILED');
+    assert.equal(JSON.parse(run.stdout).gates[0].passed, false);
+    assert.equal(readdirSync(out).length, 2);
+  });
+
+  for (const [flag, value, code] of [
+    ['--deadline', '0.1s', 'JOB_DEADLINE_EXCEEDED'],
+    ['--memory-limit', '60MB', 'JOB_MEMORY_EXCEEDED'],
+  ] as const) {
+    test(`exits with 4 when ${flag} is exceeded, and leaves nothing`, async () => {
+      const out = newPath();
+      const run = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, flag, value);
+      assert.equal(run.exitCode, 4, run.stderr);
+      assert.match(run.stderr, new RegExp(`^error ${code}: `));
+      assert.equal(existsSync(out), false);
+    });
+  }
+
+  const notAModel = join(folder, 'page.onnx');
+  writeFileSync(notAModel, '<!doctype html>'.repeat(50));
+  const badPreprocess = join(folder, 'preprocess.json');
+  writeFileSync(badPreprocess, '{"resize": {"width": "large"}}');
+  const quantize = ['quantize', MODEL, '--out', OUT];
+  const mistakes: [code: string, args: string[]][] = [
+    ['USAGE_INVALID', ['inspect']],
+    ['USAGE_INVALID', ['inspect', MODEL, '--fast']],
+    ['USAGE_INVALID', ['prune', MODEL]],
+    ['USAGE_INVALID', ['quantize', MODEL]],
+    ['USAGE_INVALID', ['evaluate', MODEL]],
+    ['USAGE_INVALID', [...quantize, '--group-size', '5']],
+    ['USAGE_INVALID', [...quantize, '--artifact', 'exotic']],
+    ['USAGE_INVALID', [...quantize, '--layer', '/block1/*=3']],
+    ['USAGE_INVALID', [...quantize, '--recipe', 'magic']],
+    ['USAGE_INVALID', [...quantize, '--memory-limit', 'much']],
+    ['USAGE_INVALID', [...quantize, '--deadline', '-1s']],
+    ['USAGE_INVALID', [...quantize, '--threads', '0']],
+    ['USAGE_INVALID', [...quantize, '--gate-min-speedup', '0']],
+    ['USAGE_INVALID', ['quantize', MODEL, '--out', MODEL]],
+    ['RECIPE_INVALID', [...quantize, '--recipe', badPreprocess]],
+    ['RECIPE_INVALID', [...quantize, '--recipe', join(folder, 'none.json')]],
+    ['PREPROCESS_INVALID', [...quantize, '--preprocess', badPreprocess]],
+    ['PREPROCESS_INVALID', [...quantize, '--preprocess', notAModel]],
+    ['MODEL_NOT_FOUND', ['inspect', join(folder, 'none.onnx')]],
+    ['MODEL_NOT_FOUND', ['inspect', folder]],
+    ['MODEL_NOT_ONNX', ['inspect', notAModel]],
+    ['DATASET_NOT_FOUND', [...quantize, '--calibration', join(folder, 'none.npz')]],
+    ['DATASET_FORMAT_UNKNOWN', [...quantize, '--calibration', notAModel]],
+    ['CALIBRATION_REQUIRED', quantize],
+    ['SELECTOR_UNMATCHED', [...quantize, ...CALIBRATION, '--layer', '/nothing/*=int8']],
+  ];
+  for (const [code, args] of mistakes) {
+    const words = args.map((arg) => arg.replaceAll(folder, '').replaceAll(EXAMPLE, '')).join(' ');
+    test(`exits with 2 and ${code} for: ${words}`, async () => {
+      const out = newPath();
+      const run = await tritforge(...args.map((arg) => (arg === OUT ? out : arg)), '--json');
+      assert.equal(run.exitCode, 2, run.stderr);
+      assert.equal(run.stdout, '');
+      const error = JSON.parse(run.stderr);
+      assert.equal(error.code, code);
+      assert.ok(error.message.length > 10 && error.remediation?.length > 10, run.stderr);
+      assert.equal(existsSync(out), false);
+    });
+  }
+
+  test('says in words what is wrong and what to do', async () => {
+    const run = await tritforge('inspect', notAModel);
+    assert.match(run.stderr, /^error MODEL_NOT_ONNX: .+\n {2}Send .+\n$/);
+    assert.equal(run.stdout, '');
+    const usage = await tritforge('inspect');
+    assert.match(usage.stderr, /missing required argument 'model'/);
+  });
+
+  test('keeps earlier results when a run fails', async () => {
+    const out = newPath();
+    const weightsOnly = ['quantize', MODEL, '--out', out, '--activation-bits', 'none'];
+    assert.equal((await tritforge(...weightsOnly)).exitCode, 0);
+    const before = readdirSync(out).map((name) => [name, statSync(join(out, name)).mtimeMs]);
+    assert.equal((await tritforge(...weightsOnly, '--deadline', '0.1s')).exitCode, 4);
+    assert.deepEqual(
+      readdirSync(out).map((name) => [name, statSync(join(out, name)).mtimeMs]),
+      before,
+    );
+  });
+
+  test('draws a progress bar on a terminal and takes it away again', { skip: noTerminal }, async () => {
+    const words = [process.execPath, BINARY, 'quantize', MODEL, '--out', newPath(), ...CALIBRATION].join(' ');
+    const terminal = spawn('script', ['-qec', words, '/dev/null'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const { exitCode, stdout } = await outcomeOf(terminal);
+    assert.equal(exitCode, 0, stdout);
+    assert.match(stdout, /calibrate \[[█░]+\] \d+\/256 samples/);
+    assert.doesNotMatch(stdout, /INF|NaN|undefined/);
+    const [bar, table] = stdout.split(SHOW_CURSOR);
+    assert.match(bar!, /samples, \d+ s left/);
+    assert.match(table!, /original +int8 +fgq/);
+  });
+
+  test('stops at Ctrl-C with 130, its engine with it, and leaves nothing', async () => {
+    const out = newPath();
+    const child = start('quantize', MODEL, '--out', out, ...CALIBRATION, ...EVALUATION);
+    const ending = outcomeOf(child);
+    while (engineProcesses(child.pid!).length === 0) await sleep(10);
+    child.kill('SIGINT');
+    const { exitCode, stdout, stderr } = await ending;
+    assert.deepEqual([exitCode, stdout, stderr], [130, '', '']);
+    assert.deepEqual(engineProcesses(child.pid!), []);
+    assert.equal(existsSync(out), false);
+  });
+});
+
+/** Ids of running engine processes that were started by the process with the given id (Linux; made up elsewhere). */
+function engineProcesses(parentPid: number): string[] {
+  if (process.platform !== 'linux') return ['unknown'];
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      const isAlive = !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
+      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
+      return (
+        isAlive && command.includes(String(parentPid)) && command.some((part) => part.endsWith('/process/child.js'))
+      );
+    } catch {
+      return false;
+    }
+  });
+}
