@@ -1,16 +1,9 @@
-import { resolve } from 'node:path';
+import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig, text } from '@tritforge/store';
 
 /** What the API process can be told. Sizes in bytes, times in the unit their name says. */
-export interface ApiConfig {
+export interface ApiConfig extends SharedConfig {
   readonly host: string;
   readonly port: number;
-  readonly logLevel: string;
-  /** PostgreSQL server; null starts the embedded one. */
-  readonly databaseUrl: string | null;
-  /** Redis server for the queue; null keeps the queue in PostgreSQL. */
-  readonly redisUrl: string | null;
-  /** Folder of the embedded database, the blobs and scratch files. */
-  readonly dataDir: string;
   readonly maxUploadBytes: number;
   readonly maxUploadParts: number;
   readonly maxJsonBytes: number;
@@ -24,79 +17,18 @@ export interface ApiConfig {
   readonly shutdownSeconds: number;
 }
 
-interface Setting<T> {
-  readonly env: string;
-  readonly fallback: T;
-  readonly meaning: string;
-  /** Turns the text into the value; throws with what would be right. */
-  readonly parse: (text: string) => T;
-}
-
-const text = (value: string) => value;
-
-const folder = (value: string) => resolve(value);
-
-function url(...protocols: string[]) {
-  return (value: string): string => {
-    if (!URL.canParse(value) || !protocols.includes(new URL(value).protocol)) {
-      throw new Error(`a URL that starts with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
-    }
-    return value;
-  };
-}
-
-function integer(minimum: number, maximum: number) {
-  return (value: string): number => {
-    const number = Number(value);
-    if (!/^\d+$/.test(value) || number < minimum || number > maximum) {
-      throw new Error(`an integer from ${minimum} to ${maximum}`);
-    }
-    return number;
-  };
-}
-
-function oneOf(...choices: string[]) {
-  return (value: string): string => {
-    if (!choices.includes(value)) throw new Error(`one of ${choices.join(', ')}`);
-    return value;
-  };
-}
-
 const GIB = 2 ** 30;
 const LARGEST = Number.MAX_SAFE_INTEGER;
 
-/** Every environment variable of the API: its name, default, check and meaning. The README's table is made of it. */
-export const SETTINGS: { readonly [K in keyof ApiConfig]: Setting<ApiConfig[K]> } = {
+/** Every environment variable of the API: its name, default, check and meaning. */
+export const SETTINGS: Settings<ApiConfig> = {
+  ...SHARED_SETTINGS,
   host: { env: 'TRITFORGE_HOST', fallback: '127.0.0.1', meaning: 'Address to listen on.', parse: text },
   port: {
     env: 'TRITFORGE_PORT',
     fallback: 8080,
     meaning: 'Port to listen on; 0 takes a free one.',
     parse: integer(0, 65535),
-  },
-  logLevel: {
-    env: 'TRITFORGE_LOG_LEVEL',
-    fallback: 'info',
-    meaning: 'fatal, error, warn, info, debug, trace or silent.',
-    parse: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'),
-  },
-  databaseUrl: {
-    env: 'DATABASE_URL',
-    fallback: null,
-    meaning: 'PostgreSQL server; embedded PostgreSQL when unset.',
-    parse: url('postgres:', 'postgresql:'),
-  },
-  redisUrl: {
-    env: 'REDIS_URL',
-    fallback: null,
-    meaning: 'Redis server of the queue; the queue lives in PostgreSQL when unset.',
-    parse: url('redis:', 'rediss:'),
-  },
-  dataDir: {
-    env: 'TRITFORGE_DATA_DIR',
-    fallback: resolve('.data'),
-    meaning: 'Folder of the embedded database, the stored files and scratch files.',
-    parse: folder,
   },
   maxUploadBytes: {
     env: 'TRITFORGE_MAX_UPLOAD_BYTES',
@@ -166,20 +98,7 @@ export const SETTINGS: { readonly [K in keyof ApiConfig]: Setting<ApiConfig[K]> 
   },
 };
 
-/**
- * Reads the settings from environment variables; an unset or empty one takes its default.
- * @throws Error that names the variable, its text and what would be right
- */
+/** Reads the settings from environment variables. @throws Error that names the variable and what would be right */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): ApiConfig {
-  const entries = Object.entries(SETTINGS).map(([key, setting]) => [key, readSetting(setting, env[setting.env])]);
-  return Object.fromEntries(entries) as unknown as ApiConfig;
-}
-
-function readSetting({ env, fallback, parse }: Setting<unknown>, value: string | undefined): unknown {
-  if (value === undefined || value === '') return fallback;
-  try {
-    return parse(value);
-  } catch (error) {
-    throw new Error(`${env} is "${value}" and must be ${(error as Error).message}`);
-  }
+  return readSettings(SETTINGS, env);
 }
