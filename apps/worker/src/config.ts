@@ -1,4 +1,4 @@
-import { totalmem } from 'node:os';
+import { machineMemoryBytes } from '@tritforge/quant-core/process';
 import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig } from '@tritforge/store';
 
 /** What the worker process can be told. Sizes in bytes, times in the unit their name says. */
@@ -57,12 +57,6 @@ export const SETTINGS: Settings<WorkerConfig> = {
     parse: integer(0, 19),
   },
 };
-
-/** What the machine has, or the container if that is less. */
-function machineMemoryBytes(): number {
-  const constrainedBytes = process.constrainedMemory();
-  return constrainedBytes > 0 ? Math.min(totalmem(), constrainedBytes) : totalmem();
-}
 
 /** Reads the settings from environment variables. @throws Error that names the variable and what would be right */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): WorkerConfig {

@@ -1,5 +1,4 @@
-import { totalmem } from 'node:os';
-import type { ProcessLimits } from '@tritforge/quant-core/process';
+import { machineMemoryBytes, type ProcessLimits } from '@tritforge/quant-core/process';
 
 const DEFAULT_DEADLINE_MS = 24 * 3_600_000;
 const DEFAULT_MEMORY_SHARE = 0.8;
@@ -16,10 +15,4 @@ export function limitsOf({ memoryLimit, deadline }: LimitFlags): ProcessLimits {
     memoryBytes: memoryLimit ?? Math.floor(machineMemoryBytes() * DEFAULT_MEMORY_SHARE),
     wallClockMs: deadline ?? DEFAULT_DEADLINE_MS,
   };
-}
-
-/** What the machine has, or the container if that is less. */
-function machineMemoryBytes(): number {
-  const constrainedBytes = process.constrainedMemory();
-  return constrainedBytes > 0 ? Math.min(totalmem(), constrainedBytes) : totalmem();
 }

@@ -4,5 +4,6 @@ export type { Evaluation } from '../evaluate/index.js';
 export type { LayerSummary, ModelInspection } from '../inspect.js';
 export type { DatasetReference } from '../quantize-request.js';
 export type { EngineTask, EvaluateTaskRequest, QuantizeTaskRequest, TaskProgress, TaskResults } from './engine-task.js';
+export { machineMemoryBytes } from './machine-memory.js';
 export type { ProcessLimits } from './process-limits.js';
 export * from './run-task.js';
