@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { SETTINGS as API_SETTINGS } from '@tritforge/api/settings';
+import { SETTINGS as WORKER_SETTINGS } from '@tritforge/worker/settings';
+import { type Stack, startStack } from './support/stack.js';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
+const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
+
+/** The shell blocks below a heading, up to the next one. */
+function shellBlocks(heading: string): string {
+  const section = readme.split(heading)[1]?.split(/\n##/)[0];
+  assert.ok(section !== undefined, `README.md has no heading "${heading}"`);
+  return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]).join('\n');
+}
+
+const hasTool = (name: string) => spawnSync(name, ['--version']).status === 0;
+const missing = ['bash', 'curl'].find((name) => !hasTool(name));
+
+let stack: Stack;
+before(async () => {
+  stack = await startStack({ workers: 1 });
+});
+after(async () => stack.close());
+
+test('the curl lines of the README work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'tritforge-readme-'));
+  try {
+    mkdirSync(path.join(folder, 'examples'));
+    cpSync(path.join(root, 'examples/shapes'), path.join(folder, 'examples/shapes'), { recursive: true });
+    const shell = spawn('bash', ['-euo', 'pipefail', '-c', shellBlocks('### The API by curl')], {
+      cwd: folder,
+      env: { ...process.env, TRITFORGE: stack.url },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (chunk) => (output += chunk));
+    const status = await new Promise((resolve) => shell.once('close', resolve));
+    assert.equal(status, 0, output);
+    const report = JSON.parse(readFileSync(path.join(folder, 'report.json'), 'utf8'));
+    assert.equal(report.gates[0].name, 'maxAccuracyDrop');
+    assert.equal(readFileSync(path.join(folder, 'model.fgq.onnx')).length, report.artifacts[0].sizeBytes);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('the README names every setting of API and worker with its meaning', () => {
+  for (const { env, meaning } of Object.values({ ...API_SETTINGS, ...WORKER_SETTINGS })) {
+    const line = readme.split('\n').find((text) => text.startsWith(`| \`${env}\` |`));
+    assert.ok(line?.includes(meaning), `README.md lacks ${env}: ${meaning}`);
+  }
+});
+
+test('the links of the documents lead to files that exist', () => {
+  for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/datasets.md']) {
+    const text = readFileSync(path.join(root, document), 'utf8');
+    for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
+      const file = path.join(root, path.dirname(document), target!);
+      assert.ok(existsSync(file), `${document} links to ${target}, which does not exist`);
+    }
+  }
+});
