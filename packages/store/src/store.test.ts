@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { withClient } from './migrations/database-creation.js';
 import { openStore, type Store } from './store.js';
-import { addModel, REPORT, startJob, WORKER } from './testing/fixtures.js';
+import { addModel, startJob, WORKER } from './testing/fixtures.js';
 import { openTestStore, type TestStore } from './testing/index.js';
 import { startTestRedis, type TestRedis } from './testing/redis-server.js';
 
@@ -70,17 +71,24 @@ describe('the store', () => {
     await store.cancelJob(lost.id);
   });
 
-  it('expires a job that ran far beyond its deadline', async () => {
-    const { id } = await store.jobs.create({ modelId, recipe: {}, deadlineSeconds: 1 });
+  it('expires a job that a worker holds far beyond its deadline', async () => {
+    const { id } = await store.jobs.create({ modelId, recipe: {}, deadlineSeconds: 60 });
     const claim = await store.jobs.claim(id, WORKER);
     assert.ok(claim);
-    await store.jobs.finish(claim, {
-      state: 'expired',
-      error: { code: 'JOB_DEADLINE_EXCEEDED', message: 'too long', retryable: false },
-      report: REPORT,
-    });
+    const startedAgo = (seconds: number) =>
+      withClient(test.databaseUrl, (client) =>
+        client.query(
+          `UPDATE jobs SET started_at = now() - make_interval(secs => $2), lease_until = now() + interval '1 minute' WHERE id = $1`,
+          [id, seconds],
+        ),
+      );
+    await startedAgo(60 + 20);
+    assert.deepEqual((await store.reconcile()).expired, [], 'the worker has time to end it itself');
+    await startedAgo(60 + 40);
+    assert.deepEqual((await store.reconcile()).expired, [id]);
     const job = await store.jobs.get(id);
     assert.deepEqual([job?.state, job?.error?.code], ['expired', 'JOB_DEADLINE_EXCEEDED']);
+    assert.equal(await store.jobs.heartbeat(claim), false);
   });
 
   it('says which of its parts is not ready', async () => {

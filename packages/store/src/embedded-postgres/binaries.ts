@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { constants, existsSync } from 'node:fs';
 import { chmod, cp, lstat, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -76,9 +76,13 @@ async function copyBinaries(dir: string, links: readonly Link[], parentDir: stri
   if (await isOurCopy(target, uid, dir)) return target;
   const draft = await mkdtemp(`${target}.`);
   try {
-    await cp(path.join(dir, 'native'), draft, { recursive: true, verbatimSymlinks: true });
-    await hydrateLinks(draft, links);
+    await cp(path.join(dir, 'native'), draft, {
+      recursive: true,
+      verbatimSymlinks: true,
+      mode: constants.COPYFILE_FICLONE,
+    });
     await openToEverybody(draft);
+    await hydrateLinks(draft, links);
     await rename(draft, target).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
       if (await isOurCopy(target, uid, dir)) return;
@@ -125,8 +129,7 @@ export interface Binaries {
  *
  * @throws TritforgeError SERVICE_UNAVAILABLE when there are none for this platform or they do not run.
  */
-export async function findBinaries(user: ServerUser, copyParentDir: string): Promise<Binaries> {
-  const dir = packageDir();
+export async function findBinaries(user: ServerUser, copyParentDir: string, dir = packageDir()): Promise<Binaries> {
   const nativeDir = path.join(dir, 'native');
   const links = await readLinks(dir);
   const hydrated = await hydrateLinks(nativeDir, links).then(

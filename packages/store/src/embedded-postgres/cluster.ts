@@ -44,7 +44,7 @@ export async function locateCluster(dataDir: string, user: ServerUser): Promise<
 export async function checkOwner(dataDir: string, user: ServerUser): Promise<void> {
   const owner = await ownerOf(dataDir);
   const expected = user.ids?.uid ?? process.getuid?.() ?? owner;
-  if (owner === null || owner === expected) return;
+  if (owner === null || owner === expected || !(await mayHold(path.join(dataDir, 'PG_VERSION')))) return;
   throw new TritforgeError(
     'SERVICE_UNAVAILABLE',
     `The database in ${dataDir} belongs to ${await userName(owner)}, and this process runs as ${user.name}.`,
@@ -55,7 +55,7 @@ export async function checkOwner(dataDir: string, user: ServerUser): Promise<voi
 /** Creates the cluster unless it exists; complete or not at all, whoever else tries at the same time. */
 export async function ensureCluster({ binDir, dataDir, user }: Installation, ephemeral: boolean): Promise<void> {
   if (await exists(path.join(dataDir, 'PG_VERSION'))) return;
-  await removeEmptyOrBroken(dataDir);
+  await refuseForeignFiles(dataDir);
   const draft = await mkdtemp(`${dataDir}.new-`);
   try {
     await initialize({ binDir, dataDir: draft, user }, ephemeral);
@@ -68,7 +68,7 @@ export async function ensureCluster({ binDir, dataDir, user }: Installation, eph
 }
 
 /** An empty directory makes way for the cluster; one with other content is somebody's mistake. */
-async function removeEmptyOrBroken(dataDir: string): Promise<void> {
+async function refuseForeignFiles(dataDir: string): Promise<void> {
   await mkdir(path.dirname(dataDir), { recursive: true });
   const names = await readdir(dataDir).catch(() => []);
   if (names.length === 0 || (await exists(path.join(dataDir, 'PG_VERSION')))) return;
@@ -108,6 +108,14 @@ async function initialize({ binDir, dataDir: draft, user }: Installation, epheme
 /** The password of the cluster's superuser. */
 export async function readPassword(dataDir: string): Promise<string> {
   return (await readFile(path.join(dataDir, PASSWORD_FILE), 'utf8')).trim();
+}
+
+/** Whether a file is there, or somewhere that we cannot look into. */
+async function mayHold(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  );
 }
 
 async function exists(file: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process';
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -26,14 +26,17 @@ const POLL_MS = 50;
 /** PostgreSQL writes its last arguments here: the port stays the same over restarts where possible. */
 const OPTIONS_FILE = 'postmaster.opts';
 const LOG_FILE = 'server.log';
-const LOG_TAIL_BYTES = 2000;
+const LOG_TAIL_LENGTH = 2000;
+const MAX_LOG_BYTES = 1 << 20;
+/** Somebody else was faster, the port was taken, or processes of a killed server have not ended yet: try again. */
+const TRANSIENT = /could not bind|still in use|lock file "postmaster.pid"/;
 
 export interface EmbeddedPostgresOptions {
   /** Directory of the cluster; created when missing. */
   readonly dataDir: string;
   /** Receives one sentence when something differs from what the caller may expect, such as another directory. */
   readonly onNotice?: (message: string) => void;
-  /** For tests: never waits for the disk, and the server ends when this process does, however it ends. */
+  /** For tests: never waits for the disk; server and data are gone when this process has ended, however it ends. */
   readonly ephemeral?: boolean;
 }
 
@@ -114,41 +117,55 @@ async function startServer(installation: Installation, ephemeral: boolean) {
   const { dataDir } = installation;
   const giveUpMs = performance.now() + START_TIMEOUT_MS;
   let port = await lastPort(dataDir);
+  let failure = '';
   for (let started = false; ; ) {
     const postmaster = await readPostmaster(dataDir);
     if (postmaster?.status === 'ready') return { postmaster, reused: !started };
-    if (performance.now() > giveUpMs) throw await startError(dataDir);
+    if (performance.now() > giveUpMs) throw startError(dataDir, failure);
     if (postmaster) {
       await sleep(POLL_MS);
       continue;
     }
-    await clearStalePid(dataDir);
-    started = await launch(installation, port ?? (await freePort()), ephemeral);
-    if (started) continue;
-    // Somebody else was faster, the port was taken, or processes of a killed server have not ended yet.
+    clearStalePid(dataDir);
+    const log = await launch(installation, port ?? (await freePort()), ephemeral);
+    started = log === null;
+    if (log === null) continue;
+    if (!TRANSIENT.test(log)) throw startError(dataDir, log);
+    failure = log;
     port = null;
-    if (!(await readPostmaster(dataDir))) {
-      if (!(await isTransient(dataDir))) throw await startError(dataDir);
-      await sleep(4 * POLL_MS);
-    }
+    await sleep(POLL_MS);
   }
 }
 
-/** Runs `pg_ctl start`, which returns when the server is ready. False when it failed; the log says why. */
-async function launch({ binDir, dataDir, user }: Installation, port: number, ephemeral: boolean): Promise<boolean> {
+/** Runs `pg_ctl start`, which returns when the server is ready. Null when it is, else what the server logged. */
+async function launch(
+  { binDir, dataDir, user }: Installation,
+  port: number,
+  ephemeral: boolean,
+): Promise<string | null> {
   const settings = ['unix_socket_directories=', 'listen_addresses=127.0.0.1', 'log_checkpoints=off'];
   if (ephemeral) settings.push('fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB');
   const server = [`-p ${port}`, ...settings.map((setting) => `-c ${setting}`)].join(' ');
   const wait = ['-w', '-t', String(START_TIMEOUT_MS / 1000)];
-  const log = ['-l', path.join(dataDir, LOG_FILE)];
-  await rm(path.join(dataDir, LOG_FILE), { force: true });
-  return execute(path.join(binDir, 'bin/pg_ctl'), ['start', '-s', '-D', dataDir, ...wait, ...log, '-o', server], {
-    ...spawnOptions(user),
-    timeout: START_TIMEOUT_MS,
-  }).then(
-    () => true,
-    () => false,
+  const logFile = path.join(dataDir, LOG_FILE);
+  const logStart = await prepareLog(logFile);
+  const arguments_ = ['start', '-s', '-D', dataDir, ...wait, '-l', logFile, '-o', server];
+  return execute(path.join(binDir, 'bin/pg_ctl'), arguments_, spawnOptions(user)).then(
+    () => null,
+    async (error: { stderr?: string; message: string }) =>
+      (await readFile(logFile)).subarray(logStart).toString() || error.stderr || error.message,
   );
+}
+
+/** Puts a large log of earlier runs aside. Returns the length of the log, where that of the next run begins. */
+async function prepareLog(logFile: string): Promise<number> {
+  const sizeBytes = await stat(logFile).then(
+    (stats) => stats.size,
+    () => 0,
+  );
+  if (sizeBytes < MAX_LOG_BYTES) return sizeBytes;
+  await rename(logFile, `${logFile}.old`);
+  return 0;
 }
 
 /** Stops the server if it runs, and waits until it has ended. */
@@ -164,9 +181,9 @@ async function stopServer({ binDir, dataDir, user }: Installation, mode: 'fast' 
   });
 }
 
-/** Leaves a shell behind that stops the server once our end of its input closes, which even SIGKILL does. */
+/** Leaves a shell behind that cleans up once our end of its input closes, which happens even when we are killed. */
 function stopWithThisProcess({ binDir, dataDir, user }: Installation): void {
-  const script = 'read -r _; exec "$0" stop -s -D "$1" -m immediate';
+  const script = 'read -r _; "$0" stop -s -D "$1" -m immediate; rm -rf "$1"';
   const watcher = spawn('/bin/sh', ['-c', script, path.join(binDir, 'bin/pg_ctl'), dataDir], {
     ...spawnOptions(user),
     stdio: ['pipe', 'ignore', 'ignore'],
@@ -192,32 +209,9 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-async function logTail(dataDir: string): Promise<string> {
-  try {
-    const file = path.join(dataDir, LOG_FILE);
-    const { size } = await stat(file);
-    const handle = await open(file);
-    try {
-      const start = Math.max(0, size - LOG_TAIL_BYTES);
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(LOG_TAIL_BYTES), 0, LOG_TAIL_BYTES, start);
-      return buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await handle.close();
-    }
-  } catch {
-    return '';
-  }
-}
-
-/** Whether trying again can help: see where it is called. */
-async function isTransient(dataDir: string): Promise<boolean> {
-  const log = await logTail(dataDir);
-  return /could not bind|still in use|lock file "postmaster.pid"/.test(log);
-}
-
-async function startError(dataDir: string): Promise<TritforgeError> {
-  const log = (await logTail(dataDir)).trim();
-  return new TritforgeError('SERVICE_UNAVAILABLE', `The PostgreSQL server of ${dataDir} did not start. ${log}`, {
+function startError(dataDir: string, log: string): TritforgeError {
+  const reason = log.trim().slice(-LOG_TAIL_LENGTH);
+  return new TritforgeError('SERVICE_UNAVAILABLE', `The PostgreSQL server of ${dataDir} did not start. ${reason}`, {
     remediation: `Look at ${path.join(dataDir, LOG_FILE)}, or set DATABASE_URL to another server.`,
   });
 }

@@ -1,6 +1,9 @@
-import { readFileSync } from 'node:fs';
-import { link, readFile, rename, rm } from 'node:fs/promises';
+import { readFileSync, rmSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+
+/** A server that starts has an empty pid file for a moment. */
+const EMPTY_FILE_GRACE_MS = 2_000;
 
 /** What the pid file of a running server says. */
 export interface Postmaster {
@@ -50,19 +53,17 @@ export function isServer(pid: number): boolean {
 }
 
 /**
- * Removes the pid file of a server that no longer runs. The file is moved aside first and put back if, meanwhile,
- * somebody else started a server.
+ * Removes a pid file whose process is no server, as PostgreSQL does itself only when there is no process at all. Reads and
+ * removes the file without a pause, so that it is not the one of a server that somebody else starts meanwhile: that server
+ * would miss it.
  */
-export async function clearStalePid(dataDir: string): Promise<void> {
+export function clearStalePid(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
-  const aside = `${file}.stale-${process.pid}`;
   try {
-    await rename(file, aside);
+    const postmaster = parse(readFileSync(file, 'utf8'));
+    const isStale = postmaster ? !isServer(postmaster.pid) : Date.now() - statSync(file).mtimeMs > EMPTY_FILE_GRACE_MS;
+    if (isStale) rmSync(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
-  const moved = parse(await readFile(aside, 'utf8'));
-  if (moved && isServer(moved.pid)) await link(aside, file).catch(() => {});
-  await rm(aside, { force: true });
 }

@@ -41,7 +41,8 @@ export async function userName(uid: number): Promise<string> {
  * @param clusterOwner uid of the cluster's owner, null when there is no cluster yet
  */
 export async function chooseServerUser(clusterOwner: number | null): Promise<ServerUser | null> {
-  if (process.getuid?.() !== 0) return { name: os.userInfo().username, ids: null };
+  const uid = process.getuid?.();
+  if (uid !== 0) return { name: uid === undefined ? os.userInfo().username : await userName(uid), ids: null };
   const accounts = await readAccounts();
   const account =
     clusterOwner !== null && clusterOwner !== 0
