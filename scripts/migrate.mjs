@@ -1,6 +1,7 @@
 /**
- * The database schema: `node scripts/migrate.mjs deploy|status|diff|dev NAME`. Works on DATABASE_URL, or on a temporary
- * embedded PostgreSQL. `dev` writes the migration that leads to prisma/schema.prisma; `diff` prints what it would write.
+ * The database schema: `node scripts/migrate.mjs deploy|status|diff|dev NAME`. The first two work on DATABASE_URL. `dev`
+ * writes the migration that leads to prisma/schema.prisma and `diff` prints what it would write; without DATABASE_URL
+ * they start a temporary server.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,8 +10,9 @@ import { main, setUp } from './setup.mjs';
 
 const USAGE = 'Usage: node scripts/migrate.mjs deploy | status | diff | dev NAME';
 
-async function withDatabase(work) {
+async function withDatabase(command, work) {
   if (process.env.DATABASE_URL) return work(process.env.DATABASE_URL);
+  if (command === 'deploy' || command === 'status') throw new Error(`Set DATABASE_URL to the database of \`${command}\`.`);
   const { startEmbeddedPostgres } = await import('../packages/store/dist/index.js');
   const dir = mkdtempSync(path.join(tmpdir(), 'tritforge-migrate-'));
   const postgres = await startEmbeddedPostgres({ dataDir: path.join(dir, 'postgres'), ephemeral: true });
@@ -52,5 +54,5 @@ await main(async () => {
   if (!Object.hasOwn(commands, command ?? '')) throw new Error(USAGE);
   setUp();
   const migrations = await import('../packages/store/dist/migrations/index.js');
-  await withDatabase((databaseUrl) => commands[command](migrations, databaseUrl, name));
+  await withDatabase(command, (databaseUrl) => commands[command](migrations, databaseUrl, name));
 });

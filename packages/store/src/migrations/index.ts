@@ -62,7 +62,8 @@ export async function migrationStatus(databaseUrl: string): Promise<MigrationSta
 }
 
 /** The SQL that leads from the migrations to `schema.prisma`; empty when they agree. Uses a temporary database. */
-export function diffMigrations(databaseUrl: string): Promise<string> {
+export async function diffMigrations(databaseUrl: string): Promise<string> {
+  await ensureDatabase(databaseUrl);
   return withSchemaEngine(databaseUrl, (engine) => engine.diff());
 }
 
@@ -75,6 +76,8 @@ export interface NewMigration {
 /**
  * Writes the migration that leads to `schema.prisma` and applies it. Null when there is nothing to do. For development:
  * the database must be at the state of the migrations.
+ *
+ * @public called by scripts/migrate.mjs
  */
 export async function createMigration(databaseUrl: string, label: string): Promise<NewMigration | null> {
   await ensureDatabase(databaseUrl);
