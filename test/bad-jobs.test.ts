@@ -58,7 +58,7 @@ test('calibration data with NaN fails the job', async () => {
 });
 
 test('a loop that never ends runs into the deadline', async () => {
-  await fails('expired', 'JOB_DEADLINE_EXCEEDED', [
+  await fails('failed', 'JOB_DEADLINE_EXCEEDED', [
     ['job', JSON.stringify({ deadlineSeconds: 3 })],
     ['model', file(endlessLoop(), 'loop.onnx')],
     ['calibration', file(flat, 'c.npz')],

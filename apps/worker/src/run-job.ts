@@ -95,8 +95,11 @@ async function produce(
       onProgress: (progress) => lease.report(progress),
     },
   );
-  lease.report({ phase: 'publish', done: 0, total: report.artifacts.length, unit: 'artifacts', etaSeconds: null });
-  return stageResult(store.blobs, job, report, outputDir, lease.signal);
+  const publishing = { phase: 'publish', total: report.artifacts.length, unit: 'artifacts', etaSeconds: 0 } as const;
+  lease.report({ ...publishing, done: 0 });
+  const staged = await stageResult(store.blobs, job, report, outputDir, lease.signal);
+  lease.report({ ...publishing, done: publishing.total });
+  return staged;
 }
 
 async function publish(
@@ -136,8 +139,7 @@ async function fail({ store, logger }: JobRunner, claim: JobClaim, thrown: unkno
     const state = await untilReachable(logger, () => store.jobs.retry(claim, error.toJSON()));
     return state === 'queued' ? 'again' : 'done';
   }
-  const state = error.code === 'JOB_DEADLINE_EXCEEDED' ? 'expired' : 'failed';
-  await untilReachable(logger, () => store.jobs.finish(claim, { state, error: error.toJSON() }));
+  await untilReachable(logger, () => store.jobs.finish(claim, { state: 'failed', error: error.toJSON() }));
   return 'done';
 }
 

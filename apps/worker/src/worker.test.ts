@@ -106,7 +106,7 @@ describe('a worker', { concurrency: false }, () => {
 
   test('ends a job at its deadline', async () => {
     const job = await runExample({}, { config: { jobSeconds: 0.1 } });
-    assert.equal(job.state, 'expired');
+    assert.equal(job.state, 'failed');
     assert.equal(job.error?.code, 'JOB_DEADLINE_EXCEEDED');
     assert.equal(job.attempts, 1);
   });

@@ -34,9 +34,9 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
 
   const maintenance = repeat(reconcileIntervalMs, async () => {
     try {
-      const { requeued, failed, expired } = await store.reconcile();
-      if (requeued.length + failed.length + expired.length > 0) {
-        logger.warn({ requeued, failed, expired }, 'cleaned up after workers that are gone');
+      const { requeued, failed } = await store.reconcile();
+      if (requeued.length + failed.length > 0) {
+        logger.warn({ requeued, failed }, 'cleaned up after workers that are gone');
       }
       await scratch.refresh();
     } catch (error) {

@@ -83,11 +83,11 @@ describe('the store', () => {
         ),
       );
     await startedAgo(60 + 20);
-    assert.deepEqual((await store.reconcile()).expired, [], 'the worker has time to end it itself');
+    assert.deepEqual((await store.reconcile()).failed, [], 'the worker has time to end it itself');
     await startedAgo(60 + 40);
-    assert.deepEqual((await store.reconcile()).expired, [id]);
+    assert.deepEqual((await store.reconcile()).failed, [id]);
     const job = await store.jobs.get(id);
-    assert.deepEqual([job?.state, job?.error?.code], ['expired', 'JOB_DEADLINE_EXCEEDED']);
+    assert.deepEqual([job?.state, job?.error?.code], ['failed', 'JOB_DEADLINE_EXCEEDED']);
     assert.equal(await store.jobs.heartbeat(claim), false);
   });
 

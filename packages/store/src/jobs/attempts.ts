@@ -113,7 +113,7 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
     },
 
     sweep: async () => {
-      const swept: SweptJobs = { requeued: [], failed: [], expired: [] };
+      const swept: SweptJobs = { requeued: [], failed: [] };
       const isOverdue = Prisma.sql`state = 'running' AND deadline_seconds IS NOT NULL
         AND started_at + make_interval(secs => deadline_seconds + ${DEADLINE_GRACE_SECONDS}::int) < now()`;
       for (const id of await selectIds(db, ABANDONED)) {
@@ -128,7 +128,7 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
           swept.failed.push(id);
       }
       for (const id of await selectIds(db, isOverdue)) {
-        if (await transition(db, { id, when: isOverdue, to: 'expired', set: ended(overdue()) })) swept.expired.push(id);
+        if (await transition(db, { id, when: isOverdue, to: 'failed', set: ended(overdue()) })) swept.failed.push(id);
       }
       return swept;
     },

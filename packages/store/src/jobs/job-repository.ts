@@ -49,7 +49,7 @@ export interface Worker {
 export type Outcome =
   | { readonly state: 'succeeded'; readonly report: Report; readonly artifacts: readonly NewArtifact[] }
   | {
-      readonly state: 'failed' | 'expired';
+      readonly state: 'failed';
       readonly error: SerializedError;
       readonly report?: Report | undefined;
       readonly artifacts?: readonly NewArtifact[] | undefined;
@@ -71,10 +71,11 @@ export interface JobEvent {
 export interface SweptJobs {
   /** Rows that went back to `queued`: their worker is gone. */
   readonly requeued: string[];
-  /** Rows that failed with JOB_CRASHED: their last attempt is used up. */
+  /**
+   * Rows that failed: with JOB_CRASHED when their last attempt is used up, with JOB_DEADLINE_EXCEEDED when their deadline is long
+   * over although a worker still holds them.
+   */
   readonly failed: string[];
-  /** Rows whose deadline is long over although a worker still holds them. */
-  readonly expired: string[];
 }
 
 /**
@@ -124,7 +125,7 @@ export interface JobRepository {
    * @throws TritforgeError JOB_NOT_FOUND, JOB_ALREADY_ENDED
    */
   cancel(id: string): Promise<Job>;
-  /** Requeues or fails running jobs whose lease ran out, and expires those long past their deadline. */
+  /** Requeues or fails running jobs whose lease ran out, and fails those long past their deadline. */
   sweep(): Promise<SweptJobs>;
   /** Ids of queued jobs that have waited for at least `minAgeMs`, oldest first. */
   listQueued(minAgeMs: number, limit: number): Promise<string[]>;
