@@ -51,6 +51,11 @@ export class Stack {
     this.#db = db;
   }
 
+  /** The processes that run jobs. */
+  get workers(): readonly ChildProcess[] {
+    return this.#processes.slice(1);
+  }
+
   /** Sends a request to the API. The answer is one that the OpenAPI document describes, or this throws. */
   async fetch(path: string, init?: RequestInit): Promise<Response> {
     const response = await fetch(`${this.url}${path}`, init);
@@ -80,7 +85,7 @@ export class Stack {
 
   /** Whether any worker has a process of the engine running (Linux). */
   async hasRunningTask(): Promise<boolean> {
-    const workerPids = this.#processes.slice(1).map(({ pid }) => pid);
+    const workerPids = this.workers.map(({ pid }) => pid);
     const children = workerPids.map((pid) => readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'));
     return (await Promise.all(children)).some((pids) => pids.trim() !== '');
   }
