@@ -95,6 +95,34 @@ test('a summary counts layers wherever their weights are, and nothing else', asy
   });
 });
 
+test('a weight that nodes compute from constants makes a layer, as it does for quantization', async (t) => {
+  const model = tinyModel({
+    inputs: [['x', 'float32', [1, 8]]],
+    outputs: [['y', 'float32', [1, 3]]],
+    nodes: [
+      { op: 'Reshape', inputs: ['w', 'shape'], outputs: ['folded'] },
+      { op: 'Gemm', name: 'fc', inputs: ['x', 'folded'], outputs: ['h'] },
+      { op: 'ConstantOfShape', inputs: ['ones'], outputs: ['filled'] },
+      { op: 'MatMul', name: 'last', inputs: ['h', 'filled'], outputs: ['y'] },
+    ],
+    constants: {
+      w: floats(8, 5, 1),
+      shape: tensorFromInt64([2], [8, 5]),
+      ones: tensorFromInt64([2], [5, 3]),
+    },
+  });
+  const path = join(temporaryFolder(t), 'm.onnx');
+  await writeModel(model, path);
+  const { layers } = await inspectModel(path);
+  assert.deepEqual(
+    layers.map(({ node, weight, shape }) => [node, weight, shape]),
+    [
+      ['fc', 'folded', [8, 5]],
+      ['last', 'filled', [5, 3]],
+    ],
+  );
+});
+
 test('inspection validates', async (t) => {
   const path = join(temporaryFolder(t), 'm.onnx');
   await writeModel(tinyModel({ inputs: [], outputs: [['y', 'float32', null]], nodes: [] }), path);

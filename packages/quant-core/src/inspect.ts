@@ -1,7 +1,9 @@
 import type { ModelSummary } from '@tritforge/contracts';
 import {
   bitsOf,
+  type DataType,
   elementCount,
+  type Graph,
   GraphIndex,
   type InferredShapes,
   inferShapes,
@@ -16,12 +18,13 @@ import {
   walkGraphs,
 } from './ir/index.js';
 import { type ModelLimits, readModel, validateModel } from './onnx/index.js';
+import { constantNodes } from './passes/fold-constants.js';
 
 /** A layer with constant weights that a recipe can quantize. */
 export interface LayerSummary {
   readonly node: string;
   readonly op: 'Conv' | 'Gemm' | 'MatMul';
-  /** Name of the weight: of the initializer, or of the output of the Constant node. */
+  /** Name of the weight: of the initializer, or of what the node computes from constants. */
   readonly weight: string;
   readonly shape: readonly number[];
   readonly parameters: number;
@@ -30,6 +33,13 @@ export interface LayerSummary {
   readonly groups: number;
   /** Whether the layer lies in a branch or loop body, and not in the main graph. */
   readonly inSubgraph: boolean;
+}
+
+/** A constant that a layer takes as its weight. */
+interface Weight {
+  readonly name: string;
+  readonly dtype: DataType;
+  readonly shape: readonly number[];
 }
 
 /** What is known of a model from its file alone, with its layers. */
@@ -48,8 +58,8 @@ export async function inspectModel(path: string, limits: Partial<ModelLimits> = 
 
 /** Summarises a model that has been read. */
 export function summarizeModel(model: Model): ModelInspection {
-  const layers = layersOf(model);
   const shapes = inferShapes(model);
+  const layers = layersOf(model, shapes);
   const { graph } = model;
   return {
     irVersion: model.irVersion,
@@ -65,15 +75,18 @@ export function summarizeModel(model: Model): ModelInspection {
 }
 
 /** Conv, Gemm and MatMul nodes with constant float weights, subgraphs included, in graph order. */
-export function layersOf(model: Model): LayerSummary[] {
+function layersOf(model: Model, shapes: InferredShapes): LayerSummary[] {
+  const computed = computedConstants(model.graph, shapes);
   const indices = new Map<Scope, GraphIndex>();
   const layers: LayerSummary[] = [];
   walkGraphs(model, (scope) => {
     if (scope.graph === null || scope.function !== null) return;
     indices.set(scope, new GraphIndex(scope.graph));
     for (const node of scope.nodes) {
-      const weight = isLayer(node) ? constantOf(node.inputs[1] ?? '', scope, indices) : undefined;
-      if (weight === undefined || !isFloat(weight.tensor.dtype) || weight.tensor.shape.length < 2) continue;
+      if (!isLayer(node)) continue;
+      const name = node.inputs[1] ?? '';
+      const weight = constantOf(name, scope, indices) ?? (scope.parent === null ? computed.get(name) : undefined);
+      if (weight === undefined || !isFloat(weight.dtype) || weight.shape.length < 2) continue;
       layers.push(describeLayer(node, weight, scope.parent !== null));
     }
   });
@@ -84,31 +97,40 @@ function isLayer(node: Node): boolean {
   return node.domain === '' && (node.opType === 'Conv' || node.opType === 'Gemm' || node.opType === 'MatMul');
 }
 
-function describeLayer(
-  node: Node,
-  { name, tensor }: { name: string; tensor: Tensor },
-  inSubgraph: boolean,
-): LayerSummary {
+function describeLayer(node: Node, { name, shape }: Weight, inSubgraph: boolean): LayerSummary {
   const groups = node.opType === 'Conv' ? intAttribute(node, 'group', 1) : 1;
   return {
     node: node.name,
     op: node.opType as LayerSummary['op'],
     weight: name,
-    shape: tensor.shape,
-    parameters: elementCount(tensor.shape),
-    depthwise: groups > 1 && tensor.shape[1] === 1,
+    shape,
+    parameters: elementCount(shape),
+    depthwise: groups > 1 && shape[1] === 1,
     groups,
     inSubgraph,
   };
 }
 
 /** The constant behind a name as the scope sees it, in enclosing graphs too. */
-function constantOf(name: string, scope: Scope, indices: ReadonlyMap<Scope, GraphIndex>) {
+function constantOf(name: string, scope: Scope, indices: ReadonlyMap<Scope, GraphIndex>): Weight | undefined {
   for (let at: Scope | null = scope; at !== null; at = at.parent) {
     const constant = indices.get(at)?.constantOf(name);
-    if (constant !== undefined) return constant;
+    if (constant !== undefined) return { name: constant.name, ...constant.tensor };
   }
   return undefined;
+}
+
+/** What nodes of the main graph compute from constants alone, which quantization folds, as far as its shape is known. */
+function computedConstants(graph: Graph, shapes: InferredShapes): Map<string, Weight> {
+  const constants = new Map<string, Weight>();
+  // Initializers that are inputs too are defaults; quantization makes them constants.
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  for (const name of constantNodes({ ...graph, inputs }).flatMap((node) => node.outputs)) {
+    const value = shapes.get(name);
+    const shape = value?.shape;
+    if (value && shape?.every((size) => typeof size === 'number')) constants.set(name, { ...value, shape });
+  }
+  return constants;
 }
 
 function countParts(model: Model): Pick<ModelSummary, 'nodes' | 'parameters' | 'operators'> {

@@ -64,8 +64,8 @@ export async function foldConstants(model: Model, options: FoldConstantsOptions)
   return true;
 }
 
-/** Nodes of the main graph that compute the same on every run, in order. */
-function constantNodes(graph: Graph): Node[] {
+/** Nodes of one graph that compute the same on every run, in order. */
+export function constantNodes(graph: Graph): Node[] {
   const constant = new Set(graph.initializers.keys());
   const inputs = new Set(graph.inputs.map((input) => input.name));
   return graph.nodes.filter((node) => {
