@@ -153,7 +153,9 @@ function biasOf(
 
 function isLargeFloat(tensor: Tensor): boolean {
   const isFloat = tensor.dtype === 'float32' || tensor.dtype === 'float16' || tensor.dtype === 'bfloat16';
-  return isFloat && tensor.shape.length >= 2 && tensorByteLength(tensor) >= SMALLEST_LISTED_BYTES;
+  // A scale or a shift per channel is a vector, however many dimensions of size 1 make it broadcast.
+  const isMatrix = tensor.shape.filter((size) => size > 1).length >= 2;
+  return isFloat && isMatrix && tensorByteLength(tensor) >= SMALLEST_LISTED_BYTES;
 }
 
 interface Use {
