@@ -1,0 +1,72 @@
+import { GraphIndex, type Model, type Node, readFloats, readTensor, type Tensor } from '../ir/index.js';
+
+/** How a portable artifact stores the weight of a layer. */
+export type StoredWeight =
+  | { readonly kind: 'float' }
+  | { readonly kind: 'int8'; readonly values: Int8Array; readonly channelScales: Float32Array }
+  | {
+      readonly kind: 'ternary';
+      readonly packedCodes: Uint8Array;
+      readonly groupCodes: Uint8Array;
+      readonly channelScales: Float32Array;
+    };
+
+/** A layer of an artifact, as its graph has it. */
+export interface ArtifactLayer {
+  readonly node: Node;
+  readonly weight: StoredWeight;
+  /** Quantization of the input; null where the input is no uint8 code. */
+  readonly input: { readonly scale: number; readonly zeroPoint: number } | null;
+}
+
+const LAYER_OPS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
+
+/**
+ * The layers with constant weights in the main graph of a portable artifact, by node name. It goes by the operators and
+ * types of the graph alone and shares nothing with what wrote it.
+ */
+export async function artifactLayers(model: Model): Promise<Map<string, ArtifactLayer>> {
+  const index = new GraphIndex(model.graph);
+  const layers = new Map<string, ArtifactLayer>();
+  for (const node of model.graph.nodes.filter(({ opType }) => LAYER_OPS.has(opType))) {
+    const operands = node.inputs.slice(0, 2).map((name) => constantsBehind(name, index));
+    const position = operands.findLastIndex((constants) => constants !== null);
+    if (position < 0) continue;
+    const weight = await storedWeight(operands[position]!);
+    layers.set(node.name, { node, weight, input: await inputQuantization(node.inputs[1 - position]!, index) });
+  }
+  return layers;
+}
+
+/** The initializers that a value is computed from; null when an input of the model takes part. */
+function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | null {
+  const found: Tensor[] = [];
+  const pending = new Set([name]);
+  for (const at of pending) {
+    const tensor = index.graph.initializers.get(at);
+    const producer = index.producerOf(at);
+    if (tensor !== undefined) found.push(tensor);
+    else if (producer === undefined) return null;
+    else for (const input of producer.inputs) pending.add(input);
+  }
+  return found;
+}
+
+async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight> {
+  const packed = constants.find(({ dtype }) => dtype === 'uint8');
+  // Besides: zero points, of rank 1, and the table that decodes bytes.
+  const int8 = constants.find(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && shape.join() !== '256,4');
+  if (int8 === undefined) return { kind: 'float' };
+  const channelScales = await readFloats(constants.find(({ dtype }) => dtype === 'float32')!);
+  const bytes = await readTensor(int8);
+  if (packed === undefined) return { kind: 'int8', values: new Int8Array(bytes), channelScales };
+  return { kind: 'ternary', packedCodes: await readTensor(packed), groupCodes: bytes, channelScales };
+}
+
+async function inputQuantization(name: string, index: GraphIndex): Promise<ArtifactLayer['input']> {
+  const producer = index.producerOf(name);
+  if (producer?.opType !== 'DequantizeLinear') return null;
+  const [scale, zeroPoint] = producer.inputs.slice(1).map((input) => index.graph.initializers.get(input)!);
+  if (zeroPoint!.dtype !== 'uint8') return null;
+  return { scale: (await readFloats(scale!))[0]!, zeroPoint: (await readTensor(zeroPoint!))[0]! };
+}

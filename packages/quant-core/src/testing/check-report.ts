@@ -1,0 +1,61 @@
+import assert from 'node:assert/strict';
+import type { LayerReport, Report } from '@tritforge/contracts';
+import { packedByteLength, unpack2 } from '../fgq/index.js';
+import { elementCount, type Model } from '../ir/index.js';
+import { type ArtifactLayer, artifactLayers } from './artifact-layers.js';
+
+/**
+ * Asserts that a report tells the truth about a portable artifact: each layer of the original is listed once, and what is
+ * said to be applied is what the artifact's tensors hold.
+ */
+export async function checkReport(report: Report, original: Model, artifact: Model): Promise<void> {
+  const listed = [...report.layers, ...report.kept.filter(({ node }) => !report.layers.some((l) => l.node === node))];
+  const isLayer = ({ op }: { op: string }) => op === 'Conv' || op === 'Gemm' || op === 'MatMul';
+  assert.deepEqual(
+    listed
+      .filter(isLayer)
+      .map(({ node }) => node)
+      .sort(),
+    original.graph.nodes
+      .filter(({ opType }) => isLayer({ op: opType }))
+      .map(({ name }) => name)
+      .sort(),
+    'layers of the report and of the model',
+  );
+  const held = await artifactLayers(artifact);
+  for (const layer of report.layers) {
+    const found = held.get(layer.node);
+    assert.ok(found, `${layer.node} is not in the artifact`);
+    assert.deepEqual(
+      { ...describe(found, layer), activationBits: found.input === null ? null : 8 },
+      {
+        bits: layer.applied.bits,
+        activationBits: layer.applied.activationBits,
+        bitsPerWeight: layer.bitsPerWeight,
+        zeros: layer.zeros,
+      },
+      layer.node,
+    );
+  }
+  for (const { verification } of report.artifacts) assert.equal(verification.passed, true);
+}
+
+/** What the stored tensors amount to, after checking that they have the sizes that the reported group size gives. */
+function describe({ weight }: ArtifactLayer, layer: LayerReport) {
+  if (weight.kind === 'float') return { bits: null, bitsPerWeight: null, zeros: null };
+  const count = elementCount(layer.shape!);
+  const scaleBytes = weight.channelScales.byteLength;
+  const bitsOf = (bytes: number) => (8 * bytes) / count;
+  if (weight.kind === 'int8') {
+    assert.equal(weight.values.length, count, layer.node);
+    return { bits: 8, bitsPerWeight: bitsOf(count + scaleBytes), zeros: null };
+  }
+  const { packedCodes, groupCodes, channelScales } = weight;
+  assert.equal(packedCodes.length, packedByteLength(count), layer.node);
+  const channels = channelScales.length;
+  const taps = layer.op === 'Conv' ? elementCount(layer.shape!.slice(2)) : 1;
+  const groups = Math.ceil(count / channels / taps / layer.applied.groupSize!);
+  assert.equal(groupCodes.length, channels * groups * taps, layer.node);
+  const zeros = unpack2(packedCodes, count).filter((code) => code === 0).length / count;
+  return { bits: 2, bitsPerWeight: bitsOf(packedCodes.length + groupCodes.length + scaleBytes), zeros };
+}
