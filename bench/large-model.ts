@@ -55,7 +55,9 @@ async function measure(folder: string, weightBytes: number): Promise<string> {
     { role: 'worker', childRole: 'job', pid: stack.workers[0]!.pid! },
   ]);
   try {
-    const steps = await quantizeOverHttp(stack, watch, folder, model);
+    const steps: Step[] = [];
+    // What was measured until then is shown even so.
+    await quantizeOverHttp(stack, watch, folder, model, steps).catch((error: Error) => say(error.message));
     const left = await leftByCutUpload(stack, watch);
     watch.stop();
     return describe(watch, steps, left, model, await sizeOf(model));
@@ -77,15 +79,22 @@ async function quantizeOverHttp(
   watch: MemoryWatch,
   folder: string,
   large: LargeModel,
-): Promise<Step[]> {
-  const steps: Step[] = [];
+  steps: Step[],
+): Promise<void> {
   const step = async <T>(name: string, work: () => Promise<T>, resultOf: (value: T) => string): Promise<T> => {
     say(name);
     watch.enter(name);
     const startMs = performance.now();
-    const value = await work();
-    steps.push({ name, seconds: (performance.now() - startMs) / 1000, result: resultOf(value) });
-    return value;
+    const seconds = () => (performance.now() - startMs) / 1000;
+    try {
+      const value = await work();
+      steps.push({ name, seconds: seconds(), result: resultOf(value) });
+      return value;
+    } catch (error) {
+      steps.push({ name, seconds: seconds(), result: `FAILED: ${error instanceof Error ? error.message : error}` });
+      process.exitCode = 1;
+      throw error;
+    }
   };
   const model = await step(
     'upload',
@@ -112,7 +121,6 @@ async function quantizeOverHttp(
     await step(`${name}: run the download`, () => runArtifact(path), String);
     await rm(path);
   }
-  return steps;
 }
 
 async function writeCalibration(folder: string): Promise<string> {
