@@ -122,6 +122,11 @@ export const Report = Type.Object(
     provenance: Type.Object({
       engineVersion: Type.String(),
       onnxruntimeVersion: Type.String(),
+      kernels: Type.Optional(
+        Type.Enum(['native', 'fallback'], {
+          description: 'Which ternary kernels the process had: both compute the same. Older reports lack it.',
+        }),
+      ),
       recipe: Type.Unknown(),
       seed: Type.Integer(),
       datasets: Type.Array(Type.Object({ role: Type.String(), digest: Type.String(), samples: Type.Integer() })),

@@ -17,6 +17,7 @@ import { elementCount, type Tensor } from '../ir/index.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizedWeight } from '../layers/quantize-weights.js';
 import type { QuantizeRequest } from '../quantize-request.js';
+import { kernelInfo } from '../runtime/kernels.js';
 import type { JobData } from './job-data.js';
 import { judgedValue } from './layer-outputs.js';
 
@@ -76,6 +77,7 @@ export function makeReport(results: Results): Report {
     provenance: {
       engineVersion: ENGINE_VERSION,
       onnxruntimeVersion: results.engine.replace(/^onnxruntime /, ''),
+      kernels: kernelInfo().implementation,
       recipe,
       seed: recipe.seed,
       datasets: datasets(results.data),

@@ -1,4 +1,4 @@
-import { GraphIndex, type Model, type Node, readFloats, readTensor, type Tensor } from '../ir/index.js';
+import { GraphIndex, type Model, type Node, readFloats, readInts, readTensor, type Tensor } from '../ir/index.js';
 
 /** How a portable artifact stores the weight of a layer. */
 export type StoredWeight =
@@ -16,7 +16,15 @@ export interface ArtifactLayer {
   readonly node: Node;
   readonly weight: StoredWeight;
   /** Quantization of the input; null where the input is no uint8 code. */
-  readonly input: { readonly scale: number; readonly zeroPoint: number } | null;
+  readonly input: Affine | null;
+  /** Bias in units of input scale × channel scale; null where there is none, or one in floats. */
+  readonly bias: Int32Array | null;
+}
+
+/** real = (code − zeroPoint) · scale. */
+export interface Affine {
+  readonly scale: number;
+  readonly zeroPoint: number;
 }
 
 const LAYER_OPS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
@@ -32,8 +40,12 @@ export async function artifactLayers(model: Model): Promise<Map<string, Artifact
     const operands = node.inputs.slice(0, 2).map((name) => constantsBehind(name, index));
     const position = operands.findLastIndex((constants) => constants !== null);
     if (position < 0) continue;
-    const weight = await storedWeight(operands[position]!);
-    layers.set(node.name, { node, weight, input: await inputQuantization(node.inputs[1 - position]!, index) });
+    layers.set(node.name, {
+      node,
+      weight: await storedWeight(operands[position]!),
+      input: await affineOf(index.producerOf(node.inputs[1 - position]!), index),
+      bias: await storedBias(node.inputs[2] ?? '', index),
+    });
   }
   return layers;
 }
@@ -63,10 +75,15 @@ async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight>
   return { kind: 'ternary', packedCodes: await readTensor(packed), groupCodes: bytes, channelScales };
 }
 
-async function inputQuantization(name: string, index: GraphIndex): Promise<ArtifactLayer['input']> {
-  const producer = index.producerOf(name);
-  if (producer?.opType !== 'DequantizeLinear') return null;
-  const [scale, zeroPoint] = producer.inputs.slice(1).map((input) => index.graph.initializers.get(input)!);
+async function storedBias(name: string, index: GraphIndex): Promise<Int32Array | null> {
+  const values = index.graph.initializers.get(index.producerOf(name)?.inputs[0] ?? '');
+  return values?.dtype === 'int32' ? Int32Array.from(await readInts(values), Number) : null;
+}
+
+/** Scale and zero point of a QuantizeLinear or DequantizeLinear between floats and uint8; null for other nodes. */
+export async function affineOf(node: Node | undefined, index: GraphIndex): Promise<Affine | null> {
+  if (node?.opType !== 'DequantizeLinear' && node?.opType !== 'QuantizeLinear') return null;
+  const [scale, zeroPoint] = node.inputs.slice(1).map((input) => index.graph.initializers.get(input)!);
   if (zeroPoint!.dtype !== 'uint8') return null;
   return { scale: (await readFloats(scale!))[0]!, zeroPoint: (await readTensor(zeroPoint!))[0]! };
 }
