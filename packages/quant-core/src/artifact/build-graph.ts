@@ -109,15 +109,15 @@ class GraphWriter {
     const { prepared } = this.#source;
     const opsetImports = new Map(prepared.opsetImports);
     opsetImports.set('', Math.max(opsetImports.get('') ?? 0, this.#options.minimumOpset));
-    const nodes = [...this.#builder.prelude, ...this.#builder.body];
-    const graph: Graph = { ...prepared.graph, nodes, initializers: this.#builder.initializers, valueInfo: new Map() };
+    const { nodes, initializers } = this.#builder;
+    const graph: Graph = { ...prepared.graph, nodes, initializers, valueInfo: new Map() };
     const model: Model = { ...prepared, opsetImports, graph, producer: 'tritforge' };
     removeUnused(model, this.#options.keepValues);
     return model;
   }
 
   #addFloat(node: Node): void {
-    this.#builder.body.push(this.#withWeights(node));
+    this.#builder.nodes.push(this.#withWeights(node));
     for (const output of node.outputs) this.quantizeFloat(output);
   }
 
@@ -162,7 +162,7 @@ class GraphWriter {
       inputs[2] = this.#zeroPoint(node.outputs[0]!);
     }
     const outputs = node.outputs.map((name) => (name === '' ? '' : this.#builder.value(`${name}_uint8`)));
-    this.#builder.body.push({ ...node, inputs, outputs });
+    this.#builder.nodes.push({ ...node, inputs, outputs });
     node.outputs.forEach((name, i) => {
       if (name !== '') this.#readBack(name, outputs[i]!);
     });
@@ -173,7 +173,7 @@ class GraphWriter {
     const value = this.#source.activations.values.get(result);
     const isNatural = value?.natural === true;
     const output = isNatural ? this.#builder.value(`${result}_float`) : node.outputs[0]!;
-    this.#builder.body.push({ ...node, inputs: await this.#integerInputs(node), outputs: [output] });
+    this.#builder.nodes.push({ ...node, inputs: await this.#integerInputs(node), outputs: [output] });
     if (isNatural) this.#readBack(result, this.#quantize(value, output));
     else this.quantizeFloat(output);
   }
@@ -197,7 +197,7 @@ class GraphWriter {
       this.#builder.constant(`${base}_scales`, tensorFromFloats([scales.length], scales)),
       this.#builder.shared('zero_point_int32', tensorFromInt32([values.length], new Int32Array(values.length))),
     ];
-    return this.#builder.before('DequantizeLinear', inputs, `${base}_dequantized`, { axis: intValue(0) });
+    return this.#builder.add('DequantizeLinear', inputs, `${base}_dequantized`, { axis: intValue(0) });
   }
 
   /** Makes codes available to integer operators, and dequantized under the value's own name to whoever needs that. */
@@ -214,11 +214,11 @@ class GraphWriter {
   #quantize(value: QuantizedValue, floats: string): string {
     const codes = this.#builder.value(`${value.name}_uint8`);
     this.#codes.set(value.name, codes);
-    return this.#builder.next('QuantizeLinear', [floats, ...this.#parameters(value.name)], codes);
+    return this.#builder.addNamed('QuantizeLinear', [floats, ...this.#parameters(value.name)], codes);
   }
 
   #dequantize(value: QuantizedValue, codes: string, output: string): string {
-    return this.#builder.next('DequantizeLinear', [codes, ...this.#parameters(value.name)], output);
+    return this.#builder.addNamed('DequantizeLinear', [codes, ...this.#parameters(value.name)], output);
   }
 
   #parameters(name: string): string[] {

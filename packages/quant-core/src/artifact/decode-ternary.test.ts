@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { ternarize, toInt8Weights, type WeightLayout } from '../fgq/index.js';
-import { type Graph, type Model, readFloats } from '../ir/index.js';
+import { pack2, ternarize, toInt8Weights, type WeightLayout } from '../fgq/index.js';
+import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/quantize-weights.js';
 import { writeModel } from '../onnx/index.js';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
@@ -33,7 +33,13 @@ async function encoded(
   const layout: WeightLayout = { outputChannels, inputChannels, taps: kernel.reduce((a, b) => a * b, 1) };
   const ternary = ternarize(await readFloats(randomTensor(shape, 3)), layout, groupSize);
   return {
-    codes: { kind: 'ternary', ternary },
+    codes: {
+      kind: 'ternary',
+      layout,
+      groupSize,
+      packed: tensorFromUint8([Math.ceil(ternary.codes.length / 4)], pack2(ternary.codes)),
+      groupCodes: tensorFromInt8([ternary.groupCodes.length], Int8Array.from(ternary.groupCodes)),
+    },
     channelScales: ternary.channelScales,
     shape: transposed ? [inputChannels, outputChannels] : shape,
     transposed,
@@ -48,10 +54,10 @@ function decodingModel(weights: readonly EncodedWeight[], multiply: 'int8' | 'fl
   const builder = new GraphBuilder(empty);
   const outputs = weights.map((weight, i) => {
     if (weight.codes.kind !== 'ternary') throw new TypeError();
-    const name = decodeTernary(builder, `w${i}`, weight, weight.codes.ternary, multiply);
+    const name = decodeTernary(builder, `w${i}`, weight, weight.codes, multiply);
     return { name, dtype: 'int8' as const, shape: weight.shape };
   });
-  const graph: Graph = { ...empty.graph, nodes: builder.prelude, outputs, initializers: builder.initializers };
+  const graph: Graph = { ...empty.graph, nodes: builder.nodes, outputs, initializers: builder.initializers };
   return { ...empty, graph };
 }
 

@@ -12,9 +12,9 @@
  *
  * `portable` multiplies int8, which needs opset 14. `compat` multiplies floats, exact for these numbers, for opset 13.
  */
-import { groupsAlongInputs, pack2, type TernaryWeights } from '../fgq/index.js';
-import { intsValue, intValue, tensorFromInt8, tensorFromInt32, tensorFromInt64, tensorFromUint8 } from '../ir/index.js';
-import type { EncodedWeight } from '../layers/quantize-weights.js';
+import { groupsAlongInputs, weightCount } from '../fgq/index.js';
+import { intsValue, intValue, tensorFromInt8, tensorFromInt32, tensorFromInt64 } from '../ir/index.js';
+import type { EncodedWeight, TernaryCodes } from '../layers/quantize-weights.js';
 import type { GraphBuilder } from './graph-builder.js';
 
 const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;
@@ -24,7 +24,7 @@ export function decodeTernary(
   builder: GraphBuilder,
   name: string,
   weight: EncodedWeight,
-  ternary: TernaryWeights,
+  ternary: TernaryCodes,
   multiply: 'int8' | 'float',
 ): string {
   const shape = factorShapes(ternary);
@@ -32,13 +32,13 @@ export function decodeTernary(
   const scales = groupScales(builder, name, ternary, shape.scales);
   const product =
     multiply === 'int8'
-      ? builder.before('Mul', [codes, scales], `${name}_scaled`)
+      ? builder.add('Mul', [codes, scales], `${name}_scaled`)
       : multiplyFloats(builder, name, codes, scales);
   const { outputChannels, inputChannels } = ternary.layout;
   const rows = weight.transposed ? [outputChannels, inputChannels] : weight.shape;
-  const reshaped = builder.before('Reshape', [product, shapeOf(builder, rows)], `${name}_int8`);
+  const reshaped = builder.add('Reshape', [product, shapeOf(builder, rows)], `${name}_int8`);
   return weight.transposed
-    ? builder.before('Transpose', [reshaped], `${name}_int8_transposed`, { perm: intsValue([1, 0]) })
+    ? builder.add('Transpose', [reshaped], `${name}_int8_transposed`, { perm: intsValue([1, 0]) })
     : reshaped;
 }
 
@@ -48,7 +48,7 @@ interface FactorShapes {
 }
 
 /** Shapes in which codes and group scales multiply by broadcasting; equal ranks. */
-function factorShapes({ layout, groupSize }: TernaryWeights): FactorShapes {
+function factorShapes({ layout, groupSize }: TernaryCodes): FactorShapes {
   const { outputChannels, inputChannels, taps } = layout;
   const groups = groupsAlongInputs(layout, groupSize);
   const perGroup = inputChannels / groups;
@@ -58,36 +58,40 @@ function factorShapes({ layout, groupSize }: TernaryWeights): FactorShapes {
   return { codes: [outputChannels, inputChannels, taps], scales: [outputChannels, groups, taps] };
 }
 
-function unpackCodes(builder: GraphBuilder, name: string, { codes }: TernaryWeights, shape: readonly number[]): string {
-  const packed = pack2(codes);
-  const bytes = builder.constant(`${name}_ternary`, tensorFromUint8([packed.length], packed));
-  const indices = builder.before('Cast', [bytes], `${name}_bytes`, { to: TO.int32 });
+function unpackCodes(
+  builder: GraphBuilder,
+  name: string,
+  { packed, layout }: TernaryCodes,
+  shape: readonly number[],
+): string {
+  const bytes = builder.constant(`${name}_ternary`, packed);
+  const indices = builder.add('Cast', [bytes], `${name}_bytes`, { to: TO.int32 });
   const table = builder.shared('ternary_codes_of_byte', tensorFromInt8([256, 4], codesOfBytes()));
-  const fours = builder.before('Gather', [table, indices], `${name}_codes`, { axis: intValue(0) });
-  const all = codes.length % 4 === 0 ? fours : dropPadding(builder, name, fours, codes.length);
-  return builder.before('Reshape', [all, shapeOf(builder, shape)], `${name}_grouped`);
+  const fours = builder.add('Gather', [table, indices], `${name}_codes`, { axis: intValue(0) });
+  const all = weightCount(layout) % 4 === 0 ? fours : dropPadding(builder, name, fours, weightCount(layout));
+  return builder.add('Reshape', [all, shapeOf(builder, shape)], `${name}_grouped`);
 }
 
 function dropPadding(builder: GraphBuilder, name: string, fours: string, count: number): string {
-  const flat = builder.before('Reshape', [fours, shapeOf(builder, [-1])], `${name}_flat`);
+  const flat = builder.add('Reshape', [fours, shapeOf(builder, [-1])], `${name}_flat`);
   const [start, end] = [0, count].map((at) => builder.shared('position', tensorFromInt64([1], [at])));
-  return builder.before('Slice', [flat, start!, end!], `${name}_trimmed`);
+  return builder.add('Slice', [flat, start!, end!], `${name}_trimmed`);
 }
 
-function groupScales(builder: GraphBuilder, name: string, ternary: TernaryWeights, shape: readonly number[]): string {
+function groupScales(builder: GraphBuilder, name: string, ternary: TernaryCodes, shape: readonly number[]): string {
   const { layout, groupSize, groupCodes } = ternary;
-  const scales = builder.constant(`${name}_group_scales`, tensorFromInt8(shape, Int8Array.from(groupCodes)));
+  const scales = builder.constant(`${name}_group_scales`, { ...groupCodes, shape });
   if (shape.length === 4) return scales;
   const groupOfInput = Int32Array.from({ length: layout.inputChannels }, (_, ic) => Math.floor(ic / groupSize));
   const index = builder.shared(`group_of_input_n${groupSize}`, tensorFromInt32([layout.inputChannels], groupOfInput));
-  return builder.before('Gather', [scales, index], `${name}_input_scales`, { axis: intValue(1) });
+  return builder.add('Gather', [scales, index], `${name}_input_scales`, { axis: intValue(1) });
 }
 
 function multiplyFloats(builder: GraphBuilder, name: string, codes: string, scales: string): string {
-  const left = builder.before('Cast', [codes], `${name}_codes_float`, { to: TO.float });
-  const right = builder.before('Cast', [scales], `${name}_scales_float`, { to: TO.float });
-  const product = builder.before('Mul', [left, right], `${name}_scaled_float`);
-  return builder.before('Cast', [product], `${name}_scaled`, { to: TO.int8 });
+  const left = builder.add('Cast', [codes], `${name}_codes_float`, { to: TO.float });
+  const right = builder.add('Cast', [scales], `${name}_scales_float`, { to: TO.float });
+  const product = builder.add('Mul', [left, right], `${name}_scaled_float`);
+  return builder.add('Cast', [product], `${name}_scaled`, { to: TO.int8 });
 }
 
 function shapeOf(builder: GraphBuilder, shape: readonly number[]): string {

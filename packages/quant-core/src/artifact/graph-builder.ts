@@ -3,9 +3,7 @@ import { makeNode } from '../passes/edit-graph.js';
 
 /** A quantized model while it is put together: constants, and nodes in the order in which they are added. */
 export class GraphBuilder {
-  /** What decodes weights; runs before everything else, and at load time only. */
-  readonly prelude: Node[] = [];
-  readonly body: Node[] = [];
+  readonly nodes: Node[] = [];
   readonly initializers: Map<string, Tensor>;
   readonly #names: NameAllocator;
   readonly #shared = new Map<string, string>();
@@ -38,29 +36,19 @@ export class GraphBuilder {
     return name;
   }
 
-  /** Adds a node with one output to the prelude and returns the output's name, which also names the node. */
-  before(
+  /** Adds a node with one output and returns the output's name, made from the given one; it also names the node. */
+  add(opType: string, inputs: string[], output: string, attributes: Readonly<Record<string, Attribute>> = {}): string {
+    return this.addNamed(opType, inputs, this.#names.value(output), attributes);
+  }
+
+  /** Adds a node whose output has exactly the given name, which must be free or freed. */
+  addNamed(
     opType: string,
     inputs: string[],
     output: string,
     attributes: Readonly<Record<string, Attribute>> = {},
   ): string {
-    return this.#add(this.prelude, opType, inputs, this.#names.value(output), attributes);
-  }
-
-  /** Adds a node whose output has exactly the given name, which must be free or freed. */
-  next(opType: string, inputs: string[], output: string, attributes: Readonly<Record<string, Attribute>> = {}): string {
-    return this.#add(this.body, opType, inputs, output, attributes);
-  }
-
-  #add(
-    nodes: Node[],
-    opType: string,
-    inputs: string[],
-    output: string,
-    attributes: Readonly<Record<string, Attribute>>,
-  ): string {
-    nodes.push(makeNode(this.#names.node(output), opType, inputs, [output], attributes));
+    this.nodes.push(makeNode(this.#names.node(output), opType, inputs, [output], attributes));
     return output;
   }
 }

@@ -4,7 +4,9 @@
  *
  *  1. As written, without any rewriting by onnxruntime, the artifact equals the reference: the encoding is exact.
  *  2. As users run it, fused to integer kernels, it may differ by roundings: integer kernels requantize int32 sums where the
- *     reference rounds floats, and now and then a value lands on the next code. That noise stays below the limit.
+ *     reference rounds floats, and now and then a value lands on the next code. A deep network whose ternary weights have
+ *     drained its activations to a few codes multiplies such differences by two or three in every layer, and so it does with
+ *     differences in its inputs. The artifact may therefore be as noisy as the reference is towards slightly other inputs.
  */
 import { type ArtifactReport, TritforgeError } from '@tritforge/contracts';
 import { EXACT_SQNR_DB } from '../evaluate/index.js';
@@ -14,10 +16,15 @@ import type { Feeds, HostTensor, Runtime } from '../runtime/runtime.js';
 /** Largest difference to the reference, as a share of the largest output, of the graph run as written. */
 export const MAX_ENCODING_ERROR = 1e-4;
 /**
- * Least ratio of outputs to their difference from the reference, of the graph run as users run it. Roundings of single codes
- * leave 25 dB and more on real networks; a wrong scale or a saturated sum leaves less than 5 dB.
+ * Ratio of outputs to their difference from the reference, of the graph run as users run it, that passes without question.
+ * Real networks have 20 to 140 dB; a wrong scale or a saturated sum leaves less than 5 dB.
  */
 export const MIN_SQNR_DB = 10;
+/** Below that, an artifact passes if it is at most this much noisier than the reference on the disturbed inputs. */
+const SQNR_MARGIN_DB = 6;
+/** The disturbed inputs: every so manieth element moves by this share of the largest. */
+const DISTURBED_STRIDE = 1000;
+const DISTURBANCE = 0.01;
 
 /**
  * Packed constants have kernels of their own, which add up in another order; a sum beside the boundary of two codes then
@@ -27,15 +34,16 @@ const SAME_KERNELS = { 'session.disable_prepacking': '1' };
 
 type Outputs = ReadonlyMap<string, HostTensor>;
 
-/** What the reference computed. */
+/** The reference model and what it computed. */
 export interface Reference {
-  readonly runs: readonly { readonly feeds: Feeds; readonly outputs: Outputs }[];
+  readonly path: string;
+  readonly feeds: readonly Feeds[];
+  readonly outputs: readonly Outputs[];
 }
 
 /** Runs the reference model as written. */
 export async function runReference(runtime: Runtime, path: string, feeds: readonly Feeds[]): Promise<Reference> {
-  const outputs = await runAll(runtime, path, feeds, 'none');
-  return { runs: feeds.map((fed, i) => ({ feeds: fed, outputs: outputs[i]! })) };
+  return { path, feeds, outputs: await runAll(runtime, path, feeds, 'none') };
 }
 
 /**
@@ -47,29 +55,39 @@ export async function verifyArtifact(
   path: string,
   reference: Reference,
 ): Promise<ArtifactReport['verification']> {
-  const feeds = reference.runs.map((run) => run.feeds);
-  const expected = reference.runs.map((run) => run.outputs);
-  const written = compare(await runAll(runtime, path, feeds, 'none'), expected);
-  const fused = compare(await runAll(runtime, path, feeds, 'all'), expected);
+  const written = compare(await runAll(runtime, path, reference.feeds, 'none'), reference.outputs);
+  const fused = compare(await runAll(runtime, path, reference.feeds, 'all'), reference.outputs);
   if (!(written.relativeError <= MAX_ENCODING_ERROR)) {
-    throw failed(
-      path,
-      `differs from the reference by ${written.maxAbsError} (${written.relativeError} of the largest output) when run as written`,
-    );
+    throw failed(path, `is ${written.relativeError} of the largest output away from the reference when run as written`);
   }
-  if (!(fused.sqnrDb >= MIN_SQNR_DB))
-    throw failed(
-      path,
-      `has ${fused.sqnrDb.toFixed(1)} dB to the reference when run with integer kernels, less than ${MIN_SQNR_DB}`,
-    );
+  if (!(fused.sqnrDb >= MIN_SQNR_DB)) {
+    const limitDb = (await sensitivityDb(runtime, reference)) - SQNR_MARGIN_DB;
+    if (!(fused.sqnrDb >= limitDb)) {
+      throw failed(path, `has ${fused.sqnrDb} dB to the reference when run as users run it, less than ${limitDb} dB`);
+    }
+  }
   return {
     engine: runtime.engine,
-    samples: feeds.length,
+    samples: reference.feeds.length,
     encodingMaxAbsError: written.maxAbsError,
     maxAbsError: fused.maxAbsError,
     sqnrDb: fused.sqnrDb,
     passed: true,
   };
+}
+
+/** Ratio of the reference's outputs to what slightly other inputs change in them. */
+async function sensitivityDb(runtime: Runtime, reference: Reference): Promise<number> {
+  const disturbed = reference.feeds.map(
+    (feeds) => new Map([...feeds].map(([name, tensor]) => [name, disturb(tensor)])),
+  );
+  return compare(await runAll(runtime, reference.path, disturbed, 'none'), reference.outputs).sqnrDb;
+}
+
+function disturb(tensor: HostTensor): HostTensor {
+  if (!(tensor.data instanceof Float32Array)) return tensor;
+  const step = DISTURBANCE * tensor.data.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+  return { ...tensor, data: tensor.data.map((value, i) => (i % DISTURBED_STRIDE === 0 ? value + step : value)) };
 }
 
 async function runAll(
@@ -79,7 +97,7 @@ async function runAll(
   optimization: 'all' | 'none',
 ): Promise<Outputs[]> {
   const config = optimization === 'none' ? SAME_KERNELS : {};
-  const session = await runtime.load(path, { threads: 1, optimization, config });
+  const session = await runtime.load(path, { threads: 1, optimization, config, memoryArena: false });
   try {
     const outputs: Outputs[] = [];
     for (const fed of feeds) outputs.push(await session.run(fed));

@@ -30,7 +30,7 @@ export class WeightWriter {
       this.#builder.shared(`${name}_scales`, tensorFromFloats([channels], weight.channelScales)),
       this.#builder.shared('zero_point_int8', tensorFromInt8([channels], new Int8Array(channels))),
     ];
-    return this.#builder.before('DequantizeLinear', inputs, `${name}_dequantized`, {
+    return this.#builder.add('DequantizeLinear', inputs, `${name}_dequantized`, {
       axis: intValue(weight.transposed ? 1 : 0),
     });
   }
@@ -41,8 +41,8 @@ export class WeightWriter {
     const channels = weight.channelScales.length;
     const shape = weight.shape.map((_, axis) => (axis === (weight.transposed ? 1 : 0) ? channels : 1));
     const scales = this.#builder.constant(`${name}_scales`, tensorFromFloats(shape, weight.channelScales));
-    const floats = this.#builder.before('Cast', [this.#int8(name, weight)], `${name}_float`, { to: intValue(1) });
-    return this.#builder.before('Mul', [floats, scales], `${name}_dequantized`);
+    const floats = this.#builder.add('Cast', [this.#int8(name, weight)], `${name}_float`, { to: intValue(1) });
+    return this.#builder.add('Mul', [floats, scales], `${name}_dequantized`);
   }
 
   #decoded(name: string, weight: EncodedWeight): string {
@@ -59,22 +59,9 @@ export class WeightWriter {
     const multiply = this.#encoding === 'portable' ? 'int8' : 'float';
     const added =
       codes.kind === 'ternary'
-        ? decodeTernary(this.#builder, name, weight, codes.ternary, multiply)
-        : this.#builder.constant(
-            `${name}_int8`,
-            tensorFromInt8(weight.shape, inStoredOrder(codes.int8.values, weight)),
-          );
+        ? decodeTernary(this.#builder, name, weight, codes, multiply)
+        : this.#builder.constant(`${name}_int8`, codes.values);
     this.#written.set(weight, added);
     return added;
   }
-}
-
-/** From [OC, IC] to [IC, OC] where the operator takes it so. */
-function inStoredOrder(values: Int8Array, { transposed, shape }: EncodedWeight): Int8Array {
-  if (!transposed) return values;
-  const [inputs, outputs] = shape as [number, number];
-  const turned = new Int8Array(values.length);
-  for (let oc = 0; oc < outputs; oc++)
-    for (let ic = 0; ic < inputs; ic++) turned[ic * outputs + oc] = values[oc * inputs + ic]!;
-  return turned;
 }

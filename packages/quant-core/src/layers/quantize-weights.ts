@@ -1,18 +1,37 @@
-import type { LayerPrecision } from '@tritforge/contracts';
-import { dequantize, relativeError, type TernaryWeights, ternarize, zeroShare } from '../fgq/index.js';
+import {
+  dequantize,
+  pack2,
+  relativeError,
+  type TernaryWeights,
+  ternarize,
+  type WeightLayout,
+  zeroShare,
+} from '../fgq/index.js';
 import { dequantizeInt8, type Int8Weights, quantizeInt8, smallestWeightScales } from '../int8/index.js';
-import { readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { readFloats, type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { Layer, PlannedLayer } from './layer.js';
 
-/** The weights of a layer, quantized. Codes are in the order [OC, IC, taps]. */
-export type QuantizedCodes =
-  | { readonly kind: 'ternary'; readonly ternary: TernaryWeights }
-  | { readonly kind: 'int8'; readonly int8: Int8Weights };
+/** Ternary weights as artifacts store them. */
+export interface TernaryCodes {
+  readonly kind: 'ternary';
+  readonly layout: WeightLayout;
+  readonly groupSize: number;
+  /** uint8, four codes per byte in the order [OC, IC, taps]. */
+  readonly packed: Tensor;
+  /** int8, in the order [OC, G, taps]. */
+  readonly groupCodes: Tensor;
+}
+
+/** Int8 weights as artifacts store them, in the tensor's own shape. */
+export interface Int8Codes {
+  readonly kind: 'int8';
+  readonly values: Tensor;
+}
 
 /** A quantized weight tensor, as a graph needs it. */
 export interface EncodedWeight {
-  readonly codes: QuantizedCodes;
+  readonly codes: TernaryCodes | Int8Codes;
   /** s, [OC]. */
   readonly channelScales: Float32Array;
   /** The tensor's own shape, and whether it stores [IC, OC]. */
@@ -64,58 +83,75 @@ export async function quantizeWeights(
     const weights = await readRows(layer);
     const sharing = quantized.filter((other) => other.layer.weight === layer.weight).map((other) => other.layer);
     const minimumScales = await minimumScalesOf(sharing, options.inputScale);
-    const int8 = encode(weights, layer, { ...applied, bits: 8 }, minimumScales);
-    const codes = applied.bits === 8 ? int8 : encode(weights, layer, applied, minimumScales);
-    baseline.set(layer.weight, { ...describe(int8, layer), decoded: null });
-    recipe.set(layer.weight, await judge(codes, weights, layer, options.scratch));
+    const int8 = quantizeInt8(weights, layer.layout, { minimumScales });
+    const ternary =
+      applied.bits === 2 ? ternarize(weights, layer.layout, applied.groupSize!, { minimumScales }) : undefined;
+    const stored = await storeInt8(int8, layer, options.scratch);
+    baseline.set(layer.weight, { ...stored, decoded: null });
+    recipe.set(layer.weight, {
+      ...(ternary ? await storeTernary(ternary, layer, options.scratch) : stored),
+      ...(await judge(ternary ? dequantize(ternary) : dequantizeInt8(int8), weights, layer, options.scratch)),
+      zeros: ternary ? zeroShare(ternary) : null,
+    });
   }
   await options.onLayer(quantized.length, quantized.length);
   return { recipe, baseline };
 }
 
-function describe(codes: QuantizedCodes, { weight, transposed }: Layer): Omit<EncodedWeight, 'decoded'> {
-  const channelScales = codes.kind === 'ternary' ? codes.ternary.channelScales : codes.int8.scales;
+async function storeInt8(
+  { values, scales }: Int8Weights,
+  { weight, transposed, layout }: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  const { outputChannels, inputChannels } = layout;
+  const own = transposed ? transpose(values, new Int8Array(values.length), outputChannels, inputChannels) : values;
+  const stored = await scratch.keep(tensorFromInt8(weight.shape, own));
+  return { codes: { kind: 'int8', values: stored }, channelScales: scales, shape: weight.shape, transposed };
+}
+
+async function storeTernary(
+  ternary: TernaryWeights,
+  { weight, transposed, layout }: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  const { groupSize, groupCodes, channelScales } = ternary;
+  const bytes = pack2(ternary.codes);
+  const codes: TernaryCodes = {
+    kind: 'ternary',
+    layout,
+    groupSize,
+    packed: await scratch.keep(tensorFromUint8([bytes.length], bytes)),
+    groupCodes: await scratch.keep(tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes))),
+  };
   return { codes, channelScales, shape: weight.shape, transposed };
 }
 
-/** Decodes the weights and compares them with the original. */
+/** Compares decoded weights, [OC, IC, taps], with the original and stores them in the tensor's own shape. */
 async function judge(
-  codes: QuantizedCodes,
+  decoded: Float32Array,
   weights: Float32Array,
-  layer: Layer,
+  { weight, transposed, layout }: Layer,
   scratch: ScratchTensors,
-): Promise<QuantizedWeight> {
-  const { outputChannels, inputChannels } = layer.layout;
-  const decoded = codes.kind === 'ternary' ? dequantize(codes.ternary) : dequantizeInt8(codes.int8);
-  const stored = layer.transposed ? transpose(decoded, outputChannels, inputChannels) : decoded;
+): Promise<Pick<QuantizedWeight, 'decoded' | 'weightError' | 'deadChannels'>> {
+  const { outputChannels, inputChannels } = layout;
+  const own = transposed
+    ? transpose(decoded, new Float32Array(decoded.length), outputChannels, inputChannels)
+    : decoded;
   return {
-    ...describe(codes, layer),
-    decoded: await scratch.keep(tensorFromFloats(layer.weight.shape, stored)),
+    decoded: await scratch.keep(tensorFromFloats(weight.shape, own)),
     weightError: relativeError(weights, decoded),
-    zeros: codes.kind === 'ternary' ? zeroShare(codes.ternary) : null,
     deadChannels: countDeadChannels(weights, decoded, outputChannels),
   };
-}
-
-function encode(
-  weights: Float32Array,
-  { layout }: Layer,
-  applied: LayerPrecision,
-  minimumScales: Float32Array | undefined,
-): QuantizedCodes {
-  if (applied.bits === 2)
-    return { kind: 'ternary', ternary: ternarize(weights, layout, applied.groupSize!, { minimumScales }) };
-  return { kind: 'int8', int8: quantizeInt8(weights, layout, { minimumScales }) };
 }
 
 /** The weights as [OC, IC, taps]. */
 async function readRows({ weight, transposed, layout }: Layer): Promise<Float32Array> {
   const stored = await readFloats(weight);
-  return transposed ? transpose(stored, layout.inputChannels, layout.outputChannels) : stored;
+  const { inputChannels, outputChannels } = layout;
+  return transposed ? transpose(stored, new Float32Array(stored.length), inputChannels, outputChannels) : stored;
 }
 
-function transpose(values: Float32Array, rows: number, columns: number): Float32Array {
-  const turned = new Float32Array(values.length);
+function transpose<T extends Float32Array | Int8Array>(values: T, turned: T, rows: number, columns: number): T {
   for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) turned[c * rows + r] = values[r * columns + c]!;
   return turned;
 }

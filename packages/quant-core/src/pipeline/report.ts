@@ -11,9 +11,8 @@ import type { QuantizedModel } from '../artifact/build-graph.js';
 import type { WrittenModel } from '../artifact/write-artifacts.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { checkGates } from '../evaluate/index.js';
-import { packedByteLength } from '../fgq/index.js';
 import type { ModelInspection } from '../inspect.js';
-import { elementCount, type Tensor } from '../ir/index.js';
+import { elementCount, type Tensor, tensorByteLength } from '../ir/index.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizedWeight } from '../layers/quantize-weights.js';
 import type { QuantizeRequest } from '../quantize-request.js';
@@ -94,16 +93,16 @@ function artifactReport(artifact: VerifiedArtifact, { weights, original }: Resul
     ...written,
     bitsPerWeight: {
       quantizedLayers: weightCount === 0 ? null : storedBits / weightCount,
-      wholeModel: (8 * artifact.sizeBytes) / Math.max(original.inspection.parameters, 1),
+      // Weights that the original computes from a few constants count as parameters only once they are stored.
+      wholeModel: (8 * artifact.sizeBytes) / Math.max(original.inspection.parameters, weightCount),
     },
   };
 }
 
 /** Bytes of codes, group scales and channel scales as an artifact stores them. */
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
-  if (codes.kind === 'int8') return codes.int8.values.byteLength + channelScales.byteLength;
-  const { ternary } = codes;
-  return packedByteLength(ternary.codes.length) + ternary.groupCodes.byteLength + channelScales.byteLength;
+  const tensors = codes.kind === 'int8' ? [codes.values] : [codes.packed, codes.groupCodes];
+  return channelScales.byteLength + tensors.reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);
 }
 
 function layerReport(planned: PlannedLayer, { network, weights, sqnr }: Results): LayerReport {

@@ -1,0 +1,94 @@
+/** What onnxruntime makes of artifacts when it loads them. Lies here because only this folder may load onnxruntime itself. */
+import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { writeNpz } from '../data/index.js';
+import { readModel } from '../onnx/index.js';
+import { quantize } from '../quantize.js';
+import { seededRandom } from '../testing/random.js';
+import { sharedData, skipWithout } from '../testing/shared-data.js';
+import { writeSmallNetwork } from '../testing/small-network.js';
+import { temporaryFolder } from '../testing/temporary-folder.js';
+import { createOnnxRuntime } from './onnx-runtime.js';
+
+process.env.ORT_DISABLE_TELEMETRY = '1';
+const ort = await import('onnxruntime-node');
+
+/** Operators of the model after onnxruntime has rewritten it, with their number. */
+async function operatorsWhenLoaded(t: TestContext, modelPath: string): Promise<Record<string, number>> {
+  const optimizedModelFilePath = join(temporaryFolder(t), 'optimized.onnx');
+  const session = await ort.InferenceSession.create(modelPath, { optimizedModelFilePath, logSeverityLevel: 4 });
+  await session.release();
+  const counts: Record<string, number> = {};
+  for (const { opType } of (await readModel(optimizedModelFilePath)).graph.nodes)
+    counts[opType] = (counts[opType] ?? 0) + 1;
+  return counts;
+}
+
+async function artifactOperators(
+  t: TestContext,
+  modelPath: string,
+  calibration: string,
+): Promise<Record<string, number>[]> {
+  const folder = temporaryFolder(t);
+  mkdirSync(join(folder, 'scratch'));
+  const report = await quantize(
+    {
+      modelPath,
+      recipe: { weights: { groupSize: 4 }, artifacts: ['portable', 'compat'], activations: { range: 'minmax' } },
+      outputDir: folder,
+      scratchDir: join(folder, 'scratch'),
+      fileStem: 'model',
+      calibration: { path: calibration },
+    },
+    { runtime: createOnnxRuntime() },
+  );
+  const operators: Record<string, number>[] = [];
+  for (const { fileName } of report.artifacts) operators.push(await operatorsWhenLoaded(t, join(folder, fileName)));
+  return operators;
+}
+
+/** A calibration file of a few random images for a model of the given input. */
+async function noise(t: TestContext, name: string, sizes: readonly number[]): Promise<string> {
+  const path = join(temporaryFolder(t), 'noise.npz');
+  const random = seededRandom(1);
+  const count = 4 * sizes.reduce((a, b) => a * b, 1);
+  const data = Float32Array.from({ length: count }, () => 4 * random() - 2);
+  await writeNpz(path, new Map([[name, { dtype: 'float32' as const, shape: [4, ...sizes], data }]]));
+  return path;
+}
+
+test('of the small network nothing but integer kernels and the first quantization is left, in both profiles', async (t) => {
+  const folder = temporaryFolder(t);
+  const { modelPath } = await writeSmallNetwork(folder);
+  for (const operators of await artifactOperators(t, modelPath, await noise(t, 'image', [3, 12, 12]))) {
+    const { Transpose: _, Slice, Pad, Concat, Flatten, NhwcMaxPool, ...computing } = operators;
+    assert.deepEqual([Slice, Pad, Concat, Flatten, NhwcMaxPool], [1, 1, 1, 1, 1]);
+    assert.deepEqual(computing, {
+      QuantizeLinear: 1,
+      QLinearConv: 5,
+      QLinearAdd: 1,
+      QLinearGlobalAveragePool: 1,
+      QGemm: 1,
+    });
+  }
+});
+
+const REAL: readonly [string, readonly number[], Record<string, number>][] = [
+  ['resnet20_cifar10', [3, 32, 32], { QLinearConv: 19, QLinearAdd: 9, QLinearGlobalAveragePool: 1, QGemm: 1 }],
+  ['mobilenet_v1_0.75', [3, 224, 224], { QLinearConv: 28, QLinearGlobalAveragePool: 1 }],
+  ['squeezenet1.1', [3, 224, 224], { QLinearConv: 26, NhwcMaxPool: 3, Concat: 8 }],
+];
+
+for (const [model, sizes, expected] of REAL) {
+  const file = `models/${model}.onnx`;
+  test(`every convolution of ${model} runs as QLinearConv`, { skip: skipWithout(file) }, async (t) => {
+    for (const operators of await artifactOperators(t, sharedData(file), await noise(t, 'input', sizes))) {
+      for (const [op, count] of Object.entries(expected)) assert.equal(operators[op], count, op);
+      assert.equal(operators.QuantizeLinear, 1);
+      assert.equal(operators.Conv, undefined);
+      assert.ok((operators.DequantizeLinear ?? 0) <= 1);
+    }
+  });
+}
