@@ -1,6 +1,7 @@
 /** The commands and their flags. Start reading here. */
 import { readFileSync } from 'node:fs';
-import { Command, Option } from 'commander';
+import { versions } from '@tritforge/quant-core/versions';
+import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext } from './command-context.js';
 import { evaluateCommand } from './commands/evaluate.js';
 import { inspectCommand } from './commands/inspect.js';
@@ -15,6 +16,7 @@ import {
   nonNegativeNumber,
   positiveNumber,
 } from './flags.js';
+import { versionText } from './output/version-text.js';
 
 const VERSION: string = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version;
 
@@ -27,7 +29,11 @@ Exit codes:
 export function buildProgram(context: CommandContext): Command {
   const program = new Command('tritforge')
     .description('Makes ONNX models smaller and faster, and measures what that costs.')
-    .version(VERSION)
+    .option('-V, --version', 'print versions and which kernels are in use')
+    .on('option:version', () => {
+      process.stdout.write(versionText(VERSION, versions()));
+      throw new CommanderError(0, 'commander.version', VERSION);
+    })
     .addHelpText('after', EXIT_CODES)
     .configureOutput({ writeErr: (text) => void (context.asJson || process.stderr.write(text)) })
     .exitOverride()

@@ -9,6 +9,7 @@ import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Report } from '@tritforge/contracts';
+import { versions } from '@tritforge/quant-core/versions';
 import { Value } from 'typebox/value';
 
 const BINARY = fileURLToPath(new URL('../bin/tritforge.mjs', import.meta.url));
@@ -63,7 +64,10 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.match(help.stdout, /inspect.*quantize.*evaluate.*Exit codes/s);
     const quantizeHelp = await tritforge('quantize', '--help');
     assert.match(quantizeHelp.stdout, /--group-size.*--activation-bits.*Examples/s);
-    assert.match((await tritforge('--version')).stdout, /^\d+\.\d+\.\d+\n$/);
+    const { exitCode, stdout } = await tritforge('--version');
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /^tritforge \d+\.\d+\.\d+\nonnxruntime \d+\.\d+\.\d+\nkernels /);
+    assert.ok(stdout.includes(`kernels ${versions().kernels.implementation}`));
   });
 
   test('inspects a model in words and as JSON', async () => {
