@@ -1,4 +1,5 @@
 import { createRequire } from 'node:module';
 
 /** Version of the engine, as in its package. */
-export const ENGINE_VERSION: string = (createRequire(import.meta.url)('../package.json') as { version: string }).version;
+export const ENGINE_VERSION: string = (createRequire(import.meta.url)('../package.json') as { version: string })
+  .version;

@@ -22,7 +22,7 @@ export const MAX_ENCODING_ERROR = 1e-4;
 export const MIN_SQNR_DB = 10;
 /** Below that, an artifact passes if it is at most this much noisier than the reference on the disturbed inputs. */
 const SQNR_MARGIN_DB = 6;
-/** The disturbed inputs: every so manieth element moves by this share of the largest. */
+/** The disturbed inputs: every DISTURBED_STRIDE-th element moves by DISTURBANCE of the largest. */
 const DISTURBED_STRIDE = 1000;
 const DISTURBANCE = 0.01;
 
