@@ -12,7 +12,8 @@ const USAGE = 'Usage: node scripts/migrate.mjs deploy | status | diff | dev NAME
 
 async function withDatabase(command, work) {
   if (process.env.DATABASE_URL) return work(process.env.DATABASE_URL);
-  if (command === 'deploy' || command === 'status') throw new Error(`Set DATABASE_URL to the database of \`${command}\`.`);
+  if (command === 'deploy' || command === 'status')
+    throw new Error(`Set DATABASE_URL to the database of \`${command}\`.`);
   const { startEmbeddedPostgres } = await import('../packages/store/dist/index.js');
   const dir = mkdtempSync(path.join(tmpdir(), 'tritforge-migrate-'));
   const postgres = await startEmbeddedPostgres({ dataDir: path.join(dir, 'postgres'), ephemeral: true });
