@@ -36,7 +36,10 @@ export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   /** Receives one sentence when something differs from what the caller may expect, such as another directory. */
   readonly onNotice?: (message: string) => void;
-  /** For tests: never waits for the disk; server and data are gone when this process has ended, however it ends. */
+  /**
+   * For tests: data survives the death of the server but no power cut; server and data are gone when this process has
+   * ended, however it ends.
+   */
   readonly ephemeral?: boolean;
 }
 
@@ -144,7 +147,7 @@ async function launch(
   ephemeral: boolean,
 ): Promise<string | null> {
   const settings = ['unix_socket_directories=', 'listen_addresses=127.0.0.1', 'log_checkpoints=off'];
-  if (ephemeral) settings.push('fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'shared_buffers=32MB');
+  if (ephemeral) settings.push('fsync=off', 'full_page_writes=off', 'shared_buffers=32MB');
   const server = [`-p ${port}`, ...settings.map((setting) => `-c ${setting}`)].join(' ');
   const wait = ['-w', '-t', String(START_TIMEOUT_MS / 1000)];
   const logFile = path.join(dataDir, LOG_FILE);

@@ -4,6 +4,10 @@ import { createProducer, createWorker, type QueueConfig, type QueueTiming } from
 import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
 const TIMING: QueueTiming = { lockMs: 15_000, checkIntervalMs: 5_000, readyMs: 20_000, answerMs: 5_000 };
+/** How long an idle consumer relies on being woken, which a connection that breaks unnoticed prevents. */
+const LOOK_AGAIN_SECONDS = 1;
+/** How soon a consumer asks again after its server was away. */
+const RETRY_DELAY_MS = 500;
 /** The row of a job counts its attempts; the queue delivers as often as it takes. */
 const MAX_STALLED = 1_000_000;
 
@@ -73,8 +77,13 @@ async function startConsumer(config: QueueConfig, queue: Queue, options: Consume
   const { concurrency, handler, onError = () => {} } = options;
   const { lockMs, checkIntervalMs } = config.timing ?? TIMING;
   const closing = new AbortController();
-  const worker = createWorker<Delivery>(config, async (delivery) => handler(String(delivery.id), closing.signal), {
+  // A delivery may arrive while the consumer closes.
+  const handle = async ({ id }: { id?: string | undefined }): Promise<Delivery> =>
+    closing.signal.aborted ? 'again' : handler(String(id), closing.signal);
+  const worker = createWorker<Delivery>(config, handle, {
     concurrency,
+    runRetryDelay: RETRY_DELAY_MS,
+    drainDelay: LOOK_AGAIN_SECONDS,
     lockDuration: lockMs,
     stalledInterval: checkIntervalMs,
     maxStalledCount: MAX_STALLED,
