@@ -2,23 +2,24 @@ import { type DataType, elementCount, numberToFloat16 } from '../ir/index.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 
 /** Sizes for dimensions that the model leaves open. */
-const OPEN = { batch: 1, channels: 3, imageSide: 224, length: 32 } as const;
+const OPEN = { batch: 1, channels: 3, imageSide: 224 } as const;
+const OPEN_LENGTH = 32;
 /** Integers are below this: small enough for any vocabulary, position table or class count. */
 const INTEGER_LIMIT = 16;
 
 /**
  * Inputs for a model without data: the same for the same inputs and seed on every machine. Floats are uniform in [-1,
  * 1), integers in [0, 16) so that they are token ids of any vocabulary (single numbers are 1), bools true. Open
- * dimensions: the first is 1; of four-dimensional inputs the sides are 224 and the channels 3; all others 32.
+ * dimensions: the first is 1; of four-dimensional inputs the sides are 224 and the channels 3; all others `openLength`.
  * Dimensions of one name agree.
  * @throws TypeError for an input that is no tensor of numbers
  */
-export function syntheticFeeds(inputs: Session['inputs'], seed: number): Feeds {
+export function syntheticFeeds(inputs: Session['inputs'], seed: number, openLength = OPEN_LENGTH): Feeds {
   const sizeByName = new Map<string, number>();
   const random = mulberry32(seed);
   const feeds = new Map<string, HostTensor>();
   for (const { name, dtype, shape } of inputs) {
-    const closed = shape.map((size, axis) => closeDimension(size, axis, shape, sizeByName));
+    const closed = shape.map((size, axis) => closeDimension(size, axis, shape, { sizeByName, openLength }));
     feeds.set(name, { dtype, shape: closed, data: fill(name, dtype, elementCount(closed), random) });
   }
   return feeds;
@@ -26,17 +27,22 @@ export function syntheticFeeds(inputs: Session['inputs'], seed: number): Feeds {
 
 type Shape = Session['inputs'][number]['shape'];
 
-function closeDimension(size: Shape[number], axis: number, shape: Shape, sizeByName: Map<string, number>): number {
+interface Sizes {
+  readonly sizeByName: Map<string, number>;
+  readonly openLength: number;
+}
+
+function closeDimension(size: Shape[number], axis: number, shape: Shape, { sizeByName, openLength }: Sizes): number {
   if (typeof size === 'number') return size;
-  if (size === null) return openSize(axis, shape);
-  const known = sizeByName.get(size) ?? openSize(axis, shape);
+  if (size === null) return openSize(axis, shape, openLength);
+  const known = sizeByName.get(size) ?? openSize(axis, shape, openLength);
   sizeByName.set(size, known);
   return known;
 }
 
-function openSize(axis: number, shape: Shape): number {
+function openSize(axis: number, shape: Shape, openLength: number): number {
   if (axis === 0) return OPEN.batch;
-  if (shape.length !== 4) return OPEN.length;
+  if (shape.length !== 4) return openLength;
   const last = shape[3];
   const channelAxis = typeof last === 'number' && last <= 4 ? 3 : 1;
   return axis === channelAxis ? OPEN.channels : OPEN.imageSide;

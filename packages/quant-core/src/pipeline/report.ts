@@ -44,6 +44,9 @@ export interface Results {
   readonly data: JobData;
 }
 
+/** Share by which an artifact is slower than the original from which a user should know. */
+const NOTABLE_SLOWDOWN = 1.05;
+
 /** Puts the report together. */
 export function makeReport(results: Results): Report {
   const { original, recipe, accuracy, latency } = results;
@@ -133,7 +136,7 @@ function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
     }));
 }
 
-function warnings({ network, weights, data, request }: Results): Warning[] {
+function warnings({ network, weights, data, request, latency }: Results): Warning[] {
   const found: Warning[] = [];
   if (data.evaluation === null) {
     found.push({
@@ -146,6 +149,14 @@ function warnings({ network, weights, data, request }: Results): Warning[] {
     found.push({
       code: 'GATE_NOT_MEASURED',
       message: 'The gate on accuracy cannot pass without an evaluation dataset.',
+      node: null,
+    });
+  }
+  const slowdown = latency.quantizedMs / latency.originalMs;
+  if (slowdown > NOTABLE_SLOWDOWN) {
+    found.push({
+      code: 'SLOWER_THAN_ORIGINAL',
+      message: `The artifact took ${slowdown.toFixed(2)} times as long as the original on this machine.`,
       node: null,
     });
   }
