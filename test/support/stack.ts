@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -98,7 +98,7 @@ export class Stack {
   async close(): Promise<void> {
     await Promise.all(this.#processes.map(stop));
     await this.#db.end();
-    await this.#postgres.stop();
+    await this.#postgres.destroy();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
@@ -106,7 +106,9 @@ export class Stack {
 /** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
 export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): Promise<Stack> {
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres') });
+  // The server runs as another user when the tests run as root, and must reach its files.
+  await chmod(dataDir, 0o755);
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true });
   const databaseUrl = postgres.databaseUrl('tritforge');
   await deployMigrations(databaseUrl);
   const settings = {

@@ -9,6 +9,7 @@ import { runJob } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
 
 const RECONCILE_INTERVAL_MS = 5000;
+const SWEEP_INTERVAL_MS = 3600_000;
 
 /** What a worker runs on. */
 export interface WorkerDeps {
@@ -43,6 +44,14 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       logger.warn({ err: error }, 'maintenance failed; it is tried again');
     }
   });
+  const sweeping = repeat(SWEEP_INTERVAL_MS, async () => {
+    try {
+      const deleted = await store.sweepBlobs();
+      if (deleted > 0) logger.info({ deleted }, 'deleted files that no row refers to');
+    } catch (error) {
+      logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
+    }
+  });
   const consumer = await store.queue.consume({
     concurrency: config.concurrency,
     handler: (jobId, signal) => runJob(runner, jobId, signal),
@@ -52,7 +61,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   return {
     close: async () => {
       await consumer.close();
-      await maintenance.end();
+      await Promise.all([maintenance.end(), sweeping.end()]);
       await scratch.remove();
       logger.info('worker stopped');
     },

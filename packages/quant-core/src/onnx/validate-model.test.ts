@@ -1,3 +1,4 @@
+/** One case for each way in which a model can be refused, so longer than other files. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TritforgeError } from '@tritforge/contracts';

@@ -1,3 +1,4 @@
+/** One case or more for each operator of the shape table, so longer than other files. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../../testing/random.js';
