@@ -19,12 +19,12 @@ function timed(name: string, milliseconds: number, log: string[]) {
   return { name, session, feeds: new Map() };
 }
 
-test('models take turns and the order rotates from round to round', async () => {
+test('models take turns; the order rotates from round to round and turns around', async () => {
   const log: string[] = [];
   const contestants = ['a', 'b', 'c'].map((name) => timed(name, 0, log));
-  const { runs } = await compareLatency(contestants, { warmupRounds: 1, maxRounds: 3 });
-  assert.equal(runs, 3);
-  assert.equal(log.join(''), 'abc' + 'abcbcacab');
+  const { runs } = await compareLatency(contestants, { warmupRounds: 1, maxRounds: 7 });
+  assert.equal(runs, 7);
+  assert.equal(log.join(''), 'abc' + 'abcbcacab' + 'cbaacbbac' + 'abc');
 });
 
 test('the median of each model is the time it takes', async () => {

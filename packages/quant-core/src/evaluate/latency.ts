@@ -13,9 +13,9 @@ export interface Contestant {
 export interface LatencyOptions {
   /** Rounds before those that count. Default 3; one is enough when it takes half of the budget. */
   readonly warmupRounds?: number | undefined;
-  /** Rounds that count, at most. Default 100. */
+  /** Rounds that count, at most. Default 1000: the median of runs of microseconds needs many. */
   readonly maxRounds?: number | undefined;
-  /** Time after which no further round begins, once `minRounds` are done. Default 3000. */
+  /** Time after which no further round begins, once `minRounds` are done. Default 2000. */
   readonly budgetMs?: number | undefined;
   /** Rounds that count, at least. Default 3. */
   readonly minRounds?: number | undefined;
@@ -39,13 +39,14 @@ export interface LatencyComparison {
 
 /**
  * Times models against each other in one process. Every round runs each model once; the order rotates from round to
- * round, so that a slow phase of the machine or a cache that one model leaves warm does not favour another.
+ * round and turns around after each full turn, so that every model follows every other about equally often: neither a slow phase
+ * of the machine nor the caches that one model leaves behind favour another.
  */
 export async function compareLatency(
   contestants: readonly Contestant[],
   options: LatencyOptions = {},
 ): Promise<LatencyComparison> {
-  const { warmupRounds = 3, maxRounds = 100, budgetMs = 3000, minRounds = 3, signal } = options;
+  const { warmupRounds = 3, maxRounds = 1000, budgetMs = 2000, minRounds = 3, signal } = options;
   const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
   const warmupStart = performance.now();
   for (let round = 0; round < warmupRounds; round++) {
@@ -72,13 +73,18 @@ async function runRound(
   signal: AbortSignal | undefined,
   onRun?: (name: string, elapsedMs: number) => void,
 ): Promise<void> {
-  for (let i = 0; i < contestants.length; i++) {
+  for (const { name, session, feeds } of orderOf(contestants, round)) {
     throwIfCanceled(signal);
-    const { name, session, feeds } = contestants[(i + round) % contestants.length] as Contestant;
     const start = performance.now();
     await session.run(feeds);
     onRun?.(name, performance.now() - start);
   }
+}
+
+function orderOf(contestants: readonly Contestant[], round: number): readonly Contestant[] {
+  const count = contestants.length;
+  const rotated = contestants.map((_, i) => contestants[(i + round) % count]!);
+  return Math.floor(round / count) % 2 === 0 ? rotated : rotated.reverse();
 }
 
 function summarize(elapsedMs: readonly number[]): Latency {
