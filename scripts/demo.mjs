@@ -9,7 +9,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { main, root, setUp } from './setup.mjs';
-import { startStack } from './stack.mjs';
+import { Stack, stopOnSignal } from './stack.mjs';
 
 const example = path.join(root, 'examples', 'shapes');
 const output = path.join(root, 'demo-output');
@@ -167,19 +167,19 @@ await main(async () => {
   // PostgreSQL refuses to run as root and then runs as a user that must reach its files.
   chmodSync(dataDir, 0o755);
   const logFile = path.join(output, 'service.log');
+  const stack = new Stack({ dataDir, port: await freePort(), output: openSync(logFile, 'w') });
+  const cleanUp = async () => {
+    await stack.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  };
+  stopOnSignal(cleanUp, 130);
   try {
-    const stack = await startStack({ dataDir, port: await freePort(), output: openSync(logFile, 'w') });
-    const interrupt = () => void stack.stop().then(() => process.exit(130));
-    process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
-    try {
-      await demonstrate(stack.url);
-    } finally {
-      await stack.stop();
-    }
+    await stack.start();
+    await demonstrate(stack.url);
   } catch (error) {
     throw new Error(`${error.message}\nThe log of the service is in ${logFile}.`);
   } finally {
-    await rm(dataDir, { recursive: true, force: true });
+    await cleanUp();
   }
   process.exit(0);
 });

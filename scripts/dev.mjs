@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import path from 'node:path';
 import { main, root, setUp } from './setup.mjs';
-import { startStack, stopOnSignal } from './stack.mjs';
+import { Stack, stopOnSignal } from './stack.mjs';
 
 await main(async () => {
   setUp();
@@ -15,12 +15,13 @@ await main(async () => {
     },
   );
   process.once('exit', () => compiler.kill());
-  const stack = await startStack({
-    dataDir: path.resolve(process.env.TRITFORGE_DATA_DIR ?? path.join(root, '.data')),
-    host: process.env.TRITFORGE_HOST ?? '127.0.0.1',
-    port: Number(process.env.TRITFORGE_PORT ?? 8080),
+  const stack = new Stack({
+    dataDir: path.resolve(process.env.TRITFORGE_DATA_DIR || path.join(root, '.data')),
+    host: process.env.TRITFORGE_HOST || '127.0.0.1',
+    port: Number(process.env.TRITFORGE_PORT || 8080),
     nodeArguments: ['--enable-source-maps', '--watch', '--watch-preserve-output'],
   });
-  stopOnSignal(stack);
+  stopOnSignal(() => stack.stop());
+  await stack.start();
   process.stdout.write(`\nTritforge is ready at ${stack.url} and follows your changes. Ctrl-C stops it.\n`);
 });

@@ -2,16 +2,151 @@
  * Runs the whole service on this machine: PostgreSQL (embedded unless DATABASE_URL is set), API and worker as child
  * processes that are started again when they die. Used by `npm start`, `npm run dev` and `npm run demo`.
  */
-import { spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
-import { root } from './setup.mjs';
+import { lockDataDir } from './data-dir-lock.mjs';
+import { Service } from './service.mjs';
 
-const RESTART_DELAY_MS = 1000;
-const STOP_TIMEOUT_MS = 20_000;
 const READY_TIMEOUT_MS = 60_000;
+const READY_INTERVAL_MS = 100;
+const DATABASE_WATCH_INTERVAL_MS = 1000;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** PostgreSQL, API and worker. Start it once, stop it once. */
+export class Stack {
+  #dataDir;
+  #host;
+  #port;
+  #services;
+  #postgres = null;
+  #databaseUrl;
+  #watch;
+  #lock = null;
+  #starting = null;
+  #stopping = null;
+
+  /**
+   * @param options.dataDir database cluster, blobs and scratch files
+   * @param options.port HTTP port
+   * @param options.output where the services' logs go: 'inherit', or a file descriptor
+   * @param options.nodeArguments arguments of node for the services
+   */
+  constructor({ dataDir, host = '127.0.0.1', port, output = 'inherit', nodeArguments = ['--enable-source-maps'] }) {
+    this.#dataDir = dataDir;
+    this.#host = host;
+    this.#port = port;
+    const reachableHost = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host;
+    this.url = `http://${reachableHost.includes(':') ? `[${reachableHost}]` : reachableHost}:${port}`;
+    this.database = process.env.DATABASE_URL ? 'DATABASE_URL' : 'embedded PostgreSQL';
+    this.queue = process.env.REDIS_URL ? 'Redis' : 'PostgreSQL';
+    this.#services = [
+      new Service('API', 'apps/api/dist/server.js', { output, nodeArguments }),
+      new Service('worker', 'apps/worker/dist/main.js', { output, nodeArguments }),
+    ];
+  }
+
+  /** Starts everything and waits until it is ready; when that fails, what was started is stopped again. */
+  async start() {
+    try {
+      this.#starting = this.#start();
+      await this.#starting;
+    } catch (error) {
+      await this.stop();
+      throw error;
+    }
+  }
+
+  /** Stops everything, in whatever state it is. */
+  stop() {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start() {
+    await checkPort(this.#host, this.#port);
+    mkdirSync(this.#dataDir, { recursive: true });
+    this.#lock = lockDataDir(this.#dataDir, this.url);
+    const { deployMigrations } = await import('../packages/store/dist/index.js');
+    await this.#startDatabase();
+    await deployMigrations(this.#databaseUrl);
+    this.#throwIfStopping();
+    for (const service of this.#services) service.start(this.#environment());
+    this.#watchDatabase();
+    await this.#ready();
+  }
+
+  async #stop() {
+    clearInterval(this.#watch);
+    const stopped = this.#services.map((service) => service.stop());
+    await this.#starting?.catch(() => {});
+    await Promise.all(stopped);
+    await this.#postgres?.stop();
+    this.#lock?.release();
+  }
+
+  #throwIfStopping() {
+    if (this.#stopping) throw new Error('The service was stopped before it was ready.');
+  }
+
+  async #startDatabase() {
+    if (process.env.DATABASE_URL) {
+      this.#databaseUrl = process.env.DATABASE_URL;
+      return;
+    }
+    const { startEmbeddedPostgres } = await import('../packages/store/dist/index.js');
+    this.#postgres = await startEmbeddedPostgres({
+      dataDir: path.join(this.#dataDir, 'postgres'),
+      onNotice: (message) => process.stderr.write(`${message}\n`),
+    });
+    this.#databaseUrl = this.#postgres.databaseUrl('tritforge');
+  }
+
+  #environment() {
+    return {
+      DATABASE_URL: this.#databaseUrl,
+      TRITFORGE_DATA_DIR: this.#dataDir,
+      TRITFORGE_HOST: this.#host,
+      TRITFORGE_PORT: String(this.#port),
+    };
+  }
+
+  /** A database that was killed is started again. The services connect again by themselves, unless its port changed. */
+  #watchDatabase() {
+    let isStarting = false;
+    this.#watch = setInterval(async () => {
+      if (isStarting || this.#stopping || !this.#postgres || this.#postgres.isRunning()) return;
+      isStarting = true;
+      try {
+        process.stderr.write('The embedded PostgreSQL ended. Starting it again.\n');
+        const formerUrl = this.#databaseUrl;
+        await this.#startDatabase();
+        if (this.#stopping) await this.#postgres.stop();
+        else if (this.#databaseUrl !== formerUrl) {
+          for (const service of this.#services) service.restart(this.#environment());
+        }
+      } catch (error) {
+        process.stderr.write(`${error.message}\n`);
+      } finally {
+        isStarting = false;
+      }
+    }, DATABASE_WATCH_INTERVAL_MS);
+  }
+
+  async #ready() {
+    const giveUpMs = Date.now() + READY_TIMEOUT_MS;
+    while (!(await isReady(this.url))) {
+      this.#throwIfStopping();
+      const failed = this.#services.find((service) => service.failure);
+      if (failed) throw new Error(`${failed.failure} Its log above says why.`);
+      if (Date.now() > giveUpMs) {
+        throw new Error(`The service at ${this.url} was not ready after ${READY_TIMEOUT_MS / 1000} s.`);
+      }
+      await sleep(READY_INTERVAL_MS);
+    }
+  }
+}
 
 async function isReady(url) {
   try {
@@ -21,157 +156,41 @@ async function isReady(url) {
   }
 }
 
-/** Keeps one service process running. */
-class Service {
-  #child = null;
-  #stopping = false;
-
-  constructor(name, file, options) {
-    Object.assign(this, { name, file, options });
+/** Whether the API could listen: a service that answers on the port already must not pass for ours. */
+function checkPort(host, port) {
+  if (!Number.isInteger(port) || port < 1 || port > 65535) {
+    throw new Error('TRITFORGE_PORT must be a number from 1 to 65535.');
   }
-
-  start(environment) {
-    this.environment = environment;
-    // The IPC channel is a lifeline: the service ends when this process dies, however it dies.
-    const child = spawn(process.execPath, [...this.options.nodeArguments, path.join(root, this.file)], {
-      cwd: root,
-      env: { ...process.env, ...environment },
-      stdio: ['ignore', this.options.output, this.options.output, 'ipc'],
-      detached: true,
+  return new Promise((resolve, reject) => {
+    const server = net.createServer();
+    server.once('error', ({ code, message }) => {
+      if (code !== 'EADDRINUSE') reject(new Error(`The service cannot listen on ${host}: ${message}`));
+      else {
+        const remedy = 'Stop it, or set TRITFORGE_PORT (and TRITFORGE_DATA_DIR) to start a second service.';
+        reject(new Error(`Port ${port} of ${host} is taken, perhaps by a service that runs already. ${remedy}`));
+      }
     });
-    this.#child = child;
-    child.once('exit', (code, signal) => {
-      this.#child = null;
-      if (this.#stopping || this.options.isStopping()) return;
-      this.failure = `The ${this.name} ended (${signal ?? `exit code ${code}`}).`;
-      process.stderr.write(`${this.failure} Starting it again.\n`);
-      setTimeout(() => !this.#stopping && this.start(this.environment), RESTART_DELAY_MS).unref();
-    });
-  }
-
-  async stop() {
-    this.#stopping = true;
-    const child = this.#child;
-    if (!child) return;
-    const ended = new Promise((resolve) => child.once('exit', resolve));
-    child.kill('SIGTERM');
-    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-    await ended;
-    clearTimeout(timer);
-  }
+    server.listen({ host, port, exclusive: true }, () => server.close(resolve));
+  });
 }
 
 /**
- * Starts everything and waits until it is ready.
- *
- * @param options.dataDir database cluster, blobs and scratch files
- * @param options.port HTTP port
- * @param options.output where the services' logs go: 'inherit', or a file descriptor
- * @param options.nodeArguments arguments of node for the services
+ * Ends the process on Ctrl-C, on SIGTERM and when the terminal is closed, after `stop`. A second signal ends it at once.
  */
-export async function startStack({
-  dataDir,
-  host = '127.0.0.1',
-  port,
-  output = 'inherit',
-  nodeArguments = ['--enable-source-maps'],
-}) {
-  const { startEmbeddedPostgres, deployMigrations } = await import('../packages/store/dist/index.js');
-  mkdirSync(dataDir, { recursive: true });
-  let stopping = false;
-  let postgres = null;
-  const startDatabase = async () => {
-    if (process.env.DATABASE_URL) return process.env.DATABASE_URL;
-    postgres = await startEmbeddedPostgres({
-      dataDir: path.join(dataDir, 'postgres'),
-      onNotice: (message) => process.stderr.write(`${message}\n`),
-    });
-    return postgres.databaseUrl('tritforge');
-  };
-  const environmentFor = (databaseUrl) => ({
-    DATABASE_URL: databaseUrl,
-    TRITFORGE_DATA_DIR: dataDir,
-    TRITFORGE_HOST: host,
-    TRITFORGE_PORT: String(port),
-  });
-  let databaseUrl = await startDatabase();
-  const options = { output, nodeArguments, isStopping: () => stopping };
-  const services = [
-    new Service('API', 'apps/api/dist/server.js', options),
-    new Service('worker', 'apps/worker/dist/main.js', options),
-  ];
-  const stop = async () => {
-    if (stopping) return;
-    stopping = true;
-    clearInterval(watch);
-    await Promise.all(services.map((service) => service.stop()));
-    await postgres?.stop();
-  };
-  // A database that was killed comes back, possibly on another port; the services then start anew.
-  let checking = false;
-  const watch = setInterval(async () => {
-    if (checking || stopping || !postgres || isAlive(postgres.pid)) return;
-    checking = true;
-    try {
-      process.stderr.write('The embedded PostgreSQL ended. Starting it again.\n');
-      databaseUrl = await startDatabase();
-      for (const service of services) {
-        if (service.environment.DATABASE_URL === databaseUrl) continue;
-        await service.stop();
-        services[services.indexOf(service)] = Object.assign(new Service(service.name, service.file, options));
-      }
-      for (const service of services) if (!service.environment) service.start(environmentFor(databaseUrl));
-    } catch (error) {
-      process.stderr.write(`${error.message}\n`);
-    } finally {
-      checking = false;
-    }
-  }, 2000);
-  watch.unref();
-
-  try {
-    await deployMigrations(databaseUrl);
-    for (const service of services) service.start(environmentFor(databaseUrl));
-    const url = `http://${host.includes(':') ? `[${host}]` : host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
-    const giveUpMs = Date.now() + READY_TIMEOUT_MS;
-    while (!(await isReady(url))) {
-      const failed = services.find((service) => service.failure);
-      if (failed) throw new Error(`${failed.failure} Its log above says why.`);
-      if (Date.now() > giveUpMs)
-        throw new Error(`The service at ${url} was not ready after ${READY_TIMEOUT_MS / 1000} s.`);
-      await sleep(100);
-    }
-    return {
-      url,
-      stop,
-      database: postgres ? 'embedded PostgreSQL' : 'DATABASE_URL',
-      queue: process.env.REDIS_URL ? 'Redis' : 'PostgreSQL',
-    };
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error.code === 'EPERM';
-  }
-}
-
-/** Stops the stack on Ctrl-C and on SIGTERM, then lets the process end. A second signal ends it at once. */
-export function stopOnSignal(stack) {
+export function stopOnSignal(stop, exitCode = 0) {
+  // Nobody may be left to read messages when the terminal is closed.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
   let asked = false;
-  for (const signal of ['SIGINT', 'SIGTERM']) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
     process.on(signal, async () => {
       if (asked) process.exit(130);
       asked = true;
       process.stderr.write('\nStopping …\n');
-      await stack.stop();
-      process.exit(0);
+      await stop().catch((error) => {
+        process.stderr.write(`${error.message}\n`);
+        process.exit(1);
+      });
+      process.exit(exitCode);
     });
   }
 }

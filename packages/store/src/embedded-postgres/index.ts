@@ -51,6 +51,8 @@ export interface EmbeddedPostgres {
   readonly pid: number;
   /** True when the server was running already. */
   readonly reused: boolean;
+  /** Whether the server still lives. */
+  isRunning(): boolean;
   /** Connection string of a database of the cluster, which `deployMigrations` creates. Contains the password. */
   databaseUrl(database: string): string;
   /** Stops the server cleanly (checkpoint), also one that was reused. */
@@ -80,6 +82,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     port: postmaster.port,
     pid: postmaster.pid,
     reused,
+    isRunning: () => isServer(postmaster.pid),
     databaseUrl: (database) =>
       `postgresql://${SUPERUSER}:${password}@127.0.0.1:${postmaster.port}/${encodeURIComponent(database)}`,
     stop: () => stop('fast'),
