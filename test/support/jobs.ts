@@ -4,14 +4,17 @@ import { isTerminal, type Job } from '@tritforge/contracts';
 import { expectJson, type FormEntries, form } from './http.js';
 import type { Stack } from './stack.js';
 
+/** A service that answers. */
+type Service = Pick<Stack, 'fetch'>;
+
 /** Starts a job by a form. */
-export async function startJob(stack: Stack, entries: FormEntries): Promise<Job> {
+export async function startJob(stack: Service, entries: FormEntries): Promise<Job> {
   return expectJson<Job>(await stack.fetch('/jobs', form(entries)), 202);
 }
 
 /** Looks at a job until `isReached` holds. */
 export async function jobWhen(
-  stack: Stack,
+  stack: Service,
   id: string,
   isReached: (job: Job) => boolean,
   timeoutMs = 60_000,
@@ -27,5 +30,5 @@ export async function jobWhen(
 }
 
 /** Waits for the end of a job. */
-export const jobEnd = (stack: Stack, id: string, timeoutMs?: number): Promise<Job> =>
+export const jobEnd = (stack: Service, id: string, timeoutMs?: number): Promise<Job> =>
   jobWhen(stack, id, ({ state }) => isTerminal(state), timeoutMs);

@@ -3,7 +3,7 @@ import type { Queue } from 'bullmq';
 import { createProducer, createWorker, type QueueConfig, type QueueTiming } from './backend.js';
 import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
-const TIMING: QueueTiming = { lockMs: 15_000, checkIntervalMs: 5_000, readyMs: 20_000, answerMs: 5_000 };
+const TIMING: QueueTiming = { lockMs: 10_000, checkIntervalMs: 2_500, readyMs: 20_000, answerMs: 5_000 };
 /** How long an idle consumer relies on being woken, which a connection that breaks unnoticed prevents. */
 const LOOK_AGAIN_SECONDS = 1;
 /** How soon a consumer asks again after its server was away. */
