@@ -54,11 +54,13 @@ function digestOf(...files) {
 function installDependencies() {
   const stamp = path.join(root, 'node_modules', '.tritforge-lock');
   const digest = digestOf('package-lock.json');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
+  // Without the development dependencies, as after `npm prune --omit=dev`, nothing compiles.
+  const isComplete = existsSync(path.join(root, 'node_modules', 'knip'));
+  if (isComplete && existsSync(stamp) && readFileSync(stamp, 'utf8') === digest) return;
   const installed = path.join(root, 'node_modules', '.package-lock.json');
   const alreadyFresh =
     existsSync(installed) && statSync(installed).mtimeMs > statSync(path.join(root, 'package-lock.json')).mtimeMs;
-  if (!alreadyFresh) {
+  if (!(isComplete && alreadyFresh)) {
     process.stderr.write('Installing dependencies (npm ci) …\n');
     run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   }
