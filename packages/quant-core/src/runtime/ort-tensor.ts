@@ -37,30 +37,21 @@ export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor):
       `the data has ${tensor.data.length} elements, the shape [${tensor.shape}] asks for ${expected}`,
     );
   }
-  const data = tensor.dtype === 'float16' ? halvesForOrt(tensor.data as Uint16Array) : tensor.data;
-  return new Constructor(tensor.dtype as Tensor.Type, data as Tensor.DataType, tensor.shape);
+  const { data } = tensor;
+  const made = new Constructor(tensor.dtype as Tensor.Type, data as Tensor.DataType, tensor.shape);
+  // Where JavaScript has Float16Array (Node 24), the constructor makes one of the halves, and the engine reads nothing of it.
+  if (tensor.dtype === 'float16') Object.defineProperty(made, 'data', { value: data });
+  return made;
 }
 
 /** A tensor of the engine as the rest of the program sees it. The bytes are shared, not copied. */
 export function fromOrtTensor(tensor: Tensor): HostTensor {
   const { data } = tensor;
-  const plain =
-    tensor.type === 'float16' && !(data instanceof Uint16Array)
-      ? viewAs(Uint16Array, data as unknown as Uint16Array)
-      : data;
+  const isView = tensor.type === 'float16' && !(data instanceof Uint16Array);
+  const plain = isView ? halvesOf(data as unknown as ArrayBufferView & { length: number }) : data;
   return { dtype: tensor.type as DataType, shape: tensor.dims, data: plain as HostTensor['data'] };
 }
 
-interface ArrayConstructor<T> {
-  new (buffer: ArrayBufferLike, byteOffset: number, length: number): T;
-}
-
-/** From the Node version on that has Float16Array, onnxruntime-node wants it in place of Uint16Array. */
-function halvesForOrt(halves: Uint16Array): unknown {
-  const { Float16Array } = globalThis as { Float16Array?: ArrayConstructor<unknown> };
-  return Float16Array === undefined ? halves : viewAs(Float16Array, halves);
-}
-
-function viewAs<T>(Constructor: ArrayConstructor<T>, array: Uint16Array): T {
-  return new Constructor(array.buffer, array.byteOffset, array.length);
+function halvesOf(array: ArrayBufferView & { length: number }): Uint16Array {
+  return new Uint16Array(array.buffer, array.byteOffset, array.length);
 }
