@@ -28,6 +28,7 @@ import { measure } from './pipeline/measure.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
 import { makeReport, type VerifiedArtifact } from './pipeline/report.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
+import { isHeavyToLoad, unpackedCopy } from './pipeline/unpacked-copy.js';
 import type { QuantizeContext, QuantizeRequest } from './quantize-request.js';
 import type { Feeds } from './runtime/runtime.js';
 import { ScratchTensors } from './scratch-tensors.js';
@@ -112,8 +113,9 @@ class Quantization {
     const measured = await measure({
       ...shared,
       originalPath: this.#request.modelPath,
-      quantizedPath: artifacts[0]!.path,
-      baselinePath: baseline?.path ?? null,
+      quantizedPath: artifacts[0]!.loadablePath,
+      baselinePath: baseline && (await this.#loadable(baseline, network)),
+      inPairs: isHeavyToLoad(network),
       evaluation: data.evaluation,
       feeds: feeds[0]!,
     });
@@ -185,6 +187,13 @@ class Quantization {
     };
   }
 
+  /** The model file by which an artifact is loaded to be measured. */
+  async #loadable({ path }: WrittenModel, network: QuantizedModel): Promise<string> {
+    const { scratchDir } = this.#request;
+    const options = { runtime: this.#context.runtime, scratch: this.#scratch, scratchDir };
+    return isHeavyToLoad(network) ? unpackedCopy(path, options) : path;
+  }
+
   async #verify(network: QuantizedModel, written: readonly WrittenArtifact[], feeds: readonly Feeds[], data: JobData) {
     this.#meter.begin('verify', written.length + 1, 'artifacts');
     const { runtime, signal } = this.#context;
@@ -200,7 +209,9 @@ class Quantization {
     const reference = await runReference(runtime, referencePath, feeds);
     const artifacts: VerifiedArtifact[] = [];
     for (const artifact of written) {
-      artifacts.push({ ...artifact, verification: await verifyArtifact(runtime, artifact.path, reference) });
+      const loadablePath = await this.#loadable(artifact, network);
+      const verification = await verifyArtifact(runtime, artifact.path, loadablePath, reference);
+      artifacts.push({ ...artifact, loadablePath, verification });
       this.#meter.done(artifacts.length);
     }
     const samples = data.calibration ?? data.evaluation;

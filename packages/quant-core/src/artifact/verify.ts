@@ -48,15 +48,17 @@ export async function runReference(runtime: Runtime, path: string, feeds: readon
 
 /**
  * Compares an artifact with the reference.
+ * @param loadablePath the artifact, or its unpacked copy where loading it takes too much memory
  * @throws TritforgeError ARTIFACT_VERIFICATION_FAILED
  */
 export async function verifyArtifact(
   runtime: Runtime,
   path: string,
+  loadablePath: string,
   reference: Reference,
 ): Promise<ArtifactReport['verification']> {
   const written = compare(await runAll(runtime, path, reference.feeds, 'none'), reference.outputs);
-  const fused = compare(await runAll(runtime, path, reference.feeds, 'all'), reference.outputs);
+  const fused = compare(await runAll(runtime, loadablePath, reference.feeds, 'all'), reference.outputs);
   if (!(written.relativeError <= MAX_ENCODING_ERROR)) {
     throw failed(path, `is ${written.relativeError} of the largest output away from the reference when run as written`);
   }

@@ -35,6 +35,8 @@ const RANDOM_OPS: ReadonlySet<string> = new Set([
 /** Operators whose second input is a weight worth folding whatever its size; MatMul takes it on either side. */
 const WEIGHT_POSITIONS: Readonly<Record<string, readonly number[]>> = { Conv: [1, 2], Gemm: [1, 2], MatMul: [0, 1] };
 const SMALL_BYTES = 64 * 1024;
+/** Results are computed together up to this size, larger ones one by one: intermediate results take several times that. */
+const BATCH_BYTES = 64 * 1024 * 1024;
 
 export interface FoldConstantsOptions {
   readonly runtime: Runtime;
@@ -43,16 +45,28 @@ export interface FoldConstantsOptions {
   readonly scratchDir: string;
   /** Largest result that is folded. */
   readonly maxResultBytes: number;
+  /** An operator that is left as it is, with all that follows from it. */
+  readonly keptOp?: string | undefined;
 }
 
 /** In place, main graph only. @returns whether a node was folded */
 export async function foldConstants(model: Model, options: FoldConstantsOptions): Promise<boolean> {
-  const cone = constantNodes(model.graph);
+  const cone = constantNodes(model.graph, options.keptOp);
   const results = worthFolding(model, cone, options.maxResultBytes);
   if (results.length === 0) return false;
+  for (const batch of batches(results)) await foldBatch(model, cone, batch, options);
+  removeUnused(model);
+  return true;
+}
+
+async function foldBatch(
+  model: Model,
+  cone: readonly Node[],
+  results: readonly string[],
+  options: FoldConstantsOptions,
+): Promise<void> {
   const needed = nodesBehind(results, cone);
-  const tensors = await compute(model, needed, results, options);
-  for (const [name, tensor] of tensors) {
+  for (const [name, tensor] of await compute(model, needed, results, options)) {
     if (tensor.dtype === 'string') continue;
     const { data, dtype, shape } = tensor as HostTensor & { data: Float32Array };
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -60,18 +74,33 @@ export async function foldConstants(model: Model, options: FoldConstantsOptions)
     const producer = needed.find((node) => node.outputs.includes(name))!;
     producer.outputs = producer.outputs.map((output) => (output === name ? '' : output));
   }
-  removeUnused(model);
-  return true;
 }
 
-/** Nodes of one graph that compute the same on every run, in order. */
-export function constantNodes(graph: Graph): Node[] {
+/** Names in groups whose results are small together; a result of unknown size stands alone. */
+function batches(results: readonly FoldedValue[]): string[][] {
+  const found: string[][] = [];
+  let roomBytes = 0;
+  for (const { name, sizeBytes } of results) {
+    const neededBytes = sizeBytes ?? BATCH_BYTES;
+    if (found.length === 0 || neededBytes > roomBytes) {
+      found.push([]);
+      roomBytes = BATCH_BYTES;
+    }
+    found.at(-1)!.push(name);
+    roomBytes -= neededBytes;
+  }
+  return found;
+}
+
+/** Nodes of one graph that compute the same on every run, in order. @param keptOp an operator that never counts as such */
+export function constantNodes(graph: Graph, keptOp?: string): Node[] {
   const constant = new Set(graph.initializers.keys());
   const inputs = new Set(graph.inputs.map((input) => input.name));
   return graph.nodes.filter((node) => {
     const folds =
       node.domain === '' &&
       !RANDOM_OPS.has(node.opType) &&
+      node.opType !== keptOp &&
       subgraphsOf(node).length === 0 &&
       node.inputs.every((name) => name === '' || (constant.has(name) && !inputs.has(name)));
     if (folds) for (const output of node.outputs) constant.add(output);
@@ -79,17 +108,23 @@ export function constantNodes(graph: Graph): Node[] {
   });
 }
 
-function worthFolding(model: Model, cone: readonly Node[], maxResultBytes: number): string[] {
+interface FoldedValue {
+  readonly name: string;
+  /** Null when it shows only once it is computed. */
+  readonly sizeBytes: number | null;
+}
+
+function worthFolding(model: Model, cone: readonly Node[], maxResultBytes: number): FoldedValue[] {
   const index = new GraphIndex(model.graph);
   const inCone = new Set(cone);
   const shapes = inferShapes(model);
   return cone
     .flatMap((node) => node.outputs)
     .filter((name) => name !== '' && !index.isOutput(name))
-    .filter((name) => {
+    .map((name) => ({ name, sizeBytes: sizeOf(shapes.get(name)) }))
+    .filter(({ name, sizeBytes }) => {
       const outside = index.consumersOf(name).filter((consumer) => !inCone.has(consumer));
       if (outside.length === 0) return false;
-      const sizeBytes = sizeOf(shapes.get(name));
       const isWeight = outside.some((consumer) =>
         WEIGHT_POSITIONS[consumer.opType]?.some((i) => consumer.inputs[i] === name),
       );

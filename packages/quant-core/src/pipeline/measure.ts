@@ -11,6 +11,8 @@ export interface MeasureStep {
   readonly quantizedPath: string;
   /** Null where the quantized model is itself the int8 model. */
   readonly baselinePath: string | null;
+  /** Whether the int8 model is compared with the original on its own, so that only two models are in memory at a time. */
+  readonly inPairs: boolean;
   readonly evaluation: JobDataset | null;
   readonly feeds: Feeds;
   readonly request: QuantizeRequest;
@@ -25,6 +27,16 @@ export interface Measured {
 
 /** Accuracy on the evaluation data and latency, of all models as users run them, in one process. */
 export async function measure(step: MeasureStep): Promise<Measured> {
+  if (!step.inPairs || step.baselinePath === null) return measureTogether(step);
+  const { accuracy, latency } = await measureTogether({ ...step, baselinePath: null });
+  const int8 = await measureTogether({ ...step, quantizedPath: step.baselinePath, baselinePath: null });
+  return {
+    accuracy: accuracy && { ...accuracy, int8: int8.accuracy!.quantized },
+    latency: { ...latency, int8Ms: int8.latency.quantizedMs },
+  };
+}
+
+async function measureTogether(step: MeasureStep): Promise<Measured> {
   const threads = step.request.threads ?? 1;
   const sessions: Session[] = [];
   const load = async (path: string) => {

@@ -19,9 +19,12 @@ import type { QuantizeRequest } from '../quantize-request.js';
 import { kernelInfo } from '../runtime/kernels.js';
 import type { JobData } from './job-data.js';
 import { judgedValue } from './layer-outputs.js';
+import { isHeavyToLoad } from './unpacked-copy.js';
 
 /** An artifact that has been verified. */
 export interface VerifiedArtifact extends WrittenModel {
+  /** The file by which it was loaded to be measured. */
+  readonly loadablePath: string;
   readonly profile: ArtifactReport['profile'];
   readonly verification: ArtifactReport['verification'];
 }
@@ -88,7 +91,7 @@ export function makeReport(results: Results): Report {
 }
 
 function artifactReport(artifact: VerifiedArtifact, { weights, original }: Results): ArtifactReport {
-  const { path: _, ...written } = artifact;
+  const { path: _, loadablePath: __, ...written } = artifact;
   const stored = [...weights.values()];
   const weightCount = stored.reduce((sum, weight) => sum + elementCount(weight.shape), 0);
   const storedBits = stored.reduce((sum, weight) => sum + 8 * storedBytes(weight), 0);
@@ -149,6 +152,15 @@ function warnings({ network, weights, data, request, latency }: Results): Warnin
     found.push({
       code: 'GATE_NOT_MEASURED',
       message: 'The gate on accuracy cannot pass without an evaluation dataset.',
+      node: null,
+    });
+  }
+  if (isHeavyToLoad(network)) {
+    found.push({
+      code: 'HEAVY_TO_LOAD',
+      message:
+        'onnxruntime takes about four times the memory of the original while it loads this artifact. It was measured on a ' +
+        'copy whose weights onnxruntime had unpacked one by one.',
       node: null,
     });
   }
