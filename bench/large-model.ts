@@ -185,6 +185,10 @@ process itself holds; *resident* adds pages of mapped files, which the kernel ma
 |---|---|---|
 ${steps.map(({ name, seconds, result }) => `| ${name} | ${seconds.toFixed(1)} | ${result} |`).join('\n')}
 
+| memory of the API during | resident | anonymous |
+|---|---|---|
+${rows(watch, 'API')}
+
 | memory of the job's process in | resident | anonymous |
 |---|---|---|
 ${rows(watch, 'job')}
