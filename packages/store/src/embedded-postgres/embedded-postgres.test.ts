@@ -18,6 +18,8 @@ import { chooseServerUser, spawnOptions } from './server-user.js';
 
 const POSTGRES_PROCESS = fileURLToPath(new URL('../testing/postgres-process.js', import.meta.url));
 const isRoot = process.getuid?.() === 0;
+// Servers of root run as another user, who must reach what the tests lay out.
+process.umask(0o022);
 const onlyRoot = { skip: !isRoot && 'needs root' };
 
 /** A process may end by itself before its turn comes. */
@@ -189,9 +191,7 @@ describe('the embedded PostgreSQL', () => {
     const postgres = await start({ ephemeral: true });
     await postgres.stop();
     await chmod(path.dirname(dataDir), 0o777);
-    const stranger = { uid: 54321, gid: 54321 };
-    const child = spawn(process.execPath, [POSTGRES_PROCESS, dataDir], {
-      ...stranger,
+    const child = spawn(process.execPath, [POSTGRES_PROCESS, dataDir, 'as-54321'], {
       cwd: '/',
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -212,6 +212,8 @@ describe('the binaries of the embedded PostgreSQL', () => {
     // As npm unpacks it when it runs no install scripts: without links.
     const filter = async (file: string): Promise<boolean> => !(await lstat(file)).isSymbolicLink();
     await cp(original, packageDir, { recursive: true, filter });
+    // Whatever umask it was installed under.
+    await promisify(execFile)('chmod', ['-R', 'a+rX', packageDir]);
   });
   after(async () => {
     await chmod(path.join(packageDir, 'native/lib'), 0o755);
