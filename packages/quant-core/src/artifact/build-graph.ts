@@ -12,6 +12,7 @@
 
 import { dataInputsOf, integerOp } from '../activations/integer-ops.js';
 import type { ActivationPlan, QuantizedValue } from '../activations/plan-activations.js';
+import type { MaxCode } from '../calibrate/index.js';
 import { quantizeBias } from '../int8/index.js';
 import {
   type Graph,
@@ -33,10 +34,12 @@ import { removeUnused } from '../passes/edit-graph.js';
 import { GraphBuilder } from './graph-builder.js';
 import { type WeightEncoding, WeightWriter } from './weight-encoders.js';
 
-/** The uint8 quantization of a value. */
+/** The quantization of a value, q = clamp(round(x / scale) + zeroPoint, 0, maxCode), stored as uint8. */
 export interface ActivationScale {
   readonly scale: number;
   readonly zeroPoint: number;
+  /** 255 with 8 bits, 15 with 4. */
+  readonly maxCode: MaxCode;
 }
 
 /** Everything that the graph is made from. */

@@ -153,7 +153,7 @@ function chooseRanges(
   return new Map(
     [...histograms].map(([name, histogram]) => [
       name,
-      chooseRange(histogram, { ...choice, nonNegative: request.nonNegative?.has(name) ?? false }),
+      chooseRange(histogram, { ...choice, nonNegative: request.nonNegative?.has(name) ?? false, maxCode: 255 }),
     ]),
   );
 }

@@ -8,7 +8,7 @@ import { affineFor } from './value-range.js';
 function rangeOf(values: ArrayLike<number>, choice: Partial<RangeChoice> = {}) {
   const histogram = new Histogram();
   histogram.add(values);
-  return chooseRange(histogram, { method: 'minmax', percentile: 99.99, nonNegative: false, ...choice });
+  return chooseRange(histogram, { method: 'minmax', percentile: 99.99, nonNegative: false, maxCode: 255, ...choice });
 }
 
 /** Mean squared error of the values under a uint8 quantization, one by one. */
@@ -37,6 +37,7 @@ test('minmax covers what was seen, and zero', () => {
     chosenMax: 2,
     scale: Math.fround(3 / 255),
     zeroPoint: 85,
+    maxCode: 255,
   });
   assert.equal(rangeOf([3, 5]).chosenMin, 0);
   assert.equal(rangeOf([-5, -3]).chosenMax, 0);
@@ -69,6 +70,7 @@ test('a range without width still has a scale above 0', () => {
       chosenMax: 0,
       scale: 1,
       zeroPoint: 0,
+      maxCode: 255,
     });
     assert.equal(rangeOf([4, 4], { method }).scale, Math.fround(4 / 255));
     assert.ok(rangeOf([1e-44], { method }).scale > 0);

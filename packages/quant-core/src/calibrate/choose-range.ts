@@ -1,7 +1,7 @@
 import type { Histogram } from './histogram.js';
 import { mseRange } from './mse-range.js';
 import { percentileRange } from './percentile-range.js';
-import { affineFor, type RangeMethod, type ValueRange } from './value-range.js';
+import { affineFor, type MaxCode, type RangeMethod, type ValueRange } from './value-range.js';
 
 /** What a range is chosen by. */
 export interface RangeChoice {
@@ -12,6 +12,7 @@ export interface RangeChoice {
   readonly percentile: number;
   /** The value comes out of a ReLU: the range starts at 0. */
   readonly nonNegative: boolean;
+  readonly maxCode: MaxCode;
 }
 
 /** Chooses the range of a value. Zero always lies in it, and it never exceeds what was seen. */
@@ -24,7 +25,8 @@ export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRan
     max: histogram.max,
     chosenMin,
     chosenMax,
-    ...affineFor(chosenMin, chosenMax, choice.nonNegative),
+    ...affineFor(chosenMin, chosenMax, choice.nonNegative, choice.maxCode),
+    maxCode: choice.maxCode,
   };
 }
 
@@ -35,6 +37,6 @@ function ends(histogram: Histogram, choice: RangeChoice): readonly [number, numb
     case 'percentile':
       return percentileRange(histogram, choice.percentile);
     case 'mse':
-      return mseRange(histogram, choice.nonNegative);
+      return mseRange(histogram, choice.nonNegative, choice.maxCode);
   }
 }

@@ -1,5 +1,5 @@
 import type { Cells, Histogram } from './histogram.js';
-import { affineFor } from './value-range.js';
+import { affineFor, type MaxCode } from './value-range.js';
 
 /** The grid steps by half octaves, down to 2^-(GRID_POINTS - 1)/2 of the full range on either end. */
 const GRID_POINTS = 14;
@@ -14,17 +14,17 @@ interface Clip {
 }
 
 /**
- * The range whose uint8 quantization has the least squared error over the values of the histogram, each taken at the
+ * The range whose quantization to maxCode + 1 levels has the least squared error over the values of the histogram, each taken at the
  * middle of its bin. A grid over both ends finds the valley, steps that halve walk down into it. Ties go to the wider
  * range, so that values which the full range represents exactly keep it. No randomness: equal histograms give equal
  * ranges.
  */
-export function mseRange(histogram: Histogram, nonNegative: boolean): readonly [number, number] {
+export function mseRange(histogram: Histogram, nonNegative: boolean, maxCode: MaxCode): readonly [number, number] {
   const bottom = nonNegative ? 0 : Math.min(histogram.min, 0);
   const top = Math.max(histogram.max, 0);
   const middles = takeMiddles(histogram.cells());
   const ends = (clip: Clip) => [bottom * 2 ** -clip.low, top * 2 ** -clip.high] as const;
-  const error = (clip: Clip) => squaredError(middles, ...ends(clip), nonNegative);
+  const error = (clip: Clip) => squaredError(middles, affineFor(...ends(clip), nonNegative, maxCode), maxCode);
   const start = bestOnGrid(error, bottom < 0, top > 0);
   return ends(descend(start, error, bottom < 0, top > 0));
 }
@@ -77,11 +77,14 @@ function takeMiddles({ lower, upper, counts }: Cells): Middles {
   return { values: lower.map((low, i) => (low + (upper[i] as number)) / 2), counts };
 }
 
-/** Σ n·(x − x̂)² with x̂ = scale·(clamp(round(x / scale) + zeroPoint, 0, 255) − zeroPoint). */
-function squaredError({ values, counts }: Middles, low: number, high: number, nonNegative: boolean): number {
-  const { scale, zeroPoint } = affineFor(low, high, nonNegative);
+/** Σ n·(x − x̂)² with x̂ = scale·(clamp(round(x / scale) + zeroPoint, 0, maxCode) − zeroPoint). */
+function squaredError(
+  { values, counts }: Middles,
+  { scale, zeroPoint }: { scale: number; zeroPoint: number },
+  maxCode: MaxCode,
+): number {
   const lowest = -zeroPoint;
-  const highest = 255 - zeroPoint;
+  const highest = maxCode - zeroPoint;
   let sum = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i] as number;

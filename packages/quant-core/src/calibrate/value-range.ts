@@ -1,14 +1,15 @@
 /** Smallest scale given out: its reciprocal and its product with a weight scale stay normal float32 numbers. */
 const SMALLEST_SCALE = 2 ** -60;
-/** Levels of a uint8 minus one. */
-const STEPS = 255;
+
+/** Largest code of a quantized activation: 255 with 8 bits, 15 with 4. Both are stored as uint8. */
+export type MaxCode = 255 | 15;
 
 /** How the range of an activation is chosen from its statistics. */
 export type RangeMethod = 'minmax' | 'percentile' | 'mse';
 
 /**
- * The observed and the chosen range of a value, with the uint8 quantization q = round(x / scale) + zeroPoint that
- * covers it.
+ * The observed and the chosen range of a value, with the quantization q = clamp(round(x / scale) + zeroPoint, 0, maxCode)
+ * that covers it.
  */
 export interface ValueRange {
   /** Smallest value seen. */
@@ -21,19 +22,25 @@ export interface ValueRange {
   readonly chosenMax: number;
   /** Exact as float32, above 0. */
   readonly scale: number;
-  /** uint8; 0 when no value is below zero. */
+  /** From 0 to maxCode; 0 when no value is below zero. */
   readonly zeroPoint: number;
+  readonly maxCode: MaxCode;
 }
 
 /**
- * The asymmetric uint8 quantization of [low, high], which is widened to hold zero. A range of no width (all values
+ * The asymmetric quantization of [low, high], which is widened to hold zero. A range of no width (all values
  * zero) gets scale 1; the scale is rounded to float32, as models store it.
  * @param nonNegative the value comes out of a ReLU: the zero point is 0 whatever `low` says
  */
-export function affineFor(low: number, high: number, nonNegative = false): { scale: number; zeroPoint: number } {
+export function affineFor(
+  low: number,
+  high: number,
+  nonNegative = false,
+  maxCode: MaxCode = 255,
+): { scale: number; zeroPoint: number } {
   const bottom = nonNegative ? 0 : Math.min(low, 0);
   const top = Math.max(high, 0);
   if (bottom === top) return { scale: 1, zeroPoint: 0 };
-  const scale = Math.max(Math.fround(top / STEPS - bottom / STEPS), SMALLEST_SCALE);
-  return { scale, zeroPoint: Math.min(STEPS, Math.max(0, Math.round(-bottom / scale))) };
+  const scale = Math.max(Math.fround(top / maxCode - bottom / maxCode), SMALLEST_SCALE);
+  return { scale, zeroPoint: Math.min(maxCode, Math.max(0, Math.round(-bottom / scale))) };
 }
