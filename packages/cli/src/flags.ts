@@ -68,6 +68,7 @@ const LAYER_SETTINGS: ReadonlyMap<string, LayerSettings> = new Map<string, Layer
   ['float', { bits: null }],
   ['exclude', { exclude: true }],
   ...([4, 8, 16, 32, 64] as const).map((n): [string, LayerSettings] => [`n${n}`, { bits: 2, groupSize: n }]),
+  ...([4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
 ]);
 
 /** Parses `GLOB=SETTING`, the glob being over node names. */

@@ -85,10 +85,15 @@ function withRecipe(command: Command): Command {
   return command
     .option('--recipe <recipe>', 'fgq (ternary weights), int8, or a recipe as a .json file', 'fgq')
     .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
-    .addOption(new Option('--activation-bits <bits>', 'none quantizes weights only').choices(['8', 'none']))
+    .addOption(
+      new Option(
+        '--activation-bits <bits>',
+        'bits of the inputs of layers; 4 spares first, last and int8 layers, none quantizes weights only',
+      ).choices(['8', '4', 'none']),
+    )
     .option(
       '--layer <glob=setting>',
-      'ternary, int8, float, exclude or n4 … n64 for the layers named so (repeatable)',
+      'ternary, int8, float, exclude, n4 … n64, a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(

@@ -8,12 +8,14 @@ import {
 } from '@tritforge/contracts';
 import { readRecipe } from './input-files.js';
 
+const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
+
 /** The flags that say how to quantize. */
 export interface RecipeFlags {
   /** `fgq`, `int8` or the path of a .json file. */
   readonly recipe: string;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64';
-  readonly activationBits?: '8' | 'none';
+  readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
 }
@@ -31,7 +33,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     ...base,
     ...(flags.groupSize && { weights: { ...base.weights, groupSize: Number(flags.groupSize) as GroupSize } }),
     ...(flags.activationBits && {
-      activations: { ...base.activations, bits: flags.activationBits === 'none' ? null : 8 },
+      activations: { ...base.activations, bits: ACTIVATION_BITS[flags.activationBits] },
     }),
     ...(layers.length > 0 && { layers }),
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),

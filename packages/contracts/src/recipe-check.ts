@@ -21,12 +21,19 @@ export function checkRecipe(recipe: Recipe): void {
   });
 }
 
-function checkLayerSettings({ bits, groupSize, exclude }: LayerSettings, field: string): void {
-  if (exclude && (bits !== undefined || groupSize !== undefined)) {
+function checkLayerSettings({ bits, groupSize, activationBits, exclude }: LayerSettings, field: string): void {
+  if (exclude && (bits !== undefined || groupSize !== undefined || activationBits !== undefined)) {
     throw contradiction(
       field,
       'excludes the layer and sets its precision at once',
-      'Keep either exclude, or bits and groupSize.',
+      'Keep either exclude, or bits, groupSize and activationBits.',
+    );
+  }
+  if (bits === null && activationBits !== undefined) {
+    throw contradiction(
+      `${field}.activationBits`,
+      'has no meaning for a layer in floating point',
+      'Leave activationBits out, or set bits to 2 or 8.',
     );
   }
   if (groupSize !== undefined && bits !== undefined && bits !== 2) {

@@ -15,11 +15,18 @@ export const LayerMatch = Type.Object(
 );
 export type LayerMatch = Static<typeof LayerMatch>;
 
+/** Bits of a quantized activation. */
+export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4)]);
+export type ActivationBits = Static<typeof ActivationBits>;
+
 /** What a selector changes: `bits` 2 is ternary, 8 is int8, null keeps the layer in floating point. */
 export const LayerSettings = Type.Object(
   {
     bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()])),
     groupSize: Type.Optional(GroupSize),
+    activationBits: Type.Optional(
+      Type.Union([Type.Literal(8), Type.Literal(4)], { description: 'Bits of the input of the layer.' }),
+    ),
     exclude: Type.Optional(Type.Boolean({ description: 'Keep the layer as it is, activations included.' })),
   },
   { additionalProperties: false, minProperties: 1 },
@@ -60,7 +67,12 @@ export const Recipe = Type.Object(
       Type.Object(
         {
           bits: Type.Optional(
-            Type.Union([Type.Literal(8), Type.Null()], { default: 8, description: 'null quantizes weights only.' }),
+            Type.Union([Type.Literal(8), Type.Literal(4), Type.Null()], {
+              default: 8,
+              description:
+                'Bits of the inputs of layers. 4: the first and the last layer, and layers that the method fgq keeps at ' +
+                'int8, have 8-bit inputs all the same unless a rule says otherwise. null quantizes weights only.',
+            }),
           ),
           range: Type.Optional(Type.Enum(['minmax', 'percentile', 'mse'], { default: 'mse' })),
         },
@@ -87,7 +99,7 @@ export type Recipe = Static<typeof Recipe>;
 export interface ResolvedRecipe {
   method: 'fgq' | 'int8';
   weights: { groupSize: GroupSize; solver: 'exact' };
-  activations: { bits: 8 | null; range: 'minmax' | 'percentile' | 'mse' };
+  activations: { bits: ActivationBits | null; range: 'minmax' | 'percentile' | 'mse' };
   firstLast: { bits: 2 | 8 | null };
   layers: LayerRule[];
   artifacts: ArtifactProfile[];

@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox';
 import { nullable } from './nullable.js';
-import { ArtifactProfile, GroupSize } from './recipe.js';
+import { ActivationBits, ArtifactProfile, GroupSize } from './recipe.js';
 
 export const LayerPrecision = Type.Object({
   bits: nullable(Type.Union([Type.Literal(2), Type.Literal(8)])),
   groupSize: nullable(GroupSize),
-  activationBits: nullable(Type.Literal(8)),
+  activationBits: nullable(ActivationBits),
 });
 export type LayerPrecision = Static<typeof LayerPrecision>;
 

@@ -13,7 +13,7 @@ export interface DatasetReference {
 export interface QuantizeRequest {
   readonly modelPath: string;
   readonly recipe: Recipe;
-  /** An existing folder. Artifacts become `<fileStem>.<method>[-n<N>].<profile>.onnx` in it, N only for fgq. */
+  /** An existing folder. Artifacts become `<fileStem>.<method>[-n<N>][-a4].<profile>.onnx` in it, N only for fgq. */
   readonly outputDir: string;
   readonly fileStem: string;
   /** An existing folder on the same file system as `outputDir`, for files that are removed again. */

@@ -7,6 +7,7 @@
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Report, type ResolvedRecipe, resolveRecipe, TritforgeError } from '@tritforge/contracts';
+import { settleActivationBits } from './activations/activation-bits.js';
 import { planActivations } from './activations/plan-activations.js';
 import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
 import { runReference, verifyArtifact } from './artifact/verify.js';
@@ -87,19 +88,21 @@ class Quantization {
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(model);
     const { layers: found, kept } = findLayers(model);
-    const layers = planLayers(found, this.#recipe);
-    if (layers.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
-    const activations = await planActivations(model.graph, layers);
+    const wanted = planLayers(found, this.#recipe);
+    if (wanted.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
+    const activations = await planActivations(model.graph, wanted);
+    const layers = settleActivationBits(wanted, activations);
 
     this.#meter.begin('calibrate', 1, 'samples');
     const shared = { recipe: this.#recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
-    const scales = await calibrateActivations({ prepared: model, layers, activations, ...shared });
+    const { scales, eightBitScales } = await calibrateActivations({ prepared: model, layers, activations, ...shared });
 
     const source = { prepared: model, layers, activations, scales };
-    const weights = await this.#quantizeWeights(source);
+    const weights = await this.#quantizeWeights(source, eightBitScales);
     const network: QuantizedModel = { ...source, weights: weights.recipe };
 
-    const { artifacts: written, baseline } = await this.#encode(network, { ...source, weights: weights.baseline });
+    const int8: QuantizedModel = { ...source, scales: eightBitScales, weights: weights.baseline };
+    const { artifacts: written, baseline } = await this.#encode(network, int8);
     const feeds = await sampleFeeds(
       data,
       this.#context.runtime,
@@ -153,11 +156,18 @@ class Quantization {
     });
   }
 
-  async #quantizeWeights({ layers, activations, scales }: Omit<QuantizedModel, 'weights'>): Promise<QuantizedWeights> {
+  async #quantizeWeights(
+    { layers, activations, scales }: Omit<QuantizedModel, 'weights'>,
+    eightBitScales: QuantizedModel['scales'],
+  ): Promise<QuantizedWeights> {
     this.#meter.begin('quantize', layers.length, 'layers');
     return quantizeWeights(layers, {
       scratch: this.#scratch,
-      inputScale: ({ node }) => scales.get(activations.values.get(node.inputs[0]!)?.rangeOf ?? '')?.scale ?? null,
+      smallestInputScale: ({ node }) => {
+        const value = activations.values.get(node.inputs[0]!);
+        if (value === undefined) return null;
+        return Math.min(scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
+      },
       onLayer: async (done, total) => this.#meter.done(done, total),
     });
   }
@@ -180,7 +190,7 @@ class Quantization {
       artifacts.push({ ...written, profile });
       this.#meter.done(artifacts.length);
     }
-    const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2);
+    const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2 && applied.activationBits !== 4);
     return {
       artifacts,
       baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx'),

@@ -1,14 +1,16 @@
 /**
  * Decides which values are quantized, and which operators work on them.
  *
- * A layer wants its input as uint8. A convolution gives uint8 as well, because there is no integer kernel with a floating-point
+ * A layer wants its input as uint8, with codes of 8 or 4 bits (activation-bits.ts). A convolution gives uint8 as well, because there is no integer kernel with a floating-point
  * result; a Gemm or MatMul does only where nothing but other layers uses its result. Between layers, operators of the integer table stay
  * in uint8 where their inputs already are (`natural`) and a layer further on wants their result (`demanded`); other values that
  * a layer wants are quantized on the way into it, and their other users see them unquantized. So a convolutional network runs
  * in integers throughout, and of a transformer only the inputs of matrix products are quantized.
  */
+import type { MaxCode } from '../calibrate/index.js';
 import { type Graph, GraphIndex, type Node } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
+import { chooseMaxCodes } from './activation-bits.js';
 import { impliedActivation } from './implied-activation.js';
 import { dataInputsOf, type IntegerOp, integerOp } from './integer-ops.js';
 
@@ -38,6 +40,8 @@ export interface ActivationPlan {
   readonly observed: readonly string[];
   /** Those of them that are never below zero: their zero point must be 0. */
   readonly nonNegative: ReadonlySet<string>;
+  /** Their largest codes: 15 where all layers that take them in ask for 4 bits. */
+  readonly maxCodes: ReadonlyMap<string, MaxCode>;
 }
 
 /** Plans the main graph. Layers without quantized activations count as ordinary operators. */
@@ -51,6 +55,7 @@ export async function planActivations(graph: Graph, layers: readonly PlannedLaye
 class Planner {
   readonly #graph: Graph;
   readonly #index: GraphIndex;
+  readonly #planned: readonly PlannedLayer[];
   readonly #layers: ReadonlySet<Node>;
   /** Operators that work on uint8 unless an input or their use speaks against it. */
   readonly #ops = new Map<Node, IntegerOp>();
@@ -63,6 +68,7 @@ class Planner {
   constructor(graph: Graph, layers: readonly PlannedLayer[]) {
     this.#graph = graph;
     this.#index = new GraphIndex(graph);
+    this.#planned = layers;
     this.#layers = new Set(
       layers
         .filter(({ applied, layer }) => applied.activationBits !== null && layer.inMainGraph)
@@ -122,6 +128,7 @@ class Planner {
       results,
       observed,
       nonNegative: new Set(observed.filter((name) => this.#isNonNegative(name))),
+      maxCodes: chooseMaxCodes(this.#planned, values),
     };
   }
 

@@ -217,7 +217,12 @@ class GraphWriter {
   #quantize(value: QuantizedValue, floats: string): string {
     const codes = this.#builder.value(`${value.name}_uint8`);
     this.#codes.set(value.name, codes);
-    return this.#builder.addNamed('QuantizeLinear', [floats, ...this.#parameters(value.name)], codes);
+    const inputs = [floats, ...this.#parameters(value.name)];
+    const { maxCode } = this.#scaleOf(value.name);
+    if (maxCode === 255) return this.#builder.addNamed('QuantizeLinear', inputs, codes);
+    const unclipped = this.#builder.add('QuantizeLinear', inputs, `${value.name}_unclipped`);
+    const highest = this.#builder.shared('max_code', scalarUint8(maxCode));
+    return this.#builder.addNamed('Clip', [unclipped, '', highest], codes);
   }
 
   #dequantize(value: QuantizedValue, codes: string, output: string): string {

@@ -46,8 +46,9 @@ async function writeTo(model: Model, folder: string, fileName: string): Promise<
   };
 }
 
-/** `<stem>.fgq-n64.portable.onnx`, `<stem>.int8.compat.onnx`, … */
+/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-a4.portable.onnx`, `<stem>.int8.compat.onnx`, … */
 export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: ArtifactProfile): string {
   const method = recipe.method === 'fgq' ? `fgq-n${recipe.weights.groupSize}` : recipe.method;
-  return `${stem}.${method}.${profile}.onnx`;
+  const activations = recipe.activations.bits === 4 ? '-a4' : '';
+  return `${stem}.${method}${activations}.${profile}.onnx`;
 }

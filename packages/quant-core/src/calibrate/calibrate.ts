@@ -12,7 +12,7 @@ import { memoryGroups } from './memory-groups.js';
 import { type ObservedShape, observedByteLength, observeShapes } from './observe-shapes.js';
 import { type Laboratory, loadScratchModel, mainGraphValues, withOutputs } from './observed-model.js';
 import { firstRun, sampleIndices, sampleRuns } from './sample-runs.js';
-import type { RangeMethod, ValueRange } from './value-range.js';
+import type { MaxCode, RangeMethod, ValueRange } from './value-range.js';
 
 /** Bytes of observed values that one run may return, unless the caller says otherwise. */
 export const DEFAULT_MEMORY_CAP_BYTES = 256 * 2 ** 20;
@@ -27,6 +27,8 @@ export interface CalibrationRequest {
   readonly shapeValues?: readonly string[] | undefined;
   /** Values that come out of a ReLU: their range starts at 0 and their zero point is 0. */
   readonly nonNegative?: ReadonlySet<string> | undefined;
+  /** Largest codes of values; 255 for those left out. */
+  readonly maxCodes?: ReadonlyMap<string, MaxCode> | undefined;
   readonly dataset: Dataset;
   /** How the dataset's arrays go into the model's inputs. */
   readonly feedPlan: FeedPlan;
@@ -47,6 +49,8 @@ export interface CalibrationRequest {
 export interface Calibration {
   /** By value name; floating-point values only. */
   readonly ranges: ReadonlyMap<string, ValueRange>;
+  /** The ranges that the same statistics give with 8 bits for every value. */
+  readonly eightBitRanges: ReadonlyMap<string, ValueRange>;
   /** dtype and shape of every value asked for, as seen on the first sample. */
   readonly shapes: ReadonlyMap<string, ObservedShape>;
   readonly samples: number;
@@ -76,7 +80,7 @@ export async function calibrate(request: CalibrationRequest): Promise<Calibratio
       request.onProgress?.(pass * indices.length + samplesDone, groups.length * indices.length);
     });
   }
-  return { ranges: chooseRanges(request, histograms), shapes, samples: indices.length };
+  return { ...chooseRanges(request, histograms), shapes, samples: indices.length };
 }
 
 function laboratoryOf(request: CalibrationRequest): Laboratory {
@@ -148,12 +152,20 @@ function tally(histogram: Histogram, name: string, value: HostTensor): void {
 function chooseRanges(
   request: CalibrationRequest,
   histograms: ReadonlyMap<string, Histogram>,
-): Map<string, ValueRange> {
-  const choice = { method: request.range, percentile: request.percentile ?? DEFAULT_PERCENTILE };
-  return new Map(
-    [...histograms].map(([name, histogram]) => [
-      name,
-      chooseRange(histogram, { ...choice, nonNegative: request.nonNegative?.has(name) ?? false, maxCode: 255 }),
-    ]),
+): Pick<Calibration, 'ranges' | 'eightBitRanges'> {
+  const choose = (name: string, histogram: Histogram, maxCode: MaxCode) =>
+    chooseRange(histogram, {
+      method: request.range,
+      percentile: request.percentile ?? DEFAULT_PERCENTILE,
+      nonNegative: request.nonNegative?.has(name) ?? false,
+      maxCode,
+    });
+  const eightBitRanges = new Map([...histograms].map(([name, histogram]) => [name, choose(name, histogram, 255)]));
+  const ranges = new Map(
+    [...histograms].map(([name, histogram]) => {
+      const maxCode = request.maxCodes?.get(name) ?? 255;
+      return [name, maxCode === 255 ? eightBitRanges.get(name)! : choose(name, histogram, maxCode)];
+    }),
   );
+  return { ranges, eightBitRanges };
 }

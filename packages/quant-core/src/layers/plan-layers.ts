@@ -45,7 +45,7 @@ function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): Planne
       requested,
       ...apply(
         layer,
-        { ...requested, bits: 8, groupSize: null },
+        { bits: 8, groupSize: null, activationBits: rules.activationBits ?? usualActivationBits(recipe, isEnd, 8) },
         'depthwise: an output channel has one input channel, so that there is nothing to group',
       ),
     };
@@ -58,10 +58,24 @@ function requestedPrecision(recipe: ResolvedRecipe, isEnd: boolean, rules: Layer
   const endBits = recipe.method === 'fgq' && isEnd ? recipe.firstLast.bits : methodBits;
   const bits = rules.exclude ? null : rules.bits === undefined ? endBits : rules.bits;
   const groupSize: GroupSize | null = bits === 2 ? (rules.groupSize ?? recipe.weights.groupSize) : null;
-  return { bits, groupSize, activationBits: bits === null ? null : recipe.activations.bits };
+  const activationBits = rules.activationBits ?? usualActivationBits(recipe, isEnd, bits);
+  return { bits, groupSize, activationBits: bits === null ? null : activationBits };
 }
 
-/** Drops 8-bit activations where they cannot be had. */
+/**
+ * Inputs of 4 bits make ternary layers faster, and no others: what stays at int8 for the sake of accuracy keeps 8-bit inputs
+ * for the same sake. The method int8 has no other layers. The first and the last layer see what suffers most.
+ */
+function usualActivationBits(
+  { method, activations }: ResolvedRecipe,
+  isEnd: boolean,
+  bits: LayerPrecision['bits'],
+): LayerPrecision['activationBits'] {
+  const keeps8 = isEnd || (method === 'fgq' && bits === 8);
+  return activations.bits === 4 && keeps8 ? 8 : activations.bits;
+}
+
+/** Drops quantized activations where they cannot be had. */
 function apply(layer: Layer, wanted: LayerPrecision, reason: string | null): Pick<PlannedLayer, 'applied' | 'reason'> {
   if (wanted.activationBits === null || layer.floatInputReason === null) return { applied: wanted, reason };
   const why = `activations stay in floating point: ${layer.floatInputReason}`;

@@ -60,8 +60,8 @@ export interface QuantizedWeights {
 
 export interface QuantizeWeightsOptions {
   readonly scratch: ScratchTensors;
-  /** Scale of a layer's quantized input; null where the input stays in floating point. */
-  readonly inputScale: (layer: Layer) => number | null;
+  /** The smaller of the scales that a layer's input has in the two models; null where it stays in floating point. */
+  readonly smallestInputScale: (layer: Layer) => number | null;
   /** Called between two layers; may throw to stop. */
   readonly onLayer: (done: number, total: number) => Promise<void>;
 }
@@ -82,7 +82,7 @@ export async function quantizeWeights(
     if (recipe.has(layer.weight)) continue;
     const weights = await readRows(layer);
     const sharing = quantized.filter((other) => other.layer.weight === layer.weight).map((other) => other.layer);
-    const minimumScales = await minimumScalesOf(sharing, options.inputScale);
+    const minimumScales = await minimumScalesOf(sharing, options.smallestInputScale);
     const int8 = quantizeInt8(weights, layer.layout, { minimumScales });
     const ternary =
       applied.bits === 2 ? ternarize(weights, layer.layout, applied.groupSize!, { minimumScales }) : undefined;
@@ -159,11 +159,11 @@ function transpose<T extends Float32Array | Int8Array>(values: T, turned: T, row
 /** The weight scales with which the biases of all layers that share the weight fit in an int32. */
 async function minimumScalesOf(
   layers: readonly Layer[],
-  inputScale: (layer: Layer) => number | null,
+  smallestInputScale: (layer: Layer) => number | null,
 ): Promise<Float32Array | undefined> {
   let minimum: Float32Array | undefined;
   for (const layer of layers) {
-    const scale = inputScale(layer);
+    const scale = smallestInputScale(layer);
     if (layer.bias === null || scale === null) continue;
     const needed = smallestWeightScales(await readFloats(layer.bias), scale);
     minimum = minimum?.map((value, i) => Math.max(value, needed[i]!)) ?? needed;

@@ -20,18 +20,26 @@ export interface CalibrationStep {
   readonly meter: ProgressMeter;
 }
 
+/** Scales by the value that is observed; empty when the recipe quantizes weights only. */
+export interface ActivationScales {
+  readonly scales: ReadonlyMap<string, ActivationScale>;
+  /** Those of the int8 model that results are compared with: 8 bits for all. */
+  readonly eightBitScales: ReadonlyMap<string, ActivationScale>;
+}
+
 /**
- * Scales of all quantized activations, by the value that is observed; empty when the recipe quantizes weights only.
+ * Scales of all quantized activations.
  * @throws TritforgeError CALIBRATION_REQUIRED without data, MODEL_NONFINITE_ACTIVATIONS, MODEL_RUN_FAILED
  */
-export async function calibrateActivations(step: CalibrationStep): Promise<ReadonlyMap<string, ActivationScale>> {
+export async function calibrateActivations(step: CalibrationStep): Promise<ActivationScales> {
   const { activations, data, request, context, meter } = step;
-  if (activations.observed.length === 0) return new Map();
+  if (activations.observed.length === 0) return { scales: new Map(), eightBitScales: new Map() };
   if (data.calibration === null) throw calibrationRequired(step.layers);
-  const { ranges } = await calibrate({
+  const { ranges, eightBitRanges } = await calibrate({
     model: step.prepared,
     values: activations.observed,
     nonNegative: activations.nonNegative,
+    maxCodes: activations.maxCodes,
     dataset: data.calibration.dataset,
     feedPlan: data.calibration.feedPlan,
     runtime: context.runtime,
@@ -52,7 +60,7 @@ export async function calibrateActivations(step: CalibrationStep): Promise<Reado
       },
     );
   }
-  return ranges;
+  return { scales: ranges, eightBitScales: eightBitRanges };
 }
 
 function calibrationRequired(layers: readonly PlannedLayer[]): TritforgeError {

@@ -24,7 +24,7 @@ export function checkWanted(
   has: { calibration: boolean; evaluation: boolean },
 ): void {
   checkRecipe(recipe);
-  if (resolveRecipe(recipe).activations.bits !== null && !has.calibration) {
+  if (quantizesActivations(recipe) && !has.calibration) {
     throw new TritforgeError(
       'CALIBRATION_REQUIRED',
       'The recipe quantizes activations and the job has no calibration data',
@@ -37,6 +37,11 @@ export function checkWanted(
   if (has.evaluation) return;
   if (metric !== undefined) throw needsEvaluation('metric', `The metric ${metric}`);
   if (gates?.maxAccuracyDrop !== undefined) throw needsEvaluation('gates.maxAccuracyDrop', 'The gate maxAccuracyDrop');
+}
+
+function quantizesActivations(recipe: Recipe): boolean {
+  const { activations, layers } = resolveRecipe(recipe);
+  return activations.bits !== null || layers.some(({ set }) => set.activationBits !== undefined);
 }
 
 function needsEvaluation(field: string, subject: string): TritforgeError {
