@@ -6,15 +6,15 @@
  * a digest of its sources and announced in `status-<platform>-<arch>.json`, which is replaced in one step: builds may
  * run side by side, and a process that has loaded an older addon keeps it.
  *
- * `node build.mjs --sanitize` builds the C++ test with the address and undefined-behaviour sanitizers instead and
- * prints its path; it exits with 3 where the compiler cannot do that.
+ * `node build.mjs --program NAME [--sanitize]` builds a test program of `src/native/test` instead, with the address and
+ * undefined-behaviour sanitizers if asked for, and prints its path; it exits with 3 where the compiler cannot do that.
  */
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addonTarget, compile, findCompiler, sanitizedTestTarget } from './native-toolchain.mjs';
+import { addonTarget, compile, findCompiler, targetKey, testProgramTarget } from './native-toolchain.mjs';
 
 const EXIT_UNSUPPORTED = 3;
 const STALE_AFTER_MS = 3_600_000;
@@ -23,6 +23,7 @@ const { values: options } = parseArgs({
   options: {
     require: { type: 'boolean', default: false },
     force: { type: 'boolean', default: false },
+    program: { type: 'string' },
     sanitize: { type: 'boolean', default: false },
     out: { type: 'string', default: path.join(import.meta.dirname, 'build') },
   },
@@ -30,18 +31,18 @@ const { values: options } = parseArgs({
 const platform = `${process.platform}-${process.arch}`;
 const statusFile = path.join(options.out, `status-${platform}.json`);
 
-process.exitCode = options.sanitize ? buildSanitizedTest() : buildAddon();
+process.exitCode = await (options.program === undefined ? buildAddon() : buildTestProgram(options.program));
 
 /** Returns the exit code. */
-function buildAddon() {
+async function buildAddon() {
   try {
     const target = addonTarget();
-    const name = `kernels-${platform}-${target.key}.node`;
+    const name = `kernels-${platform}-${targetKey(target)}.node`;
     if (!options.force && readStatus()?.addon === name && loads(path.join(options.out, name))) {
       return report(`native kernels are up to date (${name})`);
     }
     mkdirSync(options.out, { recursive: true });
-    const failure = compileTo(target, name, loads);
+    const failure = await compileTo(target, name, loads);
     publish(failure ? { addon: null, reason: failure.reason } : { addon: name, reason: null });
     removeOldFiles(failure ? null : name);
     return failure ? fallBack(failure.reason, failure.log) : report(`built native kernels (${name})`);
@@ -51,31 +52,31 @@ function buildAddon() {
 }
 
 /** Returns the exit code. */
-function buildSanitizedTest() {
+async function buildTestProgram(program) {
   try {
-    const target = sanitizedTestTarget();
-    const name = `sanitized-test-${platform}-${target.key}`;
+    const target = testProgramTarget(program, options.sanitize);
+    const name = `${program}${options.sanitize ? '-sanitized' : ''}-${platform}-${targetKey(target)}`;
     const file = path.join(options.out, name);
     mkdirSync(options.out, { recursive: true });
-    const failure = existsSync(file) && !options.force ? null : compileTo(target, name, () => true);
+    const failure = existsSync(file) && !options.force ? null : await compileTo(target, name, () => true);
     if (!failure) {
       console.log(file);
       return 0;
     }
-    console.error(`kernels: no sanitized test: ${failure.reason}\n${failure.log ?? ''}`);
+    console.error(`kernels: no program ${program}: ${failure.reason}\n${failure.log ?? ''}`);
   } catch (error) {
-    console.error(`kernels: no sanitized test: ${error.message}`);
+    console.error(`kernels: no program ${program}: ${error.message}`);
   }
   return EXIT_UNSUPPORTED;
 }
 
 /** Compiles under a temporary name, then renames. Returns null or why it failed. */
-function compileTo(target, name, isUsable) {
+async function compileTo(target, name, isUsable) {
   const compiler = findCompiler(process.env.CXX);
   if (!compiler.command) return { reason: compiler.reason };
   const temporary = path.join(options.out, `${name}.${randomUUID()}.tmp.node`);
   try {
-    const log = compile(compiler.command, target, temporary);
+    const log = await compile(compiler.command, target, temporary, path.join(options.out, 'objects'));
     if (log !== null) return { reason: `${compiler.command.join(' ')} failed to compile the native kernels`, log };
     if (!isUsable(temporary)) return { reason: 'the compiled addon cannot be loaded by this Node' };
     renameSync(temporary, path.join(options.out, name));

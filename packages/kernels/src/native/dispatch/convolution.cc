@@ -1,0 +1,80 @@
+#include "tritforge/convolution.h"
+
+#include "dispatch/layouts.h"
+#include "scalar/scalar_kernels.h"
+
+namespace tritforge {
+namespace {
+
+// Keeps products of extents far from overflow.
+constexpr std::size_t kMaxExtent = std::size_t{1} << 24;
+constexpr std::size_t kMaxElements = std::size_t{1} << 40;
+// Rows below which reading the weights costs more than multiplying.
+constexpr std::size_t kFewRows = 16;
+// Outputs below which building tables does not pay for 1×1 convolutions.
+constexpr std::size_t kTableOutputs = 128;
+constexpr std::size_t kTableGroupSize = 16;
+constexpr std::uint8_t kMaxTable27Code = 15, kMaxTable64Code = 3;
+
+bool geometry_is_sane(const ConvolutionGeometry& g, const WeightShape& w) {
+  const std::size_t extents[] = {g.batch, g.height, g.width, g.stride_height, g.stride_width, g.dilation_height, g.dilation_width};
+  for (const std::size_t extent : extents) {
+    if (extent < 1 || extent > kMaxExtent) return false;
+  }
+  const std::size_t pads[] = {g.pad_top, g.pad_left, g.pad_bottom, g.pad_right};
+  for (const std::size_t pad : pads) {
+    if (pad > kMaxExtent) return false;
+  }
+  const std::size_t channels = w.groups * w.depth;
+  if (g.height * g.width > kMaxElements / g.batch / channels) return false;
+  const std::size_t oh = output_height(g, w), ow = output_width(g, w);
+  return oh >= 1 && ow >= 1 && oh * ow <= kMaxElements / g.batch / w.output_channels;
+}
+
+bool stage_is_sane(const OutputStage& stage) {
+  if (stage.kind != OutputKind::s32 && stage.multiplier == nullptr) return false;
+  return stage.kind != OutputKind::u8 || stage.max_code >= 1;
+}
+
+bool can_hold(Layout layout, const Weights& weights) { return packed_bytes(layout, weights) != 0; }
+
+}  // namespace
+
+const ConvolutionKernel* convolution_kernel(Layout layout, Isa isa) noexcept {
+  if (!isa_is_built(isa) || !cpu_has(isa)) return nullptr;
+  if (isa == Isa::scalar) return scalar_kernel(layout);
+  switch (layout) {
+    case Layout::dot8: return dot8_kernel(isa);
+    case Layout::dot8t: return dot8t_kernel(isa);
+    case Layout::table27: return table27_kernel(isa);
+    case Layout::table64: return table64_kernel(isa);
+    case Layout::gemv2: return gemv2_kernel(isa);
+    case Layout::depthwise: return depthwise_kernel(isa);
+  }
+  return nullptr;
+}
+
+Layout choose_layout(Isa isa, const Weights& w, std::size_t output_pixels, std::uint8_t max_code) noexcept {
+  const auto usable = [&](Layout layout) { return convolution_kernel(layout, isa) != nullptr && can_hold(layout, w); };
+  const WeightShape& s = w.shape;
+  if (s.depth == 1 && s.groups > 1 && usable(Layout::depthwise)) return Layout::depthwise;
+  if (tap_count(s) == 1 && s.groups == 1 && output_pixels < kFewRows && usable(Layout::gemv2)) return Layout::gemv2;
+  if (w.kind == WeightKind::uniform2 && max_code <= kMaxTable64Code && usable(Layout::table64)) return Layout::table64;
+  const bool tables_pay = tap_count(s) > 1 || s.output_channels >= kTableOutputs;
+  if (w.kind == WeightKind::ternary && w.group_size >= kTableGroupSize && max_code <= kMaxTable27Code && tables_pay &&
+      usable(Layout::table27)) {
+    return Layout::table27;
+  }
+  return usable(Layout::dot8t) ? Layout::dot8t : Layout::dot8;
+}
+
+Status convolve(const ConvolutionKernel& kernel, const PackedWeights& weights, const ConvolutionGeometry& geometry,
+                const ConvolutionInput& input, const OutputStage& stage, void* output, std::uint8_t* scratch,
+                const Parallel& parallel) noexcept {
+  if (kernel.layout != weights.layout) return Status::unsupported;
+  if (!geometry_is_sane(geometry, weights.shape) || !stage_is_sane(stage)) return Status::invalid_argument;
+  if (input.values == nullptr || output == nullptr) return Status::invalid_argument;
+  return kernel.run(weights, geometry, input, stage, output, scratch, parallel);
+}
+
+}  // namespace tritforge
