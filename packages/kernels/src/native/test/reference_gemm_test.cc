@@ -1,13 +1,11 @@
-// Runs the reference product and the output stages under the sanitizers. The product gets buffers without a spare byte;
-// each value is compared with the formula written out. Prints the first difference and exits with 1; exits with 0 when all agree.
+// Runs the reference product under the sanitizers, in buffers without a spare byte, and compares each value with the
+// formula written out. Prints the first difference and exits with 1; exits with 0 when all agree.
 #include "tritforge/reference_gemm.h"
 
 #include <cstdio>
 #include <memory>
 #include <random>
 #include <vector>
-
-#include "requantize_test.h"
 
 namespace {
 
@@ -103,5 +101,5 @@ int main() {
   }
   if (!refuses_the_invalid_code()) return std::puts("the code 0b10 was accepted"), 1;
   if (!refuses_a_sum_that_could_overflow()) return std::puts("an overflowing sum was accepted, or a fitting one not"), 1;
-  return output_stages_agree_with_onnxruntime() ? 0 : 1;
+  return 0;
 }

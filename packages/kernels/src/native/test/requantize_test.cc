@@ -1,12 +1,11 @@
 // The output stages against digests of what onnxruntime 1.30 computes. Parameters were chosen so that every other order
-// of operations we could think of, fused or not, gives another digest in at least one row.
+// of operations we could think of, fused or not, gives another digest in at least one row. Prints the first difference and
+// exits with 1; exits with 0 when all agree.
 #include "tritforge/requantize.h"
 
 #include <cstddef>
 #include <cstdio>
 #include <iterator>
-
-#include "requantize_test.h"
 
 namespace {
 
@@ -101,18 +100,23 @@ bool add_agrees(std::size_t index) {
   return agrees("QLinearAdd", index, digest, row.digest);
 }
 
+bool products_agree() {
+  // (7 * 0.1f) * 0.7f and (13 * 0.7f) * 0.1f are other numbers.
+  const float seven = tritforge::dequantize_product(7, 0.1f, 0.7f);
+  const float thirteen = tritforge::dequantize_product(13, 0.1f, 0.7f);
+  if (seven == 0x1.f5c29p-2f && thirteen == 0x1.d1eb86p-1f) return true;
+  std::printf("MatMulInteger: got %a and %a\n", static_cast<double>(seven), static_cast<double>(thirteen));
+  return false;
+}
+
 }  // namespace
 
-bool output_stages_agree_with_onnxruntime() {
+int main() {
   for (std::size_t i = 0; i < std::size(kConvRows); ++i) {
-    if (!conv_agrees(i)) return false;
+    if (!conv_agrees(i)) return 1;
   }
   for (std::size_t i = 0; i < std::size(kAddRows); ++i) {
-    if (!add_agrees(i)) return false;
+    if (!add_agrees(i)) return 1;
   }
-  // (7 * 0.1f) * 0.7f and (13 * 0.7f) * 0.1f are other numbers.
-  const float product = tritforge::dequantize_product(7, 0.1f, 0.7f);
-  if (product == 0x1.f5c29p-2f && tritforge::dequantize_product(13, 0.1f, 0.7f) == 0x1.d1eb86p-1f) return true;
-  std::printf("MatMulInteger: got %a\n", static_cast<double>(product));
-  return false;
+  return products_agree() ? 0 : 1;
 }

@@ -1,4 +1,0 @@
-#pragma once
-
-// Prints the first difference and returns false, or returns true.
-bool output_stages_agree_with_onnxruntime();
