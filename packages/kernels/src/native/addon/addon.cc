@@ -49,11 +49,7 @@ Napi::Value start_gemm(const Napi::CallbackInfo& info, bool dequantize) {
                                                std::to_string(info.Length()));
   }
   try {
-    auto worker = std::make_unique<TernaryGemmWorker>(info.Env(), parse_call(info, dequantize));
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    worker.release();  // it deletes itself when the promise has settled
-    return promise;
+    return start(std::make_unique<TernaryGemmWorker>(info.Env(), parse_call(info, dequantize)));
   } catch (const Napi::Error&) {
     throw;
   } catch (const std::bad_alloc&) {

@@ -1,9 +1,9 @@
 #include "ternary_gemm_worker.h"
 
-#include <algorithm>
-#include <new>
 #include <string>
 #include <utility>
+
+#include "typed_arrays.h"
 
 namespace tritforge {
 namespace {
@@ -14,25 +14,10 @@ std::string failure_message(GemmStatus status, std::size_t row) {
                                             : "the int32 accumulator" + where + " could overflow";
 }
 
-template <typename Array, typename T>
-napi_value to_javascript(Napi::Env env, const std::vector<T>& values) {
-  Array array = Array::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
 }  // namespace
 
 TernaryGemmWorker::TernaryGemmWorker(Napi::Env env, TernaryGemmCall call)
-    : Napi::AsyncWorker(env, "tritforge.ternaryGemm"), call_(std::move(call)), deferred_(env) {}
-
-void TernaryGemmWorker::Execute() {
-  try {
-    compute();
-  } catch (const std::bad_alloc&) {
-    failure_ = "not enough memory for this call";
-  }
-}
+    : PromiseWorker(env, "tritforge.ternaryGemm"), call_(std::move(call)) {}
 
 void TernaryGemmWorker::compute() {
   const TernaryGemmShape& shape = call_.shape;
@@ -43,7 +28,7 @@ void TernaryGemmWorker::compute() {
       shape, call_.activations.data(), call_.zero_point, {call_.packed_codes.data(), call_.group_codes.data()},
       weight_row.data(), accumulators_.data(), &failed_row);
   if (status != GemmStatus::ok) {
-    failure_ = failure_message(status, failed_row);
+    fail(failure_message(status, failed_row));
     return;
   }
   if (!call_.dequantize) return;
@@ -51,27 +36,9 @@ void TernaryGemmWorker::compute() {
   dequantize_s32_f32(shape, accumulators_.data(), call_.input_scale, call_.channel_scales.data(), dequantized_.data());
 }
 
-// Replaces the base's version, which lets an exception escape when a worker thread is terminated meanwhile: nothing can
-// be created there any more, and nobody is left to be told.
-void TernaryGemmWorker::OnWorkComplete(Napi::Env env, napi_status status) {
-  if (status != napi_cancelled) {
-    try {
-      const Napi::HandleScope scope(env);
-      settle(env);
-    } catch (const Napi::Error&) {
-    }
-  }
-  Destroy();
-}
-
-void TernaryGemmWorker::settle(Napi::Env env) {
-  if (!failure_.empty()) return deferred_.Reject(Napi::RangeError::New(env, failure_).Value());
-  try {
-    deferred_.Resolve(call_.dequantize ? to_javascript<Napi::Float32Array>(env, dequantized_)
-                                       : to_javascript<Napi::Int32Array>(env, accumulators_));
-  } catch (const Napi::Error& error) {
-    deferred_.Reject(error.Value());
-  }
+Napi::Value TernaryGemmWorker::result(Napi::Env env) {
+  return call_.dequantize ? to_javascript<Napi::Float32Array>(env, dequantized_)
+                          : to_javascript<Napi::Int32Array>(env, accumulators_);
 }
 
 }  // namespace tritforge

@@ -1,12 +1,10 @@
 // One call of the reference product on a thread of the libuv pool.
 #pragma once
 
-#include <napi.h>
-
 #include <cstdint>
-#include <string>
 #include <vector>
 
+#include "promise_worker.h"
 #include "tritforge/reference_gemm.h"
 
 namespace tritforge {
@@ -24,25 +22,18 @@ struct TernaryGemmCall {
   std::vector<float> channel_scales;
 };
 
-class TernaryGemmWorker final : public Napi::AsyncWorker {
+class TernaryGemmWorker final : public PromiseWorker {
  public:
   TernaryGemmWorker(Napi::Env env, TernaryGemmCall call);
 
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
  protected:
-  void Execute() override;
-  void OnWorkComplete(Napi::Env env, napi_status status) override;
+  void compute() override;
+  Napi::Value result(Napi::Env env) override;
 
  private:
-  void compute();
-  void settle(Napi::Env env);
-
   TernaryGemmCall call_;
   std::vector<std::int32_t> accumulators_;
   std::vector<float> dequantized_;
-  std::string failure_;
-  Napi::Promise::Deferred deferred_;
 };
 
 }  // namespace tritforge

@@ -47,10 +47,12 @@ void store_output__reference(const OutputStage& stage, std::int32_t accumulator,
     static_cast<float*>(output)[index] = static_cast<float>(accumulator) * stage.multiplier[channel];
     return;
   }
-  std::uint8_t code = requantize_u8(accumulator, stage.multiplier[channel], stage.zero_point);
+  std::uint8_t code = requantize(accumulator, stage.multiplier[channel], stage.zero_point);
   const Residual& r = stage.residual;
   if (r.values != nullptr) {
-    code = add_u8(code, stage.zero_point, r.output_scale, r.values[index], r.zero_point, r.scale, r.sum_scale, r.sum_zero_point);
+    const AddRequantization add =
+        add_requantization(r.output_scale, stage.zero_point, r.scale, r.zero_point, r.sum_scale, r.sum_zero_point);
+    code = requantize_add(code, r.values[index], add);
   }
   static_cast<std::uint8_t*>(output)[index] = code < stage.max_code ? code : stage.max_code;
 }

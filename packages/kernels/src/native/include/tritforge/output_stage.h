@@ -4,12 +4,12 @@
 //
 //   s32   y = acc
 //   f32   y = float(acc) · multiplier[oc]                                     one float32 product
-//   u8    y = min(saturate_u8(round_half_even(float(acc) · multiplier[oc]) + zero_point), max_code)
-//   u8 with a residual r, an uint8 tensor of the shape of y: y is first rounded to uint8 as above (max_code 255), then both
-//         are added as requantize.h says and the result is clipped to max_code.
+//   u8    y = min(requantize(acc, multiplier[oc], zero_point), max_code)
+//   u8 with a residual r, an uint8 tensor of the shape of y: y is first rounded to uint8 as above (max_code 255), then
+//         min(requantize_add(y, r), max_code), y being the first operand
 //
-// The rounding is that of onnxruntime's QLinearConv and QLinearAdd (requantize.h), so that an operator and its portable
-// counterpart give the same bytes.
+// requantize.h has the roundings; they are those of onnxruntime, so that an operator and its portable counterpart give the same
+// bytes.
 #pragma once
 
 #include <cstddef>
