@@ -3,6 +3,21 @@ import { fallbackKernels } from './fallback-kernels.js';
 import { loadNativeKernels } from './native-kernels.js';
 import type { Kernels } from './ternary-gemm.js';
 
+export { NativeKernelsUnavailable } from './addon.js';
+export {
+  type Convolution,
+  type CpuFeatures,
+  type DynamicMatmul,
+  type IntegerWeights,
+  type Isa,
+  type KernelResult,
+  type Layout,
+  type PackedKernels,
+  type PackedWeights,
+  type PackOptions,
+  packedKernels,
+  type RunOptions,
+} from './packed-kernels.js';
 export type { Kernels, ScaledTernaryGemm, TernaryGemm } from './ternary-gemm.js';
 
 /** Which kernels run in this process. */

@@ -7,13 +7,14 @@
 #include <utility>
 
 #include "arguments.h"
+#include "packed_kernels.h"
 #include "ternary_gemm_worker.h"
 
 namespace tritforge {
 namespace {
 
 // Raised whenever the arguments of an export change; the loader refuses an addon of another version.
-constexpr int kInterfaceVersion = 1;
+constexpr int kInterfaceVersion = 2;
 
 static_assert(sizeof(std::size_t) >= 8, "products of two dimensions must fit in size_t");
 
@@ -64,6 +65,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("interfaceVersion", Napi::Number::New(env, kInterfaceVersion));
   exports.Set("ternaryGemmInt32", Napi::Function::New(env, ternary_gemm_int32, "ternaryGemmInt32"));
   exports.Set("ternaryGemmFloat32", Napi::Function::New(env, ternary_gemm_float32, "ternaryGemmFloat32"));
+  add_packed_kernels(env, exports);
   return exports;
 }
 

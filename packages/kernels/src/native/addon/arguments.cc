@@ -51,6 +51,23 @@ std::vector<std::uint8_t> bytes_argument(const Napi::Value& value, const std::st
   return copied_elements<std::uint8_t>(value, name, "Uint8Array", napi_uint8_array, length);
 }
 
+std::vector<std::int8_t> int8_argument(const Napi::Value& value, const std::string& name, std::uint64_t length) {
+  return copied_elements<std::int8_t>(value, name, "Int8Array", napi_int8_array, length);
+}
+
+std::vector<std::int32_t> int32_argument(const Napi::Value& value, const std::string& name, std::uint64_t length) {
+  return copied_elements<std::int32_t>(value, name, "Int32Array", napi_int32_array, length);
+}
+
+std::vector<float> floats_argument(const Napi::Value& value, const std::string& name, std::uint64_t length) {
+  std::vector<float> floats = copied_elements<float>(value, name, "Float32Array", napi_float32_array, length);
+  const auto wrong = std::find_if(floats.begin(), floats.end(), [](float f) { return !std::isfinite(f); });
+  if (wrong != floats.end()) {
+    throw Napi::RangeError::New(value.Env(), name + "[" + std::to_string(wrong - floats.begin()) + "] must be finite");
+  }
+  return floats;
+}
+
 std::vector<float> scales_argument(const Napi::Value& value, const std::string& name, std::uint64_t length) {
   std::vector<float> scales = copied_elements<float>(value, name, "Float32Array", napi_float32_array, length);
   const auto wrong = std::find_if(scales.begin(), scales.end(), [](float s) { return !(s > 0) || !std::isfinite(s); });

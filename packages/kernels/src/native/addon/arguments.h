@@ -26,6 +26,11 @@ float scale_argument(const Napi::Value& value, const std::string& name);
 // A typed array of exactly this element type and length, copied: JavaScript may detach or resize the buffer while a
 // worker thread reads.
 std::vector<std::uint8_t> bytes_argument(const Napi::Value& value, const std::string& name, std::uint64_t length);
+std::vector<std::int8_t> int8_argument(const Napi::Value& value, const std::string& name, std::uint64_t length);
+std::vector<std::int32_t> int32_argument(const Napi::Value& value, const std::string& name, std::uint64_t length);
+// Finite values.
+std::vector<float> floats_argument(const Napi::Value& value, const std::string& name, std::uint64_t length);
+// Positive, finite values.
 std::vector<float> scales_argument(const Napi::Value& value, const std::string& name, std::uint64_t length);
 
 }  // namespace tritforge

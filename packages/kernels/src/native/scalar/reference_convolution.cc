@@ -9,6 +9,11 @@ struct Pixel {
   std::size_t image, y, x;
 };
 
+// Sums of products fit in int32; with a bias they may not, and wrap around like everywhere else.
+std::int32_t wrapping_sum(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+}
+
 // Position of the pixel under a tap, or false outside of the image.
 bool locate(const ConvolutionGeometry& g, const Pixel& out, std::size_t ky, std::size_t kx, std::size_t* pixel) {
   const std::size_t y = out.y * g.stride_height + ky * g.dilation_height, x = out.x * g.stride_width + kx * g.dilation_width;
@@ -38,7 +43,7 @@ std::int32_t sum_of_products(const WeightShape& s, const std::int8_t* values, co
 
 void store_output__reference(const OutputStage& stage, std::int32_t accumulator, std::size_t channel, std::size_t index,
                              void* output) noexcept {
-  if (stage.bias != nullptr) accumulator += stage.bias[channel];
+  if (stage.bias != nullptr) accumulator = wrapping_sum(accumulator, stage.bias[channel]);
   if (stage.kind == OutputKind::s32) {
     static_cast<std::int32_t*>(output)[index] = accumulator;
     return;
