@@ -1,0 +1,66 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** What is used of the kernels' toolchain, which is plain JavaScript. */
+interface Toolchain {
+  findCompiler(chosen: string | undefined): { command?: string[]; reason?: string };
+  programTarget(sources: readonly string[], options: { flags?: string[]; link?: string[] }): object;
+  compile(command: readonly string[], target: object, output: string, objects: string): Promise<string | null>;
+}
+
+/** The compiled benchmark and what it was made with. */
+export interface NativeProgram {
+  readonly path: string;
+  readonly compiler: string;
+}
+
+const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const KERNELS = join(ROOT, 'packages', 'kernels');
+const SOURCES = join(ROOT, 'bench', 'kernels', 'native');
+const USES_DNNL =
+  '#include <dnnl.hpp>\nstatic_assert(DNNL_VERSION_MAJOR == 2);\nint main() { return !dnnl_version(); }\n';
+
+/**
+ * Compiles the kernels and the benchmark of `native/` into the kernels' build folder. oneDNN 2 joins where it can be linked.
+ * @param chosenCompiler the value of CXX, if set
+ */
+export async function buildNativeProgram(chosenCompiler: string | undefined): Promise<NativeProgram> {
+  const toolchain = (await import(join(KERNELS, 'native-toolchain.mjs'))) as Toolchain;
+  const { command, reason } = toolchain.findCompiler(chosenCompiler);
+  if (command === undefined) throw new Error(`The benchmark of kernels needs a compiler: ${reason}`);
+  const folder = join(KERNELS, 'build');
+  mkdirSync(folder, { recursive: true });
+  const dnnl = linksDnnl(command) ? { flags: ['-DBENCH_WITH_DNNL'], link: ['-ldnnl'] } : { flags: [], link: [] };
+  const target = toolchain.programTarget(sources(), { flags: dnnl.flags, link: [...dnnl.link, '-ldl'] });
+  const path = join(folder, `kernels-bench-${process.platform}-${process.arch}`);
+  const log = await toolchain.compile(command, target, path, join(folder, 'objects'));
+  if (log !== null) throw new Error(`${command.join(' ')} failed to compile the benchmark:\n${log}`);
+  return { path, compiler: firstLine(spawnSync(command[0]!, ['--version'], { encoding: 'utf8' }).stdout) };
+}
+
+/** The onnxruntime library that onnxruntime-node loads on this machine. */
+export function onnxRuntimeLibrary(): string {
+  const require = createRequire(join(ROOT, 'packages', 'quant-core', 'package.json'));
+  const bin = join(dirname(require.resolve('onnxruntime-node/package.json')), 'bin');
+  const folder = readdirSync(bin).map((name) => join(bin, name, process.platform, process.arch))[0]!;
+  const file = readdirSync(folder).find((name) => /^libonnxruntime\.(so\.\d+|.*dylib)$/.test(name));
+  if (file === undefined) throw new Error(`There is no onnxruntime library in ${folder}`);
+  return join(folder, file);
+}
+
+function sources(): string[] {
+  const names = readdirSync(SOURCES, { recursive: true }).map(String).sort();
+  return names.filter((name) => name.endsWith('.cc')).map((name) => join(SOURCES, name));
+}
+
+function linksDnnl([program, ...rest]: readonly string[]): boolean {
+  const args = [...rest, '-std=c++20', '-x', 'c++', '-', '-ldnnl', '-o', '/dev/null'];
+  return spawnSync(program!, args, { input: USES_DNNL }).status === 0;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n')[0] ?? '';
+}
