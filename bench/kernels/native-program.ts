@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 /** What is used of the kernels' toolchain, which is plain JavaScript. */
 interface Toolchain {
   findCompiler(chosen: string | undefined): { command?: string[]; reason?: string };
-  programTarget(sources: readonly string[], options: { flags?: string[]; link?: string[] }): object;
+  programTarget(sources: readonly string[], options: { link: string[] }): object;
   compile(command: readonly string[], target: object, output: string, objects: string): Promise<string | null>;
 }
 
@@ -24,7 +24,7 @@ const USES_DNNL =
   '#include <dnnl.hpp>\nstatic_assert(DNNL_VERSION_MAJOR == 2);\nint main() { return !dnnl_version(); }\n';
 
 /**
- * Compiles the kernels and the benchmark of `native/` into the kernels' build folder. oneDNN 2 joins where it can be linked.
+ * Compiles the kernels and the benchmark of `native/` into the kernels' build folder. oneDNN 2 joins where its header is found.
  * @param chosenCompiler the value of CXX, if set
  */
 export async function buildNativeProgram(chosenCompiler: string | undefined): Promise<NativeProgram> {
@@ -33,8 +33,8 @@ export async function buildNativeProgram(chosenCompiler: string | undefined): Pr
   if (command === undefined) throw new Error(`The benchmark of kernels needs a compiler: ${reason}`);
   const folder = join(KERNELS, 'build');
   mkdirSync(folder, { recursive: true });
-  const dnnl = linksDnnl(command) ? { flags: ['-DBENCH_WITH_DNNL'], link: ['-ldnnl'] } : { flags: [], link: [] };
-  const target = toolchain.programTarget(sources(), { flags: dnnl.flags, link: [...dnnl.link, '-ldl'] });
+  const link = hasDnnl(command) ? ['-ldl', '-ldnnl'] : ['-ldl'];
+  const target = toolchain.programTarget(sources(), { link });
   const path = join(folder, `kernels-bench-${process.platform}-${process.arch}`);
   const log = await toolchain.compile(command, target, path, join(folder, 'objects'));
   if (log !== null) throw new Error(`${command.join(' ')} failed to compile the benchmark:\n${log}`);
@@ -56,8 +56,8 @@ function sources(): string[] {
   return names.filter((name) => name.endsWith('.cc')).map((name) => join(SOURCES, name));
 }
 
-function linksDnnl([program, ...rest]: readonly string[]): boolean {
-  const args = [...rest, '-std=c++20', '-x', 'c++', '-', '-ldnnl', '-o', '/dev/null'];
+function hasDnnl([program, ...rest]: readonly string[]): boolean {
+  const args = [...rest, '-std=c++20', '-fsyntax-only', '-x', 'c++', '-'];
   return spawnSync(program!, args, { input: USES_DNNL }).status === 0;
 }
 

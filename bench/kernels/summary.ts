@@ -75,9 +75,10 @@ function figure(candidate: string, measurements: readonly Measurement[], tempera
   };
 }
 
-/** Names of the candidates of a table: Tritforge's, and the peers in order of appearance. */
+/** Names of the candidates of a table: Tritforge's, and the peers in the order of the row that has most. */
 export function columnsOf({ rows }: Table): { own: string[]; peers: string[] } {
-  const all = [...new Set(rows.flatMap(({ figures }) => [...figures.keys()]))];
+  const byCount = rows.toSorted((a, b) => b.figures.size - a.figures.size);
+  const all = [...new Set(byCount.flatMap(({ figures }) => [...figures.keys()]))];
   return { own: OWN.filter((name) => all.includes(name)), peers: all.filter((name) => !OWN.includes(name)) };
 }
 

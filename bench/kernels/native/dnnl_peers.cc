@@ -1,7 +1,11 @@
 // Written for oneDNN 2, that of Debian 12.
 #include "dnnl_peers.h"
 
-#ifndef BENCH_WITH_DNNL
+#if __has_include(<dnnl_version.h>)
+#include <dnnl_version.h>
+#endif
+
+#if DNNL_VERSION_MAJOR != 2
 
 namespace bench {
 
