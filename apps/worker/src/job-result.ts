@@ -9,7 +9,11 @@ import {
 import type { BlobStorage, NewArtifact, NewFile, Outcome, StagedBlob } from '@tritforge/store';
 
 /** The oldest onnxruntime that runs an artifact of a profile. */
-const REQUIRED_ONNXRUNTIME: Readonly<Record<ArtifactProfile, string>> = { portable: '>=1.21', compat: '>=1.16' };
+const REQUIRED_ONNXRUNTIME: Readonly<Record<ArtifactProfile, string>> = {
+  portable: '>=1.21',
+  compat: '>=1.16',
+  accelerated: '>=1.21',
+};
 
 /** A result that is stored but not published yet. */
 export interface StagedResult {
@@ -63,7 +67,7 @@ async function toNewArtifact(
     opset,
     irVersion,
     bitsPerWeight,
-    requires: { onnxruntime: REQUIRED_ONNXRUNTIME[profile], ops: null },
+    requires: { onnxruntime: REQUIRED_ONNXRUNTIME[profile], ops: profile === 'accelerated' ? 'tritforge>=1' : null },
   };
 }
 

@@ -85,8 +85,8 @@ export function layerRule(text: string): LayerRule {
 
 /** Parses the name of an artifact profile. */
 export function artifactProfile(text: string): ArtifactProfile {
-  if (text !== 'portable' && text !== 'compat') throw new InvalidArgumentError('Give portable or compat.');
-  return text;
+  if (text === 'portable' || text === 'compat' || text === 'accelerated') return text;
+  throw new InvalidArgumentError('Give portable, compat or accelerated.');
 }
 
 /** Turns the parser of one value into that of a flag that may be repeated. */

@@ -98,7 +98,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--artifact <profile>',
-      'portable (onnxruntime ≥ 1.21, the default) or compat (older ones too) (repeatable)',
+      "portable (onnxruntime ≥ 1.21, the default), compat (older ones too) or accelerated (faster with Tritforge's operators) (repeatable)",
       collect(artifactProfile),
     )
     .option('--calibration <file>', 'samples that set the ranges of activations (.npz, .zip, .tar)');

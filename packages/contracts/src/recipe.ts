@@ -42,8 +42,12 @@ export const LayerRule = Type.Object(
 );
 export type LayerRule = Static<typeof LayerRule>;
 
-export const ArtifactProfile = Type.Enum(['portable', 'compat']);
-export type ArtifactProfile = 'portable' | 'compat';
+/**
+ * How an artifact writes the quantized network. portable and compat are standard operators alone. accelerated calls operators of
+ * the domain `tritforge` and carries their definitions in standard operators, for runtimes that do not have them.
+ */
+export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated']);
+export type ArtifactProfile = 'portable' | 'compat' | 'accelerated';
 
 /** What to do with a model. Every field has a default; `{}` is FGQ with N = 64 and 8-bit activations. */
 export const Recipe = Type.Object(
@@ -87,7 +91,7 @@ export const Recipe = Type.Object(
     ),
     layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
     artifacts: Type.Optional(
-      Type.Array(ArtifactProfile, { minItems: 1, maxItems: 2, uniqueItems: true, default: ['portable'] }),
+      Type.Array(ArtifactProfile, { minItems: 1, maxItems: 3, uniqueItems: true, default: ['portable'] }),
     ),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0 })),
   },
@@ -118,7 +122,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     layers: recipe.layers ?? [],
-    artifacts: (['portable', 'compat'] as const).filter((profile) => wanted.has(profile)),
+    artifacts: (['portable', 'compat', 'accelerated'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,
   };
 }

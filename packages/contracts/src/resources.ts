@@ -208,7 +208,12 @@ export const Artifact = Type.Object(
     digest: Digest,
     opset: Type.Integer(),
     irVersion: Type.Integer(),
-    requires: Type.Object({ onnxruntime: Type.String(), ops: Type.Null() }),
+    requires: Type.Object({
+      onnxruntime: Type.String(),
+      ops: nullable(
+        Type.String({ description: 'Operators whose kernels make the artifact faster; it runs without them.' }),
+      ),
+    }),
     bitsPerWeight: Type.Object({ quantizedLayers: nullable(Type.Number()), wholeModel: Type.Number() }),
     createdAt: Timestamp,
   },

@@ -10,7 +10,7 @@ import { type Report, type ResolvedRecipe, resolveRecipe, TritforgeError } from 
 import { settleActivationBits } from './activations/activation-bits.js';
 import { planActivations } from './activations/plan-activations.js';
 import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
-import { runReference, verifyArtifact } from './artifact/verify.js';
+import { type Reference, runReference, verifyArtifact } from './artifact/verify.js';
 import { artifactFileName, PROFILE_OPSET, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
 import { measureSqnr } from './evaluate/index.js';
 import { fileDigest } from './file-digest.js';
@@ -186,6 +186,7 @@ class Quantization {
         profile,
         outputDir,
         artifactFileName(fileStem, this.#recipe, profile),
+        this.#scratch,
       );
       artifacts.push({ ...written, profile });
       this.#meter.done(artifacts.length);
@@ -193,7 +194,7 @@ class Quantization {
     const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2 && applied.activationBits !== 4);
     return {
       artifacts,
-      baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx'),
+      baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx', this.#scratch),
     };
   }
 
@@ -217,10 +218,12 @@ class Quantization {
     const referencePath = join(scratchDir, 'reference.onnx');
     await writeModel(quantized, referencePath, { externalData: 'by-reference' });
     const reference = await runReference(runtime, referencePath, feeds);
+    const integerReference = await this.#integerReference(network, feeds);
     const artifacts: VerifiedArtifact[] = [];
     for (const artifact of written) {
       const loadablePath = await this.#loadable(artifact, network);
-      const verification = await verifyArtifact(runtime, artifact.path, loadablePath, reference);
+      const asWritten = artifact.profile === 'accelerated' ? integerReference! : reference;
+      const verification = await verifyArtifact(runtime, artifact.path, loadablePath, reference, asWritten);
       artifacts.push({ ...artifact, loadablePath, verification });
       this.#meter.done(artifacts.length);
     }
@@ -241,6 +244,19 @@ class Quantization {
             signal,
           });
     return { artifacts, sqnr };
+  }
+
+  /** What accelerated artifacts are compared with; null when the recipe asks for none. */
+  async #integerReference(network: QuantizedModel, feeds: readonly Feeds[]): Promise<Reference | null> {
+    if (!this.#recipe.artifacts.includes('accelerated')) return null;
+    const model = await buildGraph(network, {
+      encoding: 'integerReference',
+      minimumOpset: PROFILE_OPSET.accelerated,
+      scratch: this.#scratch,
+    });
+    const path = join(this.#request.scratchDir, 'integer-reference.onnx');
+    await writeModel(model, path, { externalData: 'by-reference' });
+    return runReference(this.#context.runtime, path, feeds);
   }
 }
 

@@ -99,6 +99,6 @@ function shapeOf(builder: GraphBuilder, shape: readonly number[]): string {
 }
 
 /** The four codes of every byte; 0b10, which does not occur, reads as −2. */
-function codesOfBytes(): Int8Array {
+export function codesOfBytes(): Int8Array {
   return Int8Array.from({ length: 1024 }, (_, i) => ((((i >> 2) >> ((i & 3) * 2)) & 3) << 30) >> 30);
 }

@@ -51,4 +51,15 @@ export class GraphBuilder {
     this.nodes.push(makeNode(this.#names.node(output), opType, inputs, [output], attributes));
     return output;
   }
+
+  /** Adds a node of another domain, under the node name of the operator that it replaces. */
+  call(
+    domain: string,
+    opType: string,
+    inputs: string[],
+    [name, output]: readonly [name: string, output: string],
+    attributes: Readonly<Record<string, Attribute>>,
+  ): void {
+    this.nodes.push({ ...makeNode(name, opType, inputs, [output], attributes), domain });
+  }
 }

@@ -4,8 +4,11 @@ import type { EncodedWeight } from '../layers/quantize-weights.js';
 import { decodeTernary } from './decode-ternary.js';
 import type { GraphBuilder } from './graph-builder.js';
 
-/** How weights are stored: as an artifact stores them, or decoded by the engine itself (`reference`). */
-export type WeightEncoding = ArtifactProfile | 'reference';
+/**
+ * How weights are stored: as an artifact stores them, or decoded by the engine itself, to floats (`reference`) or to the int8
+ * operands of the operators that `accelerated` calls (`integerReference`).
+ */
+export type WeightEncoding = ArtifactProfile | 'reference' | 'integerReference';
 
 /** Writes weights into a graph, each tensor once. */
 export class WeightWriter {
@@ -23,7 +26,7 @@ export class WeightWriter {
    * @param name of the original weight
    */
   forIntegerLayer(name: string, weight: EncodedWeight): string {
-    if (this.#encoding === 'reference') return this.#decoded(name, weight);
+    if (this.#isDecoded) return this.#decoded(name, weight);
     const channels = weight.channelScales.length;
     const inputs = [
       this.#int8(name, weight),
@@ -37,12 +40,16 @@ export class WeightWriter {
 
   /** A floating-point weight that onnxruntime computes once, when it loads the model. */
   forFloatLayer(name: string, weight: EncodedWeight): string {
-    if (this.#encoding === 'reference') return this.#decoded(name, weight);
+    if (this.#isDecoded) return this.#decoded(name, weight);
     const channels = weight.channelScales.length;
     const shape = weight.shape.map((_, axis) => (axis === (weight.transposed ? 1 : 0) ? channels : 1));
     const scales = this.#builder.constant(`${name}_scales`, tensorFromFloats(shape, weight.channelScales));
     const floats = this.#builder.add('Cast', [this.#int8(name, weight)], `${name}_float`, { to: intValue(1) });
     return this.#builder.add('Mul', [floats, scales], `${name}_dequantized`);
+  }
+
+  get #isDecoded(): boolean {
+    return this.#encoding === 'reference' || this.#encoding === 'integerReference';
   }
 
   #decoded(name: string, weight: EncodedWeight): string {
@@ -56,7 +63,7 @@ export class WeightWriter {
     const known = this.#written.get(weight);
     if (known !== undefined) return known;
     const { codes } = weight;
-    const multiply = this.#encoding === 'portable' ? 'int8' : 'float';
+    const multiply = this.#encoding === 'compat' ? 'float' : 'int8';
     const added =
       codes.kind === 'ternary'
         ? decodeTernary(this.#builder, name, weight, codes, multiply)

@@ -3,10 +3,15 @@ import type { ArtifactProfile, ResolvedRecipe } from '@tritforge/contracts';
 import { fileDigest } from '../file-digest.js';
 import type { Model } from '../ir/index.js';
 import { writeModel } from '../onnx/index.js';
+import type { ScratchTensors } from '../scratch-tensors.js';
 import { buildGraph, type QuantizedModel } from './build-graph.js';
 
 /** Standard opset that a profile needs at least: int8 Mul came with 14, per-channel DequantizeLinear with 13. */
-export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = { portable: 14, compat: 13 };
+export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = {
+  portable: 14,
+  compat: 13,
+  accelerated: 14,
+};
 
 /** A model file on disk. */
 export interface WrittenModel {
@@ -27,8 +32,9 @@ export async function writeArtifact(
   profile: ArtifactProfile,
   folder: string,
   fileName: string,
+  scratch: ScratchTensors,
 ): Promise<WrittenModel> {
-  const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile] });
+  const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile], scratch });
   return writeTo(model, folder, fileName);
 }
 

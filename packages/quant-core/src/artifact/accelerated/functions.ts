@@ -1,0 +1,144 @@
+/**
+ * The operators of the domain `tritforge`, version 1, in standard operators. Activations between them are uint8, batch × height ×
+ * width × channels. onnxruntime puts these bodies in place of nodes that it has no kernel for, computes the weights once and
+ * pairs off the transpositions of neighbours, which leaves the graph of the portable artifact.
+ *
+ *   TernaryConv, Int8Conv          y = QLinearConv(x, w, B)
+ *   … Add                          z = quantize(dequantize(y) + dequantize(r))
+ *   … Clip                         min(·, y_max) at the end, for values of less than 8 bits
+ *   TernaryMatMul, Int8MatMul      y = float((x − x_zero_point) · w + B) · (x_scale · w_scale)
+ *   MaxPool
+ */
+import { type FunctionDefinition, intsValue, intValue, scalarInt8, tensorFromInt8 } from '../../ir/index.js';
+import { codesOfBytes } from '../decode-ternary.js';
+import { FunctionBody } from './function-body.js';
+
+/** The domain of the operators and its version. */
+export const TRITFORGE_DOMAIN = 'tritforge';
+export const TRITFORGE_VERSION = 1;
+
+/** What a convolution does besides. */
+export interface ConvolutionVariant {
+  readonly weights: 'Ternary' | 'Int8';
+  readonly add: boolean;
+  readonly clip: boolean;
+}
+
+/** Name of the operator: TernaryConv, Int8ConvAddClip, … */
+export function convolutionName({ weights, add, clip }: ConvolutionVariant): string {
+  return `${weights}Conv${add ? 'Add' : ''}${clip ? 'Clip' : ''}`;
+}
+
+const TO = { float: intValue(1), uint8: intValue(2), int8: intValue(3), int32: intValue(6) } as const;
+const TO_CHANNELS_FIRST = { perm: intsValue([0, 3, 1, 2]) };
+const TO_CHANNELS_LAST = { perm: intsValue([0, 2, 3, 1]) };
+
+/** The definition of an operator by its name, in the given version of the standard operators (14 or newer). */
+export function functionNamed(name: string, opset: number): FunctionDefinition {
+  const define = DEFINITIONS.get(name);
+  if (define === undefined) throw new TypeError(`there is no operator ${name}`);
+  return define(new Map([['', opset]]));
+}
+
+type Define = (opsets: ReadonlyMap<string, number>) => FunctionDefinition;
+
+const CONVOLUTIONS: readonly ConvolutionVariant[] = (['Ternary', 'Int8'] as const).flatMap((weights) =>
+  [false, true].flatMap((add) => [false, true].map((clip) => ({ weights, add, clip }))),
+);
+
+const DEFINITIONS: ReadonlyMap<string, Define> = new Map<string, Define>([
+  ...CONVOLUTIONS.map((variant): [string, Define] => [
+    convolutionName(variant),
+    (opsets) => convolution(variant, opsets),
+  ]),
+  ['TernaryMatMul', (opsets) => matrixProduct('Ternary', opsets)],
+  ['Int8MatMul', (opsets) => matrixProduct('Int8', opsets)],
+  ['MaxPool', maxPool],
+]);
+
+function convolution(variant: ConvolutionVariant, opsets: ReadonlyMap<string, number>): FunctionDefinition {
+  const body = new FunctionBody();
+  body.declare('x_max');
+  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'y_scale', 'y_zero_point', 'B'];
+  if (variant.weights === 'Ternary') inputs.push('group_codes');
+  const attributes = {
+    ...body.intLists('kernel_shape', 'strides', 'pads', 'dilations'),
+    group: body.attribute('group', 'int'),
+  };
+  const weight =
+    variant.weights === 'Ternary' ? ternaryWeight(body, body.attributeValue('shape', 'weight_shape', 'ints')) : 'W';
+  const x = body.add('Transpose', ['X'], 'x_channels_first', TO_CHANNELS_FIRST);
+  const zero = body.tensor('w_zero_point', scalarInt8(0));
+  const operands = [x, 'x_scale', 'x_zero_point', weight, 'w_scale', zero, 'y_scale', 'y_zero_point', 'B'];
+  const y = body.add('QLinearConv', operands, 'y_channels_first', attributes);
+  const moved = body.add('Transpose', [y], variant.add || variant.clip ? 'y' : 'Y', TO_CHANNELS_LAST);
+  if (variant.add) inputs.push('R', 'r_scale', 'r_zero_point', 'z_scale', 'z_zero_point');
+  const sum = variant.add ? addResidual(body, moved, variant.clip ? 'z' : 'Y') : moved;
+  if (variant.clip) clip(body, sum, 'Y');
+  return body.define(TRITFORGE_DOMAIN, convolutionName(variant), inputs, ['Y'], opsets);
+}
+
+function addResidual(body: FunctionBody, y: string, output: string): string {
+  const left = body.add('DequantizeLinear', [y, 'y_scale', 'y_zero_point'], 'y_float');
+  const right = body.add('DequantizeLinear', ['R', 'r_scale', 'r_zero_point'], 'r_float');
+  const sum = body.add('Add', [left, right], 'sum');
+  return body.add('QuantizeLinear', [sum, 'z_scale', 'z_zero_point'], output);
+}
+
+function clip(body: FunctionBody, value: string, output: string): void {
+  const highest = body.add('Cast', [body.attributeValue('y_max_int64', 'y_max', 'int')], 'highest', { to: TO.uint8 });
+  body.add('Clip', [value, '', highest], output);
+}
+
+/**
+ * W, four codes per byte, times the code of each weight's group, as an int8 tensor of the given shape; `group_codes` has the
+ * same shape but for axis 1, which counts groups. See decode-ternary.ts, where the shapes are known beforehand.
+ */
+function ternaryWeight(body: FunctionBody, shape: string): string {
+  const bytes = body.add('Cast', ['W'], 'bytes', { to: TO.int32 });
+  const table = body.tensor('codes_of_byte', tensorFromInt8([256, 4], codesOfBytes()));
+  const fours = body.add('Gather', [table, bytes], 'fours', { axis: intValue(0) });
+  const flat = body.add('Reshape', [fours, body.ints('flat_shape', [-1])], 'flat');
+  const count = body.add('ReduceProd', [shape], 'count', { keepdims: intValue(1) });
+  const used = body.add('Slice', [flat, body.ints('start', [0]), count], 'used');
+  const codes = body.add('Reshape', [used, shape], 'codes');
+  const inputCount = body.add('Gather', [shape, body.int('axis', 1)], 'input_count');
+  const input = body.add('Range', [body.int('first', 0), inputCount, body.int('step', 1)], 'input');
+  const group = body.add('Div', [input, body.attributeValue('size', 'group_size', 'int')], 'group_of_input');
+  const scales = body.add('Gather', ['group_codes', group], 'scales', { axis: intValue(1) });
+  return body.add('Mul', [codes, scales], 'weight');
+}
+
+function matrixProduct(weights: 'Ternary' | 'Int8', opsets: ReadonlyMap<string, number>): FunctionDefinition {
+  const body = new FunctionBody();
+  body.declare('x_max');
+  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'B'];
+  if (weights === 'Ternary') inputs.push('group_codes');
+  const sizes = ['N', 'K'].map((name) => body.attributeValue(`${name}_scalar`, name, 'int'));
+  const rows = weights === 'Ternary' ? ternaryWeight(body, matrixShape(body, sizes)) : 'W';
+  const weight = body.add('Transpose', [rows], 'weight_transposed', { perm: intsValue([1, 0]) });
+  const product = body.add('MatMulInteger', ['X', weight, 'x_zero_point'], 'product');
+  const sum = body.add('Add', [product, 'B'], 'sum');
+  const floats = body.add('Cast', [sum], 'sum_float', { to: TO.float });
+  const scale = body.add('Mul', ['x_scale', 'w_scale'], 'scale');
+  body.add('Mul', [floats, scale], 'Y');
+  return body.define(TRITFORGE_DOMAIN, `${weights}MatMul`, inputs, ['Y'], opsets);
+}
+
+function matrixShape(body: FunctionBody, sizes: readonly string[]): string {
+  const shape = body.ints('vector', [1]);
+  const parts = sizes.map((size) => body.add('Reshape', [size, shape], `${size}_vector`));
+  return body.add('Concat', parts, 'shape', { axis: intValue(0) });
+}
+
+function maxPool(opsets: ReadonlyMap<string, number>): FunctionDefinition {
+  const body = new FunctionBody();
+  const attributes = {
+    ...body.intLists('kernel_shape', 'strides', 'pads', 'dilations'),
+    ceil_mode: body.attribute('ceil_mode', 'int'),
+  };
+  const x = body.add('Transpose', ['X'], 'x_channels_first', TO_CHANNELS_FIRST);
+  const y = body.add('MaxPool', [x], 'y_channels_first', attributes);
+  body.add('Transpose', [y], 'Y', TO_CHANNELS_LAST);
+  return body.define(TRITFORGE_DOMAIN, 'MaxPool', ['X'], ['Y'], opsets);
+}
