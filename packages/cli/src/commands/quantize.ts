@@ -91,8 +91,9 @@ async function writeReport(report: Report, fileStem: string, { resultsDir }: Wor
 }
 
 function titleOf(recipe: Recipe): string {
-  const { method, weights } = resolveRecipe(recipe);
-  return method === 'fgq' ? `fgq N=${weights.groupSize}` : method;
+  const { method, weights, activations } = resolveRecipe(recipe);
+  const inputs = activations.bits === 4 ? ', 4-bit inputs' : '';
+  return `${method === 'fgq' ? `fgq N=${weights.groupSize}` : method}${inputs}`;
 }
 
 function requireGates({ gates }: Report): void {

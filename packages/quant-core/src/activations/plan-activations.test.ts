@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { resolveRecipe } from '@tritforge/contracts';
+import { type Recipe, resolveRecipe } from '@tritforge/contracts';
 import { intsValue, intValue, type Model, scalarFloat, type Tensor, tensorFromInt64 } from '../ir/index.js';
 import { findLayers } from '../layers/find-layers.js';
 import { planLayers } from '../layers/plan-layers.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
+import { settleActivationBits } from './activation-bits.js';
 import { type ActivationPlan, planActivations } from './plan-activations.js';
 
 const CONSTANTS: Record<string, Tensor> = {
@@ -39,10 +40,18 @@ function model(nodes: readonly TinyNode[], outputs: readonly string[]): Model {
   });
 }
 
-async function plan(nodes: readonly TinyNode[], outputs: readonly string[]): Promise<ActivationPlan> {
+async function plan(
+  nodes: readonly TinyNode[],
+  outputs: readonly string[],
+  recipe: Recipe = {},
+): Promise<ActivationPlan> {
   const made = model(nodes, outputs);
-  return planActivations(made.graph, planLayers(findLayers(made).layers, resolveRecipe({ method: 'int8' })));
+  const resolved = resolveRecipe({ method: 'int8', ...recipe });
+  return planActivations(made.graph, planLayers(findLayers(made).layers, resolved));
 }
+
+const FOUR_BITS: Recipe = { activations: { bits: 4 } };
+const maxCodes = (planned: ActivationPlan) => Object.fromEntries(planned.maxCodes);
 
 const roles = (planned: ActivationPlan) =>
   Object.fromEntries([...planned.roles].map(([node, role]) => [node.name, role]));
@@ -200,6 +209,62 @@ test('a value that a layer and a floating-point operator use is quantized for th
   const planned = await plan([op('Erf', ['x'], 'e'), conv('e', 'c'), op('Add', ['c', 'e'], 'y')], ['y']);
   assert.equal(planned.values.get('e')!.natural, false);
   assert.equal(roles(planned).y, undefined);
+});
+
+test('what only feeds layers of 4-bit inputs has 4 bits; ends of the network and addends keep 8', async () => {
+  const planned = await plan(
+    [
+      conv('x', 'c1'),
+      op('Relu', ['c1'], 'r1'),
+      conv('r1', 'c2'),
+      op('Relu', ['c2'], 'r2'),
+      conv('r2', 'c3'),
+      op('Add', ['c3', 'r1'], 'a'),
+      op('Relu', ['a'], 'r3'),
+      conv('r3', 'y'),
+    ],
+    ['y'],
+    FOUR_BITS,
+  );
+  assert.deepEqual(maxCodes(planned), { x: 255, r1: 15, r2: 15, c3: 255, r3: 255, y: 255 });
+});
+
+test('values that share a scale have as many bits as the layers behind all of them let them', async () => {
+  const pool: TinyNode = {
+    op: 'MaxPool',
+    name: 'p',
+    inputs: ['r'],
+    outputs: ['p'],
+    attributes: { kernel_shape: intsValue([2, 2]) },
+  };
+  const nodes = [conv('x', 'c'), op('Relu', ['c'], 'r'), pool, conv('p', 'd'), conv('r', 'e'), conv('e', 'y')];
+  assert.deepEqual(maxCodes(await plan(nodes, ['y', 'd'], FOUR_BITS)), { x: 255, r: 15, d: 255, e: 255, y: 255 });
+  const layers = [{ match: { name: 'e' }, set: { activationBits: 8 as const } }];
+  const mixed = await plan(nodes, ['y', 'd'], { ...FOUR_BITS, layers });
+  assert.equal(mixed.maxCodes.get('r'), 255);
+});
+
+test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too, and the reason says so', async () => {
+  const made = model([conv('x', 'c'), conv('x', 'd'), conv('c', 'e'), conv('e', 'y')], ['y', 'd']);
+  const constants = made.graph.initializers;
+  for (const node of made.graph.nodes) {
+    constants.set(`${node.name}.w`, { ...constants.get('w')! });
+    node.inputs[1] = `${node.name}.w`;
+  }
+  const recipe = { ...FOUR_BITS, firstLast: { bits: 2 as const }, weights: { groupSize: 4 as const } };
+  const wanted = planLayers(findLayers(made).layers, resolveRecipe(recipe));
+  const settled = settleActivationBits(wanted, await planActivations(made.graph, wanted));
+  assert.deepEqual(
+    settled.map(({ requested, applied }) => [requested.activationBits, applied.activationBits]),
+    [
+      [8, 8],
+      [4, 8],
+      [4, 4],
+      [8, 8],
+    ],
+  );
+  assert.equal(settled[1]!.reason, '8-bit activations: c takes the same values with 8 bits');
+  assert.equal(settled[2]!.reason, null);
 });
 
 test('without quantized activations nothing is planned', async () => {

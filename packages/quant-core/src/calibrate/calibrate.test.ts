@@ -135,6 +135,20 @@ test('a model with a fixed batch gives the ranges of the same model without, and
   assert.deepEqual(single.shapes.get('h')?.shape, [HIDDEN]);
 });
 
+test('values of 4 bits get 16 levels, and the ranges of 8 bits come along', async () => {
+  const maxCodes = new Map([['r', 15 as const]]);
+  for (const range of ['minmax', 'percentile', 'mse'] as const) {
+    const eight = await run({ range });
+    const { ranges, eightBitRanges } = await run({ range, maxCodes });
+    assert.deepEqual(eightBitRanges, eight.ranges);
+    assert.deepEqual(eight.ranges, eight.eightBitRanges);
+    assert.deepEqual([ranges.get('x'), ranges.get('h')], [eight.ranges.get('x'), eight.ranges.get('h')]);
+    const { scale, chosenMin, chosenMax, maxCode } = ranges.get('r')!;
+    assert.equal(maxCode, 15);
+    assert.equal(scale, Math.fround(chosenMax / 15 - chosenMin / 15));
+  }
+});
+
 test('samples are spread over the dataset when not all are used', async () => {
   const rising = floats(
     [100, FEATURES],

@@ -17,7 +17,8 @@ import type { MaxCode, RangeMethod, ValueRange } from './value-range.js';
 /** Bytes of observed values that one run may return, unless the caller says otherwise. */
 export const DEFAULT_MEMORY_CAP_BYTES = 256 * 2 ** 20;
 const DEFAULT_MAX_SAMPLES = 256;
-const DEFAULT_PERCENTILE = 99.99;
+/** The fewer the levels, the more a wide range costs the many values in its middle. */
+const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9 };
 
 export interface CalibrationRequest {
   readonly model: Model;
@@ -36,7 +37,7 @@ export interface CalibrationRequest {
   /** An existing folder for scratch files. */
   readonly scratchDir: string;
   readonly range: RangeMethod;
-  /** For `range: 'percentile'`. Default 99.99. */
+  /** For `range: 'percentile'`. Default 99.99, for values of 4 bits 99.9. */
   readonly percentile?: number | undefined;
   /** Bytes of observed values that one run may return. Default 256 MiB. */
   readonly memoryCapBytes?: number | undefined;
@@ -156,7 +157,7 @@ function chooseRanges(
   const choose = (name: string, histogram: Histogram, maxCode: MaxCode) =>
     chooseRange(histogram, {
       method: request.range,
-      percentile: request.percentile ?? DEFAULT_PERCENTILE,
+      percentile: request.percentile ?? DEFAULT_PERCENTILE[maxCode],
       nonNegative: request.nonNegative?.has(name) ?? false,
       maxCode,
     });

@@ -11,14 +11,15 @@ function rangeOf(values: ArrayLike<number>, choice: Partial<RangeChoice> = {}) {
   return chooseRange(histogram, { method: 'minmax', percentile: 99.99, nonNegative: false, maxCode: 255, ...choice });
 }
 
-/** Mean squared error of the values under a uint8 quantization, one by one. */
+/** Mean squared error of the values under a quantization, one by one. */
 function quantizationError(
   values: ArrayLike<number>,
   { scale, zeroPoint }: { scale: number; zeroPoint: number },
+  maxCode = 255,
 ): number {
   let sum = 0;
   for (const value of Array.from(values)) {
-    const code = Math.min(255, Math.max(0, Math.round(value / scale) + zeroPoint));
+    const code = Math.min(maxCode, Math.max(0, Math.round(value / scale) + zeroPoint));
     sum += (value - (code - zeroPoint) * scale) ** 2;
   }
   return sum / values.length;
@@ -63,18 +64,13 @@ test('a value that the caller knows to come out of a ReLU starts at 0 although i
 
 test('a range without width still has a scale above 0', () => {
   for (const method of ['minmax', 'percentile', 'mse'] as const) {
-    assert.deepEqual(rangeOf([0, 0], { method }), {
-      min: 0,
-      max: 0,
-      chosenMin: 0,
-      chosenMax: 0,
-      scale: 1,
-      zeroPoint: 0,
-      maxCode: 255,
-    });
+    for (const maxCode of [255, 15] as const) {
+      const { min, max, ...chosen } = rangeOf([0, 0], { method, maxCode });
+      assert.deepEqual(chosen, { chosenMin: 0, chosenMax: 0, scale: 1, zeroPoint: 0, maxCode });
+      assert.ok(rangeOf([1e-44], { method, maxCode }).scale > 0);
+      assert.ok(Number.isFinite(rangeOf([-3e38, 3e38], { method, maxCode }).scale));
+    }
     assert.equal(rangeOf([4, 4], { method }).scale, Math.fround(4 / 255));
-    assert.ok(rangeOf([1e-44], { method }).scale > 0);
-    assert.ok(Number.isFinite(rangeOf([-3e38, 3e38], { method }).scale));
   }
 });
 
@@ -102,6 +98,48 @@ test('the mse range is within 1 % of the error of the best of 2,500 ranges tried
     assert.ok(quantizationError(values, chosen) <= 1.01 * best, `${quantizationError(values, chosen)} against ${best}`);
     assert.ok(quantizationError(values, chosen) <= quantizationError(values, affineFor(min, max)));
   }
+});
+
+test('16 levels span the same range in wider steps, and their zero point is one of them', () => {
+  const signed = rangeOf([-1, 0.5, 2], { maxCode: 15 });
+  assert.deepEqual([signed.scale, signed.zeroPoint, signed.maxCode], [Math.fround(3 / 15), 5, 15]);
+  assert.equal(rangeOf([-5, -3], { maxCode: 15 }).zeroPoint, 15);
+  assert.deepEqual(
+    [rangeOf([0, 6], { maxCode: 15 }).scale, rangeOf([0, 6], { maxCode: 15 }).zeroPoint],
+    [Math.fround(6 / 15), 0],
+  );
+});
+
+test('the mse range of 16 levels is within 1 % of the error of the best of all zero points and 200 scales', () => {
+  const bulk = normals(2000, 9);
+  const distributions = {
+    normal: bulk,
+    'mostly negative': bulk.map((value) => value - 1),
+    skewed: bulk.map((value) => (value > 0 ? 3 * value : value)),
+    silu: bulk.map((value) => (2 * value) / (1 + Math.exp(-2 * value))),
+    relu: bulk.map((value) => Math.max(0, value)),
+    'heavy tails': bulk.map((value) => value ** 3),
+  };
+  for (const [name, values] of Object.entries(distributions)) {
+    const nonNegative = name === 'relu';
+    const { min, max, ...chosen } = rangeOf(values, { method: 'mse', maxCode: 15, nonNegative });
+    let best = Number.POSITIVE_INFINITY;
+    for (let zeroPoint = 0; zeroPoint <= (nonNegative ? 0 : 15); zeroPoint++) {
+      for (let i = 1; i <= 200; i++) {
+        const scale = ((max - min) / 15) * (i / 200);
+        best = Math.min(best, quantizationError(values, { scale, zeroPoint }, 15));
+      }
+    }
+    const error = quantizationError(values, chosen, 15);
+    assert.ok(error <= 1.01 * best, `${name}: ${error} against ${best}`);
+  }
+});
+
+test('the fewer the levels, the more of the tails the mse range gives up', () => {
+  const values = normals(20000, 10);
+  const wide = rangeOf(values, { method: 'mse', maxCode: 255 });
+  const narrow = rangeOf(values, { method: 'mse', maxCode: 15 });
+  assert.ok(narrow.chosenMax < 0.8 * wide.chosenMax, `${narrow.chosenMax} against ${wide.chosenMax}`);
 });
 
 test('values that the full range represents exactly keep it under mse', () => {

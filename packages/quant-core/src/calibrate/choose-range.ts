@@ -1,4 +1,5 @@
 import type { Histogram } from './histogram.js';
+import { mseRangeOfFewLevels } from './mse-few-levels.js';
 import { mseRange } from './mse-range.js';
 import { percentileRange } from './percentile-range.js';
 import { affineFor, type MaxCode, type RangeMethod, type ValueRange } from './value-range.js';
@@ -15,7 +16,7 @@ export interface RangeChoice {
   readonly maxCode: MaxCode;
 }
 
-/** Chooses the range of a value. Zero always lies in it, and it never exceeds what was seen. */
+/** Chooses the range of a value. Zero always lies in it; but for few levels it does not exceed what was seen. */
 export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRange {
   const [low, high] = ends(histogram, choice);
   const chosenMin = choice.nonNegative ? 0 : Math.min(low, 0);
@@ -37,6 +38,8 @@ function ends(histogram: Histogram, choice: RangeChoice): readonly [number, numb
     case 'percentile':
       return percentileRange(histogram, choice.percentile);
     case 'mse':
-      return mseRange(histogram, choice.nonNegative, choice.maxCode);
+      return choice.maxCode === 255
+        ? mseRange(histogram, choice.nonNegative)
+        : mseRangeOfFewLevels(histogram, choice.nonNegative, choice.maxCode);
   }
 }

@@ -1,5 +1,6 @@
-import type { Cells, Histogram } from './histogram.js';
-import { affineFor, type MaxCode } from './value-range.js';
+import type { Histogram } from './histogram.js';
+import { middlesOf, squaredError } from './squared-error.js';
+import { affineFor } from './value-range.js';
 
 /** The grid steps by half octaves, down to 2^-(GRID_POINTS - 1)/2 of the full range on either end. */
 const GRID_POINTS = 14;
@@ -14,17 +15,17 @@ interface Clip {
 }
 
 /**
- * The range whose quantization to maxCode + 1 levels has the least squared error over the values of the histogram, each taken at the
+ * The range whose uint8 quantization has the least squared error over the values of the histogram, each taken at the
  * middle of its bin. A grid over both ends finds the valley, steps that halve walk down into it. Ties go to the wider
  * range, so that values which the full range represents exactly keep it. No randomness: equal histograms give equal
  * ranges.
  */
-export function mseRange(histogram: Histogram, nonNegative: boolean, maxCode: MaxCode): readonly [number, number] {
+export function mseRange(histogram: Histogram, nonNegative: boolean): readonly [number, number] {
   const bottom = nonNegative ? 0 : Math.min(histogram.min, 0);
   const top = Math.max(histogram.max, 0);
-  const middles = takeMiddles(histogram.cells());
+  const middles = middlesOf(histogram);
   const ends = (clip: Clip) => [bottom * 2 ** -clip.low, top * 2 ** -clip.high] as const;
-  const error = (clip: Clip) => squaredError(middles, affineFor(...ends(clip), nonNegative, maxCode), maxCode);
+  const error = (clip: Clip) => squaredError(middles, affineFor(...ends(clip), nonNegative), 255);
   const start = bestOnGrid(error, bottom < 0, top > 0);
   return ends(descend(start, error, bottom < 0, top > 0));
 }
@@ -66,31 +67,4 @@ function bestOfNeighbours(best: Best, step: Clip, error: (clip: Clip) => number)
 function better(best: Best, clip: Clip, error: (clip: Clip) => number): Best {
   const candidate = error(clip);
   return candidate < best.error ? { clip, error: candidate } : best;
-}
-
-interface Middles {
-  readonly values: Float64Array;
-  readonly counts: Float64Array;
-}
-
-function takeMiddles({ lower, upper, counts }: Cells): Middles {
-  return { values: lower.map((low, i) => (low + (upper[i] as number)) / 2), counts };
-}
-
-/** Σ n·(x − x̂)² with x̂ = scale·(clamp(round(x / scale) + zeroPoint, 0, maxCode) − zeroPoint). */
-function squaredError(
-  { values, counts }: Middles,
-  { scale, zeroPoint }: { scale: number; zeroPoint: number },
-  maxCode: MaxCode,
-): number {
-  const lowest = -zeroPoint;
-  const highest = maxCode - zeroPoint;
-  let sum = 0;
-  for (let i = 0; i < values.length; i++) {
-    const value = values[i] as number;
-    const level = Math.min(highest, Math.max(lowest, Math.round(value / scale)));
-    const difference = value - level * scale;
-    sum += (counts[i] as number) * difference * difference;
-  }
-  return sum;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Recipe, resolveRecipe } from '@tritforge/contracts';
+import { type LayerSettings, type Recipe, resolveRecipe } from '@tritforge/contracts';
 import { type Graph, intValue, type Model, type Tensor, tensorFromBytes } from '../ir/index.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
@@ -67,6 +67,29 @@ test('rules select by name, operator and depthwise; later ones win', () => {
     sizes.map(({ applied }) => applied.groupSize),
     [null, null, 8, null],
   );
+});
+
+test('with 4-bit activations the first, the last and int8 layers keep 8-bit inputs, unless a rule says otherwise', () => {
+  const inputs = (recipe: Recipe) =>
+    plan({ activations: { bits: 4 }, ...recipe }).map(({ requested, applied }) => [
+      requested.activationBits,
+      applied.activationBits,
+    ]);
+  const [four, eight, dropped] = [
+    [4, 4],
+    [8, 8],
+    [4, 8],
+  ];
+  assert.deepEqual(inputs({}), [eight, dropped, four, eight]);
+  assert.deepEqual(inputs({ firstLast: { bits: 2 } }), [eight, dropped, four, eight]);
+  assert.deepEqual(inputs({ method: 'int8' }), [eight, four, four, eight]);
+  const rule = (name: string, set: LayerSettings) => ({ layers: [{ match: { name }, set }] });
+  assert.deepEqual(inputs(rule('*conv2', { bits: 8 })), [eight, dropped, eight, eight]);
+  assert.deepEqual(inputs(rule('*conv2', { activationBits: 8 })), [eight, dropped, eight, eight]);
+  assert.deepEqual(inputs(rule('*', { activationBits: 4 })), [four, four, four, four]);
+  assert.deepEqual(inputs({ activations: { bits: null }, ...rule('*conv2', { activationBits: 4 }) })[2], four);
+  const [, depthwise] = plan({ activations: { bits: 4 } });
+  assert.match(depthwise!.reason!, /depthwise/);
 });
 
 test('an excluded layer keeps its weights and its activations', () => {

@@ -21,10 +21,11 @@ export interface ArtifactLayer {
   readonly bias: Int32Array | null;
 }
 
-/** real = (code − zeroPoint) · scale. */
+/** real = (code − zeroPoint) · scale, the code being at most maxCode. */
 export interface Affine {
   readonly scale: number;
   readonly zeroPoint: number;
+  readonly maxCode: number;
 }
 
 const LAYER_OPS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
@@ -85,5 +86,17 @@ export async function affineOf(node: Node | undefined, index: GraphIndex): Promi
   if (node?.opType !== 'DequantizeLinear' && node?.opType !== 'QuantizeLinear') return null;
   const [scale, zeroPoint] = node.inputs.slice(1).map((input) => index.graph.initializers.get(input)!);
   if (zeroPoint!.dtype !== 'uint8') return null;
-  return { scale: (await readFloats(scale!))[0]!, zeroPoint: (await readTensor(zeroPoint!))[0]! };
+  return {
+    scale: (await readFloats(scale!))[0]!,
+    zeroPoint: (await readTensor(zeroPoint!))[0]!,
+    maxCode: node.opType === 'DequantizeLinear' ? await maxCodeOf(node.inputs[0]!, index) : 255,
+  };
+}
+
+/** The bound of the Clip that codes come from, through operators that only move them; 255 where there is none. */
+async function maxCodeOf(codes: string, index: GraphIndex): Promise<number> {
+  const producer = index.producerOf(codes);
+  if (producer === undefined || producer.opType === 'QuantizeLinear') return 255;
+  if (producer.opType !== 'Clip') return maxCodeOf(producer.inputs[0]!, index);
+  return (await readTensor(index.graph.initializers.get(producer.inputs[2]!)!))[0]!;
 }

@@ -27,7 +27,7 @@ export async function checkReport(report: Report, original: Model, artifact: Mod
     const found = held.get(layer.node);
     assert.ok(found, `${layer.node} is not in the artifact`);
     assert.deepEqual(
-      { ...describe(found, layer), activationBits: found.input === null ? null : 8 },
+      { ...describe(found, layer), activationBits: found.input === null ? null : Math.log2(found.input.maxCode + 1) },
       {
         bits: layer.applied.bits,
         activationBits: layer.applied.activationBits,
