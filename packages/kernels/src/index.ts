@@ -5,6 +5,15 @@ import type { Kernels } from './ternary-gemm.js';
 
 export { NativeKernelsUnavailable } from './addon.js';
 export {
+  OrtError,
+  type OrtLibrary,
+  type OrtLoadOptions,
+  type OrtRunOptions,
+  type OrtSession,
+  openOrtLibrary,
+} from './ort-session.js';
+export type { OrtDataType, OrtTensor, OrtTensorData, OrtValueInfo } from './ort-tensor.js';
+export {
   type Convolution,
   type CpuFeatures,
   type DynamicMatmul,

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "ort/session_exports.h"
 #include "packed_kernels.h"
 #include "ternary_gemm_worker.h"
 
@@ -66,6 +67,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("ternaryGemmInt32", Napi::Function::New(env, ternary_gemm_int32, "ternaryGemmInt32"));
   exports.Set("ternaryGemmFloat32", Napi::Function::New(env, ternary_gemm_float32, "ternaryGemmFloat32"));
   add_packed_kernels(env, exports);
+  ort::export_sessions(env, exports);
   return exports;
 }
 
