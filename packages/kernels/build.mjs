@@ -6,18 +6,34 @@
  * a digest of its sources and announced in `status-<platform>-<arch>.json`, which is replaced in one step: builds may
  * run side by side, and a process that has loaded an older addon keeps it.
  *
- * `node build.mjs --program NAME [--sanitize]` builds a test program of `src/native/test` instead, with the address and
- * undefined-behaviour sanitizers if asked for, and prints its path; it exits with 3 where the compiler cannot do that.
+ * `node build.mjs --program NAME [--sanitize] [--arch arm64]` builds a test program of `src/native/test` instead, with the
+ * address and undefined-behaviour sanitizers if asked for, and prints its path; it exits with 3 where no compiler can do that, and with 1
+ * where this source does not compile.
+ * For another processor than this one the compiler is CXX or Debian's cross compiler, and the program is linked statically, so that
+ * an emulator needs no libraries.
  */
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { addonTarget, compile, findCompiler, targetKey, testProgramTarget } from './native-toolchain.mjs';
+import {
+  addonTarget,
+  canBuild,
+  compile,
+  findCompiler,
+  findCrossCompiler,
+  INSTRUCTION_SETS,
+  markAsUsed,
+  targetKey,
+  testProgramTarget,
+} from './native-toolchain.mjs';
 
 const EXIT_UNSUPPORTED = 3;
-const STALE_AFTER_MS = 3_600_000;
+/** An interrupted build left it. */
+const ABANDONED_AFTER_MS = 3_600_000;
+/** Objects and test programs that no build has used for so long are those of older sources. */
+const UNUSED_AFTER_MS = 7 * 24 * 3_600_000;
 
 const { values: options } = parseArgs({
   options: {
@@ -25,11 +41,13 @@ const { values: options } = parseArgs({
     force: { type: 'boolean', default: false },
     program: { type: 'string' },
     sanitize: { type: 'boolean', default: false },
+    arch: { type: 'string', default: process.arch },
     out: { type: 'string', default: path.join(import.meta.dirname, 'build') },
   },
 });
 const platform = `${process.platform}-${process.arch}`;
 const statusFile = path.join(options.out, `status-${platform}.json`);
+const objects = path.join(options.out, 'objects');
 
 process.exitCode = await (options.program === undefined ? buildAddon() : buildTestProgram(options.program));
 
@@ -54,30 +72,41 @@ async function buildAddon() {
 /** Returns the exit code. */
 async function buildTestProgram(program) {
   try {
-    const target = testProgramTarget(program, options.sanitize);
-    const name = `${program}${options.sanitize ? '-sanitized' : ''}-${platform}-${targetKey(target)}`;
+    const { arch, sanitize } = options;
+    if (INSTRUCTION_SETS[arch] === undefined) throw new Error(`kernels are not written for the processor "${arch}"`);
+    const target = testProgramTarget(program, { sanitize, isStatic: arch !== process.arch });
+    const stem = `${program}${sanitize ? '-sanitized' : ''}-${process.platform}-${arch}-`;
+    const name = `${stem}${targetKey(target, arch)}`;
     const file = path.join(options.out, name);
     mkdirSync(options.out, { recursive: true });
-    const failure = existsSync(file) && !options.force ? null : await compileTo(target, name, () => true);
+    const failure = existsSync(file) && !options.force ? null : await compileTo(target, name, () => true, arch);
     if (!failure) {
+      markAsUsed(file);
+      removeUnused(options.out, (other) => other.startsWith(stem));
       console.log(file);
       return 0;
     }
     console.error(`kernels: no program ${program}: ${failure.reason}\n${failure.log ?? ''}`);
+    return failure.isOurs ? 1 : EXIT_UNSUPPORTED;
   } catch (error) {
     console.error(`kernels: no program ${program}: ${error.message}`);
+    return 1;
   }
-  return EXIT_UNSUPPORTED;
 }
 
 /** Compiles under a temporary name, then renames. Returns null or why it failed. */
-async function compileTo(target, name, isUsable) {
-  const compiler = findCompiler(process.env.CXX);
+async function compileTo(target, name, isUsable, arch = process.arch) {
+  const find = arch === process.arch ? findCompiler : findCrossCompiler;
+  const compiler = find(process.env.CXX, arch);
   if (!compiler.command) return { reason: compiler.reason };
   const temporary = path.join(options.out, `${name}.${randomUUID()}.tmp.node`);
   try {
-    const log = await compile(compiler.command, target, temporary, path.join(options.out, 'objects'));
-    if (log !== null) return { reason: `${compiler.command.join(' ')} failed to compile the native kernels`, log };
+    const log = await compile(compiler.command, target, temporary, objects, arch);
+    removeUnused(objects, () => true);
+    if (log !== null) {
+      const reason = `${compiler.command.join(' ')} failed to compile the native kernels`;
+      return { reason, log, isOurs: canBuild(compiler.command, target, temporary) };
+    }
     if (!isUsable(temporary)) return { reason: 'the compiled addon cannot be loaded by this Node' };
     renameSync(temporary, path.join(options.out, name));
     return null;
@@ -112,13 +141,21 @@ function removeOldFiles(current) {
     const file = path.join(options.out, name);
     const isTemporary = /\.tmp(\.node)?$/.test(name);
     const isOldAddon = !isTemporary && name.startsWith(`kernels-${platform}-`) && name !== current;
-    if (isOldAddon || (isTemporary && isStale(file))) rmSync(file, { force: true });
+    if (isOldAddon || (isTemporary && isOlderThan(file, ABANDONED_AFTER_MS))) rmSync(file, { force: true });
   }
 }
 
-function isStale(file) {
+/** Removes files of a folder that no build has used for long; each use gives them a new date. */
+function removeUnused(folder, isOurs) {
+  for (const name of readdirSync(folder).filter(isOurs)) {
+    const file = path.join(folder, name);
+    if (isOlderThan(file, UNUSED_AFTER_MS)) rmSync(file, { force: true });
+  }
+}
+
+function isOlderThan(file, ageMs) {
   const stat = statSync(file, { throwIfNoEntry: false });
-  return stat !== undefined && Date.now() - stat.mtimeMs > STALE_AFTER_MS;
+  return stat !== undefined && Date.now() - stat.mtimeMs > ageMs;
 }
 
 function report(message) {

@@ -4,7 +4,7 @@
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, utimesSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -19,7 +19,7 @@ const OTHER_FOLDERS = [...ADDON_FOLDERS, 'include', 'test'];
 
 const AVX2 = ['-mavx2', '-mfma', '-mf16c', '-mbmi2'];
 /** Folder of kernels to compiler flags, by processor. A folder whose flags the compiler does not know is left out. */
-const INSTRUCTION_SETS = {
+export const INSTRUCTION_SETS = {
   x64: {
     avx2: AVX2,
     avxvnni: [...AVX2, '-mavxvnni'],
@@ -49,13 +49,18 @@ export function addonTarget() {
 /**
  * A test program of `src/native/test`: what its `<name>.cc` and the helpers beside it make of the kernels.
  * @param sanitize whether with the address and undefined-behaviour sanitizers
+ * @param isStatic whether it must run without shared libraries
  */
-export function testProgramTarget(name, sanitize) {
+export function testProgramTarget(name, { sanitize, isStatic }) {
   const isOtherProgram = (file) => file.endsWith('_test.cc') && path.basename(file, '.cc') !== name;
   const sources = sourcesUnder('test').filter((file) => !isOtherProgram(file));
   if (!sources.some((file) => path.basename(file, '.cc') === name)) throw new Error(`there is no test program ${name}`);
   const checks = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const target = programTarget(sources, sanitize ? { flags: ['-fno-omit-frame-pointer', ...checks], link: checks } : {});
+  const flags = sanitize ? ['-fno-omit-frame-pointer', ...checks] : [];
+  const target = programTarget(sources, {
+    flags,
+    link: [...(sanitize ? checks : []), ...(isStatic ? ['-static'] : [])],
+  });
   return sanitize ? { ...target, flags: ['-O1', ...target.flags.filter((flag) => flag !== '-O3')] } : target;
 }
 
@@ -87,14 +92,26 @@ export function findCompiler(chosen) {
   return { reason: `no C++ compiler answers (tried ${tried}); install g++ or clang++, or name one in CXX` };
 }
 
+/** Debian's names of the compilers for other processors. */
+const CROSS_COMPILERS = { arm64: 'aarch64-linux-gnu-g++', x64: 'x86_64-linux-gnu-g++' };
+
+/** As findCompiler, for another processor. */
+export function findCrossCompiler(chosen, arch) {
+  if (chosen) return findCompiler(chosen);
+  const program = CROSS_COMPILERS[arch];
+  return succeeds(program, ['--version'])
+    ? { command: [program] }
+    : { reason: `no compiler for ${arch} answers (tried ${program}); install it, or name one in CXX` };
+}
+
 /**
  * A digest of what a target is made from; the same on another machine of the same kind. Paths are left out, so that a checkout may
  * be moved.
  */
-export function targetKey(target) {
+export function targetKey(target, arch = process.arch) {
   const hash = createHash('sha256');
   const flags = target.flags.filter((flag) => !path.isAbsolute(flag));
-  hash.update(JSON.stringify([process.platform, process.arch, flags, target.link, target.variants, target.versions]));
+  hash.update(JSON.stringify([process.platform, arch, flags, target.link, target.variants, target.versions]));
   for (const file of filesUnder(NATIVE_FOLDER, /\.(cc|h)$/)) hashFile(hash, file);
   for (const file of target.sources.filter((source) => !source.startsWith(NATIVE_FOLDER))) hashFile(hash, file);
   return hash.digest('hex').slice(0, 16);
@@ -126,8 +143,23 @@ export async function compile(command, target, output, objects, arch = process.a
   return log ?? link(command, target, jobs, output);
 }
 
+/** Whether the compiler can build a program at all as the target wants it, with its sanitizers or without shared libraries. */
+export function canBuild([program, ...rest], target, output) {
+  const args = [
+    ...rest,
+    ...LANGUAGE_FLAGS,
+    ...target.flags,
+    '-x',
+    'c++',
+    '-',
+    ...target.link,
+    ...target.variants.at(-1),
+  ];
+  return spawnSync(program, [...args, '-o', output], { input: 'int main() {}\n' }).status === 0;
+}
+
 async function compileAll([program, ...rest], jobs) {
-  const waiting = jobs.filter(({ object }) => !existsSync(object));
+  const waiting = jobs.filter(({ object }) => !markAsUsed(object));
   let log = null;
   const worker = async () => {
     for (let job = waiting.shift(); job !== undefined && log === null; job = waiting.shift()) {
@@ -157,8 +189,20 @@ async function link([program, ...rest], target, jobs, output) {
 function knownSets([program, ...rest], arch) {
   const sets = Object.entries(INSTRUCTION_SETS[arch] ?? {});
   const takes = (flags) =>
-    spawnSync(program, [...rest, ...flags, '-fsyntax-only', '-x', 'c++', '-'], { input: 'int main() {}\n' }).status === 0;
+    spawnSync(program, [...rest, ...flags, '-fsyntax-only', '-x', 'c++', '-'], { input: 'int main() {}\n' }).status ===
+    0;
   return Object.fromEntries(sets.filter(([, flags]) => takes(flags)));
+}
+
+/** Gives a file the date of now, which keeps it from being removed as unused. False if it is gone meanwhile. */
+export function markAsUsed(file) {
+  try {
+    const now = new Date();
+    utimesSync(file, now, now);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function kernelSources() {

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { describe, it, type TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const buildScript = fileURLToPath(new URL('../build.mjs', import.meta.url));
+const EXIT_UNSUPPORTED = 3;
+const EMULATOR = 'qemu-aarch64-static';
+/** Random convolutions per layout; each goes through every instruction set that the processor has. */
+const CASES = Number(process.env.TRITFORGE_KERNEL_CASES ?? 0);
+const SEED = process.env.TRITFORGE_KERNEL_SEED ?? '1';
+
+interface Outcome {
+  readonly status: number | null;
+  readonly output: string;
+}
+
+/** How the programs of src/native/test are built and run. */
+interface Variant {
+  readonly title: string;
+  readonly buildOptions: readonly string[];
+  readonly runner: readonly string[];
+  /** Random convolutions per layout. */
+  readonly cases: number;
+  /** Kernels of these instruction sets must have been compared, where the processor has them. */
+  readonly skip?: string | false;
+}
+
+const VARIANTS: readonly Variant[] = [
+  { title: 'as shipped', buildOptions: [], runner: [], cases: 300 },
+  {
+    title: 'under the address and undefined-behaviour sanitizers',
+    buildOptions: ['--sanitize'],
+    runner: [],
+    cases: 100,
+  },
+  {
+    title: 'on emulated ARM',
+    buildOptions: ['--arch', 'arm64'],
+    runner: process.arch === 'arm64' ? [] : [EMULATOR],
+    cases: 60,
+    skip: process.arch !== 'arm64' && spawnSync(EMULATOR, ['--version']).status !== 0 && `${EMULATOR} is not installed`,
+  },
+];
+
+for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
+  describe(`native kernels, ${title}`, { skip }, () => {
+    const program = async (context: TestContext, name: string, ...args: string[]) => {
+      const built = await run([process.execPath, buildScript, '--program', name, ...buildOptions]);
+      if (built.status === EXIT_UNSUPPORTED) return context.skip(built.output.trim());
+      assert.equal(built.status, 0, built.output);
+      const { status, output } = await run([...runner, built.output.trim(), ...args]);
+      assert.equal(status, 0, `${name} ${args.join(' ')}\n${output}`);
+      context.diagnostic(output.trim().replaceAll('\n', '; '));
+    };
+
+    it('round like onnxruntime', (context) => program(context, 'requantize_test'));
+    it('have a reference product that computes the formula', (context) => program(context, 'reference_gemm_test'));
+    it('equal the reference bit for bit on random convolutions', (context) =>
+      program(context, 'convolution_test', String(CASES || cases), SEED));
+  });
+}
+
+function run([command, ...args]: readonly string[]): Promise<Outcome> {
+  const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  return new Promise((resolve, reject) => {
+    child.once('error', reject).once('close', (status) => resolve({ status, output }));
+  });
+}
