@@ -1,4 +1,3 @@
-// Functions are called by their position in the OrtApi table, which only grows: positions are part of the ABI.
 #include "ort_peers.h"
 
 #include <dlfcn.h>
@@ -9,51 +8,26 @@
 #include <vector>
 
 #include "buffer.h"
+#include "ort/ort_api.h"
 
 namespace bench {
 namespace {
 
-enum Position : std::size_t {
-  kGetErrorMessage = 2,
-  kCreateEnv = 3,
-  kCreateSession = 7,
-  kRun = 9,
-  kCreateSessionOptions = 10,
-  kSetSessionGraphOptimizationLevel = 23,
-  kSetIntraOpNumThreads = 24,
-  kSetInterOpNumThreads = 25,
-  kCreateTensorWithDataAsOrtValue = 49,
-  kCreateCpuMemoryInfo = 69,
-  kReleaseEnv = 92,
-  kReleaseStatus = 93,
-  kReleaseMemoryInfo = 94,
-  kReleaseSession = 95,
-  kReleaseValue = 96,
-  kReleaseSessionOptions = 100,
-};
+namespace ort = tritforge::ort;
 
-constexpr std::uint32_t kApiVersion = 17;
-constexpr int kSilent = 4, kEnableAll = 99, kArenaAllocator = 1, kDefaultMemory = 0;
-
-struct OrtApiBase {
-  void* const* (*get_api)(std::uint32_t version);
-  const char* (*get_version_string)();
-};
-
-using Api = void* const*;
-
-template <typename Result, typename... Arguments>
-Result call(Api api, Position position, Arguments... arguments) {
-  return reinterpret_cast<Result (*)(Arguments...)>(api[position])(arguments...);
+template <typename... Parameters, typename... Arguments>
+void checked(const ort::Api& api, ort::Function<ort::Status*(Parameters...)> function, Arguments... arguments) {
+  ort::Status* status = api(function, arguments...);
+  if (status == nullptr) return;
+  const std::string message = api(ort::kGetErrorMessage, status);
+  api(ort::kReleaseStatus, status);
+  throw std::runtime_error("onnxruntime: " + message);
 }
 
-template <typename... Arguments>
-void checked(Api api, Position position, Arguments... arguments) {
-  void* status = call<void*>(api, position, arguments...);
-  if (status == nullptr) return;
-  const std::string message = call<const char*>(api, kGetErrorMessage, static_cast<const void*>(status));
-  call<void>(api, kReleaseStatus, status);
-  throw std::runtime_error("onnxruntime: " + message);
+// What releases itself.
+template <typename Object>
+std::shared_ptr<Object> owned(const ort::Api& api, Object* object, ort::Function<void(Object*)> release) {
+  return std::shared_ptr<Object>(object, [api, release](Object* released) { api(release, released); });
 }
 
 std::size_t element_bytes(ElementType type) { return type == ElementType::u8 ? 1 : 4; }
@@ -76,44 +50,38 @@ std::vector<std::int64_t> matrix(std::size_t rows, std::size_t columns) {
 }  // namespace
 
 struct OnnxRuntime::Implementation : std::enable_shared_from_this<Implementation> {
-  const OrtApiBase* base = nullptr;
-  Api api = nullptr;
-  void* environment = nullptr;
-  void* memory = nullptr;
-  std::map<std::string, std::shared_ptr<void>> sessions;
+  ort::Api api;
+  std::string version;
+  ort::Env* environment = nullptr;  // as long as the process
+  std::shared_ptr<ort::MemoryInfo> memory;
+  std::map<std::string, std::shared_ptr<ort::Session>> sessions;
 
-  ~Implementation() {
-    sessions.clear();
-    if (memory != nullptr) call<void>(api, kReleaseMemoryInfo, memory);
-    if (environment != nullptr) call<void>(api, kReleaseEnv, environment);
-  }
-
-  std::shared_ptr<void> load(const std::string& path) {
+  std::shared_ptr<ort::Session> load(const std::string& path) {
     if (const auto found = sessions.find(path); found != sessions.end()) return found->second;
-    void *options = nullptr, *session = nullptr;
-    checked(api, kCreateSessionOptions, &options);
-    const std::shared_ptr<void> owner(options, [api = api](void* o) { call<void>(api, kReleaseSessionOptions, o); });
-    checked(api, kSetIntraOpNumThreads, options, 1);
-    checked(api, kSetInterOpNumThreads, options, 1);
-    checked(api, kSetSessionGraphOptimizationLevel, options, kEnableAll);
-    checked(api, kCreateSession, environment, path.c_str(), static_cast<const void*>(options), &session);
-    return sessions[path] =
-               std::shared_ptr<void>(session, [api = api](void* s) { call<void>(api, kReleaseSession, s); });
+    ort::SessionOptions* options = nullptr;
+    ort::Session* session = nullptr;
+    checked(api, ort::kCreateSessionOptions, &options);
+    const auto owner = owned(api, options, ort::kReleaseSessionOptions);
+    checked(api, ort::kSetIntraOpNumThreads, options, 1);
+    checked(api, ort::kSetInterOpNumThreads, options, 1);
+    checked(api, ort::kSetSessionGraphOptimizationLevel, options, ort::OptimizationLevel::all);
+    checked(api, ort::kCreateSession, environment, path.c_str(), options, &session);
+    return sessions[path] = owned(api, session, ort::kReleaseSession);
   }
 
   struct Tensor {
     std::shared_ptr<char[]> bytes;
-    std::shared_ptr<void> value;
+    std::shared_ptr<ort::Value> value;
   };
 
   Tensor tensor(const std::vector<std::int64_t>& dimensions, ElementType type) {
     std::size_t count = 1;
     for (const std::int64_t dimension : dimensions) count *= static_cast<std::size_t>(dimension);
     std::shared_ptr<char[]> bytes = random_values(count, type);
-    void* value = nullptr;
-    checked(api, kCreateTensorWithDataAsOrtValue, static_cast<const void*>(memory), static_cast<void*>(bytes.get()),
-            count * element_bytes(type), dimensions.data(), dimensions.size(), static_cast<int>(type), &value);
-    return {bytes, std::shared_ptr<void>(value, [api = api](void* v) { call<void>(api, kReleaseValue, v); })};
+    ort::Value* value = nullptr;
+    checked(api, ort::kCreateTensorWithDataAsOrtValue, memory.get(), bytes.get(), count * element_bytes(type),
+            dimensions.data(), dimensions.size(), static_cast<ort::ElementType>(type), &value);
+    return {bytes, owned(api, value, ort::kReleaseValue)};
   }
 
   Candidate candidate(const Shape& shape, const OrtPeer& peer) {
@@ -128,10 +96,10 @@ struct OnnxRuntime::Implementation : std::enable_shared_from_this<Implementation
                peer.output);
     auto run = [self = shared_from_this(), session = load(peer.path), input, output] {
       const char *input_name = "A", *output_name = "C";
-      const void* input_value = input.value.get();
-      void* output_value = output.value.get();
-      checked(self->api, kRun, session.get(), static_cast<const void*>(nullptr), &input_name, &input_value,
-              std::size_t{1}, &output_name, std::size_t{1}, &output_value);
+      const ort::Value* input_value = input.value.get();
+      ort::Value* output_value = output.value.get();
+      checked(self->api, ort::kRun, session.get(), nullptr, &input_name, &input_value, std::size_t{1}, &output_name,
+              std::size_t{1}, &output_value);
     };
     return {peer.name, "", run};
   }
@@ -140,22 +108,24 @@ struct OnnxRuntime::Implementation : std::enable_shared_from_this<Implementation
 OnnxRuntime::OnnxRuntime(const std::string& library) : implementation_(std::make_shared<Implementation>()) {
   void* handle = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) throw std::runtime_error(dlerror());
-  const auto get_base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(handle, "OrtGetApiBase"));
+  const auto get_base = reinterpret_cast<const ort::ApiBase* (*)()>(dlsym(handle, "OrtGetApiBase"));
   if (get_base == nullptr) throw std::runtime_error(library + " has no OrtGetApiBase");
-  Implementation& ort = *implementation_;
-  ort.base = get_base();
-  ort.api = ort.base->get_api(kApiVersion);
-  if (ort.api == nullptr) throw std::runtime_error(library + " is too old");
-  checked(ort.api, kCreateEnv, kSilent, "bench", &ort.environment);
-  checked(ort.api, kCreateCpuMemoryInfo, kArenaAllocator, kDefaultMemory, &ort.memory);
+  Implementation& self = *implementation_;
+  self.version = get_base()->get_version_string();
+  self.api = ort::find_api(get_base());
+  if (!self.api) throw std::runtime_error(library + " is too old");
+  checked(self.api, ort::kCreateEnv, ort::LoggingLevel::fatal, "bench", &self.environment);
+  ort::MemoryInfo* memory = nullptr;
+  checked(self.api, ort::kCreateCpuMemoryInfo, ort::AllocatorType::device, ort::MemoryType::normal, &memory);
+  self.memory = owned(self.api, memory, ort::kReleaseMemoryInfo);
 }
 
 OnnxRuntime::~OnnxRuntime() = default;
 
-std::string OnnxRuntime::version() const { return implementation_->base->get_version_string(); }
+std::string OnnxRuntime::version() const { return implementation_->version; }
 
 void OnnxRuntime::add_candidates(const Shape& shape, Lineup& lineup) {
-  std::map<std::string, std::shared_ptr<void>> kept;
+  std::map<std::string, std::shared_ptr<ort::Session>> kept;
   for (const OrtPeer& peer : shape.peers) {
     if (const auto found = implementation_->sessions.find(peer.path); found != implementation_->sessions.end()) {
       kept.insert(*found);
