@@ -87,7 +87,7 @@ async function buildTestProgram(program) {
       return 0;
     }
     console.error(`kernels: no program ${program}: ${failure.reason}\n${failure.log ?? ''}`);
-    return failure.isOurs ? 1 : EXIT_UNSUPPORTED;
+    return compilerManages(target, file, arch) ? 1 : EXIT_UNSUPPORTED;
   } catch (error) {
     console.error(`kernels: no program ${program}: ${error.message}`);
     return 1;
@@ -96,20 +96,31 @@ async function buildTestProgram(program) {
 
 /** Compiles under a temporary name, then renames. Returns null or why it failed. */
 async function compileTo(target, name, isUsable, arch = process.arch) {
-  const find = arch === process.arch ? findCompiler : findCrossCompiler;
-  const compiler = find(process.env.CXX, arch);
+  const compiler = compilerFor(arch);
   if (!compiler.command) return { reason: compiler.reason };
   const temporary = path.join(options.out, `${name}.${randomUUID()}.tmp.node`);
   try {
     const log = await compile(compiler.command, target, temporary, objects, arch);
     removeUnused(objects, () => true);
-    if (log !== null) {
-      const reason = `${compiler.command.join(' ')} failed to compile the native kernels`;
-      return { reason, log, isOurs: canBuild(compiler.command, target, temporary) };
-    }
+    if (log !== null) return { reason: `${compiler.command.join(' ')} failed to compile the native kernels`, log };
     if (!isUsable(temporary)) return { reason: 'the compiled addon cannot be loaded by this Node' };
     renameSync(temporary, path.join(options.out, name));
     return null;
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+}
+
+function compilerFor(arch) {
+  return arch === process.arch ? findCompiler(process.env.CXX) : findCrossCompiler(process.env.CXX, arch);
+}
+
+/** Whether there is a compiler that builds an empty program as the target wants it. */
+function compilerManages(target, file, arch) {
+  const { command } = compilerFor(arch);
+  const temporary = `${file}.${randomUUID()}.tmp`;
+  try {
+    return command !== undefined && canBuild(command, target, temporary);
   } finally {
     rmSync(temporary, { force: true });
   }
