@@ -9,6 +9,7 @@ import type { Graph, Model } from './ir/index.js';
 import { readModel, validateModel, writeModel } from './onnx/index.js';
 import { type PhaseProgress, type QuantizeRequest, quantize } from './quantize.js';
 import { createOnnxRuntime } from './runtime/onnx-runtime.js';
+import { checkReport } from './testing/check-report.js';
 import { gaussian, seededRandom } from './testing/random.js';
 import { randomTensor } from './testing/random-tensor.js';
 import { SMALL_SAMPLES, smallNetwork, writeSmallNetwork } from './testing/small-network.js';
@@ -128,6 +129,49 @@ test('the int8 recipe is its own baseline and keeps the outputs of the original'
   assert.equal(report.latency?.int8Ms, null);
   assert.ok(report.layers.every(({ applied }) => applied.bits === 8));
   assert.ok(report.layers.at(-1)!.outputSqnrDb! > 25, `${report.layers.at(-1)!.outputSqnrDb} dB`);
+});
+
+test('inputs of 4 bits are verified, reported per layer, and compared with an int8 model of 8 bits', async (t) => {
+  const artifacts = ['portable', 'compat'] as const;
+  const eight = await quantize(await smallRequest(t, { weights: { groupSize: 4 } }), { runtime });
+  const request = await smallRequest(t, {
+    weights: { groupSize: 4 },
+    activations: { bits: 4 },
+    artifacts: [...artifacts],
+  });
+  const report = await quantize(request, { runtime });
+  assert.deepEqual(
+    report.artifacts.map(({ fileName }) => fileName),
+    artifacts.map((profile) => `small.fgq-n4-a4.${profile}.onnx`),
+  );
+  for (const { fileName, verification } of report.artifacts) {
+    assert.ok(verification.encodingMaxAbsError! <= MAX_ENCODING_ERROR);
+    assert.ok(verification.sqnrDb! >= MIN_SQNR_DB, `${verification.sqnrDb} dB`);
+    const artifact = await readModel(join(request.outputDir, fileName));
+    await validateModel(artifact);
+    if (fileName.includes('portable')) await checkReport(report, smallNetwork(), artifact);
+  }
+  assert.deepEqual(
+    report.layers.map(({ node, requested, applied }) => [node, requested.activationBits, applied.activationBits]),
+    [
+      ['stem', 8, 8],
+      ['depthwise', 4, 8],
+      ['down', 4, 4],
+      ['left', 4, 4],
+      ['right', 4, 4],
+      ['classifier', 8, 8],
+    ],
+  );
+  assert.equal(report.baseline!.digest, eight.baseline!.digest);
+});
+
+test('int8 weights may have inputs of 4 bits; the baseline then is the int8 model of 8 bits', async (t) => {
+  const eight = await quantize(await smallRequest(t, { method: 'int8' }), { runtime });
+  const report = await quantize(await smallRequest(t, { method: 'int8', activations: { bits: 4 } }), { runtime });
+  assert.equal(report.artifacts[0]!.fileName, 'small.int8-a4.portable.onnx');
+  assert.equal(report.baseline!.digest, eight.artifacts[0]!.digest);
+  const lastSqnrDb = report.layers.at(-1)!.outputSqnrDb!;
+  assert.ok(lastSqnrDb > 10 && lastSqnrDb < eight.layers.at(-1)!.outputSqnrDb! - 6, `${lastSqnrDb} dB`);
 });
 
 test('weights alone need no data, and layers that are excluded stay as they are', async (t) => {

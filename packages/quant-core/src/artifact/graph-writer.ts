@@ -3,7 +3,7 @@
  *
  * Of a quantized value v there are up to three: `v_uint8` in codes, `v` (or `v_dequantized`, where v itself stays computed in
  * floating point) read back from them, and `v_float` before quantization. So users that are not quantized, and graph outputs,
- * keep their names.
+ * keep their names. Codes of 4 bits are `v_unclipped` first.
  *
  *   layer, arithmetic     DequantizeLinear → op → QuantizeLinear       onnxruntime fuses the three
  *   passThrough           op on codes
@@ -186,7 +186,14 @@ export class GraphWriter {
     return this.quantizeTo(codes, value.name, floats);
   }
 
-  /** Codes, under the given name, of floats that have the quantization of a value. */
+  /**
+   * Codes, under the given name, of floats that have the quantization of a value.
+   *
+   * Codes of 4 bits are uint8 codes that a Clip behind QuantizeLinear keeps at 15 and below. So the convolutions before and
+   * behind it stay fused, and a Clip of bytes costs 2 to 4 % of a network's time. A Clip of floats before QuantizeLinear
+   * gives the same codes, but onnxruntime fuses it with the convolution in floats: 2.5 to 5.6 times as slow. Min is slower
+   * than Clip by one per cent more. Types of 4 bits are neither fused nor safe in onnxruntime.
+   */
   protected quantizeTo(codes: string, name: string, floats: string): string {
     const inputs = [floats, ...this.parameters(name)];
     const { maxCode } = this.scaleOf(name);

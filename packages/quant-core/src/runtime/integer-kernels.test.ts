@@ -30,13 +30,14 @@ async function artifactOperators(
   t: TestContext,
   modelPath: string,
   calibration: string,
+  bits: 8 | 4,
 ): Promise<Record<string, number>[]> {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'scratch'));
   const report = await quantize(
     {
       modelPath,
-      recipe: { weights: { groupSize: 4 }, artifacts: ['portable', 'compat'], activations: { range: 'minmax' } },
+      recipe: { weights: { groupSize: 4 }, artifacts: ['portable', 'compat'], activations: { bits, range: 'minmax' } },
       outputDir: folder,
       scratchDir: join(folder, 'scratch'),
       fileStem: 'model',
@@ -59,36 +60,49 @@ async function noise(t: TestContext, name: string, sizes: readonly number[]): Pr
   return path;
 }
 
-test('of the small network nothing but integer kernels and the first quantization is left, in both profiles', async (t) => {
-  const folder = temporaryFolder(t);
-  const { modelPath } = await writeSmallNetwork(folder);
-  for (const operators of await artifactOperators(t, modelPath, await noise(t, 'image', [3, 12, 12]))) {
-    const { Transpose: _, Slice, Pad, Concat, Flatten, NhwcMaxPool, ...computing } = operators;
-    assert.deepEqual([Slice, Pad, Concat, Flatten, NhwcMaxPool], [1, 1, 1, 1, 1]);
-    assert.deepEqual(computing, {
-      QuantizeLinear: 1,
-      QLinearConv: 5,
-      QLinearAdd: 1,
-      QLinearGlobalAveragePool: 1,
-      QGemm: 1,
-    });
-  }
-});
-
-const REAL: readonly [string, readonly number[], Record<string, number>][] = [
-  ['resnet20_cifar10', [3, 32, 32], { QLinearConv: 19, QLinearAdd: 9, QLinearGlobalAveragePool: 1, QGemm: 1 }],
-  ['mobilenet_v1_0.75', [3, 224, 224], { QLinearConv: 28, QLinearGlobalAveragePool: 1 }],
-  ['squeezenet1.1', [3, 224, 224], { QLinearConv: 26, NhwcMaxPool: 3, Concat: 8 }],
-];
-
-for (const [model, sizes, expected] of REAL) {
-  const file = `models/${model}.onnx`;
-  test(`every convolution of ${model} runs as QLinearConv`, { skip: skipWithout(file) }, async (t) => {
-    for (const operators of await artifactOperators(t, sharedData(file), await noise(t, 'input', sizes))) {
-      for (const [op, count] of Object.entries(expected)) assert.equal(operators[op], count, op);
-      assert.equal(operators.QuantizeLinear, 1);
-      assert.equal(operators.Conv, undefined);
-      assert.ok((operators.DequantizeLinear ?? 0) <= 1);
+for (const [bits, clipped] of [
+  [8, {}],
+  // The outputs of the depthwise convolution and of the residual connection.
+  [4, { Clip: 2 }],
+] as const) {
+  test(`of the small network with ${bits}-bit inputs only integer kernels and the first quantization are left, in both profiles`, async (t) => {
+    const folder = temporaryFolder(t);
+    const { modelPath } = await writeSmallNetwork(folder);
+    for (const operators of await artifactOperators(t, modelPath, await noise(t, 'image', [3, 12, 12]), bits)) {
+      const { Transpose: _, Slice, Pad, Concat, Flatten, NhwcMaxPool, ...computing } = operators;
+      assert.deepEqual([Slice, Pad, Concat, Flatten, NhwcMaxPool], [1, 1, 1, 1, 1]);
+      assert.deepEqual(computing, {
+        QuantizeLinear: 1,
+        QLinearConv: 5,
+        QLinearAdd: 1,
+        QLinearGlobalAveragePool: 1,
+        QGemm: 1,
+        ...clipped,
+      });
     }
   });
+}
+
+/** Model, shape of its input, operators that are left, and how many values have 4 bits where the recipe asks for them. */
+const REAL: readonly [string, readonly number[], Record<string, number>, fourBit: number][] = [
+  ['resnet20_cifar10', [3, 32, 32], { QLinearConv: 19, QLinearAdd: 9, QLinearGlobalAveragePool: 1, QGemm: 1 }, 18],
+  ['mobilenet_v1_0.75', [3, 224, 224], { QLinearConv: 28, QLinearGlobalAveragePool: 1 }, 13],
+  ['squeezenet1.1', [3, 224, 224], { QLinearConv: 26, NhwcMaxPool: 3, Concat: 8 }, 23],
+];
+
+for (const [model, sizes, expected, fourBit] of REAL) {
+  const file = `models/${model}.onnx`;
+  for (const bits of [8, 4] as const) {
+    test(`every convolution of ${model} with ${bits}-bit inputs runs as QLinearConv`, {
+      skip: skipWithout(file),
+    }, async (t) => {
+      for (const operators of await artifactOperators(t, sharedData(file), await noise(t, 'input', sizes), bits)) {
+        for (const [op, count] of Object.entries(expected)) assert.equal(operators[op], count, op);
+        assert.equal(operators.QuantizeLinear, 1);
+        assert.equal(operators.Clip ?? 0, bits === 4 ? fourBit : 0);
+        assert.deepEqual([operators.Conv, operators.FusedConv], [undefined, undefined]);
+        assert.ok((operators.DequantizeLinear ?? 0) <= 1);
+      }
+    });
+  }
 }
