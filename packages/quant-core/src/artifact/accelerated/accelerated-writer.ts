@@ -6,7 +6,8 @@
  * domain does not cover is written as in the portable artifact.
  *
  *   Conv            → TernaryConv, Int8Conv, together with the addition of a residual connection
- *   Gemm, MatMul    → TernaryMatMul, Int8MatMul, with a result in floating point
+ *   Gemm            → TernaryGemm, Int8Gemm, or TernaryMatMul, Int8MatMul for a result in floating point
+ *   MatMul          → TernaryMatMulNoBias, Int8MatMulNoBias
  *   MaxPool         → MaxPool
  *   Concat, Pad, …  → the same on channels-last codes (channels-last.ts)
  *   Add, Mul, …     → dequantize, compute and quantize in that layout
@@ -28,13 +29,28 @@ import { GraphWriter } from '../graph-writer.js';
 import type { BuildOptions, QuantizedModel } from '../quantized-model.js';
 import { type Adapted, onChannelsLast, TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from './channels-last.js';
 import { type Coverage, type CoveredConvolution, coverConvolutions, explicitPads } from './convolutions.js';
-import { convolutionName, functionNamed, TRITFORGE_DOMAIN, TRITFORGE_VERSION } from './functions.js';
+import {
+  convolutionName,
+  functionNamed,
+  gemmName,
+  matrixProductName,
+  TRITFORGE_DOMAIN,
+  TRITFORGE_VERSION,
+  type WeightKind,
+} from './functions.js';
 import { type WeightOperands, WeightOperandWriter } from './weight-operands.js';
 
 /** Model-local functions came with this version of the format. */
 const FUNCTIONS_IR_VERSION = 8;
 /** Largest code of a value that uses all of a uint8. */
 const ALL_CODES = 255;
+
+/** @param maxCode of the result; null where it stays in floating point */
+function matrixOperator(node: Node, weights: WeightKind, maxCode: number | null): string {
+  if (node.opType !== 'Gemm') return matrixProductName(weights);
+  if (maxCode === null) return gemmName({ weights, result: 'float' });
+  return gemmName({ weights, result: maxCode < ALL_CODES ? 'clipped' : 'quantized' });
+}
 
 /** Writes the graph of the accelerated artifact; used like its base. */
 export class AcceleratedWriter extends GraphWriter {
@@ -55,7 +71,7 @@ export class AcceleratedWriter extends GraphWriter {
     if (convolution !== undefined) {
       // The residual may be computed later than the convolution that adds it.
       if (convolution.addition === null || convolution.addition === node) await this.#addConvolution(convolution);
-    } else if (this.#isMatrixProduct(node)) await this.#addMatrixProduct(node);
+    } else if (this.#isMatrixProduct(node)) await this.#addMatrixProduct(this.layers.get(node)!);
     else if (!this.#addOnImages(node)) await super.addNode(node);
   }
 
@@ -104,26 +120,30 @@ export class AcceleratedWriter extends GraphWriter {
     this.#readBackImage(result, output);
   }
 
-  async #addMatrixProduct(node: Node): Promise<void> {
-    const planned = this.layers.get(node)!;
+  async #addMatrixProduct(planned: PlannedLayer): Promise<void> {
+    const { node, layout } = planned.layer;
     const weight = await this.#operands(planned);
     const input = node.inputs[0]!;
-    const inputs = [
-      ...this.#layerInputs(this.codes.get(input)!, input, weight),
-      await this.#biasCodes(planned),
-      ...(weight.groupCodes === null ? [] : [weight.groupCodes]),
-    ];
-    const { outputChannels, inputChannels } = planned.layer.layout;
     const result = this.source.activations.results.get(node)!;
     const value = this.source.activations.values.get(result);
-    const output = value?.natural === true ? this.builder.value(`${result}_float`) : node.outputs[0]!;
-    this.builder.call(TRITFORGE_DOMAIN, `${weight.weights}MatMul`, inputs, [node.name, output], {
-      K: intValue(inputChannels),
-      N: intValue(outputChannels),
+    const isQuantized = node.opType === 'Gemm' && value?.natural === true;
+    const resultMax = isQuantized ? this.scaleOf(result).maxCode : null;
+    const inputs = [
+      ...this.#layerInputs(this.codes.get(input)!, input, weight),
+      ...(isQuantized ? this.parameters(result) : []),
+      ...(node.opType === 'Gemm' ? [await this.#biasCodes(planned)] : []),
+      ...(weight.groupCodes === null ? [] : [weight.groupCodes]),
+    ];
+    const output = value?.natural === true ? this.builder.value(`${result}_product`) : node.outputs[0]!;
+    this.builder.call(TRITFORGE_DOMAIN, matrixOperator(node, weight.weights, resultMax), inputs, [node.name, output], {
+      K: intValue(layout.inputChannels),
+      N: intValue(layout.outputChannels),
       x_max: intValue(this.scaleOf(input).maxCode),
+      ...(resultMax !== null && resultMax < ALL_CODES && { y_max: intValue(resultMax) }),
       ...(weight.weights === 'Ternary' && { group_size: intValue(planned.applied.groupSize!) }),
     });
-    if (value?.natural === true) this.readBack(result, this.quantize(value, output));
+    if (isQuantized) this.readBack(result, output);
+    else if (value?.natural === true) this.readBack(result, this.quantize(value, output));
     else this.quantizeFloat(output);
   }
 

@@ -6,7 +6,9 @@
  *   TernaryConv, Int8Conv          y = QLinearConv(x, w, B)
  *   … Add                          z = quantize(dequantize(y) + dequantize(r))
  *   … Clip                         min(·, y_max) at the end, for values of less than 8 bits
+ *   TernaryGemm, Int8Gemm          a matrix product with a quantized result; … Clip
  *   TernaryMatMul, Int8MatMul      y = float((x − x_zero_point) · w + B) · (x_scale · w_scale)
+ *   … NoBias                       without B, for inputs of any rank
  *   MaxPool
  */
 import { type FunctionDefinition, intsValue, intValue, scalarInt8, tensorFromInt8 } from '../../ir/index.js';
@@ -17,11 +19,19 @@ import { FunctionBody } from './function-body.js';
 export const TRITFORGE_DOMAIN = 'tritforge';
 export const TRITFORGE_VERSION = 1;
 
+export type WeightKind = 'Ternary' | 'Int8';
+
 /** What a convolution does besides. */
 export interface ConvolutionVariant {
-  readonly weights: 'Ternary' | 'Int8';
+  readonly weights: WeightKind;
   readonly add: boolean;
   readonly clip: boolean;
+}
+
+/** What becomes of the result of a matrix product with a bias. */
+export interface GemmVariant {
+  readonly weights: WeightKind;
+  readonly result: 'float' | 'quantized' | 'clipped';
 }
 
 /** Name of the operator: TernaryConv, Int8ConvAddClip, … */
@@ -29,7 +39,17 @@ export function convolutionName({ weights, add, clip }: ConvolutionVariant): str
   return `${weights}Conv${add ? 'Add' : ''}${clip ? 'Clip' : ''}`;
 }
 
-const TO = { float: intValue(1), uint8: intValue(2), int8: intValue(3), int32: intValue(6) } as const;
+/** TernaryMatMul where the result is in floating point, else TernaryGemm or TernaryGemmClip; and for Int8. */
+export function gemmName({ weights, result }: GemmVariant): string {
+  return `${weights}${{ float: 'MatMul', quantized: 'Gemm', clipped: 'GemmClip' }[result]}`;
+}
+
+/** TernaryMatMulNoBias or Int8MatMulNoBias. */
+export function matrixProductName(weights: WeightKind): string {
+  return `${weights}MatMulNoBias`;
+}
+
+const TO = { uint8: intValue(2), int8: intValue(3), int32: intValue(6) } as const;
 const TO_CHANNELS_FIRST = { perm: intsValue([0, 3, 1, 2]) };
 const TO_CHANNELS_LAST = { perm: intsValue([0, 2, 3, 1]) };
 
@@ -40,23 +60,27 @@ export function functionNamed(name: string, opset: number): FunctionDefinition {
   return define(new Map([['', opset]]));
 }
 
-type Define = (opsets: ReadonlyMap<string, number>) => FunctionDefinition;
+type Opsets = ReadonlyMap<string, number>;
+type Define = (opsets: Opsets) => FunctionDefinition;
 
-const CONVOLUTIONS: readonly ConvolutionVariant[] = (['Ternary', 'Int8'] as const).flatMap((weights) =>
-  [false, true].flatMap((add) => [false, true].map((clip) => ({ weights, add, clip }))),
+const WEIGHT_KINDS = ['Ternary', 'Int8'] as const;
+const CHOICES = [false, true] as const;
+
+const DEFINITIONS: ReadonlyMap<string, Define> = new Map(
+  WEIGHT_KINDS.flatMap((weights): (readonly [string, Define])[] => [
+    ...CHOICES.flatMap((add) => CHOICES.map((clip) => ({ weights, add, clip }))).map(
+      (variant) => [convolutionName(variant), (opsets: Opsets) => convolution(variant, opsets)] as const,
+    ),
+    ...(['float', 'quantized', 'clipped'] as const).map((result) => {
+      const variant = { weights, result };
+      return [gemmName(variant), (opsets: Opsets) => gemm(variant, opsets)] as const;
+    }),
+    [matrixProductName(weights), (opsets) => matrixProduct(weights, opsets)],
+    ['MaxPool', maxPool],
+  ]),
 );
 
-const DEFINITIONS: ReadonlyMap<string, Define> = new Map<string, Define>([
-  ...CONVOLUTIONS.map((variant): [string, Define] => [
-    convolutionName(variant),
-    (opsets) => convolution(variant, opsets),
-  ]),
-  ['TernaryMatMul', (opsets) => matrixProduct('Ternary', opsets)],
-  ['Int8MatMul', (opsets) => matrixProduct('Int8', opsets)],
-  ['MaxPool', maxPool],
-]);
-
-function convolution(variant: ConvolutionVariant, opsets: ReadonlyMap<string, number>): FunctionDefinition {
+function convolution(variant: ConvolutionVariant, opsets: Opsets): FunctionDefinition {
   const body = new FunctionBody();
   body.declare('x_max');
   const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'y_scale', 'y_zero_point', 'B'];
@@ -109,29 +133,57 @@ function ternaryWeight(body: FunctionBody, shape: string): string {
   return body.add('Mul', [codes, scales], 'weight');
 }
 
-function matrixProduct(weights: 'Ternary' | 'Int8', opsets: ReadonlyMap<string, number>): FunctionDefinition {
+/** Rows of X times a matrix of [N, K]. onnxruntime fuses the Gemm with what surrounds it. */
+function gemm(variant: GemmVariant, opsets: Opsets): FunctionDefinition {
   const body = new FunctionBody();
+  const quantized = variant.result !== 'float';
+  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale'];
+  if (quantized) inputs.push('y_scale', 'y_zero_point');
+  inputs.push('B');
+  const rows = matrix(body, variant.weights, inputs);
+  const zeros = body.add('Sub', ['B', 'B'], 'zeros');
+  const zerosInt8 = body.add('Cast', [zeros], 'zeros_int8', { to: TO.int8 });
+  const scale = body.add('Mul', ['x_scale', 'w_scale'], 'bias_scale');
+  const operands = [
+    body.add('DequantizeLinear', ['X', 'x_scale', 'x_zero_point'], 'x_float'),
+    body.add('DequantizeLinear', [rows, 'w_scale', zerosInt8], 'w_float', { axis: intValue(0) }),
+    body.add('DequantizeLinear', ['B', scale, zeros], 'bias', { axis: intValue(0) }),
+  ];
+  const y = body.add('Gemm', operands, quantized ? 'y_float' : 'Y', { transB: intValue(1) });
+  const clipped = variant.result === 'clipped';
+  if (quantized) body.add('QuantizeLinear', [y, 'y_scale', 'y_zero_point'], clipped ? 'y' : 'Y');
+  if (clipped) clip(body, 'y', 'Y');
+  return body.define(TRITFORGE_DOMAIN, gemmName(variant), inputs, ['Y'], opsets);
+}
+
+function matrixProduct(weights: WeightKind, opsets: Opsets): FunctionDefinition {
+  const body = new FunctionBody();
+  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale'];
+  const rows = matrix(body, weights, inputs);
+  const columns = body.add('Transpose', [rows], 'columns', { perm: intsValue([1, 0]) });
+  const x = body.add('DequantizeLinear', ['X', 'x_scale', 'x_zero_point'], 'x_float');
+  const w = body.add('DequantizeLinear', [columns, 'w_scale'], 'w_float', { axis: intValue(1) });
+  body.add('MatMul', [x, w], 'Y');
+  return body.define(TRITFORGE_DOMAIN, matrixProductName(weights), inputs, ['Y'], opsets);
+}
+
+/** The int8 matrix of [N, K]. */
+function matrix(body: FunctionBody, weights: WeightKind, inputs: string[]): string {
   body.declare('x_max');
-  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'B'];
-  if (weights === 'Ternary') inputs.push('group_codes');
-  const sizes = ['N', 'K'].map((name) => body.attributeValue(`${name}_scalar`, name, 'int'));
-  const rows = weights === 'Ternary' ? ternaryWeight(body, matrixShape(body, sizes)) : 'W';
-  const weight = body.add('Transpose', [rows], 'weight_transposed', { perm: intsValue([1, 0]) });
-  const product = body.add('MatMulInteger', ['X', weight, 'x_zero_point'], 'product');
-  const sum = body.add('Add', [product, 'B'], 'sum');
-  const floats = body.add('Cast', [sum], 'sum_float', { to: TO.float });
-  const scale = body.add('Mul', ['x_scale', 'w_scale'], 'scale');
-  body.add('Mul', [floats, scale], 'Y');
-  return body.define(TRITFORGE_DOMAIN, `${weights}MatMul`, inputs, ['Y'], opsets);
+  if (weights === 'Int8') {
+    body.declare('N');
+    body.declare('K');
+    return 'W';
+  }
+  inputs.push('group_codes');
+  const lengthOne = body.ints('length_one', [1]);
+  const sizes = ['N', 'K'].map((name) =>
+    body.add('Reshape', [body.attributeValue(`${name}_scalar`, name, 'int'), lengthOne], `${name}_vector`),
+  );
+  return ternaryWeight(body, body.add('Concat', sizes, 'shape', { axis: intValue(0) }));
 }
 
-function matrixShape(body: FunctionBody, sizes: readonly string[]): string {
-  const shape = body.ints('vector', [1]);
-  const parts = sizes.map((size) => body.add('Reshape', [size, shape], `${size}_vector`));
-  return body.add('Concat', parts, 'shape', { axis: intValue(0) });
-}
-
-function maxPool(opsets: ReadonlyMap<string, number>): FunctionDefinition {
+function maxPool(opsets: Opsets): FunctionDefinition {
   const body = new FunctionBody();
   const attributes = {
     ...body.intLists('kernel_shape', 'strides', 'pads', 'dilations'),
