@@ -1,12 +1,14 @@
 /**
  * Times Tritforge's kernels against ONNX Runtime (fp32, int8, 4 and 2 bits) and oneDNN, on the shapes of real networks.
  *
- *     npm run bench -- kernels [--filter TEXT] [--isa NAME]... [--trials 5] [--budget-ms 60] [--group-size 64] [--core N]
- *                              [--json FILE] [--write]
+ *     npm run bench -- kernels [--filter REGEXP] [--isa NAME]... [--trials 5] [--budget-ms 60] [--group-size 64] [--core N]
+ *                              [--peers TEXT] [--every-layout] [--json FILE] [--write]
  *
- * Each trial is a process of its own, in which every candidate takes its turn on one thread, pinned to one core. --isa may
- * be repeated (avx512, avx2 …; the best one without it); with avx2 oneDNN is held to AVX2 and the classic maddubs kernel
- * joins. --budget-ms is the time of each candidate on each shape in a trial. --write replaces bench/results/kernels.md.
+ * --filter chooses families by their titles or shapes by their names, such as 'M = 1$' or 'resnet.*conv'. Each trial is a
+ * process of its own, in which every candidate takes its turn on one thread, pinned to one core, --budget-ms for each
+ * candidate on each shape. --isa may be repeated (avx512, avx2 …; the best one without it); with avx2 oneDNN is held to
+ * AVX2 and the classic maddubs kernel joins. --peers leaves out peers whose name does not contain the text,
+ * --every-layout adds the layouts that dispatch does not choose. --write replaces bench/results/kernels.md.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -19,7 +21,7 @@ import { buildNativeProgram } from './kernels/native-program.js';
 import { tableText } from './kernels/page.js';
 import { writePeerModels } from './kernels/peer-models.js';
 import { columnsOf, reasonsOf, shapeKey, type Table, tablesOf } from './kernels/summary.js';
-import { type PlannedShape, runTrial, type Trial, writePlan } from './kernels/trial.js';
+import { type PlannedShape, runTrial, type Trial, type TrialOptions, writePlan } from './kernels/trial.js';
 
 /** All trials with one instruction set. */
 interface Run {
@@ -37,6 +39,8 @@ const { values: options } = parseArgs({
     'budget-ms': { type: 'string', default: '60' },
     'group-size': { type: 'string', default: '64' },
     core: { type: 'string', default: String(os.availableParallelism() - 1) },
+    peers: { type: 'string', default: '' },
+    'every-layout': { type: 'boolean', default: false },
     json: { type: 'string' },
     write: { type: 'boolean', default: false },
   },
@@ -45,11 +49,11 @@ const { values: options } = parseArgs({
 await main();
 
 async function main(): Promise<void> {
-  const families = readFamilies(options.filter);
-  if (families.length === 0) throw new Error(`No family and no shape contains "${options.filter}".`);
-  const { path: program, compiler } = await buildNativeProgram(process.env.CXX);
+  const families = readFamilies(new RegExp(options.filter, 'iu'));
+  if (families.length === 0) throw new Error(`No family and no shape matches "${options.filter}".`);
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tritforge-bench-kernels-'));
   try {
+    const { path: program, compiler } = await buildNativeProgram(process.env.CXX, folder);
     const plan = await writePlan(await plannedShapes(families, folder), folder);
     const runs: Run[] = [];
     for (const isa of options.isa) runs.push(await measure(families, program, plan, isa));
@@ -66,7 +70,7 @@ async function plannedShapes(families: readonly Family[], folder: string): Promi
   const planned: PlannedShape[] = [];
   for (const family of families) {
     for (const shape of family.shapes) {
-      planned.push({ key: shapeKey(family, shape), shape, peers: await writePeerModels(shape, folder) });
+      planned.push({ key: shapeKey(family, shape), shape, peers: await writePeerModels(shape, options.peers, folder) });
     }
   }
   return planned;
@@ -74,14 +78,23 @@ async function plannedShapes(families: readonly Family[], folder: string): Promi
 
 async function measure(families: readonly Family[], program: string, plan: string, isa: string): Promise<Run> {
   const trials: Trial[] = [];
-  const [count, budgetMs, groupSize] = [options.trials, options['budget-ms'], options['group-size']].map(Number);
-  for (let i = 0; i < count!; i++) {
+  const count = Number(options.trials);
+  for (let i = 0; i < count; i++) {
     process.stderr.write(`${isa}: trial ${i + 1} of ${count}\n`);
-    trials.push(
-      await runTrial(program, plan, { isa, groupSize: groupSize!, budgetMs: budgetMs!, core: Number(options.core) }),
-    );
+    trials.push(await runTrial(program, plan, trialOptions(isa)));
   }
   return { trials, tables: families.flatMap((family) => tablesOf(family, trials)) };
+}
+
+function trialOptions(isa: string): TrialOptions {
+  return {
+    isa,
+    groupSize: Number(options['group-size']),
+    budgetMs: Number(options['budget-ms']),
+    core: Number(options.core),
+    peers: options.peers,
+    everyLayout: options['every-layout'],
+  };
 }
 
 function pageText(runs: readonly Run[], compiler: string): string {

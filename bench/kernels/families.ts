@@ -82,10 +82,9 @@ interface ConvolutionEntry {
 
 const FOLDER = new URL('../../kernels/shapes/', import.meta.url);
 
-/** The families of every file under `shapes/` whose title, or those of their shapes whose name, contains `filter`. */
-export function readFamilies(filter: string): Family[] {
-  const wanted = filter.toLowerCase();
-  const matches = (text: string) => text.toLowerCase().includes(wanted);
+/** The families of every file under `shapes/` whose title, or those of their shapes whose name, matches `filter`. */
+export function readFamilies(filter: RegExp): Family[] {
+  const matches = (text: string) => filter.test(text);
   const files = readdirSync(fileURLToPath(FOLDER)).sort();
   return files
     .flatMap((file) => familiesOf(JSON.parse(readFileSync(new URL(file, FOLDER), 'utf8')) as ShapeFile))

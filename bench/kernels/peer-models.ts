@@ -37,9 +37,13 @@ const FEW_ROWS = 16;
 const MAX_WEIGHT = 64;
 const TYPES = { f32: 'float32', u8: 'uint8', s32: 'int32' } as const satisfies Record<string, DataType>;
 
-/** Writes the models of a shape's peers into the folder, those that are not there yet. */
-export async function writePeerModels(shape: Shape, folder: string): Promise<OrtPeer[]> {
-  const peers = shape.kind === 'gemm' ? gemmPeers(shape) : convolutionPeers(shape);
+/**
+ * Writes the models of a shape's peers into the folder, those that are not there yet.
+ * @param filter what names of peers must contain
+ */
+export async function writePeerModels(shape: Shape, filter: string, folder: string): Promise<OrtPeer[]> {
+  const all = shape.kind === 'gemm' ? gemmPeers(shape) : convolutionPeers(shape);
+  const peers = all.filter(({ name }) => name.includes(filter));
   const written: OrtPeer[] = [];
   for (const { key, build, ...peer } of peers) {
     const path = join(folder, `${key}.onnx`);

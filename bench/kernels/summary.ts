@@ -32,6 +32,8 @@ export interface Table {
 
 /** Columns of Tritforge's own kernels, in the order of the tables. */
 const OWN = ['ternary × 8 bit', 'ternary × 4 bit', 'ternary, fp32 in and out', '2 × 2 bit', 'int8'];
+/** Stands between the column and the layout of a candidate that dispatch did not choose. */
+const LAYOUT_MARK = ' · ';
 /** Layers that stay int8 enter the sum of a network with this one. */
 const OWN_INT8 = 'int8';
 
@@ -79,7 +81,13 @@ function figure(candidate: string, measurements: readonly Measurement[], tempera
 export function columnsOf({ rows }: Table): { own: string[]; peers: string[] } {
   const byCount = rows.toSorted((a, b) => b.figures.size - a.figures.size);
   const all = [...new Set(byCount.flatMap(({ figures }) => [...figures.keys()]))];
-  return { own: OWN.filter((name) => all.includes(name)), peers: all.filter((name) => !OWN.includes(name)) };
+  const own = OWN.flatMap((column) => all.filter((name) => columnOf(name) === column));
+  return { own, peers: all.filter((name) => !own.includes(name)) };
+}
+
+/** Without the layout that a candidate may name besides. */
+function columnOf(candidate: string): string {
+  return candidate.split(LAYOUT_MARK)[0]!;
 }
 
 /** How many times as fast as the peer: the median of the trials' ratios of medians, or null where one is missing. */
@@ -109,7 +117,7 @@ export function speedups({ rows }: Table, own: string, peer: string): number[] {
 export function networkUs({ rows }: Table, candidate: string): number | null {
   let sum = 0;
   for (const { shape, figures } of rows) {
-    const found = figures.get(candidate) ?? (OWN.includes(candidate) ? figures.get(OWN_INT8) : undefined);
+    const found = figures.get(candidate) ?? (OWN.includes(columnOf(candidate)) ? figures.get(OWN_INT8) : undefined);
     if (found === undefined) return null;
     sum += shape.count * found.medianUs;
   }

@@ -46,6 +46,10 @@ export interface TrialOptions {
   /** Time for each candidate on each shape. */
   readonly budgetMs: number;
   readonly core: number;
+  /** What names of peers must contain. */
+  readonly peers: string;
+  /** Whether Tritforge's kernels run in every layout, and not only in the one that dispatch chooses. */
+  readonly everyLayout: boolean;
 }
 
 const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
@@ -72,7 +76,7 @@ export async function writePlan(shapes: readonly PlannedShape[], folder: string)
 
 /** Runs the native program once, in one thread, pinned to a core. */
 export async function runTrial(program: string, plan: string, options: TrialOptions): Promise<Trial> {
-  const { isa, groupSize, budgetMs, core } = options;
+  const { isa, groupSize, budgetMs, core, peers, everyLayout } = options;
   const limit = DNNL_ISA[isa];
   const env = {
     ...process.env,
@@ -80,7 +84,8 @@ export async function runTrial(program: string, plan: string, options: TrialOpti
     OMP_NUM_THREADS: '1',
     ...(limit === undefined ? {} : { ONEDNN_MAX_CPU_ISA: limit, DNNL_MAX_CPU_ISA: limit }),
   };
-  const args = [plan, onnxRuntimeLibrary(), isa, String(groupSize), String(budgetMs), String(core)];
+  const numbers = [groupSize, budgetMs, core].map(String);
+  const args = [plan, onnxRuntimeLibrary(), isa, ...numbers, peers, String(Number(everyLayout))];
   const { stdout } = await promisify(execFile)(program, args, { env, maxBuffer: MAX_OUTPUT_BYTES });
   const [head, ...lines] = stdout.trim().split('\n');
   const results = lines.map((line) => JSON.parse(line) as Measurement | Absence);

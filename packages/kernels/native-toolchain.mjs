@@ -64,10 +64,14 @@ export function testProgramTarget(name, { sanitize, isStatic }) {
   return sanitize ? { ...target, flags: ['-O1', ...target.flags.filter((flag) => flag !== '-O3')] } : target;
 }
 
-/** A program that links the kernels, such as a benchmark. */
-export function programTarget(sources, { flags = [], link = [] } = {}) {
+/**
+ * A program that links the kernels, such as a benchmark.
+ * @param options.headers what its sources include besides the headers of the kernels
+ */
+export function programTarget(sources, { flags = [], link = [], headers = [] } = {}) {
   return {
     sources: [...kernelSources(), ...sources],
+    headers,
     flags: ['-O3', '-g', ...flags],
     link: ['-pthread', ...link],
     variants: [[]],
@@ -137,6 +141,7 @@ export async function compile(command, target, output, objects, arch = process.a
     const flags = [...common, ...(folder === null ? [] : sets[folder])];
     const key = createHash('sha256').update(JSON.stringify([headerKey, flags]));
     hashFile(key, source);
+    if (!source.startsWith(NATIVE_FOLDER)) for (const file of target.headers ?? []) hashFile(key, file);
     jobs.push({ source, flags, object: path.join(objects, `${key.digest('hex').slice(0, 32)}.o`) });
   }
   const log = await compileAll(command, jobs);

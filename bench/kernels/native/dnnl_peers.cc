@@ -11,7 +11,7 @@ namespace bench {
 
 std::string dnnl_version() { return ""; }
 
-void add_dnnl_candidates(const Shape&, Lineup&) {}
+void add_dnnl_candidates(const Shape&, const std::string&, Lineup&) {}
 
 }  // namespace bench
 
@@ -117,7 +117,8 @@ Candidate convolution(const std::string& name, const Convolution& shape, Type ty
 }
 
 template <typename Make>
-void add(const std::string& name, Lineup& lineup, const Make& make) {
+void add(const std::string& name, const std::string& filter, Lineup& lineup, const Make& make) {
+  if (name.find(filter) == std::string::npos) return;
   try {
     Candidate candidate = make(name);
     candidate.run();
@@ -134,13 +135,13 @@ std::string dnnl_version() {
   return std::to_string(version->major) + "." + std::to_string(version->minor) + "." + std::to_string(version->patch);
 }
 
-void add_dnnl_candidates(const Shape& shape, Lineup& lineup) {
+void add_dnnl_candidates(const Shape& shape, const std::string& filter, Lineup& lineup) {
   const bool is_gemm = shape.kind == Kind::gemm;
-  add("oneDNN int8", lineup, [&](const std::string& name) {
+  add("oneDNN int8", filter, lineup, [&](const std::string& name) {
     return is_gemm ? gemm(name, shape.gemm, Type::u8, Type::s8, Type::s32)
                    : convolution(name, shape.convolution, Type::u8);
   });
-  add("oneDNN fp32", lineup, [&](const std::string& name) {
+  add("oneDNN fp32", filter, lineup, [&](const std::string& name) {
     return is_gemm ? gemm(name, shape.gemm, Type::f32, Type::f32, Type::f32)
                    : convolution(name, shape.convolution, Type::f32);
   });

@@ -12,7 +12,7 @@ namespace bench {
 std::string dnnl_version();
 
 // int8 and float32. Weights are reordered beforehand into what oneDNN likes best; so is the image of a float32 convolution, whose
-// reordering is not timed.
-void add_dnnl_candidates(const Shape& shape, Lineup& lineup);
+// reordering is not timed. Only names that contain `filter` join.
+void add_dnnl_candidates(const Shape& shape, const std::string& filter, Lineup& lineup);
 
 }  // namespace bench

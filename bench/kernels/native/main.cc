@@ -1,6 +1,8 @@
 // Times every shape of a plan and prints one JSON object per line: what runs, then for each shape its candidates and absences.
 //
-//   kernels-bench PLAN ORT_LIBRARY ISA GROUP_SIZE BUDGET_MS CORE      ISA may be "best"; CORE −1: wherever the system likes
+//   kernels-bench PLAN ORT_LIBRARY ISA GROUP_SIZE BUDGET_MS CORE PEERS EVERY_LAYOUT
+//
+// ISA may be "best"; CORE −1 is wherever the system likes; PEERS is what names of oneDNN's candidates must contain.
 #include <sched.h>
 
 #include <cstdio>
@@ -72,7 +74,8 @@ tritforge::Isa isa_of(const std::string& name) {
 void run(char** arguments) {
   const double budget_seconds = std::atof(arguments[5]) / 1e3;
   pin(std::atoi(arguments[6]));
-  const bench::OwnOptions own{isa_of(arguments[3]), static_cast<std::size_t>(std::atol(arguments[4]))};
+  const bench::OwnOptions own{isa_of(arguments[3]), static_cast<std::size_t>(std::atol(arguments[4])),
+                               std::atoi(arguments[8]) != 0};
   bench::OnnxRuntime ort(arguments[2]);
   std::printf(R"({"ort":%s,"oneDnn":%s,"isa":%s})"
               "\n",
@@ -83,7 +86,7 @@ void run(char** arguments) {
   for (const bench::Shape& shape : bench::read_plan(plan)) {
     bench::Lineup lineup;
     ort.add_candidates(shape, lineup);
-    bench::add_dnnl_candidates(shape, lineup);
+    bench::add_dnnl_candidates(shape, arguments[7], lineup);
     bench::add_own_candidates(shape, own, lineup);
     if (shape.cold && !flusher) flusher.emplace();
     print(shape.id, lineup, bench::time_interleaved(lineup.candidates, budget_seconds, shape.cold ? &*flusher : nullptr));
@@ -93,8 +96,8 @@ void run(char** arguments) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  if (count != 7) {
-    std::fprintf(stderr, "usage: %s PLAN ORT_LIBRARY ISA GROUP_SIZE BUDGET_MS CORE\n", arguments[0]);
+  if (count != 9) {
+    std::fprintf(stderr, "usage: %s PLAN ORT_LIBRARY ISA GROUP_SIZE BUDGET_MS CORE PEERS EVERY_LAYOUT\n", arguments[0]);
     return 2;
   }
   try {

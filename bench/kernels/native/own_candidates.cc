@@ -99,9 +99,8 @@ void check_outputs(const Call& call, const OwnedWeights& weights) {
 }
 
 Candidate integer_candidate(const std::string& name, const Layer& layer, const OwnedWeights& weights,
-                            std::uint8_t max_code, Isa isa) {
+                            std::uint8_t max_code, Layout layout, Isa isa) {
   const std::size_t pixels = output_pixels(layer), channels = layer.weights.output_channels;
-  const Layout layout = choose_layout(isa, weights.weights, pixels, max_code);
   const ConvolutionKernel* kernel = convolution_kernel(layout, isa);
   if (kernel == nullptr) throw std::runtime_error(std::string("no kernel for ") + isa_name(isa));
   const std::size_t inputs = layer.geometry.height * layer.geometry.width * layer.weights.groups * layer.weights.depth;
@@ -166,6 +165,16 @@ Candidate maddubs_candidate(const Layer& layer, const OwnedWeights& weights) {
   return {"maddubs", "u8_s32_s8_gemm_4x16c4__avx2_maddubs", run};
 }
 
+struct NamedLayout {
+  Layout layout;
+  const char* name;
+  std::uint8_t max_code;  // of the activations that its kernels take
+};
+
+constexpr NamedLayout kLayouts[] = {{Layout::dot8, "dot8", 255},      {Layout::dot8t, "dot8t", 255},
+                                    {Layout::table27, "table27", 15}, {Layout::table64, "table64", 3},
+                                    {Layout::gemv2, "gemv2", 255},    {Layout::depthwise, "depthwise", 255}};
+
 template <typename Make>
 void add(Lineup& lineup, const std::string& name, const Make& make) {
   try {
@@ -180,9 +189,20 @@ void add(Lineup& lineup, const std::string& name, const Make& make) {
 void add_own_candidates(const Shape& shape, const OwnOptions& options, Lineup& lineup) {
   const Layer layer = layer_of(shape);
   const Isa isa = options.isa;
-  const auto integers = [&](const char* column, const OwnedWeights& weights, std::uint8_t max_code) {
-    add(lineup, column,
-        [&](const std::string& name) { return integer_candidate(name, layer, weights, max_code, isa); });
+  const auto integers = [&](const std::string& column, const OwnedWeights& weights, std::uint8_t max_code) {
+    const auto with = [&](Layout layout) {
+      return [&, layout](const std::string& name) {
+        return integer_candidate(name, layer, weights, max_code, layout, isa);
+      };
+    };
+    const Layout chosen = choose_layout(isa, weights.weights, output_pixels(layer), max_code);
+    add(lineup, column, with(chosen));
+    if (!options.every_layout) return;
+    for (const NamedLayout& each : kLayouts) {
+      const bool can = each.layout != chosen && max_code <= each.max_code && packed_bytes(each.layout, weights.weights) > 0 &&
+                       convolution_kernel(each.layout, isa) != nullptr;
+      if (can) add(lineup, column + " · " + each.name, with(each.layout));
+    }
   };
   if (shape.ternary) {
     const OwnedWeights ternary = random_ternary(layer.weights, options.group_size);

@@ -12,6 +12,7 @@ namespace bench {
 struct OwnOptions {
   tritforge::Isa isa;
   std::size_t group_size;  // of ternary weights
+  bool every_layout;       // one candidate for each layout that can do it, and not only for the one that dispatch chooses
 };
 
 // What Tritforge has for a shape. Each candidate is checked on a sample of its outputs before it is taken; one that computes
