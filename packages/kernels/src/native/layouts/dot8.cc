@@ -1,17 +1,54 @@
+#include "layouts/dot8.h"
+
+#include <memory>
+#include <new>
+
 #include "dispatch/layouts.h"
 
 namespace tritforge {
 namespace {
 
-std::size_t payload_bytes(WeightKind, const WeightShape&, std::size_t) noexcept { return 0; }
-Status pack(const Weights&, std::uint8_t*) noexcept { return Status::unsupported; }
-void unpack(const PackedWeights&, std::int8_t*) noexcept {}
-bool valid(const PackedWeights&) noexcept { return false; }
+// Calls visit(position in the payload, index in [OC, depth, kH, kW]) for every weight.
+template <class Visit>
+void for_each_weight(const WeightShape& s, Visit visit) {
+  std::size_t index = 0;
+  for (std::size_t oc = 0; oc < s.output_channels; ++oc) {
+    for (std::size_t ic = 0; ic < s.depth; ++ic) {
+      for (std::size_t ky = 0; ky < s.kernel_height; ++ky) {
+        for (std::size_t kx = 0; kx < s.kernel_width; ++kx) visit(dot8_position(s, oc, ic, ky, kx), index++);
+      }
+    }
+  }
+}
+
+std::size_t payload_bytes(WeightKind, const WeightShape& s, std::size_t) noexcept {
+  return s.groups * dot8_strips(s) * dot8_strip_bytes(s);
+}
+
+// The block is zero where nothing is written.
+Status pack(const Weights& weights, std::uint8_t* payload) noexcept {
+  const WeightShape& s = weights.shape;
+  const std::size_t count = s.output_channels * s.depth * tap_count(s);
+  const std::unique_ptr<std::int8_t[]> values(new (std::nothrow) std::int8_t[count]);
+  if (!values) return Status::out_of_memory;
+  if (const Status status = decode_weights(weights, values.get()); status != Status::ok) return status;
+  for_each_weight(s, [&](std::size_t position, std::size_t index) {
+    payload[position] = static_cast<std::uint8_t>(values[index]);
+  });
+  return Status::ok;
+}
+
+void unpack(const PackedWeights& packed, std::int8_t* values) noexcept {
+  for_each_weight(packed.shape, [&](std::size_t position, std::size_t index) {
+    values[index] = static_cast<std::int8_t>(packed.payload[position]);
+  });
+}
+
+// Any int8 is a weight.
+bool valid(const PackedWeights&) noexcept { return true; }
 
 }  // namespace
 
 const LayoutFunctions kDot8Layout{payload_bytes, pack, unpack, valid};
-
-const ConvolutionKernel* dot8_kernel(Isa) noexcept { return nullptr; }
 
 }  // namespace tritforge

@@ -1,0 +1,41 @@
+// Kernels of Layout::dot8: the driver of dot products with one microkernel for each instruction set.
+#include "layouts/dot8.h"
+
+#include "convolution/dot_convolution.h"
+#include "dispatch/layouts.h"
+
+namespace tritforge {
+namespace {
+
+std::size_t strip_bytes(const PackedWeights& weights) noexcept { return dot8_strip_bytes(weights.shape); }
+
+constexpr DotLayout kLayout{strip_bytes, kDot8VectorBytes};
+
+template <const DotMicrokernel& kMicrokernel>
+std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometry& geometry, std::size_t threads) noexcept {
+  return dot_scratch_bytes(kLayout, kMicrokernel, weights, geometry, threads);
+}
+
+template <const DotMicrokernel& kMicrokernel>
+Status run(const PackedWeights& weights, const ConvolutionGeometry& geometry, const ConvolutionInput& input,
+           const OutputStage& stage, void* output, std::uint8_t* scratch, const Parallel& parallel) noexcept {
+  return run_dot_convolution(kLayout, kMicrokernel, weights, geometry, input, stage, output, scratch, parallel);
+}
+
+#ifdef TRITFORGE_BUILT_AVX512
+constexpr ConvolutionKernel kAvx512{"u8_dot8__avx512", Isa::avx512, Layout::dot8, scratch_bytes<kDot8__avx512>,
+                                    run<kDot8__avx512>};
+#endif
+
+}  // namespace
+
+const ConvolutionKernel* dot8_kernel(Isa isa) noexcept {
+  switch (isa) {
+#ifdef TRITFORGE_BUILT_AVX512
+    case Isa::avx512: return &kAvx512;
+#endif
+    default: return nullptr;
+  }
+}
+
+}  // namespace tritforge
