@@ -31,7 +31,9 @@ export class WeightWriter {
     const inputs = [
       this.#int8(name, weight),
       this.#builder.shared(`${name}_scales`, tensorFromFloats([channels], weight.channelScales)),
-      this.#builder.shared('zero_point_int8', tensorFromInt8([channels], new Int8Array(channels))),
+      // Of its own: where products could saturate, session.x64quantprecision has onnxruntime shift weights and zero points to
+      // uint8, under names made from theirs, and a second layer with the same zero points then fails to load.
+      this.#builder.constant(`${name}_zero_points`, tensorFromInt8([channels], new Int8Array(channels))),
     ];
     return this.#builder.add('DequantizeLinear', inputs, `${name}_dequantized`, {
       axis: intValue(weight.transposed ? 1 : 0),
