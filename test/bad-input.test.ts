@@ -54,6 +54,9 @@ for (const { what, code, send } of BAD_REQUESTS) {
   test(`${what} is refused: ${code}`, () => refuses(code, () => send(stack, { modelId, dataId })));
 }
 
+/** A recipe that leaves activations in floating point but for what one rule sets. */
+const withRule = (set: object) => ({ activations: { bits: null }, layers: [{ match: { name: '*' }, set }] });
+
 /** A job by JSON, of the stored model. */
 const jobs: readonly [what: string, code: string, body: () => object][] = [
   ['a job of a model that is not there', 'MODEL_NOT_FOUND', () => ({ modelId: `mdl_${'0'.repeat(26)}` })],
@@ -63,6 +66,16 @@ const jobs: readonly [what: string, code: string, body: () => object][] = [
     () => ({ modelId, datasets: { calibration: `dst_${'0'.repeat(26)}` } }),
   ],
   ['8-bit activations without calibration data', 'CALIBRATION_REQUIRED', () => ({ modelId })],
+  [
+    'a rule of 4-bit inputs without calibration data',
+    'CALIBRATION_REQUIRED',
+    () => ({ modelId, recipe: withRule({ activationBits: 4 }) }),
+  ],
+  [
+    'a rule of 4-bit inputs for layers in floating point',
+    'RECIPE_INVALID',
+    () => ({ modelId, recipe: withRule({ activationBits: 4, bits: null }) }),
+  ],
   [
     'a metric without evaluation data',
     'METRIC_UNSUPPORTED',

@@ -110,6 +110,21 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.deepEqual(applied['/block3/conv1'], { bits: 2, groupSize: 4, activationBits: null });
   });
 
+  test('quantizes inputs to 4 bits where flags ask for it', async () => {
+    const out = newPath();
+    const run = await tritforge(
+      ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', '4', '--layer', '/block2/*=a8'],
+      ...CALIBRATION,
+    );
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.match(run.stdout, /original +int8 +fgq N=4, 4-bit inputs/);
+    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n4-a4.portable.onnx', 'model.fgq-n4-a4.report.json']);
+    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-a4.report.json'), 'utf8'));
+    const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).map(({ node }) => node);
+    assert.match(run.stdout, new RegExp(`, ${fourBit.length} with 4-bit inputs`));
+    assert.ok(fourBit.includes('/block1/conv1') && !fourBit.some((node) => node.startsWith('/block2/')), `${fourBit}`);
+  });
+
   test('takes a recipe from a file', async () => {
     const recipe = join(folder, 'recipe.json');
     writeFileSync(recipe, JSON.stringify({ method: 'int8', artifacts: ['compat', 'portable'] }));
