@@ -9,6 +9,7 @@
  *   Gemm            → TernaryGemm, Int8Gemm, or TernaryMatMul, Int8MatMul for a result in floating point
  *   MatMul          → TernaryMatMulNoBias, Int8MatMulNoBias
  *   MaxPool         → MaxPool
+ *   channel shuffle → the same on the last axis (channel-shuffles.ts)
  *   Concat, Pad, …  → the same on channels-last codes (channels-last.ts)
  *   Add, Mul, …     → dequantize, compute and quantize in that layout
  */
@@ -23,10 +24,12 @@ import {
   type Node,
   readFloats,
   tensorFromInt32,
+  tensorFromInt64,
 } from '../../ir/index.js';
 import type { PlannedLayer } from '../../layers/layer.js';
 import { GraphWriter } from '../graph-writer.js';
 import type { BuildOptions, QuantizedModel } from '../quantized-model.js';
+import { type ChannelShuffle, findChannelShuffles } from './channel-shuffles.js';
 import { type Adapted, onChannelsLast, TO_CHANNELS_FIRST, TO_CHANNELS_LAST } from './channels-last.js';
 import { type Coverage, type CoveredConvolution, coverConvolutions, explicitPads } from './convolutions.js';
 import {
@@ -58,10 +61,16 @@ export class AcceleratedWriter extends GraphWriter {
   readonly #weights: WeightOperandWriter;
   /** Names of the codes with channels last, of the values that have them. */
   readonly #images = new Map<string, string>();
+  readonly #shuffles: ReadonlyMap<Node, ChannelShuffle>;
 
   constructor(source: QuantizedModel, options: BuildOptions) {
     super(source, options);
     this.#coverage = coverConvolutions(source);
+    this.#shuffles = findChannelShuffles(
+      source.prepared.graph,
+      this.#coverage.shapes,
+      (node) => source.activations.roles.get(node) === 'passThrough',
+    );
     const decoded = options.encoding === 'integerReference';
     this.#weights = new WeightOperandWriter(this.builder, { decoded, scratch: options.scratch });
   }
@@ -72,7 +81,7 @@ export class AcceleratedWriter extends GraphWriter {
       // The residual may be computed later than the convolution that adds it.
       if (convolution.addition === null || convolution.addition === node) await this.#addConvolution(convolution);
     } else if (this.#isMatrixProduct(node)) await this.#addMatrixProduct(this.layers.get(node)!);
-    else if (!this.#addOnImages(node)) await super.addNode(node);
+    else if (!this.#addShuffle(node) && !this.#addOnImages(node)) await super.addNode(node);
   }
 
   override finish(): Model {
@@ -164,6 +173,23 @@ export class AcceleratedWriter extends GraphWriter {
     if (adapted === null) return false;
     if (role === 'passThrough') this.#addMove(node, images, adapted);
     else this.#addArithmetic(node, data, images, adapted);
+    return true;
+  }
+
+  /** Writes a whole shuffle at its first node. @returns whether the node is part of one that was or will be written so */
+  #addShuffle(node: Node): boolean {
+    const shuffle = this.#shuffles.get(node);
+    const image = shuffle && this.#images.get(shuffle.input);
+    if (shuffle === undefined || image === undefined) return false;
+    if (node !== shuffle.nodes[0]) return true;
+    const { groups, perGroup, output } = shuffle;
+    const shape = (sizes: readonly number[]) => this.builder.shared('shape', tensorFromInt64([sizes.length], sizes));
+    // 0 keeps batch, height and width.
+    const split = this.builder.add('Reshape', [image, shape([0, 0, 0, groups, perGroup])], `${output}_groups`);
+    const perm = intsValue([0, 1, 2, 4, 3]);
+    const swapped = this.builder.add('Transpose', [split], `${output}_shuffled`, { perm });
+    const joined = [swapped, shape([0, 0, 0, groups * perGroup])];
+    this.#readBackImage(output, this.builder.add('Reshape', joined, `${output}_channels_last`));
     return true;
   }
 
