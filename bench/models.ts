@@ -136,7 +136,8 @@ function spreadCell(row: Row): string {
 }
 
 function ratioCell(ratio: number): string {
-  return ratio < 1 ? `${ratio.toFixed(2)} ▼` : ratio.toFixed(2);
+  const shown = ratio.toFixed(2);
+  return Number(shown) < 1 ? `${shown} ▼` : shown;
 }
 
 function median(values: readonly number[]): number {

@@ -31,7 +31,7 @@ function meanCell(table: Table, own: string, peer: string): string {
   const mean = meanSpeedup(table, own, peer);
   if (mean === null) return NONE;
   const ratios = speedups(table, own, peer);
-  const losses = ratios.filter((ratio) => ratio < 1).length;
+  const losses = ratios.filter(isLoss).length;
   return losses === 0 ? ratioCell(mean) : `${ratioCell(mean)} (slower in ${losses} of ${ratios.length})`;
 }
 
@@ -76,7 +76,12 @@ function rateCell({ shape, figures }: Row, name: string): string {
 
 function ratioCell(ratio: number | null): string {
   if (ratio === null) return NONE;
-  return ratio < 1 ? `${ratio.toFixed(2)} ${LOSS}` : ratio.toFixed(2);
+  return isLoss(ratio) ? `${ratio.toFixed(2)} ${LOSS}` : ratio.toFixed(2);
+}
+
+/** Below one in the digits that are shown. */
+function isLoss(ratio: number): boolean {
+  return Number(ratio.toFixed(2)) < 1;
 }
 
 function millis(microseconds: number | null): string {
