@@ -146,6 +146,9 @@ inline constexpr Function<Status*(SessionOptions*, OptimizationLevel)> kSetSessi
 inline constexpr Function<Status*(SessionOptions*, int threads)> kSetIntraOpNumThreads{24, 1};
 inline constexpr Function<Status*(SessionOptions*, int threads)> kSetInterOpNumThreads{25, 1};
 inline constexpr Function<Status*(SessionOptions*, const char* key, const char* value)> kAddSessionConfigEntry{130, 1};
+inline constexpr Function<Status*(const SessionOptions*, const char* key, int* has)> kHasSessionConfigEntry{237, 14};
+inline constexpr Function<Status*(const SessionOptions*, const char* key, char* value, std::size_t* bytes)>
+    kGetSessionConfigEntry{238, 14};
 inline constexpr Function<Status*(SessionOptions*, bool cancel)> kSessionOptionsSetLoadCancellationFlag{293, 22};
 inline constexpr Function<void(SessionOptions*)> kReleaseSessionOptions{100, 1};
 
@@ -189,6 +192,7 @@ inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int6
 inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*, std::size_t* count)>
     kKernelInfoGetAttributeArray_int64{163, 1};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t* count)> kKernelInfo_GetInputCount{230, 14};
+inline constexpr Function<Status*(const KernelInfo*, std::size_t index, TypeInfo**)> kKernelInfo_GetInputTypeInfo{234, 14};
 inline constexpr Function<Status*(const KernelInfo*, char* name, std::size_t* bytes)> kKernelInfo_GetNodeName{244, 15};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t index, int* is_constant, const Value**)>
     kKernelInfoGetConstantInput_tensor{249, 15};

@@ -27,7 +27,10 @@ Owned<SessionOptions> make_options(const Library& library, const SessionSettings
   for (const auto& [key, value] : settings.config) {
     check(api, api(kAddSessionConfigEntry, options, key.c_str(), value.c_str()));
   }
-  if (settings.custom_operators) check(api, register_operators(api, options));
+  if (settings.custom_operators) {
+    check(api, api(kAddSessionConfigEntry, options, kThreadsKey, std::to_string(settings.intra_op_threads).c_str()));
+    check(api, register_operators(api, options));
+  }
   return owned;
 }
 

@@ -1,0 +1,153 @@
+// TernaryMatMul and Int8MatMul: y[…, n] = float(Σ_k (x[…, k] − z) · w[n, k] + B[n]) · (x_scale · w_scale[n]).
+//
+//   0 X uint8 […, K]       1 x_scale       2 x_zero_point
+//   3 W  ternary: packed codes uint8 [⌈N·K / 4⌉] of [N, K]; int8: [N, K]
+//   4 w_scale [N]       5 B int32 [N]       6 ternary: group codes int8 [N, ⌈K / group_size⌉]
+//   → float […, N]
+//
+// All but X are constants. The numbers are those of MatMulInteger, Add, Cast and Mul; see requantize.h.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+
+#include "ort/ops/node_reader.h"
+#include "ort/ops/operator.h"
+#include "ort/ops/packed_plans.h"
+#include "ort/ops/run_support.h"
+#include "ort/ops/shape_inference.h"
+#include "ort/status.h"
+#include "tritforge/convolution.h"
+
+namespace tritforge::ort {
+namespace {
+
+enum Input : std::size_t { kX = 0, kXScale, kXZeroPoint, kW, kWScale, kBias, kGroupCodes };
+
+constexpr std::int64_t kMaxSize = (std::int64_t{1} << 31) - 1;
+constexpr std::int64_t kMaxCode = 255;
+
+class MatMul final : public OperatorKernel {
+ public:
+  MatMul(const Operator& op, const KernelInfo* info);
+  void compute(const RunContext& run) override;
+
+ private:
+  Weights weights(const void* codes, const void* group_codes) const;
+  void read_weights(const NodeReader& node);
+
+  const OperatorDefinition& definition_;
+  const ScratchUser scratch_user_;
+  std::int64_t n_;
+  std::int64_t k_;
+  std::int64_t group_size_ = 0;
+  std::uint8_t x_zero_point_;
+  std::uint8_t x_max_;
+  std::vector<std::int32_t> bias_;
+  std::vector<float> multiplier_;
+  std::unique_ptr<PackedPlans> plans_;
+};
+
+MatMul::MatMul(const Operator& op, const KernelInfo* info) : definition_(op.definition) {
+  const NodeReader node(op, info);
+  n_ = node.integer("N", 1, kMaxSize);
+  k_ = node.integer("K", 1, kMaxSize);
+  if (definition_.is_ternary) group_size_ = node.integer("group_size", 1, kMaxSize);
+  x_zero_point_ = node.zero_point(kXZeroPoint, "x_zero_point");
+  x_max_ = static_cast<std::uint8_t>(node.integer_or("x_max", kMaxCode, 1, kMaxCode));
+  const float x_scale = node.scale(kXScale, "x_scale");
+  const auto* w_scale = static_cast<const float*>(node.constant(kWScale, "w_scale", {n_}).data);
+  const auto* bias = static_cast<const std::int32_t*>(node.constant(kBias, "B", {n_}).data);
+  const std::int64_t products = std::min<std::int64_t>(std::numeric_limits<std::int32_t>::max() / 2, k_ * kMaxCode * 128);
+  for (std::int64_t n = 0; n < n_; ++n) {
+    if (!(w_scale[n] > 0) || !std::isfinite(x_scale * w_scale[n])) {
+      node.fail("w_scale[" + std::to_string(n) + "] must be positive and finite, with x_scale too");
+    }
+    // Packing bounds 255 · Σ |w|; the bias comes on top.
+    if (std::abs(std::int64_t{bias[n]}) > std::numeric_limits<std::int32_t>::max() - products) {
+      node.fail("B[" + std::to_string(n) + "] is so large that sums could leave int32");
+    }
+    multiplier_.push_back(x_scale * w_scale[n]);
+  }
+  bias_.assign(bias, bias + n_);
+  read_weights(node);
+}
+
+void MatMul::read_weights(const NodeReader& node) {
+  const void* group_codes = nullptr;
+  TensorView codes = node.constant(kW, "W");
+  if (definition_.is_ternary) {
+    codes = node.constant(kW, "W", {(n_ * k_ + 3) / 4});
+    group_codes = node.constant(kGroupCodes, "group_codes", {n_, (k_ + group_size_ - 1) / group_size_}).data;
+  } else {
+    codes = node.constant(kW, "W", {n_, k_});
+  }
+  const std::vector<std::int64_t> x = node.declared_shape(kX);
+  std::size_t rows = 1;
+  for (std::size_t i = 0; i + 1 < x.size(); ++i) rows *= static_cast<std::size_t>(std::clamp<std::int64_t>(x[i], 1, 1 << 16));
+  plans_ = std::make_unique<PackedPlans>(x_max_);
+  try {
+    plans_->plan(weights(codes.data, group_codes), rows);
+  } catch (const Failure& failure) {
+    node.fail(failure.what());
+  }
+}
+
+Weights MatMul::weights(const void* codes, const void* group_codes) const {
+  const WeightShape shape{static_cast<std::size_t>(n_), static_cast<std::size_t>(k_), 1, 1, 1};
+  if (definition_.is_ternary) {
+    return {WeightKind::ternary, shape, static_cast<const std::uint8_t*>(codes), nullptr,
+            static_cast<const std::uint8_t*>(group_codes), static_cast<std::size_t>(group_size_), {}};
+  }
+  return {WeightKind::int8, shape, nullptr, static_cast<const std::int8_t*>(codes), nullptr, 0, {}};
+}
+
+void MatMul::compute(const RunContext& run) {
+  const TensorView x = run_input(run, kX);
+  if (x.shape.empty() || x.shape.back() != k_) {
+    throw Failure("X must have the shape [..., " + std::to_string(k_) + "], got " + printed(x.shape));
+  }
+  std::vector<std::int64_t> y_shape = x.shape;
+  y_shape.back() = n_;
+  void* y = run_output(run, y_shape);
+  const std::size_t rows = x.count / static_cast<std::size_t>(k_);
+  if (rows == 0) return;
+
+  const void* group_codes = definition_.is_ternary ? run_input(run, kGroupCodes).data : nullptr;
+  const PackedPlans::Plan& plan = plans_->plan(weights(run_input(run, kW).data, group_codes), rows);
+  const ConvolutionGeometry geometry = matrix_geometry(rows);
+  const Parallel parallel = session_threads(run);
+  const Scratch scratch(plan.kernel->scratch_bytes(plan.weights, geometry, parallel.threads));
+  const ConvolutionInput input{static_cast<const std::uint8_t*>(x.data), x_zero_point_, x_max_};
+  const OutputStage stage{OutputKind::f32, bias_.data(), multiplier_.data(), 0, static_cast<std::uint8_t>(kMaxCode), {}};
+  const tritforge::Status status =
+      convolve(*plan.kernel, plan.weights, geometry, input, stage, y, scratch.data(), parallel);
+  if (status != tritforge::Status::ok) throw Failure(describe(status));
+}
+
+std::unique_ptr<OperatorKernel> create(const Operator& op, const KernelInfo* info) {
+  return std::make_unique<MatMul>(op, info);
+}
+
+void infer(const Operator& op, ShapeInferContext* context) {
+  const ShapeInference node(op, context);
+  std::vector<InferredSize> shape = node.input(kX);
+  if (shape.empty()) throw Failure("X is not known");
+  shape.back() = {node.integer("N"), ""};
+  node.set_output(shape);
+}
+
+constexpr auto kU8 = ElementType::uint8, kS8 = ElementType::int8, kS32 = ElementType::int32, kF32 = ElementType::float32;
+constexpr ElementType kTernaryInputs[] = {kU8, kF32, kU8, kU8, kF32, kS32, kS8};
+constexpr ElementType kInt8Inputs[] = {kU8, kF32, kU8, kS8, kF32, kS32};
+
+constexpr OperatorDefinition kOperators[] = {
+    {"TernaryMatMul", kTernaryInputs, kF32, create, infer, true, false, false},
+    {"Int8MatMul", kInt8Inputs, kF32, create, infer, false, false, false},
+};
+
+}  // namespace
+
+std::span<const OperatorDefinition> matmul_operators() { return kOperators; }
+
+}  // namespace tritforge::ort
