@@ -2,9 +2,11 @@
 #pragma once
 
 #include "tritforge/convolution.h"
+#include "tritforge/gemv.h"
 
 namespace tritforge {
 
 const ConvolutionKernel* scalar_kernel(Layout layout) noexcept;
+const DynamicGemv* scalar_dynamic_gemv() noexcept;
 
 }  // namespace tritforge

@@ -1,0 +1,146 @@
+// u8 activations: a 1×1 convolution as a product of its output pixels, a block of pixels at a time.
+//
+//   Σ (x − z)·w = Σ (x − 128)·w + (128 − z)·Σ w       with x − 128 as int8, and pixels outside of the image read as z
+#include <cstring>
+
+#include "gemv/gemv_kernels.h"
+#include "gemv/panels.h"
+
+namespace tritforge {
+namespace {
+
+// Pixels whose activations are arranged at once: many enough to read the weights rarely, few enough to stay in the second cache.
+constexpr std::size_t kMaxRows = 48;
+constexpr std::uint8_t kSignBit = 0x80;
+
+std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+
+std::size_t pixel_count(const PackedWeights& weights, const ConvolutionGeometry& g) {
+  return g.batch * output_height(g, weights.shape) * output_width(g, weights.shape);
+}
+
+std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometry& geometry, std::size_t) noexcept {
+  const GemvPlan plan = gemv_plan(weights.shape, weights.group_size);
+  return gemv_rows_bytes(plan, smaller(pixel_count(weights, geometry), kMaxRows)) + plan.depth;
+}
+
+struct Call {
+  const PackedWeights& weights;
+  const ConvolutionGeometry& geometry;
+  const ConvolutionInput& input;
+  const OutputStage& stage;
+  const GemvKernels& kernels;
+  const PreparedStage prepared;
+  void* output;
+  std::size_t first_pixel;
+};
+
+// The activations of an output pixel, or null outside of the image.
+const std::uint8_t* activations(const Call& call, std::size_t pixel) {
+  const ConvolutionGeometry& g = call.geometry;
+  const std::size_t ow = output_width(g, call.weights.shape), oh = output_height(g, call.weights.shape);
+  const std::size_t y = pixel / ow % oh * g.stride_height, x = pixel % ow * g.stride_width;
+  if (y < g.pad_top || x < g.pad_left || y - g.pad_top >= g.height || x - g.pad_left >= g.width) return nullptr;
+  const std::size_t at = (pixel / ow / oh * g.height + y - g.pad_top) * g.width + x - g.pad_left;
+  return call.input.values + at * call.weights.shape.depth;
+}
+
+void center(const std::uint8_t* x, std::size_t depth, std::uint8_t zero_point, std::int8_t* centered) {
+  if (x == nullptr) {
+    std::memset(centered, zero_point ^ kSignBit, depth);
+    return;
+  }
+  for (std::size_t k = 0; k < depth; ++k) centered[k] = static_cast<std::int8_t>(x[k] ^ kSignBit);
+}
+
+// Σ (x − z)·w + bias, modulo 2^32 on the way.
+void complete(const Call& call, const std::int32_t* sums, std::size_t output, std::size_t count, std::int32_t* completed) {
+  const std::uint32_t offset = 128u - call.input.zero_point;
+  const std::int32_t *columns = call.weights.column_sums + output, *bias = call.stage.bias;
+  for (std::size_t i = 0; i < count; ++i) {
+    completed[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) + offset * static_cast<std::uint32_t>(columns[i]) +
+                                             (bias == nullptr ? 0u : static_cast<std::uint32_t>(bias[output + i])));
+  }
+}
+
+void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
+  const Call& call = *static_cast<const Call*>(context);
+  alignas(64) std::int32_t completed[kGemvPanel] = {};
+  alignas(64) float multiplier[kGemvPanel];
+  complete(call, sums, output, count, completed);
+  const std::size_t outputs = call.weights.shape.output_channels, index = (call.first_pixel + row) * outputs + output;
+  OutputTile tile{&call.prepared, call.stage.multiplier == nullptr ? nullptr : call.stage.multiplier + output,
+                  call.prepared.adds ? call.stage.residual.values + index : nullptr,
+                  static_cast<std::uint8_t*>(call.output) + index * element_bytes(call.stage.kind), outputs, count};
+  if (tile.multiplier != nullptr && count < kGemvPanel) {  // kernels read whole vectors
+    std::memcpy(multiplier, tile.multiplier, count * sizeof(float));
+    std::memset(multiplier + count, 0, (kGemvPanel - count) * sizeof(float));
+    tile.multiplier = multiplier;
+  }
+  call.kernels.store(completed, tile);
+}
+
+Status run(const GemvKernels& kernels, const PackedWeights& weights, const ConvolutionGeometry& geometry,
+           const ConvolutionInput& input, const OutputStage& stage, void* output, std::uint8_t* scratch,
+           const Parallel& parallel) {
+  const GemvPlan plan = gemv_plan(weights.shape, weights.group_size);
+  const std::size_t pixels = pixel_count(weights, geometry), most = smaller(pixels, kMaxRows);
+  const std::size_t row_stride = gemv_row_stride(plan), correction_stride = gemv_correction_stride(plan);
+  auto* const arranged = reinterpret_cast<std::int8_t*>(scratch);
+  auto* const corrections = reinterpret_cast<std::int32_t*>(scratch + most * row_stride);
+  auto* const unordered = reinterpret_cast<std::int8_t*>(corrections + most * correction_stride);
+  const bool in_order = keeps_order(plan);
+  Call call{weights, geometry, input, stage, kernels, prepare_stage(stage), output, 0};
+  for (; call.first_pixel < pixels; call.first_pixel += most) {
+    const std::size_t rows = smaller(most, pixels - call.first_pixel);
+    for (std::size_t row = 0; row < rows; ++row) {
+      std::int8_t* const to = arranged + row * row_stride;
+      center(activations(call, call.first_pixel + row), plan.depth, input.zero_point, in_order ? to : unordered);
+      if (in_order) std::memset(to + plan.depth, 0, arranged_inputs(plan) - plan.depth);
+      else arrange(plan, unordered, to);
+      kernels.correct(to, plan.main, plan.tail, corrections + row * correction_stride);
+    }
+    multiply_panels({&kernels, &plan, weights.payload, arranged, corrections, rows, finish, &call}, parallel);
+  }
+  return Status::ok;
+}
+
+// ConvolutionKernel has no context, so that each instruction set needs a function of its own.
+template <Isa kIsa>
+Status run_on(const PackedWeights& weights, const ConvolutionGeometry& geometry, const ConvolutionInput& input,
+              const OutputStage& stage, void* output, std::uint8_t* scratch, const Parallel& parallel) noexcept {
+  return run(*gemv_kernels(kIsa), weights, geometry, input, stage, output, scratch, parallel);
+}
+
+template <Isa kIsa>
+const ConvolutionKernel* convolution() {
+  const GemvKernels* const kernels = gemv_kernels(kIsa);
+  if (kernels == nullptr) return nullptr;
+  static const ConvolutionKernel kernel{kernels->convolution_name, kIsa, Layout::gemv2, scratch_bytes, run_on<kIsa>};
+  return &kernel;
+}
+
+}  // namespace
+
+const ConvolutionKernel* gemv_convolution(Isa isa) noexcept {
+  switch (isa) {
+    case Isa::scalar: return nullptr;
+    case Isa::avx2: return convolution<Isa::avx2>();
+    case Isa::avxvnni: return convolution<Isa::avxvnni>();
+    case Isa::avx512: return convolution<Isa::avx512>();
+    case Isa::neon: return convolution<Isa::neon>();
+    case Isa::neon_i8mm: return convolution<Isa::neon_i8mm>();
+  }
+  return nullptr;
+}
+
+const GemvKernels* gemv_kernels(Isa isa) noexcept {
+  switch (isa) {
+#ifdef TRITFORGE_BUILT_AVX512
+    case Isa::avx512: return &kGemvAvx512;
+#endif
+    default: return nullptr;
+  }
+}
+
+}  // namespace tritforge
