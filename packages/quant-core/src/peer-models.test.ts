@@ -44,7 +44,7 @@ async function quantizeIn(
   return { report, artifactPath: join(outputDir, report.artifacts[0]!.fileName) };
 }
 
-/** Number of layers with weights, and a precision. bench/light-models.ts runs all topologies at null and 8. */
+/** Number of layers with weights, and a precision. bench/light-models.ts runs all of them, weights only and at 8. */
 const TOPOLOGIES: readonly (readonly [name: string, layers: number, activationBits: 8 | 4 | null])[] = [
   ['squeezenet', 26, null],
   ['squeezenet', 26, 8],
