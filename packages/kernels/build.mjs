@@ -6,6 +6,8 @@
  * a digest of its sources and announced in `status-<platform>-<arch>.json`, which is replaced in one step: builds may
  * run side by side, and a process that has loaded an older addon keeps it.
  *
+ * `node build.mjs --operators` builds the library of ONNX Runtime operators instead, for Python, C++ and C#, and prints its path.
+ *
  * `node build.mjs --program NAME [--sanitize] [--arch arm64]` builds a test program of `src/native/test` instead, with the
  * address and undefined-behaviour sanitizers if asked for, and prints its path; it exits with 3 where no compiler can do that, and with 1
  * where this source does not compile.
@@ -25,6 +27,7 @@ import {
   findCrossCompiler,
   INSTRUCTION_SETS,
   markAsUsed,
+  operatorLibraryTarget,
   targetKey,
   testProgramTarget,
 } from './native-toolchain.mjs';
@@ -39,6 +42,7 @@ const { values: options } = parseArgs({
   options: {
     require: { type: 'boolean', default: false },
     force: { type: 'boolean', default: false },
+    operators: { type: 'boolean', default: false },
     program: { type: 'string' },
     sanitize: { type: 'boolean', default: false },
     arch: { type: 'string', default: process.arch },
@@ -49,7 +53,13 @@ const platform = `${process.platform}-${process.arch}`;
 const statusFile = path.join(options.out, `status-${platform}.json`);
 const objects = path.join(options.out, 'objects');
 
-process.exitCode = await (options.program === undefined ? buildAddon() : buildTestProgram(options.program));
+process.exitCode = await build();
+
+/** Returns the exit code. */
+function build() {
+  if (options.operators) return buildOperatorLibrary();
+  return options.program === undefined ? buildAddon() : buildTestProgram(options.program);
+}
 
 /** Returns the exit code. */
 async function buildAddon() {
@@ -67,6 +77,19 @@ async function buildAddon() {
   } catch (error) {
     return fallBack(error.message);
   }
+}
+
+/** Returns the exit code. */
+async function buildOperatorLibrary() {
+  const name = `libtritforge_ops.${process.platform === 'darwin' ? 'dylib' : 'so'}`;
+  mkdirSync(options.out, { recursive: true });
+  const failure = await compileTo(operatorLibraryTarget(), name, () => true);
+  if (!failure) {
+    console.log(path.join(options.out, name));
+    return 0;
+  }
+  console.error(`kernels: no library of operators: ${failure.reason}\n${failure.log ?? ''}`);
+  return compilerFor(process.arch).command === undefined ? EXIT_UNSUPPORTED : 1;
 }
 
 /** Returns the exit code. */

@@ -47,6 +47,24 @@ export function addonTarget() {
 }
 
 /**
+ * The library that programs in other languages register with their onnxruntime. It exports `RegisterCustomOps` alone. Flags are those
+ * of the addon, so that both share their objects.
+ */
+export function operatorLibraryTarget() {
+  const exported =
+    process.platform === 'darwin'
+      ? '-Wl,-exported_symbol,_RegisterCustomOps'
+      : `-Wl,--no-undefined,--version-script=${path.join(NATIVE_FOLDER, 'ort', 'ops', 'exports.map')}`;
+  const target = addonTarget();
+  return {
+    ...target,
+    sources: [...kernelSources(), ...sourcesUnder(path.join('ort', 'ops'))],
+    link: [...target.link, exported, '-lm'],
+    variants: process.platform === 'darwin' ? [[]] : target.variants,
+  };
+}
+
+/**
  * A test program of `src/native/test`: what its `<name>.cc` and the helpers beside it make of the kernels.
  * @param sanitize whether with the address and undefined-behaviour sanitizers
  * @param isStatic whether it must run without shared libraries
