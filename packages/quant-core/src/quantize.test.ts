@@ -65,8 +65,11 @@ async function quantizeModel(
   return { report: await quantize(request, { runtime }), request };
 }
 
-test('both profiles compute what the engine computes, and the report says what was done', async (t) => {
-  const request = await smallRequest(t, { weights: { groupSize: 4 }, artifacts: ['compat', 'portable'] });
+test('all profiles compute what the engine computes, and the report says what was done', async (t) => {
+  const request = await smallRequest(t, {
+    weights: { groupSize: 4 },
+    artifacts: ['compat', 'accelerated', 'portable'],
+  });
   const seen: PhaseProgress[] = [];
   const report = await quantize(request, { runtime, onProgress: (progress) => seen.push(progress) });
 
@@ -75,6 +78,7 @@ test('both profiles compute what the engine computes, and the report says what w
     [
       ['portable', 'small.fgq-n4.portable.onnx', 14],
       ['compat', 'small.fgq-n4.compat.onnx', 13],
+      ['accelerated', 'small.fgq-n4.accelerated.onnx', 14],
     ],
   );
   for (const { verification, fileName, sizeBytes } of report.artifacts) {
@@ -114,8 +118,8 @@ test('both profiles compute what the engine computes, and the report says what w
 
 test('two runs give the same bytes', async (t) => {
   const requests = [
-    await smallRequest(t, { artifacts: ['portable', 'compat'] }),
-    await smallRequest(t, { artifacts: ['portable', 'compat'] }),
+    await smallRequest(t, { artifacts: ['portable', 'compat', 'accelerated'] }),
+    await smallRequest(t, { artifacts: ['portable', 'compat', 'accelerated'] }),
   ];
   const reports: Report[] = [];
   for (const request of requests) reports.push(await quantize(request, { runtime }));

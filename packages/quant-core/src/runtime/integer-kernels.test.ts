@@ -4,6 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { writeNpz } from '../data/index.js';
+import { syntheticFeeds } from '../evaluate/index.js';
 import { readModel } from '../onnx/index.js';
 import { quantize } from '../quantize.js';
 import { seededRandom } from '../testing/random.js';
@@ -11,6 +12,7 @@ import { sharedData, skipWithout } from '../testing/shared-data.js';
 import { writeSmallNetwork } from '../testing/small-network.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { createOnnxRuntime } from './onnx-runtime.js';
+import type { HostTensor } from './runtime.js';
 
 process.env.ORT_DISABLE_TELEMETRY = '1';
 const ort = await import('onnxruntime-node');
@@ -26,6 +28,14 @@ async function operatorsWhenLoaded(t: TestContext, modelPath: string): Promise<R
   return counts;
 }
 
+async function outputsOf(modelPath: string): Promise<ReadonlyMap<string, HostTensor>> {
+  const session = await createOnnxRuntime().load(modelPath, { threads: 1, optimization: 'all' });
+  const outputs = await session.run(syntheticFeeds(session.inputs, 11));
+  await session.release();
+  return outputs;
+}
+
+/** Of the portable, the compatible and the accelerated artifact, what is left when they are loaded. */
 async function artifactOperators(
   t: TestContext,
   modelPath: string,
@@ -37,7 +47,11 @@ async function artifactOperators(
   const report = await quantize(
     {
       modelPath,
-      recipe: { weights: { groupSize: 4 }, artifacts: ['portable', 'compat'], activations: { bits, range: 'minmax' } },
+      recipe: {
+        weights: { groupSize: 4 },
+        artifacts: ['portable', 'compat', 'accelerated'],
+        activations: { bits, range: 'minmax' },
+      },
       outputDir: folder,
       scratchDir: join(folder, 'scratch'),
       fileStem: 'model',
@@ -47,6 +61,11 @@ async function artifactOperators(
   );
   const operators: Record<string, number>[] = [];
   for (const { fileName } of report.artifacts) operators.push(await operatorsWhenLoaded(t, join(folder, fileName)));
+  const [portable, , accelerated] = operators;
+  const outputs: unknown[] = [];
+  for (const { fileName } of report.artifacts) outputs.push(await outputsOf(join(folder, fileName)));
+  assert.deepEqual(outputs[2], outputs[0], 'the accelerated artifact computes what the portable one does');
+  assert.ok(accelerated!.Transpose! <= portable!.Transpose!, 'transpositions around functions are left');
   return operators;
 }
 
@@ -65,7 +84,7 @@ for (const [bits, clipped] of [
   // The outputs of the depthwise convolution and of the residual connection.
   [4, { Clip: 2 }],
 ] as const) {
-  test(`of the small network with ${bits}-bit inputs only integer kernels and the first quantization are left, in both profiles`, async (t) => {
+  test(`of the small network with ${bits}-bit inputs only integer kernels and the first quantization are left, in all profiles`, async (t) => {
     const folder = temporaryFolder(t);
     const { modelPath } = await writeSmallNetwork(folder);
     for (const operators of await artifactOperators(t, modelPath, await noise(t, 'image', [3, 12, 12]), bits)) {
