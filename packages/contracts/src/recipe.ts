@@ -42,11 +42,12 @@ export const LayerRule = Type.Object(
 );
 export type LayerRule = Static<typeof LayerRule>;
 
-/**
- * How an artifact writes the quantized network. portable and compat are standard operators alone. accelerated calls operators of
- * the domain `tritforge` and carries their definitions in standard operators, for runtimes that do not have them.
- */
-export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated']);
+/** How an artifact writes the quantized network. */
+export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated'], {
+  description:
+    'portable and compat are standard operators alone. accelerated calls operators of the domain `tritforge` and defines them ' +
+    'in standard operators, for a runtime that has no kernels for them.',
+});
 export type ArtifactProfile = 'portable' | 'compat' | 'accelerated';
 
 /** What to do with a model. Every field has a default; `{}` is FGQ with N = 64 and 8-bit activations. */
