@@ -52,26 +52,22 @@ export function convolutionModel(c: ConvolutionCase, sabotage = NO_SABOTAGE, sym
   const weights = c.ternary
     ? tensor('W', 'uint8', [Math.ceil(count / 4)], packedCodes(random, count))
     : tensor('W', 'int8', weightShape, int8Values(random, count));
-  const sumScale = Math.sqrt(c.depth * taps) * 30 * 60;
+  const yScale = accumulatorSpread(c) * MEAN_SCALE ** 2 * spreadFactor(c.add ? 255 : c.yMax);
+  const zScale = (yScale * 64 + MEAN_SCALE * 64) * spreadFactor(c.yMax);
   const constants = [
-    ...quantization('x', random),
+    ...quantization('x', MEAN_SCALE, c.xMax, random),
     weights,
     tensor('w_scale', 'float32', [c.outputChannels], scales(random, c.outputChannels)),
-    scalar('y_scale', random.between(0.5, 1.5) * (sumScale / 64) * 0.01 * 0.01),
-    zeroPoint('y_zero_point', random),
+    ...quantization('y', yScale, c.add ? 255 : c.yMax, random),
     tensor('B', 'int32', [c.outputChannels], biases(random, c.outputChannels)),
-    ...(c.ternary
-      ? [
-          tensor(
-            'group_codes',
-            'int8',
-            [c.outputChannels, groups, ...c.kernel],
-            groupCodes(random, c.outputChannels * groups * taps),
-          ),
-        ]
-      : []),
   ];
-  const residual = c.add ? [...quantization('r', random), ...quantization('z', random)] : [];
+  if (c.ternary) {
+    const codes = groupCodes(random, c.outputChannels * groups * taps);
+    constants.push(tensor('group_codes', 'int8', [c.outputChannels, groups, ...c.kernel], codes));
+  }
+  if (c.add) {
+    constants.push(...quantization('r', MEAN_SCALE, 255, random), ...quantization('z', zScale, c.yMax, random));
+  }
   const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'y_scale', 'y_zero_point', 'B'];
   if (c.ternary) inputs.push('group_codes');
   if (c.add) inputs.push('R', 'r_scale', 'r_zero_point', 'z_scale', 'z_zero_point');
@@ -97,7 +93,7 @@ export function convolutionModel(c: ConvolutionCase, sabotage = NO_SABOTAGE, sym
     bytes: model(
       {
         nodes: [node(opType, inputs, ['Y'], attributes, 'tritforge')],
-        initializers: replaced([...constants, ...residual], sabotage),
+        initializers: replaced(constants, sabotage),
         inputs: [declared('X', imageShape), ...(c.add ? [declared('R', outputShape)] : [])],
         outputs: [value('Y', 'uint8', symbolic ? [null, null, null, null] : outputShape)],
       },
@@ -122,7 +118,7 @@ export function matmulModel(c: MatmulCase, sabotage = NO_SABOTAGE): OperatorMode
   const groups = Math.ceil(c.k / c.groupSize);
   const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'B', ...(c.ternary ? ['group_codes'] : [])];
   const constants = [
-    ...quantization('x', random),
+    ...quantization('x', MEAN_SCALE, 255, random),
     c.ternary
       ? tensor('W', 'uint8', [Math.ceil((c.n * c.k) / 4)], packedCodes(random, c.n * c.k))
       : tensor('W', 'int8', [c.n, c.k], int8Values(random, c.n * c.k)),
@@ -258,7 +254,10 @@ function decoded(weightShape: readonly number[], groupSize: number): Uint8Array[
     node('Reshape', ['group_codes', 'grouped'], ['groups_4d']),
     constant('group_of', 'int64', [depth], groupOf),
     node('Gather', ['groups_4d', 'group_of'], ['magnitudes'], { axis: 1 }),
-    node('Mul', ['codes_4d', 'magnitudes'], ['w8_4d']),
+    node('Cast', ['codes_4d'], ['signs'], { to: 6 }),
+    node('Cast', ['magnitudes'], ['sizes'], { to: 6 }),
+    node('Mul', ['signs', 'sizes'], ['values']),
+    node('Cast', ['values'], ['w8_4d'], { to: 3 }),
   ];
 }
 
@@ -272,27 +271,35 @@ function constant(
 }
 
 function replaced(constants: readonly Uint8Array[], { initializers = {} }: Sabotage): Uint8Array[] {
-  const names = ['x_scale', 'x_zero_point', 'W', 'w_scale', 'y_scale', 'y_zero_point', 'B', 'group_codes'];
-  const isReplaced = (bytes: Uint8Array) =>
-    Object.keys(initializers).some((name) => names.includes(name) && includesName(bytes, name));
+  const isReplaced = (bytes: Uint8Array) => Object.keys(initializers).some((name) => isNamed(bytes, name));
   return [...constants.filter((bytes) => !isReplaced(bytes)), ...Object.values(initializers)];
 }
 
 /** Whether the tensor's name field (number 8) is this one. */
-function includesName(bytes: Uint8Array, name: string): boolean {
+function isNamed(bytes: Uint8Array, name: string): boolean {
   return Buffer.from(bytes).includes(Buffer.concat([Buffer.from([8 * 8 + 2, name.length]), Buffer.from(name)]));
 }
 
-function scalar(name: string, number: number): Uint8Array {
-  return tensor(name, 'float32', [], Float32Array.of(number));
+/** Of inputs and weights. */
+const MEAN_SCALE = 0.0125;
+
+/** A scale at which values of standard deviation 1 fill the codes up to `maximum`. */
+function spreadFactor(maximum: number): number {
+  return 4 / maximum;
 }
 
-function zeroPoint(name: string, random: Random): Uint8Array {
-  return tensor(name, 'uint8', [], Uint8Array.of(random.pick([0, 128, random.integer(0, 255)])));
+/** Standard deviation of the sums of a convolution, roughly. */
+function accumulatorSpread(c: ConvolutionCase): number {
+  return Math.sqrt(c.depth * c.kernel[0] * c.kernel[1]) * (c.xMax / 3) * 30;
 }
 
-function quantization(name: string, random: Random): Uint8Array[] {
-  return [scalar(`${name}_scale`, random.between(0.005, 0.02)), zeroPoint(`${name}_zero_point`, random)];
+/** A random scale about `scale`, and a zero point in the lower half of the codes. */
+function quantization(name: string, scale: number, maximum: number, random: Random): Uint8Array[] {
+  const zeroPoint = random.pick([0, Math.floor(maximum / 2), random.integer(0, Math.floor(maximum / 2))]);
+  return [
+    tensor(`${name}_scale`, 'float32', [], Float32Array.of(scale * random.between(0.5, 1.5))),
+    tensor(`${name}_zero_point`, 'uint8', [], Uint8Array.of(zeroPoint)),
+  ];
 }
 
 function packedCodes(random: Random, count: number): Uint8Array {
@@ -310,7 +317,7 @@ function int8Values(random: Random, count: number): Int8Array {
 }
 
 function scales(random: Random, count: number): Float32Array {
-  return Float32Array.from({ length: count }, () => random.between(0.005, 0.02));
+  return Float32Array.from({ length: count }, () => MEAN_SCALE * random.between(0.4, 1.6));
 }
 
 function biases(random: Random, count: number): Int32Array {

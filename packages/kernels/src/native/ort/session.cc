@@ -24,13 +24,11 @@ Owned<SessionOptions> make_options(const Library& library, const SessionSettings
   if (!settings.optimized_path.empty()) {
     check(api, api(kSetOptimizedModelFilePath, options, settings.optimized_path.c_str()));
   }
+  check(api, api(kAddSessionConfigEntry, options, kThreadsKey, std::to_string(settings.intra_op_threads).c_str()));
   for (const auto& [key, value] : settings.config) {
     check(api, api(kAddSessionConfigEntry, options, key.c_str(), value.c_str()));
   }
-  if (settings.custom_operators) {
-    check(api, api(kAddSessionConfigEntry, options, kThreadsKey, std::to_string(settings.intra_op_threads).c_str()));
-    check(api, register_operators(api, options));
-  }
+  if (settings.custom_operators) check(api, register_operators(api, options));
   return owned;
 }
 
