@@ -12,7 +12,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
-import { makeContestants } from './models/contestants.js';
+import { makeContestants, missingOperators } from './models/contestants.js';
 import { findNetworks, type Network } from './models/networks.js';
 import type { TrialRequest, TrialResult } from './models/run-trial.js';
 
@@ -43,7 +43,8 @@ await main();
 async function main(): Promise<void> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'tritforge-bench-models-'));
   try {
-    const { networks, missing } = await findNetworks(folder);
+    const { networks, missing: missingModels } = await findNetworks(folder);
+    const missing = [...missingModels, ...[missingOperators()].filter((reason) => reason !== null)];
     const rows: Row[] = [];
     for (const network of networks.filter(({ name }) => name.toLowerCase().includes(options.only.toLowerCase()))) {
       rows.push(...(await measure(network, path.join(folder, `artifacts-${rows.length}`))));
@@ -99,9 +100,10 @@ ${os.cpus().length} cores with a load of ${os.loadavg()[2]!.toFixed(1)} over the
 
 One thread${pin().length > 0 ? ', pinned' : ''}, batch 1; ${options.trials} trials, each a process of its own in which the variants take turns. Medians of the
 trials' medians; ratios are taken within a trial. Spread: half of the range of the trials' medians, the largest of the row.
-"ort" is stock onnxruntime. Ternary weights have N = 64, the first and the last layer are int8. Calibrated on noise, which
+"ort" is a portable artifact in stock onnxruntime, what has no "ort" an accelerated one with Tritforge's operators in the same
+library, called through the kernels' addon. Ternary weights have N = 64, the first and the last layer are int8. Calibrated on noise, which
 decides about scales and not about speed. stories260K has no cache of keys and values: 1 token is a step without history.
-${missing.map((reason) => `\nMissing: ${reason}.\n`).join('')}
+${missing.map((reason) => `\nMissing: ${reason.replace(/\.$/, '')}.\n`).join('')}
 Milliseconds:
 
 ${markdown(['', ...contestants, 'largest spread'], times)}

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** What is used of the kernels' toolchain, which is plain JavaScript. */
@@ -38,16 +37,6 @@ export async function buildNativeProgram(chosenCompiler: string | undefined, fol
   const log = await toolchain.compile(command, target, path, join(KERNELS, 'build', 'objects'));
   if (log !== null) throw new Error(`${command.join(' ')} failed to compile the benchmark:\n${log}`);
   return { path, compiler: firstLine(spawnSync(command[0]!, ['--version'], { encoding: 'utf8' }).stdout) };
-}
-
-/** The onnxruntime library that onnxruntime-node loads on this machine. */
-export function onnxRuntimeLibrary(): string {
-  const require = createRequire(join(ROOT, 'packages', 'quant-core', 'package.json'));
-  const bin = join(dirname(require.resolve('onnxruntime-node/package.json')), 'bin');
-  const folder = readdirSync(bin).map((name) => join(bin, name, process.platform, process.arch))[0]!;
-  const file = readdirSync(folder).find((name) => /^libonnxruntime\.(so\.\d+|.*dylib)$/.test(name));
-  if (file === undefined) throw new Error(`There is no onnxruntime library in ${folder}`);
-  return join(folder, file);
 }
 
 function filesOf(extension: '.cc' | '.h'): string[] {

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Shape } from './families.js';
-import { onnxRuntimeLibrary } from './native-program.js';
+import { onnxRuntimeLibrary } from './onnx-runtime-library.js';
 import type { OrtPeer } from './peer-models.js';
 
 /** Microseconds of one run. */
