@@ -17,7 +17,7 @@ import { type Stack, startStack } from './support/stack.js';
 const MODEL = classifier(1);
 const CALIBRATION = samples(32, 2);
 const EVALUATION = labelledSamples(64, 3);
-const RECIPE = { method: 'fgq', weights: { groupSize: 4 }, artifacts: ['portable', 'compat'] };
+const RECIPE = { method: 'fgq', weights: { groupSize: 4 }, artifacts: ['portable', 'compat', 'accelerated'] };
 
 let stack: Stack;
 before(async () => {
@@ -80,8 +80,12 @@ test('uploaded model and data become artifacts whose bytes match their digests a
 
   const artifacts = await artifactsOf(job);
   assert.deepEqual(
-    artifacts.map(({ profile }) => profile),
-    ['portable', 'compat'],
+    artifacts.map(({ profile, requires }) => [profile, requires.ops]),
+    [
+      ['portable', null],
+      ['compat', null],
+      ['accelerated', 'tritforge>=1'],
+    ],
   );
   assert.deepEqual(
     job.artifactIds,
