@@ -41,6 +41,16 @@ TRITFORGE_INLINE __m512i broadcast(const void* p) {
   return _mm512_set1_epi32(dword);
 }
 
+// The same value, of which the compiler does not know so: g++ 12 would give sums that start alike one register, and copy in the loop.
+TRITFORGE_INLINE __m512i own_register(__m512i value) {
+  __asm__("" : "+v"(value));
+  return value;
+}
+
+TRITFORGE_INLINE void add_products(__m512i& sum, __m512i weights, __m512i values) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(values));
+}
+
 TRITFORGE_INLINE void prefetch(const std::uint8_t* p) { _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T0); }
 
 // sum + c_0·s_0 + … + c_3·s_3 where acc[s] = 4^s·s_s, codes = bytes c_0…c_3 of each output.
@@ -63,9 +73,10 @@ TRITFORGE_INLINE void one_row_run(const GemvRun& run, const std::uint8_t*& w, co
     for (int s = 0; s < 4; ++s) {
       const __m512i start = broadcast(corrections + s);
 #pragma GCC unroll 16
-      for (int n = 0; n < Blocks; ++n) acc[n][s] = start;
+      for (int n = 0; n < Blocks; ++n) acc[n][s] = own_register(start);
     }
-    for (std::size_t step = 0; step < run.steps; ++step) {
+    std::size_t step = 0;
+    do {
       __m512i values[4];
 #pragma GCC unroll 16
       for (int s = 0; s < 4; ++s) values[s] = broadcast(x + s * stream + 4 * step);
@@ -75,11 +86,11 @@ TRITFORGE_INLINE void one_row_run(const GemvRun& run, const std::uint8_t*& w, co
         prefetch(w + n * kVector + kPrefetch);
 #pragma GCC unroll 16
         for (int s = 0; s < 4; ++s) {
-          acc[n][s] = _mm512_dpbusd_epi32(acc[n][s], _mm512_and_si512(codes, masks[s]), values[s]);
+          add_products(acc[n][s], _mm512_and_si512(codes, masks[s]), values[s]);
         }
       }
       w += Blocks * kVector;
-    }
+    } while (++step < run.steps);
 #pragma GCC unroll 16
     for (int n = 0; n < Blocks; ++n) {
       sums[n] = add_streams(sums[n], acc[n], load(w + n * kVector));
