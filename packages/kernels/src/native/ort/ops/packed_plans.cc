@@ -14,9 +14,15 @@ void require(tritforge::Status status) {
   if (status != tritforge::Status::ok) throw Failure(std::string("the weights cannot be packed: ") + describe(status));
 }
 
+// The kernel for a layout; where this CPU has none of its own, the portable one.
+const ConvolutionKernel* kernel_for(Layout layout) {
+  const ConvolutionKernel* kernel = convolution_kernel(layout, active_isa());
+  return kernel != nullptr ? kernel : convolution_kernel(layout, Isa::scalar);
+}
+
 std::unique_ptr<PackedPlans::Plan> pack(Layout layout, const Weights& weights) {
   auto plan = std::make_unique<PackedPlans::Plan>();
-  plan->kernel = convolution_kernel(layout, active_isa());
+  plan->kernel = kernel_for(layout);
   const std::size_t bytes = packed_bytes(layout, weights);
   if (plan->kernel == nullptr || bytes == 0) throw Failure("no kernel can hold these weights");
   void* block = nullptr;
