@@ -1,0 +1,128 @@
+/** Accelerated artifacts under our operators, against the same files in stock onnxruntime. */
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { basename, dirname, join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { kernelInfo, openOrtLibrary } from '@tritforge/kernels';
+import { TRITFORGE_DOMAIN } from '../artifact/accelerated/functions.js';
+import { writeNpz } from '../data/index.js';
+import { syntheticFeeds } from '../evaluate/index.js';
+import { readModel } from '../onnx/index.js';
+import { quantize } from '../quantize.js';
+import { LIGHT_MODELS, materialize } from '../testing/light-models.js';
+import { sharedData, skipWithout } from '../testing/shared-data.js';
+import { writeSmallNetwork } from '../testing/small-network.js';
+import { temporaryFolder } from '../testing/temporary-folder.js';
+import { unpackModels } from '../testing/unpack-models.js';
+import { createOnnxRuntime } from './onnx-runtime.js';
+import type { HostTensor } from './runtime.js';
+
+process.env.ORT_DISABLE_TELEMETRY = '1';
+const { reason } = kernelInfo();
+const libraryPath = reason === null ? onnxruntimeLibrary() : null;
+const skip = reason ?? (libraryPath === null ? 'onnxruntime-node ships no library for this system' : false);
+
+/** The library that onnxruntime-node ships for this system. */
+function onnxruntimeLibrary(): string | null {
+  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')), 'bin');
+  const system = join(process.platform, process.arch);
+  const found = readdirSync(bin, { recursive: true, encoding: 'utf8' }).find(
+    (name) => dirname(name).endsWith(system) && /^libonnxruntime\.(so\.1|.*dylib)$/.test(basename(name)),
+  );
+  return found === undefined ? null : join(bin, found);
+}
+
+/** A calibration file of a few random samples. */
+async function noise(path: string, name: string, sizes: readonly number[]): Promise<void> {
+  const feeds = syntheticFeeds([{ name, dtype: 'float32', shape: [4, ...sizes] }], 1);
+  await writeNpz(path, feeds);
+}
+
+async function accelerated(
+  t: TestContext,
+  modelPath: string,
+  input: string,
+  sizes: readonly number[],
+  bits: 8 | 4,
+): Promise<string> {
+  const folder = temporaryFolder(t);
+  const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
+  mkdirSync(scratchDir);
+  await noise(calibration, input, sizes);
+  const recipe = { artifacts: ['accelerated' as const], activations: { bits, range: 'minmax' as const } };
+  const request = {
+    modelPath,
+    recipe,
+    outputDir: folder,
+    scratchDir,
+    fileStem: 'model',
+    calibration: { path: calibration },
+  };
+  const report = await quantize(request, { runtime: createOnnxRuntime() });
+  return join(folder, report.artifacts[0]!.fileName);
+}
+
+/** Outputs, and the `tritforge` operators that are left when the file is loaded, with their number. */
+async function runWith(t: TestContext, path: string, customOperators: boolean) {
+  const optimizedModelPath = join(temporaryFolder(t), 'optimized.onnx');
+  const session = await openOrtLibrary(libraryPath!).load(path, { customOperators, optimizedModelPath });
+  const feeds = syntheticFeeds(session.inputs, 11) as ReadonlyMap<string, HostTensor & { readonly dtype: 'float32' }>;
+  const outputs = await session.run(feeds as Parameters<typeof session.run>[0]);
+  await session.release();
+  const calls: Record<string, number> = {};
+  for (const { domain, opType } of (await readModel(optimizedModelPath)).graph.nodes) {
+    if (domain === TRITFORGE_DOMAIN) calls[opType] = (calls[opType] ?? 0) + 1;
+  }
+  return { outputs, calls };
+}
+
+async function checkSameOutputs(t: TestContext, path: string, expected: Record<string, number>): Promise<void> {
+  const stock = await runWith(t, path, false);
+  assert.deepEqual(stock.calls, {}, 'functions that stock onnxruntime did not inline');
+  const own = await runWith(t, path, true);
+  assert.deepEqual(own.calls, expected);
+  assert.deepEqual(own.outputs, stock.outputs);
+}
+
+for (const [bits, expected] of [
+  [8, { Int8Conv: 2, TernaryConv: 2, TernaryConvAdd: 1, MaxPool: 1, Int8MatMul: 1 }],
+  [4, { Int8Conv: 1, Int8ConvClip: 1, TernaryConv: 2, TernaryConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 }],
+] as const) {
+  test(`the small network with ${bits}-bit inputs computes the same bytes with our operators as without`, {
+    skip,
+  }, async (t) => {
+    const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
+    await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], bits), expected);
+  });
+}
+
+const REAL = [
+  ['resnet20_cifar10', [3, 32, 32], 8, { Int8Conv: 1, TernaryConv: 9, TernaryConvAdd: 9, Int8MatMul: 1 }],
+  [
+    'resnet20_cifar10',
+    [3, 32, 32],
+    4,
+    { Int8ConvClip: 1, TernaryConvClip: 9, TernaryConvAddClip: 8, TernaryConvAdd: 1, Int8MatMul: 1 },
+  ],
+  ['squeezenet1.1', [3, 224, 224], 8, { Int8Conv: 2, TernaryConv: 24, MaxPool: 3 }],
+] as const;
+
+for (const [model, sizes, bits, expected] of REAL) {
+  const file = `models/${model}.onnx`;
+  test(`${model} with ${bits}-bit inputs computes the same bytes with our operators as without`, {
+    skip: skip || skipWithout(file),
+  }, async (t) => {
+    await checkSameOutputs(t, await accelerated(t, sharedData(file), 'input', sizes, bits), expected);
+  });
+}
+
+test('shufflenet with random weights computes the same bytes with our operators as without', {
+  skip: skip || skipWithout(LIGHT_MODELS),
+}, async (t) => {
+  const folder = temporaryFolder(t);
+  const light = await unpackModels(sharedData(LIGHT_MODELS), folder);
+  const modelPath = await materialize(light.find((path) => basename(path) === 'light_shufflenet.onnx')!, folder, 1);
+  const path = await accelerated(t, modelPath, 'gpu_0/data_0', [3, 224, 224], 8);
+  await checkSameOutputs(t, path, { Int8Conv: 17, TernaryConv: 19, TernaryConvAdd: 13, MaxPool: 1, Int8MatMul: 1 });
+});
