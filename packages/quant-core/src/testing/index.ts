@@ -1,5 +1,4 @@
 /** What tests and benchmarks share, as `@tritforge/quant-core/testing`. */
-export { compareLatency } from '../evaluate/index.js';
 export { checkReport } from './check-report.js';
 export { LIGHT_MODELS, materialize, writeNoise } from './light-models.js';
 export { sharedData, skipWithout } from './shared-data.js';
