@@ -153,14 +153,23 @@ describe('operators of the domain tritforge', { skip }, () => {
   });
 
   for (const ternary of [true, false]) {
-    it(`${ternary ? 'Ternary' : 'Int8'}MatMul gives the floats of its function body, bit for bit`, async () => {
-      const random = new Random(11);
-      for (const rows of [1, 2, 15, 16, 17, 70]) {
-        const groupSize = random.pick([4, 16, 64]);
-        const c = { seed: rows, ternary, rows, n: random.integer(1, 90), k: random.integer(1, 200), groupSize };
-        await assertSame(matmulModel(c), rows, c);
-      }
-    });
+    for (const [form, yMax] of [
+      ['MatMul', 255],
+      ['MatMulNoBias', 255],
+      ['Gemm', 255],
+      ['Gemm', 15],
+    ] as const) {
+      const name = `${ternary ? 'Ternary' : 'Int8'}${form}${yMax < 255 ? 'Clip' : ''}`;
+      it(`${name} gives the numbers of its function body, bit for bit`, async () => {
+        const random = new Random(11);
+        for (const rows of [1, 2, 15, 16, 17, 70]) {
+          const groupSize = random.pick([4, 16, 64]);
+          const sizes = { rows, n: random.integer(2, 90), k: random.integer(1, 200) };
+          const c = { seed: rows, ternary, form, yMax, groupSize, ...sizes };
+          await assertSame(matmulModel(c), rows, c);
+        }
+      });
+    }
   }
 
   it('MaxPool gives the bytes of its function body', async () => {

@@ -105,53 +105,94 @@ export function convolutionModel(c: ConvolutionCase, sabotage = NO_SABOTAGE, sym
 export interface MatmulCase {
   readonly seed: number;
   readonly ternary: boolean;
+  /** MatMul when left out. */
+  readonly form?: 'MatMul' | 'MatMulNoBias' | 'Gemm';
+  /** Of a Gemm; 255 when left out. */
+  readonly yMax?: number;
   readonly rows: number;
   readonly n: number;
   readonly k: number;
   readonly groupSize: number;
 }
 
-/** TernaryMatMul or Int8MatMul over X [1, rows, K]; the number of rows is open. */
+/** A product of X [1, rows, K], or of X [rows, K] where the result is quantized; the number of rows is open. */
 export function matmulModel(c: MatmulCase, sabotage = NO_SABOTAGE): OperatorModel {
   const random = new Random(c.seed);
-  const opType = c.ternary ? 'TernaryMatMul' : 'Int8MatMul';
+  const { form = 'MatMul', yMax = 255 } = c;
+  const opType = `${c.ternary ? 'Ternary' : 'Int8'}${form}${yMax < 255 ? 'Clip' : ''}`;
   const groups = Math.ceil(c.k / c.groupSize);
-  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale', 'B', ...(c.ternary ? ['group_codes'] : [])];
+  const isGemm = form === 'Gemm';
+  const hasBias = form !== 'MatMulNoBias';
+  const inputs = ['X', 'x_scale', 'x_zero_point', 'W', 'w_scale'];
+  if (isGemm) inputs.push('y_scale', 'y_zero_point');
+  if (hasBias) inputs.push('B');
+  if (c.ternary) inputs.push('group_codes');
+  const yScale = Math.sqrt(c.k) * 85 * 30 * MEAN_SCALE ** 2 * spreadFactor(yMax);
   const constants = [
     ...quantization('x', MEAN_SCALE, 255, random),
     c.ternary
       ? tensor('W', 'uint8', [Math.ceil((c.n * c.k) / 4)], packedCodes(random, c.n * c.k))
       : tensor('W', 'int8', [c.n, c.k], int8Values(random, c.n * c.k)),
     tensor('w_scale', 'float32', [c.n], scales(random, c.n)),
-    tensor('B', 'int32', [c.n], biases(random, c.n)),
+    ...(isGemm ? quantization('y', yScale, yMax, random) : []),
+    ...(hasBias ? [tensor('B', 'int32', [c.n], biases(random, c.n))] : []),
     ...(c.ternary ? [tensor('group_codes', 'int8', [c.n, groups], groupCodes(random, c.n * groups))] : []),
   ];
-  const attributes = { K: c.k, N: c.n, ...(c.ternary && { group_size: c.groupSize }), ...sabotage.attributes };
+  const attributes = {
+    K: c.k,
+    N: c.n,
+    ...(c.ternary && { group_size: c.groupSize }),
+    ...(yMax < 255 && { y_max: yMax }),
+    ...sabotage.attributes,
+  };
   const body = [
     ...(c.ternary ? decoded([c.n, c.k, 1, 1], c.groupSize) : [node('Identity', ['W'], ['w8_4d'])]),
     constant('matrix', 'int64', [2], BigInt64Array.of(BigInt(c.n), BigInt(c.k))),
     node('Reshape', ['w8_4d', 'matrix'], ['w8']),
-    node('Transpose', ['w8'], ['w8_t'], { perm: [1, 0] }),
-    node('MatMulInteger', ['X', 'w8_t', 'x_zero_point'], ['products']),
-    node('Add', ['products', 'B'], ['sums']),
-    node('Cast', ['sums'], ['floats'], { to: 1 }),
-    node('Mul', ['x_scale', 'w_scale'], ['scales']),
-    node('Mul', ['floats', 'scales'], ['Y']),
+    ...(isGemm ? quantizedProduct(c.n, yMax) : floatProduct(hasBias)),
   ];
+  const batch = isGemm ? [] : [1];
   return {
     opType,
-    inputs: new Map([['X', [1, c.rows, c.k]]]),
-    outputShape: [1, c.rows, c.n],
+    inputs: new Map([['X', [...batch, c.rows, c.k]]]),
+    outputShape: [...batch, c.rows, c.n],
     bytes: model(
       {
         nodes: [node(opType, inputs, ['Y'], attributes, 'tritforge')],
         initializers: replaced(constants, sabotage),
-        inputs: [value('X', 'uint8', [1, 'rows', c.k])],
-        outputs: [value('Y', 'float32', [1, 'rows', c.n])],
+        inputs: [value('X', 'uint8', [...batch, 'rows', c.k])],
+        outputs: [value('Y', isGemm ? 'uint8' : 'float32', [...batch, 'rows', c.n])],
       },
       [localFunction(opType, inputs, ['Y'], body, Object.keys(attributes))],
     ),
   };
+}
+
+/** From `w8` to `Y` in integers up to the last step. */
+function floatProduct(hasBias: boolean): Uint8Array[] {
+  return [
+    node('Transpose', ['w8'], ['w8_t'], { perm: [1, 0] }),
+    node('MatMulInteger', ['X', 'w8_t', 'x_zero_point'], ['products']),
+    ...(hasBias ? [node('Add', ['products', 'B'], ['sums'])] : []),
+    node('Cast', [hasBias ? 'sums' : 'products'], ['floats'], { to: 1 }),
+    node('Mul', ['x_scale', 'w_scale'], ['scales']),
+    node('Mul', ['floats', 'scales'], ['Y']),
+  ];
+}
+
+/** From `w8` to `Y`, which onnxruntime fuses to QGemm. */
+function quantizedProduct(n: number, yMax: number): Uint8Array[] {
+  return [
+    constant('w_zero_point', 'int8', [n], new Int8Array(n)),
+    constant('b_zero_point', 'int32', [n], new Int32Array(n)),
+    node('Mul', ['x_scale', 'w_scale'], ['scales']),
+    node('DequantizeLinear', ['X', 'x_scale', 'x_zero_point'], ['x_float']),
+    node('DequantizeLinear', ['w8', 'w_scale', 'w_zero_point'], ['w_float'], { axis: 0 }),
+    node('DequantizeLinear', ['B', 'scales', 'b_zero_point'], ['b_float'], { axis: 0 }),
+    node('Gemm', ['x_float', 'w_float', 'b_float'], ['y_float'], { transB: 1 }),
+    node('QuantizeLinear', ['y_float', 'y_scale', 'y_zero_point'], [yMax < 255 ? 'y' : 'Y']),
+    ...(yMax < 255 ? clipped('y', yMax) : []),
+  ];
 }
 
 export type PoolCase = Pick<
@@ -220,15 +261,19 @@ function convolutionBody(c: ConvolutionCase, weightShape: readonly number[]): Ui
     last = 'z';
   }
   if (c.yMax < 255) {
-    nodes.push(
-      constant('lowest', 'uint8', [], Uint8Array.of(0)),
-      constant('highest', 'uint8', [], Uint8Array.of(c.yMax)),
-      node('Clip', [last, 'lowest', 'highest'], ['clipped']),
-    );
+    nodes.push(...clipped(last, c.yMax, 'clipped'));
     last = 'clipped';
   }
   nodes.push(node('Transpose', [last], ['Y'], { perm: [0, 2, 3, 1] }));
   return nodes;
+}
+
+function clipped(input: string, yMax: number, output = 'Y'): Uint8Array[] {
+  return [
+    constant('lowest', 'uint8', [], Uint8Array.of(0)),
+    constant('highest', 'uint8', [], Uint8Array.of(yMax)),
+    node('Clip', [input, 'lowest', 'highest'], [output]),
+  ];
 }
 
 /** From `W` and `group_codes` to `w8_4d`, int8 [OC, depth, kH, kW]. */
