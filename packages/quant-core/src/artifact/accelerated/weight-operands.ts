@@ -72,7 +72,7 @@ async function decodedInt8({ decoded, channelScales, transposed, shape }: Encode
   const channelOf = (i: number) => (transposed ? i % channelScales.length : Math.floor(i / perChannel));
   return tensorFromInt8(
     shape,
-    Int8Array.from(floats, (value, i) => Math.round(value / (channelScales[channelOf(i)] || 1))),
+    Int8Array.from(floats, (value, i) => Math.round(value / channelScales[channelOf(i)]!)),
   );
 }
 
