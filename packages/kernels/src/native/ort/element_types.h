@@ -14,10 +14,10 @@ struct ElementTypeInfo {
 };
 
 inline constexpr ElementTypeInfo kElementTypes[] = {
-    {ElementType::float32, "float32", 4}, {ElementType::uint8, "uint8", 1},     {ElementType::int8, "int8", 1},
-    {ElementType::uint16, "uint16", 2},   {ElementType::int16, "int16", 2},     {ElementType::int32, "int32", 4},
-    {ElementType::int64, "int64", 8},     {ElementType::string, "string", 0},   {ElementType::boolean, "bool", 1},
-    {ElementType::float16, "float16", 2}, {ElementType::float64, "float64", 8}, {ElementType::uint32, "uint32", 4},
+    {ElementType::float32, "float32", 4}, {ElementType::uint8, "uint8", 1},      {ElementType::int8, "int8", 1},
+    {ElementType::uint16, "uint16", 2},   {ElementType::int16, "int16", 2},      {ElementType::int32, "int32", 4},
+    {ElementType::int64, "int64", 8},     {ElementType::string, "string", 0},    {ElementType::boolean, "bool", 1},
+    {ElementType::float16, "float16", 2}, {ElementType::float64, "float64", 8},  {ElementType::uint32, "uint32", 4},
     {ElementType::uint64, "uint64", 8},   {ElementType::bfloat16, "bfloat16", 0}};
 
 inline constexpr ElementTypeInfo kOtherElementType{ElementType::undefined, "undefined", 0};

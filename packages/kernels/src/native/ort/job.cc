@@ -88,8 +88,8 @@ void JobChannel::open(Napi::Env env) {
     (*context)->function_ = nullptr;
   };
   const Napi::String name = Napi::String::New(env, "tritforge.ort");
-  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, finalize, context,
-                                                             deliver, &function_);
+  const napi_status status = napi_create_threadsafe_function(env, nullptr, nullptr, name, 0, 1, nullptr, finalize,
+                                                             context, deliver, &function_);
   if (status != napi_ok) {
     delete context;
     function_ = nullptr;

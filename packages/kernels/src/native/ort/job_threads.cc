@@ -81,7 +81,8 @@ void run_on_thread(std::shared_ptr<ThreadTask> task) {
 
 void keep_addon_loaded() {
   Dl_info info;
-  if (dladdr(reinterpret_cast<const void*>(&keep_addon_loaded), &info) != 0) dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
+  if (dladdr(reinterpret_cast<const void*>(&keep_addon_loaded), &info) != 0)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
 }  // namespace tritforge::ort

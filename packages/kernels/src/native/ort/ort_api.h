@@ -59,7 +59,8 @@ enum class ElementType : int {
 template <typename Signature>
 struct Function {
   std::size_t position;
-  std::uint32_t since;  // API version, which is the minor version of the release; 1 where it is older than all we support
+  std::uint32_t
+      since;  // API version, which is the minor version of the release; 1 where it is older than all we support
 };
 
 // A table of a library, and the version it was asked for.
@@ -123,16 +124,18 @@ inline constexpr Function<void(Status*)> kReleaseStatus{93, 1};
 inline constexpr Function<Status*(const Env*, const char* path, const SessionOptions*, Session**)> kCreateSession{7, 1};
 inline constexpr Function<Status*(const Env*, const void* data, std::size_t bytes, const SessionOptions*, Session**)>
     kCreateSessionFromArray{8, 1};
-inline constexpr Function<Status*(Session*, const RunOptions*, const char* const* input_names, const Value* const* inputs,
-                                  std::size_t input_count, const char* const* output_names, std::size_t output_count,
-                                  Value** outputs)>
+inline constexpr Function<Status*(Session*, const RunOptions*, const char* const* input_names,
+                                  const Value* const* inputs, std::size_t input_count, const char* const* output_names,
+                                  std::size_t output_count, Value** outputs)>
     kRun{9, 1};
 inline constexpr Function<Status*(const Session*, std::size_t* count)> kSessionGetInputCount{30, 1};
 inline constexpr Function<Status*(const Session*, std::size_t* count)> kSessionGetOutputCount{31, 1};
 inline constexpr Function<Status*(const Session*, std::size_t index, TypeInfo**)> kSessionGetInputTypeInfo{33, 1};
 inline constexpr Function<Status*(const Session*, std::size_t index, TypeInfo**)> kSessionGetOutputTypeInfo{34, 1};
-inline constexpr Function<Status*(const Session*, std::size_t index, Allocator*, char** name)> kSessionGetInputName{36, 1};
-inline constexpr Function<Status*(const Session*, std::size_t index, Allocator*, char** name)> kSessionGetOutputName{37, 1};
+inline constexpr Function<Status*(const Session*, std::size_t index, Allocator*, char** name)> kSessionGetInputName{36,
+                                                                                                                    1};
+inline constexpr Function<Status*(const Session*, std::size_t index, Allocator*, char** name)> kSessionGetOutputName{37,
+                                                                                                                     1};
 inline constexpr Function<Status*(Session*, Allocator*, char** path)> kSessionEndProfiling{110, 1};
 inline constexpr Function<void(Session*)> kReleaseSession{95, 1};
 
@@ -158,8 +161,8 @@ inline constexpr Function<Status*(RunOptions*)> kRunOptionsSetTerminate{46, 1};
 inline constexpr Function<void(RunOptions*)> kReleaseRunOptions{97, 1};
 
 // --- values and types
-inline constexpr Function<Status*(const MemoryInfo*, void* data, std::size_t bytes, const std::int64_t* shape, std::size_t rank,
-                                  ElementType, Value**)>
+inline constexpr Function<Status*(const MemoryInfo*, void* data, std::size_t bytes, const std::int64_t* shape,
+                                  std::size_t rank, ElementType, Value**)>
     kCreateTensorWithDataAsOrtValue{49, 1};
 inline constexpr Function<Status*(const Value*, int* is_tensor)> kIsTensor{50, 1};
 inline constexpr Function<Status*(Value*, void** data)> kGetTensorMutableData{51, 1};
@@ -171,7 +174,8 @@ inline constexpr Function<Status*(TensorInfo*, const std::int64_t* shape, std::s
 inline constexpr Function<Status*(const TensorInfo*, ElementType*)> kGetTensorElementType{60, 1};
 inline constexpr Function<Status*(const TensorInfo*, std::size_t* rank)> kGetDimensionsCount{61, 1};
 inline constexpr Function<Status*(const TensorInfo*, std::int64_t* shape, std::size_t rank)> kGetDimensions{62, 1};
-inline constexpr Function<Status*(const TensorInfo*, const char** names, std::size_t rank)> kGetSymbolicDimensions{63, 1};
+inline constexpr Function<Status*(const TensorInfo*, const char** names, std::size_t rank)> kGetSymbolicDimensions{63,
+                                                                                                                   1};
 inline constexpr Function<Status*(TensorInfo*, const char** names, std::size_t rank)> kSetSymbolicDimensions{271, 17};
 inline constexpr Function<Status*(const Value*, TensorInfo**)> kGetTensorTypeAndShape{65, 1};
 inline constexpr Function<Status*(AllocatorType, MemoryType, MemoryInfo**)> kCreateCpuMemoryInfo{69, 1};
@@ -188,28 +192,34 @@ inline constexpr Function<Status*(const char* domain, CustomOpDomain**)> kCreate
 inline constexpr Function<Status*(CustomOpDomain*, const CustomOp*)> kCustomOpDomain_Add{27, 1};
 inline constexpr Function<Status*(SessionOptions*, CustomOpDomain*)> kAddCustomOpDomain{28, 1};
 inline constexpr Function<void(CustomOpDomain*)> kReleaseCustomOpDomain{101, 1};
-inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*)> kKernelInfoGetAttribute_int64{86, 1};
+inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*)> kKernelInfoGetAttribute_int64{86,
+                                                                                                                     1};
 inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*, std::size_t* count)>
     kKernelInfoGetAttributeArray_int64{163, 1};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t* count)> kKernelInfo_GetInputCount{230, 14};
-inline constexpr Function<Status*(const KernelInfo*, std::size_t index, TypeInfo**)> kKernelInfo_GetInputTypeInfo{234, 14};
+inline constexpr Function<Status*(const KernelInfo*, std::size_t index, TypeInfo**)> kKernelInfo_GetInputTypeInfo{234,
+                                                                                                                  14};
 inline constexpr Function<Status*(const KernelInfo*, char* name, std::size_t* bytes)> kKernelInfo_GetNodeName{244, 15};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t index, int* is_constant, const Value**)>
     kKernelInfoGetConstantInput_tensor{249, 15};
-inline constexpr Function<Status*(const KernelContext*, std::size_t index, const Value**)> kKernelContext_GetInput{90, 1};
-inline constexpr Function<Status*(KernelContext*, std::size_t index, const std::int64_t* shape, std::size_t rank, Value**)>
+inline constexpr Function<Status*(const KernelContext*, std::size_t index, const Value**)> kKernelContext_GetInput{90,
+                                                                                                                   1};
+inline constexpr Function<Status*(KernelContext*, std::size_t index, const std::int64_t* shape, std::size_t rank,
+                                  Value**)>
     kKernelContext_GetOutput{91, 1};
 inline constexpr Function<Status*(const KernelContext*, void (*task)(void* data, std::size_t index), std::size_t count,
                                   std::size_t batches, void* data)>
     kKernelContext_ParallelFor{274, 17};
-inline constexpr Function<Status*(const ShapeInferContext*, std::size_t* count)> kShapeInferContext_GetInputCount{267, 17};
+inline constexpr Function<Status*(const ShapeInferContext*, std::size_t* count)> kShapeInferContext_GetInputCount{267,
+                                                                                                                  17};
 inline constexpr Function<Status*(const ShapeInferContext*, std::size_t index, TensorInfo**)>
     kShapeInferContext_GetInputTypeShape{268, 17};
 inline constexpr Function<Status*(const ShapeInferContext*, const char* name, const OpAttribute**)>
     kShapeInferContext_GetAttribute{269, 17};
 inline constexpr Function<Status*(const ShapeInferContext*, std::size_t index, const TensorInfo*)>
     kShapeInferContext_SetOutputTypeShape{270, 17};
-inline constexpr Function<Status*(const OpAttribute*, AttributeType, void* data, std::size_t bytes, std::size_t* written)>
+inline constexpr Function<Status*(const OpAttribute*, AttributeType, void* data, std::size_t bytes,
+                                  std::size_t* written)>
     kReadOpAttr{272, 17};
 
 // How an operator presents itself. ONNX Runtime reads as many members as `version` implies: up to kernel_compute_v2 at 16,

@@ -73,8 +73,8 @@ using GetCount = Function<Status*(const Session*, std::size_t*)>;
 using GetName = Function<Status*(const Session*, std::size_t, Allocator*, char**)>;
 using GetType = Function<Status*(const Session*, std::size_t, TypeInfo**)>;
 
-std::vector<ValueDescription> describe_values(const Api& api, const Session* session, GetCount get_count, GetName get_name,
-                                              GetType get_type) {
+std::vector<ValueDescription> describe_values(const Api& api, const Session* session, GetCount get_count,
+                                              GetName get_name, GetType get_type) {
   Allocator* allocator = nullptr;
   check(api, api(kGetAllocatorWithDefaultOptions, &allocator));
   std::size_t count = 0;
@@ -161,7 +161,8 @@ std::shared_ptr<LoadedSession> LoadedSession::load(const Library& library, const
 }
 
 std::vector<OutputTensor> LoadedSession::run(const std::vector<InputTensor>& inputs,
-                                             const std::vector<std::size_t>& outputs, Cancellation& cancellation) const {
+                                             const std::vector<std::size_t>& outputs,
+                                             Cancellation& cancellation) const {
   const Api& api = library_.api();
   std::vector<Owned<Value>> owned;
   std::vector<const char*> input_names, output_names;
@@ -200,7 +201,8 @@ OutputTensor LoadedSession::copy_output(Value* value, const std::string& name) c
   OutputTensor output;
   check(api, api(kGetTensorElementType, info.get(), &output.type));
   const ElementTypeInfo& type = element_type_info(output.type);
-  if (type.bytes == 0) throw Failure("the output " + name + " has elements of type " + type.name + ", which cannot be returned");
+  if (type.bytes == 0)
+    throw Failure("the output " + name + " has elements of type " + type.name + ", which cannot be returned");
   std::size_t rank = 0;
   check(api, api(kGetDimensionsCount, info.get(), &rank));
   output.shape.resize(rank);

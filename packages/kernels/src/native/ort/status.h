@@ -50,7 +50,8 @@ using Owned = std::unique_ptr<T, Release<T>>;
 
 // Calls `create(arguments…, &object)` and takes what it made.
 template <typename T, typename... Parameters, typename... Arguments>
-Owned<T> made(const Api& api, Function<void(T*)> release, Function<Status*(Parameters...)> create, Arguments... arguments) {
+Owned<T> made(const Api& api, Function<void(T*)> release, Function<Status*(Parameters...)> create,
+              Arguments... arguments) {
   T* object = nullptr;
   check(api, api(create, arguments..., &object));
   return Owned<T>(object, {api, release});

@@ -1,0 +1,177 @@
+#include "ort/run_job.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ort/element_types.h"
+#include "ort/js_values.h"
+#include "ort/session.h"
+
+namespace tritforge::ort {
+namespace {
+
+constexpr std::size_t kInputAlignment = 64;
+// Larger outputs reach JavaScript without another copy.
+constexpr std::size_t kCopiedBytes = 64 << 10;
+
+struct FreeAligned {
+  void operator()(std::uint8_t* memory) const { std::free(memory); }
+};
+
+class RunJob final : public Job {
+ public:
+  RunJob(Napi::Env env, std::shared_ptr<LoadedSession> session) : Job(env), session_(std::move(session)) {}
+
+  // Checks the tensors and copies them: JavaScript may detach or resize a buffer while a thread reads. Nothing of JavaScript
+  // runs between the checks and the copy.
+  void take_inputs(const Napi::Value& indexes_value, const Napi::Value& shapes_value, const Napi::Value& data_value) {
+    const auto indexes = indexes_argument(indexes_value, "inputIndexes", session_->inputs().size());
+    const Napi::Array shapes = list_argument(shapes_value, "shapes");
+    const Napi::Array data = list_argument(data_value, "data");
+    if (shapes.Length() != indexes.size() || data.Length() != indexes.size()) {
+      throw Napi::RangeError::New(indexes_value.Env(), "inputIndexes, shapes and data differ in length");
+    }
+    std::vector<Napi::Value> arrays;
+    for (std::uint32_t i = 0; i < indexes.size(); ++i) {
+      const std::string name = "the shape of " + session_->inputs()[indexes[i]].name;
+      inputs_.push_back({indexes[i], shape_argument(shapes.Get(i), name), nullptr, 0});
+      arrays.push_back(data.Get(i));
+    }
+    copy_inputs(arrays);
+  }
+
+  void take_outputs(const Napi::Value& indexes) {
+    output_indexes_ = indexes_argument(indexes, "outputIndexes", session_->outputs().size());
+    if (output_indexes_.empty()) throw Napi::RangeError::New(indexes.Env(), "outputIndexes must not be empty");
+  }
+
+ protected:
+  void compute() override {
+    outputs_ = session_->run(inputs_, output_indexes_, cancellation_);
+    block_.reset();
+    session_.reset();
+  }
+
+  napi_value result(Napi::Env env) override {
+    Napi::Array results = Napi::Array::New(env, outputs_.size());
+    for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+      Napi::Array shape = Napi::Array::New(env, outputs_[i].shape.size());
+      for (std::uint32_t axis = 0; axis < outputs_[i].shape.size(); ++axis) {
+        shape.Set(axis, Napi::Number::New(env, static_cast<double>(outputs_[i].shape[axis])));
+      }
+      Napi::Array output = Napi::Array::New(env, 3);
+      output.Set(0u, Napi::String::New(env, element_type_info(outputs_[i].type).name));
+      output.Set(1u, shape);
+      output.Set(2u, to_array(env, outputs_[i]));
+      results.Set(i, output);
+    }
+    return results;
+  }
+
+ private:
+  static constexpr std::size_t rounded_up(std::size_t bytes) {
+    return (bytes + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
+  }
+
+  struct Bytes {
+    const void* data;
+    std::size_t count;
+  };
+
+  void copy_inputs(const std::vector<Napi::Value>& arrays) {
+    std::vector<Bytes> sources;
+    std::size_t total_bytes = kInputAlignment;  // so that no input is at a null pointer
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      sources.push_back(checked_bytes(arrays[i], session_->inputs()[inputs_[i].index], inputs_[i].shape));
+      total_bytes += rounded_up(sources[i].count);
+    }
+    void* block = nullptr;
+    if (posix_memalign(&block, kInputAlignment, total_bytes) != 0) throw std::bad_alloc();
+    block_.reset(static_cast<std::uint8_t*>(block));
+    std::uint8_t* next = block_.get();
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      inputs_[i].data = next;
+      inputs_[i].bytes = sources[i].count;
+      if (sources[i].count != 0) std::memcpy(next, sources[i].data, sources[i].count);
+      next += rounded_up(sources[i].count);
+    }
+  }
+
+  static Bytes checked_bytes(const Napi::Value& value, const ValueDescription& description,
+                             const std::vector<std::int64_t>& shape) {
+    const Napi::Env env = value.Env();
+    const ElementTypeInfo& type = element_type_info(description.type);
+    if (!description.is_tensor || type.bytes == 0) {
+      throw Napi::TypeError::New(
+          env, "the input " + description.name + " has elements of type " + type.name + ", which cannot be given");
+    }
+    napi_typedarray_type given{};
+    std::size_t length = 0;
+    void* data = nullptr;
+    const bool is_array = value.IsTypedArray() &&
+                          napi_get_typedarray_info(env, value, &given, &length, &data, nullptr, nullptr) == napi_ok;
+    if (!is_array || given != array_type(description.type)) {
+      throw Napi::TypeError::New(env, "the data of " + description.name + " is not a typed array for " + type.name);
+    }
+    const std::size_t count = element_count(env, description.name, shape);
+    if (length != count) {
+      throw Napi::RangeError::New(env, "the data of " + description.name + " must have " + std::to_string(count) +
+                                           " elements, got " + std::to_string(length));
+    }
+    return {data, count * type.bytes};
+  }
+
+  static std::size_t element_count(Napi::Env env, const std::string& name, const std::vector<std::int64_t>& shape) {
+    std::size_t count = 1;
+    for (const std::int64_t size : shape) {
+      if (__builtin_mul_overflow(count, static_cast<std::size_t>(size), &count)) {
+        throw Napi::RangeError::New(env, "the shape of " + name + " is too large");
+      }
+    }
+    return count;
+  }
+
+  static Napi::Value to_array(Napi::Env env, OutputTensor& output) {
+    const std::size_t count = output.bytes / element_type_info(output.type).bytes;
+    napi_value buffer = nullptr;
+    if (output.bytes <= kCopiedBytes || !lend(env, output, &buffer)) {
+      Napi::ArrayBuffer copy = Napi::ArrayBuffer::New(env, output.bytes);
+      if (output.bytes != 0) std::memcpy(copy.Data(), output.data.get(), output.bytes);
+      buffer = copy;
+    }
+    napi_value array = nullptr;
+    if (napi_create_typedarray(env, array_type(output.type), count, buffer, 0, &array) != napi_ok)
+      throw Napi::Error::New(env);
+    return Napi::Value(env, array);
+  }
+
+  // Hands the memory over to JavaScript; false where the embedder does not allow that.
+  static bool lend(Napi::Env env, OutputTensor& output, napi_value* buffer) {
+    const auto finalize = [](napi_env, void* data, void*) { std::free(data); };
+    if (napi_create_external_arraybuffer(env, output.data.get(), output.bytes, finalize, nullptr, buffer) != napi_ok)
+      return false;
+    output.data.release();
+    return true;
+  }
+
+  std::shared_ptr<LoadedSession> session_;
+  std::unique_ptr<std::uint8_t, FreeAligned> block_;
+  std::vector<InputTensor> inputs_;
+  std::vector<std::size_t> output_indexes_;
+  std::vector<OutputTensor> outputs_;
+};
+
+}  // namespace
+
+std::shared_ptr<Job> make_run_job(const Napi::CallbackInfo& info) {
+  auto job = std::make_shared<RunJob>(info.Env(), session_argument(info[1]));
+  job->take_inputs(info[2], info[3], info[4]);
+  job->take_outputs(info[5]);
+  return job;
+}
+
+}  // namespace tritforge::ort
