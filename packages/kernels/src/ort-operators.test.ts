@@ -1,54 +1,24 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { kernelInfo, type OrtLibrary, type OrtLoadOptions, type OrtTensor, openOrtLibrary } from './index.js';
+import type { OrtLoadOptions, OrtTensor } from './index.js';
 import { tensor } from './testing/onnx-writer.js';
 import {
   type ConvolutionCase,
   convolutionModel,
-  type MatmulCase,
   matmulModel,
   maxPoolModel,
   type OperatorModel,
-  type Sabotage,
+  plainConvolution,
+  plainMatmul,
 } from './testing/operator-models.js';
-import { ortLibraryPath } from './testing/ort-library-path.js';
 import { Random } from './testing/random.js';
+import { skipOrt, testOrt } from './testing/test-ort.js';
 
-process.env.ORT_DISABLE_TELEMETRY = '1';
-const native = kernelInfo();
-const libraryPath = ortLibraryPath();
-const skip =
-  (native.implementation === 'fallback' && (native.reason ?? true)) ||
-  (libraryPath === null && 'onnxruntime-node ships no library for this system');
 const folder = mkdtempSync(path.join(tmpdir(), 'tritforge-operators-'));
 after(() => rmSync(folder, { recursive: true }));
-
-const library = (): OrtLibrary => openOrtLibrary(libraryPath as string);
-
-const plain: ConvolutionCase = {
-  seed: 1,
-  ternary: true,
-  add: false,
-  yMax: 255,
-  xMax: 255,
-  batch: 2,
-  height: 9,
-  width: 11,
-  outputChannels: 20,
-  depth: 24,
-  group: 1,
-  groupSize: 16,
-  kernel: [3, 3],
-  strides: [1, 1],
-  dilations: [1, 1],
-  pads: [1, 1, 1, 1],
-};
-const matrix: MatmulCase = { seed: 1, ternary: true, rows: 5, n: 33, k: 70, groupSize: 16 };
 
 const randomFeeds = (made: OperatorModel, seed: number, xMax = 255): Map<string, OrtTensor> => {
   const random = new Random(seed);
@@ -65,7 +35,7 @@ const runOnce = async (
   feeds: ReadonlyMap<string, OrtTensor>,
   options: OrtLoadOptions = {},
 ): Promise<OrtTensor> => {
-  const session = await library().load(bytes, options);
+  const session = await testOrt().load(bytes, options);
   try {
     return (await session.run(feeds)).get('Y') as OrtTensor;
   } finally {
@@ -96,7 +66,7 @@ const assertSame = async (
   assert.ok(new Set<number | bigint>(actual.data).size > 1, `${context}: all outputs are alike`);
 };
 
-describe('operators of the domain tritforge', { skip }, () => {
+describe('operators of the domain tritforge', { skip: skipOrt }, () => {
   for (const ternary of [true, false]) {
     for (const add of [false, true]) {
       for (const yMax of [255, 15]) {
@@ -147,7 +117,7 @@ describe('operators of the domain tritforge', { skip }, () => {
 
   it('convolves one channel at a time', async () => {
     for (const ternary of [true, false]) {
-      const c = { ...plain, ternary, depth: 1, group: 20 };
+      const c = { ...plainConvolution, ternary, depth: 1, group: 20 };
       await assertSame(convolutionModel(c), 3, c);
     }
   });
@@ -201,14 +171,14 @@ describe('operators of the domain tritforge', { skip }, () => {
   });
 
   it('gives the same with two threads, and in runs that overlap', async () => {
-    const c = { ...plain, add: true, height: 40, width: 40, outputChannels: 70 };
+    const c = { ...plainConvolution, add: true, height: 40, width: 40, outputChannels: 70 };
     const made = convolutionModel(c);
     await assertSame(made, 5, c, 255, { intraOpThreads: 2 });
     const pooled = { ...c, channels: 40, kernel: [3, 3], strides: [2, 2] } as const;
     await assertSame(maxPoolModel(pooled), 5, pooled, 255, { intraOpThreads: 2 });
     const feeds = randomFeeds(made, 6);
     const expected = await runOnce(made.bytes, feeds, { customOperators: false });
-    const session = await library().load(made.bytes, { intraOpThreads: 2 });
+    const session = await testOrt().load(made.bytes, { intraOpThreads: 2 });
     const runs = await Promise.all(Array.from({ length: 12 }, () => session.run(feeds)));
     for (const outputs of runs) assert.deepEqual(outputs.get('Y')?.data, expected.data);
     await session.release();
@@ -219,7 +189,7 @@ describe('operators of the domain tritforge', { skip }, () => {
     for (let seed = 1; seed <= 12; seed++) {
       // A 1×1 convolution that copies X, so that every x meets every r.
       const copy: ConvolutionCase = {
-        ...plain,
+        ...plainConvolution,
         ternary: false,
         add: true,
         depth: 1,
@@ -262,8 +232,8 @@ describe('operators of the domain tritforge', { skip }, () => {
 
   it('runs itself where it is registered, and the function body where it is not', async () => {
     const operatorsOf = async (customOperators: boolean) => {
-      const made = convolutionModel(plain);
-      const session = await library().load(made.bytes, {
+      const made = convolutionModel(plainConvolution);
+      const session = await testOrt().load(made.bytes, {
         customOperators,
         profilePrefix: path.join(folder, 'profile'),
       });
@@ -281,7 +251,7 @@ describe('operators of the domain tritforge', { skip }, () => {
 
   it('gives onnxruntime-node the same through the function body', async () => {
     const ort = (await import('onnxruntime-node')).default;
-    const made = convolutionModel({ ...plain, add: true, yMax: 15 });
+    const made = convolutionModel({ ...plainConvolution, add: true, yMax: 15 });
     const feeds = randomFeeds(made, 2);
     const session = await ort.InferenceSession.create(made.bytes, { intraOpNumThreads: 1 });
     const inputs = [...feeds].map(([name, { data, shape }]) => [
@@ -295,147 +265,18 @@ describe('operators of the domain tritforge', { skip }, () => {
 
   it('tells the shape of its output before it runs', async () => {
     const shapeOf = async (made: OperatorModel) => {
-      const session = await library().load(made.bytes);
+      const session = await testOrt().load(made.bytes);
       await session.release();
       return session.outputs[0]?.shape;
     };
     const symbolic = (c: ConvolutionCase) => shapeOf(convolutionModel(c, {}, true));
-    assert.deepEqual(await symbolic(plain), ['batch', 'X_height', 'X_width', 20]);
-    assert.deepEqual(await symbolic({ ...plain, ternary: false, strides: [2, 2] }), [
+    assert.deepEqual(await symbolic(plainConvolution), ['batch', 'X_height', 'X_width', 20]);
+    assert.deepEqual(await symbolic({ ...plainConvolution, ternary: false, strides: [2, 2] }), [
       'batch',
       'floor((X_height - 1) / 2 + 1)',
       'floor((X_width - 1) / 2 + 1)',
       20,
     ]);
-    assert.deepEqual(await shapeOf(matmulModel(matrix)), [1, 'rows', 33]);
-  });
-});
-
-describe('what operators refuse', { skip }, () => {
-  const refusesToLoad = async (bytes: Uint8Array, expected: RegExp) =>
-    assert.rejects(library().load(bytes), { name: 'OrtError', message: expected });
-  const integers = (name: string, type: 'int8' | 'uint8', shape: readonly number[]) => {
-    const count = shape.reduce((product, size) => product * size, 1);
-    return tensor(name, type, shape, type === 'int8' ? new Int8Array(count).fill(1) : new Uint8Array(count));
-  };
-  const floatsOf = (name: string, shape: readonly number[], ...data: number[]) =>
-    tensor(name, 'float32', shape, Float32Array.from(data));
-
-  const attributes: [NonNullable<Sabotage['attributes']>, RegExp][] = [
-    [{ group_size: 0 }, /TernaryConv node 'TernaryConv_Y': group_size must be from 1 to \d+, got 0/],
-    [{ group_size: 8 }, /group_codes must have the shape \[20, 3, 3, 3\], got \[20, 2, 3, 3\]/],
-    [{ weight_shape: [20, 24, 3] }, /weight_shape must have 4 elements, got 3/],
-    [{ weight_shape: [20, 24, 3, 4] }, /kernel_shape \[3, 3\] is not that of W/],
-    [{ weight_shape: [21, 24, 3, 3] }, /w_scale must have the shape \[21\], got \[20\]/],
-    [{ weight_shape: [20, 2 ** 30, 3, 3] }, /W must have the shape \[\d+\], got \[1080\]/],
-    [{ weight_shape: [2 ** 31 - 1, 2 ** 31 - 1, 2 ** 24, 2 ** 24], kernel_shape: [2 ** 24, 2 ** 24] }, /is impossible/],
-    [{ weight_shape: [20, -24, 3, 3] }, /weight_shape\[1\] must be from 1 to \d+, got -24/],
-    [{ kernel_shape: [3] }, /kernel_shape must have 2 elements, got 1/],
-    [{ strides: [0, 1] }, /strides\[0\] must be from 1 to \d+, got 0/],
-    [{ dilations: [1, -1] }, /dilations\[1\] must be from 1/],
-    [{ pads: [1, 1, -1, 1] }, /pads\[2\] must be from 0/],
-    [{ pads: Array.from({ length: 40 }, () => 1) }, /attribute pads/],
-    [{ group: 3 }, /group must divide the number of output channels, 20/],
-    [{ group: 'one' }, /attribute group/],
-    [{ y_max: 15 }, /y_max must be 255, the operator does not clip/],
-    [{ x_max: 256 }, /x_max must be from 1 to 255, got 256/],
-    [{ x_max: { float: 15 } }, /attribute x_max/],
-  ];
-  for (const [wrong, expected] of attributes) {
-    const shown = JSON.stringify(wrong);
-    it(`the attributes ${shown.length > 80 ? `${shown.slice(0, 80)}…` : shown}`, () =>
-      refusesToLoad(convolutionModel(plain, { attributes: wrong }).bytes, expected));
-  }
-
-  const constants: [Uint8Array, string, RegExp][] = [
-    [tensor('W', 'uint8', [1080], new Uint8Array(1080).fill(0b10)), 'W', /the weights cannot be packed: .*0b10/],
-    [integers('W', 'uint8', [1079]), 'W', /W must have the shape \[1080\], got \[1079\]/],
-    [tensor('group_codes', 'int8', [20, 2, 3, 3], new Int8Array(360).fill(-1)), 'group_codes', /cannot be packed/],
-    [floatsOf('x_scale', [], 0), 'x_scale', /x_scale must be positive and finite, got 0/],
-    [floatsOf('x_scale', [2], 1, 1), 'x_scale', /x_scale must be one number, got the shape \[2\]/],
-    [floatsOf('y_scale', [], Number.NaN), 'y_scale', /y_scale must be positive and finite, got nan/],
-    [floatsOf('y_scale', [], 1e-45), 'y_scale', /w_scale\[0\] must be positive and finite with the other scales/],
-    [floatsOf('w_scale', [20], ...Array(20).fill(-1)), 'w_scale', /w_scale\[0\] must be positive/],
-    [
-      tensor('B', 'int32', [20], new Int32Array(20).fill(2 ** 31 - 1)),
-      'B',
-      /B\[0\] is so large that sums could leave int32/,
-    ],
-    [tensor('B', 'int32', [0], new Int32Array(0)), 'B', /B must have the shape \[20\], got \[0\]/],
-  ];
-  for (const [replacement, name, expected] of constants) {
-    it(`constants: ${name}, ${expected.source}`, () =>
-      refusesToLoad(convolutionModel(plain, { initializers: { [name]: replacement } }).bytes, expected));
-  }
-
-  it('matrices and pools that make no sense', async () => {
-    const matmul = (sabotage: Sabotage, ternary = true) => matmulModel({ ...matrix, ternary }, sabotage).bytes;
-    await refusesToLoad(matmul({ attributes: { K: 71 } }), /W must have the shape \[586\], got \[578\]/);
-    await refusesToLoad(matmul({ attributes: { N: 2 ** 31 } }), /N must be from 1 to \d+/);
-    await refusesToLoad(matmul({ attributes: { K: 71 } }, false), /W must have the shape \[33, 71\], got \[33, 70\]/);
-    const pool = {
-      batch: 1,
-      height: 4,
-      width: 4,
-      channels: 3,
-      kernel: [2, 2],
-      strides: [1, 1],
-      dilations: [1, 1],
-    } as const;
-    const pooled = (sabotage: Sabotage) => maxPoolModel({ ...pool, pads: [0, 0, 0, 0] }, sabotage).bytes;
-    await refusesToLoad(pooled({ attributes: { ceil_mode: 1 } }), /ceil_mode must be from 0 to 0, got 1/);
-    await refusesToLoad(pooled({ attributes: { strides: [1] } }), /strides must have 2 elements, got 1/);
-  });
-
-  it('tensors of other shapes while it runs', async () => {
-    const made = convolutionModel({ ...plain, add: true }, {}, true);
-    const session = await library().load(made.bytes);
-    const zeros = (...shape: number[]): OrtTensor => {
-      return { dtype: 'uint8', shape, data: new Uint8Array(shape.reduce((product, size) => product * size, 1)) };
-    };
-    const refused = (x: OrtTensor, r: OrtTensor, message: RegExp) =>
-      assert.rejects(
-        session.run(
-          new Map([
-            ['X', x],
-            ['R', r],
-          ]),
-        ),
-        { name: 'OrtError', message },
-      );
-    await refused(
-      zeros(2, 9, 11, 24),
-      zeros(2, 9, 10, 20),
-      /R must have the shape \[2, 9, 11, 20\], got \[2, 9, 10, 20\]/,
-    );
-    await refused(zeros(1, 0, 5, 24), zeros(1, 0, 5, 20), /the window is larger than X with its pads, \[1, 0, 5, 24\]/);
-    const empty = await session.run(
-      new Map([
-        ['X', zeros(0, 9, 11, 24)],
-        ['R', zeros(0, 9, 11, 20)],
-      ]),
-    );
-    assert.deepEqual(empty.get('Y')?.shape, [0, 9, 11, 20]);
-    await session.release();
-  });
-
-  it('a number of threads that is none', async () => {
-    const config = { 'tritforge.threads': 'many' };
-    await refusesThreads(config, /tritforge\.threads must be a number from 0 to 256, got many/);
-  });
-
-  const refusesThreads = async (config: Record<string, string>, expected: RegExp) =>
-    assert.rejects(library().load(convolutionModel(plain).bytes, { config }), { message: expected });
-});
-
-describe('the library of operators', { skip }, () => {
-  it('exports nothing but RegisterCustomOps', (context) => {
-    const script = fileURLToPath(new URL('../build.mjs', import.meta.url));
-    const built = spawnSync(process.execPath, [script, '--operators'], { encoding: 'utf8' });
-    if (built.status === 3) return context.skip(built.stderr);
-    assert.equal(built.status, 0, built.stderr);
-    const symbols = spawnSync('nm', ['-D', '--defined-only', built.stdout.trim()], { encoding: 'utf8' });
-    if (symbols.status !== 0) return context.skip('there is no nm');
-    assert.match(symbols.stdout, /^\S+ T RegisterCustomOps\n$/);
+    assert.deepEqual(await shapeOf(matmulModel(plainMatmul)), [1, 'rows', 33]);
   });
 });

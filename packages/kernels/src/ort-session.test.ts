@@ -4,87 +4,18 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import v8 from 'node:v8';
-import vm from 'node:vm';
-import { kernelInfo, type OrtLibrary, type OrtTensor, openOrtLibrary } from './index.js';
-import { graph, model, node, tensor, value } from './testing/onnx-writer.js';
-import { ortLibraryPath } from './testing/ort-library-path.js';
+import { type OrtTensor, openOrtLibrary } from './index.js';
+import { model, node, tensor, value } from './testing/onnx-writer.js';
+import { doubled, feed, floats, sum, sumInputs, weighty } from './testing/session-models.js';
+import { skipOrt, testOrt } from './testing/test-ort.js';
 
-process.env.ORT_DISABLE_TELEMETRY = '1';
-const native = kernelInfo();
-const libraryPath = ortLibraryPath();
-const skip =
-  (native.implementation === 'fallback' && (native.reason ?? true)) ||
-  (libraryPath === null && 'onnxruntime-node ships no library for this system');
 const folder = mkdtempSync(path.join(tmpdir(), 'tritforge-ort-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const library = (): OrtLibrary => openOrtLibrary(libraryPath as string);
-const floats = (shape: readonly number[], ...data: number[]): OrtTensor => ({
-  dtype: 'float32',
-  shape,
-  data: Float32Array.from(data),
-});
-const feed = (tensors: Record<string, OrtTensor>) => new Map(Object.entries(tensors));
-
-const sum = model({
-  nodes: [node('Add', ['a', 'b'], ['sum']), node('Sub', ['a', 'b'], ['difference'])],
-  inputs: [value('a', 'float32', ['rows', 2]), value('b', 'float32', [2])],
-  outputs: [value('sum', 'float32', ['rows', 2]), value('difference', 'float32', [null, 2])],
-});
-const sumInputs = feed({ a: floats([2, 2], 1, 2, 3, 4), b: floats([2], 10, 20) });
-
-/** Twice the input, by concatenation, which any type allows. */
-const doubled = (dtype: string) =>
-  model({
-    nodes: [node('Concat', ['x', 'x'], ['y'], { axis: 0 })],
-    inputs: [value('x', dtype, ['n'])],
-    outputs: [value('y', dtype, [null])],
-  });
-
-/** Counts to 2⁶³, or adds 0 to the input as often. */
-const endless = model({
-  nodes: [
-    node('Loop', ['trips', 'go', 'x'], ['y'], {
-      body: {
-        graph: graph({
-          nodes: [node('Identity', ['go_in'], ['go_out']), node('Add', ['x_in', 'nothing'], ['x_out'])],
-          inputs: [value('i', 'int64', []), value('go_in', 'bool', []), value('x_in', 'float32', [1])],
-          outputs: [value('go_out', 'bool', []), value('x_out', 'float32', [1])],
-        }),
-      },
-    }),
-  ],
-  initializers: [
-    tensor('trips', 'int64', [], BigInt64Array.of(2n ** 63n - 1n)),
-    tensor('go', 'bool', [], Uint8Array.of(1)),
-    tensor('nothing', 'float32', [1], Float32Array.of(0)),
-  ],
-  inputs: [value('x', 'float32', [1])],
-  outputs: [value('y', 'float32', [1])],
-});
-
-/** x times a random-looking matrix of `size`² floats. */
-const weighty = (size: number) =>
-  model({
-    nodes: [node('MatMul', ['x', 'w'], ['y'])],
-    initializers: [
-      tensor(
-        'w',
-        'float32',
-        [size, size],
-        Float32Array.from({ length: size * size }, (_, i) => (i % 17) - 8),
-      ),
-    ],
-    inputs: [value('x', 'float32', ['n', size])],
-    outputs: [value('y', 'float32', ['n', size])],
-  });
-
-describe('a session of ONNX Runtime', { skip }, () => {
+describe('a session of ONNX Runtime', { skip: skipOrt }, () => {
   it('knows the version of its library and what a model takes and gives', async () => {
-    assert.match(library().version, /^1\.\d+\.\d+/);
-    const session = await library().load(sum);
+    assert.match(testOrt().version, /^1\.\d+\.\d+/);
+    const session = await testOrt().load(sum);
     assert.deepEqual(session.inputs, [
       { name: 'a', dtype: 'float32', shape: ['rows', 2] },
       { name: 'b', dtype: 'float32', shape: [2] },
@@ -97,7 +28,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   });
 
   it('computes all outputs, or those asked for', async () => {
-    const session = await library().load(sum);
+    const session = await testOrt().load(sum);
     const all = await session.run(sumInputs);
     assert.deepEqual([...all.keys()], ['sum', 'difference']);
     assert.deepEqual(all.get('sum'), floats([2, 2], 11, 22, 13, 24));
@@ -122,7 +53,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   };
   for (const [dtype, data] of Object.entries(examples)) {
     it(`carries ${dtype} in and out unchanged, empty too`, async () => {
-      const session = await library().load(doubled(dtype));
+      const session = await testOrt().load(doubled(dtype));
       for (const values of [data, data.subarray(1), data.subarray(0, 0)]) {
         const x = { dtype, shape: [values.length], data: values } as OrtTensor;
         const y = (await session.run(feed({ x }))).get('y');
@@ -143,7 +74,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   it('gives what onnxruntime-node gives', async () => {
     const ort = (await import('onnxruntime-node')).default;
     const theirs = await ort.InferenceSession.create(weighty(64), { intraOpNumThreads: 1 });
-    const ours = await library().load(weighty(64));
+    const ours = await testOrt().load(weighty(64));
     const data = Float32Array.from({ length: 5 * 64 }, (_, i) => Math.sin(i));
     const expected = await theirs.run({ x: new ort.Tensor('float32', data, [5, 64]) });
     const actual = await ours.run(feed({ x: { dtype: 'float32', shape: [5, 64], data } }));
@@ -153,7 +84,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   });
 
   it('takes a copy of its inputs before run returns', async () => {
-    const session = await library().load(weighty(256));
+    const session = await testOrt().load(weighty(256));
     const data = new Float32Array(64 * 256).fill(1);
     const running = session.run(feed({ x: { dtype: 'float32', shape: [64, 256], data } }));
     data.fill(Number.NaN);
@@ -163,7 +94,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   });
 
   it('runs several times at once', async () => {
-    const session = await library().load(sum);
+    const session = await testOrt().load(sum);
     const runs = Array.from({ length: 40 }, (_, i) =>
       session.run(feed({ a: floats([1, 2], i, i), b: floats([2], 1, 2) }), { fetches: ['sum'] }),
     );
@@ -179,14 +110,14 @@ describe('a session of ONNX Runtime', { skip }, () => {
     const file = path.join(folder, 'sum.onnx');
     const optimizedModelPath = path.join(folder, 'optimized.onnx');
     writeFileSync(file, sum);
-    const session = await library().load(file, { optimizedModelPath, memoryArena: false, intraOpThreads: 0 });
+    const session = await testOrt().load(file, { optimizedModelPath, memoryArena: false, intraOpThreads: 0 });
     assert.deepEqual((await session.run(sumInputs)).get('sum')?.data, Float32Array.of(11, 22, 13, 24));
     assert.ok(existsSync(optimizedModelPath));
     await session.release();
   });
 
   it('records a profile', async () => {
-    const session = await library().load(sum, { profilePrefix: path.join(folder, 'profile') });
+    const session = await testOrt().load(sum, { profilePrefix: path.join(folder, 'profile') });
     const running = session.run(sumInputs);
     const file = await session.endProfiling();
     await running;
@@ -198,7 +129,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   });
 
   it('releases after the runs under way, and then runs no more', async () => {
-    const session = await library().load(weighty(256));
+    const session = await testOrt().load(weighty(256));
     const x = { dtype: 'float32', shape: [256, 256], data: new Float32Array(256 * 256) } as const;
     const running = [session.run(feed({ x })), session.run(feed({ x }))];
     const released = session.release();
@@ -210,62 +141,7 @@ describe('a session of ONNX Runtime', { skip }, () => {
   });
 });
 
-describe('cancelling', { skip }, () => {
-  it('ends an endless run within a second while the event loop turns, and leaves the session usable', async () => {
-    const session = await library().load(endless);
-    const x = floats([1], 1);
-    for (let round = 0; round < 2; round++) {
-      const controller = new AbortController();
-      let turns = 0;
-      const ticking = setInterval(() => turns++, 2);
-      const running = session.run(feed({ x }), { signal: controller.signal });
-      await sleep(100);
-      assert.ok(turns > 10, `the event loop turned ${turns} times`);
-      controller.abort();
-      await assert.rejects(running, { name: 'AbortError' });
-      clearInterval(ticking);
-    }
-    // Releasing waits for what the native code still does.
-    const before = performance.now();
-    await session.release();
-    assert.ok(performance.now() - before < 1000);
-  });
-
-  it('ends more endless runs than there are threads', async () => {
-    const session = await library().load(endless);
-    const runs = Array.from({ length: 40 }, () =>
-      session.run(feed({ x: floats([1], 1) }), { signal: AbortSignal.timeout(30) }),
-    );
-    for (const run of await Promise.allSettled(runs)) {
-      assert.equal(run.status === 'rejected' && run.reason.name, 'TimeoutError');
-    }
-    await session.release();
-  });
-
-  it('gives the reason of the signal, and starts nothing when it came before', async () => {
-    const reason = new Error('no longer wanted');
-    await assert.rejects(library().load(sum, { signal: AbortSignal.abort(reason) }), reason);
-    const session = await library().load(sum);
-    await assert.rejects(session.run(sumInputs, { signal: AbortSignal.abort(reason) }), reason);
-    assert.equal((await session.run(sumInputs, { signal: new AbortController().signal })).size, 2);
-    await session.release();
-  });
-
-  it('lets go of a model that is loading', async () => {
-    const bytes = weighty(1024);
-    for (const delayMs of [0, 1, 3]) {
-      const controller = new AbortController();
-      const loading = library().load(bytes, { signal: controller.signal });
-      setTimeout(() => controller.abort(), delayMs);
-      await loading.then(
-        (session) => session.release(),
-        (error) => assert.equal(error.name, 'AbortError'),
-      );
-    }
-  });
-});
-
-describe('what a session refuses', { skip }, () => {
+describe('what a session refuses', { skip: skipOrt }, () => {
   it('files that are no ONNX Runtime, or an old one', (context) => {
     assert.throws(() => openOrtLibrary('/nowhere/libonnxruntime.so'), {
       name: 'OrtError',
@@ -291,19 +167,19 @@ describe('what a session refuses', { skip }, () => {
   });
 
   it('what is not a model', async () => {
-    await assert.rejects(library().load(Uint8Array.of(1, 2, 3)), { name: 'OrtError', message: /protobuf|parse/i });
-    await assert.rejects(library().load(path.join(folder, 'none.onnx')), { name: 'OrtError', message: /none\.onnx/ });
-    await assert.rejects(library().load(new Uint8Array()), RangeError);
-    await assert.rejects(library().load(7 as never), {
+    await assert.rejects(testOrt().load(Uint8Array.of(1, 2, 3)), { name: 'OrtError', message: /protobuf|parse/i });
+    await assert.rejects(testOrt().load(path.join(folder, 'none.onnx')), { name: 'OrtError', message: /none\.onnx/ });
+    await assert.rejects(testOrt().load(new Uint8Array()), RangeError);
+    await assert.rejects(testOrt().load(7 as never), {
       name: 'TypeError',
       message: /model must be a path or a Uint8Array/,
     });
-    await assert.rejects(library().load('a\0b'), RangeError);
+    await assert.rejects(testOrt().load('a\0b'), RangeError);
   });
 
   it('options that make no sense', async () => {
     const refused = async (options: object, expected: RegExp) =>
-      assert.rejects(library().load(sum, options), { message: expected });
+      assert.rejects(testOrt().load(sum, options), { message: expected });
     await refused({ intraOpThreads: -1 }, /intraOpThreads must be an integer from 0 to 1024, got -1/);
     await refused({ intraOpThreads: '2' }, /intraOpThreads must be a number/);
     await refused({ optimization: 'some' }, /optimization must be 'all' or 'none', got some/);
@@ -314,7 +190,7 @@ describe('what a session refuses', { skip }, () => {
   });
 
   it('inputs that do not fit, by name, with what was expected', async () => {
-    const session = await library().load(sum);
+    const session = await testOrt().load(sum);
     const refused = async (tensors: Record<string, unknown>, expected: RegExp) =>
       assert.rejects(session.run(feed({ ...Object.fromEntries(sumInputs), ...tensors } as Record<string, OrtTensor>)), {
         message: expected,
@@ -339,7 +215,7 @@ describe('what a session refuses', { skip }, () => {
   });
 
   it('tensors of strings, in words', async () => {
-    const session = await library().load(doubled('string'));
+    const session = await testOrt().load(doubled('string'));
     const x = { dtype: 'string', shape: [1], data: ['a'] } as unknown as OrtTensor;
     await assert.rejects(session.run(feed({ x })), {
       message: 'input "x" has elements of type string, which cannot be given',
@@ -350,7 +226,7 @@ describe('what a session refuses', { skip }, () => {
       inputs: [value('x', 'float32', [1])],
       outputs: [value('y', 'string', [1])],
     });
-    const other = await library().load(constant);
+    const other = await testOrt().load(constant);
     await assert.rejects(other.run(feed({ x: floats([1], 1) })), {
       message: 'output "y" has elements of type string, which cannot be returned',
     });
@@ -358,7 +234,7 @@ describe('what a session refuses', { skip }, () => {
   });
 
   it('what the model itself cannot compute, in the words of ONNX Runtime', async () => {
-    const session = await library().load(
+    const session = await testOrt().load(
       model({
         nodes: [node('Reshape', ['x', 'shape'], ['y'])],
         initializers: [tensor('shape', 'int64', [1], BigInt64Array.of(3n))],
@@ -371,101 +247,8 @@ describe('what a session refuses', { skip }, () => {
   });
 
   it('a profile that was not asked for', async () => {
-    const session = await library().load(sum);
+    const session = await testOrt().load(sum);
     await assert.rejects(session.endProfiling(), { name: 'OrtError', message: /loaded without profilePrefix/ });
     await session.release();
-  });
-});
-
-describe('the memory of sessions', { skip }, () => {
-  const grownBytes = async (work: () => Promise<void>): Promise<number> => {
-    await work();
-    const before = process.memoryUsage().rss;
-    await work();
-    return process.memoryUsage().rss - before;
-  };
-
-  it('stays bounded over 200 cycles of loading, running and releasing', async () => {
-    const bytes = weighty(512);
-    const x = { dtype: 'float32', shape: [4, 512], data: new Float32Array(4 * 512) } as const;
-    const growth = await grownBytes(async () => {
-      for (let i = 0; i < 100; i++) {
-        const session = await library().load(bytes);
-        await session.run(feed({ x }));
-        await session.release();
-      }
-    });
-    // A hundred lost models would be 100 MB.
-    assert.ok(growth < 40 * 2 ** 20, `resident memory grew by ${growth} bytes`);
-  });
-
-  it('gives large outputs back', async () => {
-    const session = await library().load(doubled('float32'));
-    const x = { dtype: 'float32', shape: [2 ** 19], data: new Float32Array(2 ** 19) } as const;
-    const growth = await grownBytes(async () => {
-      for (let i = 0; i < 100; i++) assert.equal((await session.run(feed({ x }))).get('y')?.data.length, 2 ** 20);
-    });
-    // A hundred lost outputs would be 400 MB.
-    assert.ok(growth < 200 * 2 ** 20, `resident memory grew by ${growth} bytes`);
-    await session.release();
-  });
-
-  it('comes back from sessions that nobody released', async () => {
-    v8.setFlagsFromString('--expose-gc');
-    const collectGarbage = vm.runInNewContext('gc') as () => void;
-    const bytes = weighty(1024);
-    const growth = await grownBytes(async () => {
-      for (let i = 0; i < 150; i++) {
-        await library().load(bytes);
-        if (i % 30 > 0) continue;
-        collectGarbage();
-        await sleep(10);
-      }
-    });
-    // 150 lost models would be 600 MB; some wait for the next collection.
-    assert.ok(growth < 250 * 2 ** 20, `resident memory grew by ${growth} bytes`);
-  });
-});
-
-describe('the end of a thread or process', { skip }, () => {
-  const started = `
-    process.env.ORT_DISABLE_TELEMETRY = '1';
-    const { openOrtLibrary } = await import(${JSON.stringify(new URL('./index.js', import.meta.url).href)});
-    const session = await openOrtLibrary(${JSON.stringify(libraryPath)}).load(${JSON.stringify(path.join(folder, 'endless.onnx'))});
-    const x = { dtype: 'float32', shape: [1], data: Float32Array.of(1) };
-    for (let i = 0; i < 3; i++) session.run(new Map([['x', x]])).catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, 50));`;
-  const inProcess = (script: string) => {
-    writeFileSync(path.join(folder, 'endless.onnx'), endless);
-    return spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 20_000 });
-  };
-
-  it('does not wait for endless runs when a worker thread is terminated', () => {
-    const worker = `(async () => { ${started} process.getBuiltinModule('node:worker_threads').parentPort.postMessage('started'); })()`;
-    const { stdout, stderr, signal } = inProcess(`
-      import { Worker } from 'node:worker_threads';
-      for (let i = 0; i < 3; i++) {
-        const worker = new Worker(${JSON.stringify(worker)}, { eval: true });
-        await new Promise((resolve) => worker.once('message', resolve));
-        await worker.terminate();
-      }
-      console.log('ended');`);
-    assert.equal(stdout, 'ended\n', `${stderr}${signal ?? ''}`);
-  });
-
-  it('does not wait for endless runs when the process exits', () => {
-    const { status, stdout, stderr, signal } = inProcess(`${started} console.log('exits'); process.exit(7);`);
-    assert.equal(stdout, 'exits\n', stderr);
-    assert.deepEqual([status, signal], [7, null], stderr);
-  });
-
-  it('waits for runs that will end', () => {
-    writeFileSync(path.join(folder, 'sum.onnx'), sum);
-    const { status, stdout, stderr } = inProcess(`
-      process.env.ORT_DISABLE_TELEMETRY = '1';
-      const { openOrtLibrary } = await import(${JSON.stringify(new URL('./index.js', import.meta.url).href)});
-      openOrtLibrary(${JSON.stringify(libraryPath)}).load(${JSON.stringify(path.join(folder, 'sum.onnx'))}).then(() => console.log('loaded'));`);
-    assert.equal(stdout, 'loaded\n', stderr);
-    assert.equal(status, 0);
   });
 });

@@ -116,6 +116,29 @@ export interface MatmulCase {
 }
 
 /** A product of X [1, rows, K], or of X [rows, K] where the result is quantized; the number of rows is open. */
+/** A ternary convolution that is right. */
+export const plainConvolution: ConvolutionCase = {
+  seed: 1,
+  ternary: true,
+  add: false,
+  yMax: 255,
+  xMax: 255,
+  batch: 2,
+  height: 9,
+  width: 11,
+  outputChannels: 20,
+  depth: 24,
+  group: 1,
+  groupSize: 16,
+  kernel: [3, 3],
+  strides: [1, 1],
+  dilations: [1, 1],
+  pads: [1, 1, 1, 1],
+};
+
+/** A ternary matrix product that is right. */
+export const plainMatmul: MatmulCase = { seed: 1, ternary: true, rows: 5, n: 33, k: 70, groupSize: 16 };
+
 export function matmulModel(c: MatmulCase, sabotage = NO_SABOTAGE): OperatorModel {
   const random = new Random(c.seed);
   const { form = 'MatMul', yMax = 255 } = c;
