@@ -1,122 +1,18 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import type { Recipe } from '@tritforge/contracts';
-import { syntheticFeeds } from '../../evaluate/index.js';
-import {
-  type Attribute,
-  floatValue,
-  intAttribute,
-  intsAttribute,
-  intsValue,
-  intValue,
-  type Model,
-  type Node,
-  stringValue,
-  type Tensor,
-  tensorFromFloats,
-  tensorFromInt64,
-} from '../../ir/index.js';
+import { intAttribute, intsAttribute, intsValue, intValue, stringValue } from '../../ir/index.js';
 import { readModel, validateModel, writeModel } from '../../onnx/index.js';
 import { prepareModel } from '../../passes/prepare-model.js';
 import { createOnnxRuntime } from '../../runtime/onnx-runtime.js';
-import type { HostTensor } from '../../runtime/runtime.js';
 import { ScratchTensors } from '../../scratch-tensors.js';
+import { accelerate, callNamed, Net, operators, runEncoded, writeEncoded } from '../../testing/accelerated-network.js';
 import { quantizedNetwork } from '../../testing/quantized-network.js';
 import { randomTensor } from '../../testing/random-tensor.js';
 import { smallNetwork } from '../../testing/small-network.js';
 import { temporaryFolder } from '../../testing/temporary-folder.js';
-import { type TinyNode, tinyModel } from '../../testing/tiny-model.js';
-import { buildGraph, type QuantizedModel } from '../build-graph.js';
-import type { WeightEncoding } from '../weight-encoders.js';
 import { TRITFORGE_DOMAIN } from './functions.js';
-
-const runtime = createOnnxRuntime();
-type Outputs = ReadonlyMap<string, HostTensor>;
-
-async function written(t: TestContext, source: QuantizedModel, encoding: WeightEncoding): Promise<string> {
-  const path = join(temporaryFolder(t), `${encoding}.onnx`);
-  await writeModel(await buildGraph(source, { encoding, minimumOpset: 14 }), path);
-  return path;
-}
-
-async function run(path: string, optimization: 'all' | 'none'): Promise<Outputs> {
-  const session = await runtime.load(path, { threads: 1, optimization });
-  const inputs = session.inputs.map((input) => ({
-    ...input,
-    shape: input.shape.map((size) => (typeof size === 'number' ? size : size === 'N' ? 2 : 10)),
-  }));
-  const outputs = await session.run(syntheticFeeds(inputs, 3));
-  await session.release();
-  return outputs;
-}
-
-/**
- * Writes the network as an accelerated artifact, and asserts that the file is valid, that it computes the very outputs of the
- * portable artifact as users run it, and as written those of its integer reference.
- */
-async function accelerate(t: TestContext, model: Model, recipe: Recipe = {}): Promise<Model> {
-  const source = await quantizedNetwork(t, model, { firstLast: { bits: 2 }, weights: { groupSize: 4 }, ...recipe });
-  const path = await written(t, source, 'accelerated');
-  const artifact = await readModel(path);
-  await validateModel(artifact);
-  assert.deepEqual(await run(path, 'all'), await run(await written(t, source, 'portable'), 'all'));
-  assert.deepEqual(await run(path, 'none'), await run(await written(t, source, 'integerReference'), 'none'));
-  return artifact;
-}
-
-/** `tritforge` operators by node name, and the numbers of the others. */
-function operators(model: Model): { calls: Record<string, string>; others: Record<string, number> } {
-  const calls: Record<string, string> = {};
-  const others: Record<string, number> = {};
-  for (const { name, opType, domain } of model.graph.nodes) {
-    if (domain === TRITFORGE_DOMAIN) calls[name] = opType;
-    else others[opType] = (others[opType] ?? 0) + 1;
-  }
-  return { calls, others };
-}
-
-const callNamed = (model: Model, name: string): Node => model.graph.nodes.find((node) => node.name === name)!;
-
-let seed = 1;
-type Attributes = Readonly<Record<string, Attribute>>;
-
-/** A graph of 8 × 9 × 9 images, written down node by node; each node is named after its output. */
-class Net {
-  readonly nodes: TinyNode[] = [];
-  readonly constants: Record<string, Tensor> = {};
-
-  conv(from: string, to: string, attributes: Attributes = {}, shape: readonly number[] = [8, 8, 3, 3]): this {
-    const fan = shape.slice(1).reduce((product, size) => product * size, 1);
-    this.constants[`${to}.w`] = randomTensor(shape, seed++, Math.sqrt(2 / fan));
-    this.constants[`${to}.b`] = randomTensor([shape[0]!], seed++, 0.1);
-    const kernel = shape.slice(2);
-    const pads =
-      'auto_pad' in attributes ? {} : { pads: intsValue([...kernel, ...kernel].map((size) => (size - 1) / 2)) };
-    return this.op('Conv', [from, `${to}.w`, `${to}.b`], to, { ...pads, ...attributes });
-  }
-
-  op(op: string, inputs: readonly string[], to: string, attributes: Attributes = {}): this {
-    this.nodes.push({ op, name: to, inputs, outputs: [to], attributes });
-    return this;
-  }
-
-  ints(name: string, values: readonly number[]): this {
-    this.constants[name] = tensorFromInt64([values.length], values);
-    return this;
-  }
-
-  model(output: string, input: readonly (number | string)[] = ['N', 8, 9, 9], opset = 17): Model {
-    const { nodes, constants } = this;
-    return tinyModel({
-      inputs: [['x', 'float32', input]],
-      outputs: [[output, 'float32', null]],
-      nodes,
-      constants,
-      opset,
-    });
-  }
-}
 
 test('the small network runs on operators of the domain, with the residual addition inside a convolution', async (t) => {
   const { calls, others } = operators(await accelerate(t, smallNetwork()));
@@ -242,160 +138,6 @@ test('padding by SAME becomes numbers where the size of the image is known, else
   assert.deepEqual([Object.keys(calls), others.Conv], [['a', 'b'], 2]);
 });
 
-/** Networks with an operator between convolutions, and what is left of it. */
-const BETWEEN: Readonly<Record<string, readonly [make: () => Net, kept: Record<string, number>]>> = {
-  'Concat of channels': [
-    () =>
-      pair()
-        .op('Concat', ['a', 'b'], 'm', { axis: intValue(-3) })
-        .conv('m', 'y', {}, [8, 16, 1, 1]),
-    {},
-  ],
-  'Concat that shares a scale': [
-    () =>
-      relus(pair())
-        .op('Concat', ['ar', 'br'], 'm', { axis: intValue(1) })
-        .conv('m', 'y', {}, [8, 16, 1, 1]),
-    {},
-  ],
-  'Mul of two images': [() => pair().op('Mul', ['a', 'b'], 'm').conv('m', 'y'), {}],
-  LeakyRelu: [
-    () =>
-      pair()
-        .op('LeakyRelu', ['a'], 'm', { alpha: floatValue(0.1) })
-        .conv('m', 'y'),
-    {},
-  ],
-  Sigmoid: [() => pair().op('Sigmoid', ['a'], 'm').conv('m', 'y'), {}],
-  'Pad of the sides': [
-    () => pair().ints('pads', [0, 0, 1, 2, 0, 0, 0, 3]).op('Pad', ['a', 'pads'], 'm').conv('m', 'y'),
-    {},
-  ],
-  'Pad that reflects': [
-    () =>
-      pair()
-        .ints('pads', [0, 0, 1, 2, 0, 0, 0, 3])
-        .op('Pad', ['a', 'pads'], 'm', { mode: stringValue('reflect') })
-        .conv('m', 'y'),
-    {},
-  ],
-  'Slice with axes': [
-    () =>
-      pair()
-        .ints('s', [1, 2])
-        .ints('e', [7, 8])
-        .ints('axes', [-1, 1])
-        .ints('steps', [2, 1])
-        .op('Slice', ['a', 's', 'e', 'axes', 'steps'], 'm')
-        .conv('m', 'y', {}, [8, 6, 1, 1]),
-    {},
-  ],
-  'Slice without axes': [
-    () =>
-      pair()
-        .ints('s', [0, 2, 1])
-        .ints('e', [99, 8, 7])
-        .op('Slice', ['a', 's', 'e'], 'm')
-        .conv('m', 'y', {}, [8, 6, 1, 1]),
-    {},
-  ],
-  'Resize by scales': [() => resized({ scales: tensorFromFloats([4], Float32Array.of(1, 1, 2, 3)) }), {}],
-  'Resize to sizes': [() => resized({ sizes: tensorFromInt64([4], [2, 8, 12, 7]) }), {}],
-  'MaxPool with dilations': [
-    () =>
-      pair()
-        .op('MaxPool', ['a'], 'm', {
-          kernel_shape: intsValue([2, 3]),
-          strides: intsValue([1, 2]),
-          dilations: intsValue([2, 1]),
-        })
-        .conv('m', 'y'),
-    { MaxPool: 0 },
-  ],
-  'MaxPool that rounds up': [
-    () =>
-      pair()
-        .op('MaxPool', ['a'], 'm', {
-          kernel_shape: intsValue([2, 2]),
-          strides: intsValue([2, 2]),
-          ceil_mode: intValue(1),
-        })
-        .conv('m', 'y'),
-    { MaxPool: 1, Transpose: 4 },
-  ],
-  AveragePool: [
-    () =>
-      pair()
-        .op('AveragePool', ['a'], 'm', { kernel_shape: intsValue([3, 3]) })
-        .conv('m', 'y'),
-    { AveragePool: 1, Transpose: 4 },
-  ],
-  'channel shuffle': [
-    () =>
-      pair()
-        .ints('split', [0, 2, 4, 9, 9])
-        .ints('join', [0, 8, 9, 9])
-        .op('Reshape', ['a', 'split'], 'g')
-        .op('Transpose', ['g'], 'h', { perm: intsValue([0, 2, 1, 3, 4]) })
-        .op('Reshape', ['h', 'join'], 'm')
-        .conv('m', 'y'),
-    { Reshape: 2, Transpose: 3 },
-  ],
-  'shuffle of rows': [
-    () =>
-      pair()
-        .ints('split', [0, 8, 3, 3, 9])
-        .ints('join', [0, 8, 9, 9])
-        .op('Reshape', ['a', 'split'], 'g')
-        .op('Transpose', ['g'], 'h', { perm: intsValue([0, 1, 3, 2, 4]) })
-        .op('Reshape', ['h', 'join'], 'm')
-        .conv('m', 'y'),
-    { Reshape: 2, Transpose: 5 },
-  ],
-};
-
-/** Two branches, the second of which ends in the output as well. */
-function pair(): Net {
-  return new Net().conv('x', 'a').conv('x', 'b');
-}
-
-function relus(net: Net): Net {
-  return net.op('Relu', ['a'], 'ar').op('Relu', ['b'], 'br');
-}
-
-function resized({ scales, sizes }: { scales?: Tensor; sizes?: Tensor }): Net {
-  const net = pair();
-  net.constants.to = (scales ?? sizes)!;
-  const attributes = { mode: stringValue('nearest'), coordinate_transformation_mode: stringValue('asymmetric') };
-  return net.op('Resize', scales ? ['a', '', 'to'] : ['a', '', '', 'to'], 'm', attributes).conv('m', 'y');
-}
-
-for (const [what, [make, kept]] of Object.entries(BETWEEN)) {
-  test(`${what} works on images with channels last`, async (t) => {
-    const { others } = operators(await accelerate(t, make().model('y')));
-    assert.equal(others.Transpose, kept.Transpose ?? 2, 'transpositions besides those of the input and of the output');
-    for (const [op, count] of Object.entries(kept)) assert.equal(others[op] ?? 0, count, op);
-  });
-}
-
-test('Split divides images with channels last', async (t) => {
-  const net = new Net().conv('x', 'a').ints('parts', [3, 5]);
-  net.nodes.push({
-    op: 'Split',
-    name: 's',
-    inputs: ['a', 'parts'],
-    outputs: ['l', 'r'],
-    attributes: { axis: intValue(1) },
-  });
-  net
-    .conv('l', 'lc', {}, [8, 3, 3, 3])
-    .conv('r', 'rc', {}, [8, 5, 3, 3])
-    .op('Add', ['lc', 'rc'], 'sum')
-    .conv('sum', 'y');
-  const { calls, others } = operators(await accelerate(t, net.model('y')));
-  assert.deepEqual([calls.rc, others.Transpose, others.Split], ['TernaryConvAdd', 2, 1]);
-});
-
 test('convolutions over sequences and volumes are as in a portable artifact', async (t) => {
   const sequence = new Net().conv('x', 'a', {}, [8, 8, 3]).conv('a', 'y', {}, [8, 8, 3]).model('y', ['N', 8, 20]);
   const volume = new Net()
@@ -415,8 +157,8 @@ function perceptron(): Net {
     ['ar', 'b', [7, 9]],
     ['br', 'y', [9, 3]],
   ] as const) {
-    net.constants[`${to}.w`] = randomTensor(sizes, seed++, 0.5);
-    net.constants[`${to}.b`] = randomTensor([sizes[1]], seed++, 0.1);
+    net.constants[`${to}.w`] = randomTensor(sizes, sizes[0], 0.5);
+    net.constants[`${to}.b`] = randomTensor([sizes[1]], sizes[1], 0.1);
     net.op('Gemm', [from, `${to}.w`, `${to}.b`], to);
     if (to !== 'y') net.op('Relu', [to], `${to}r`);
   }
@@ -455,17 +197,17 @@ test('layers without quantized activations are as in a portable artifact', async
 
 test('an accelerated artifact that is uploaded is inlined and computes the same', async (t) => {
   const source = await quantizedNetwork(t, smallNetwork());
-  const path = await written(t, source, 'accelerated');
-  const expected = await run(path, 'none');
+  const path = await writeEncoded(t, source, 'accelerated');
+  const expected = await runEncoded(path, 'none');
   const model = await readModel(path);
   await validateModel(model);
   const scratchDir = temporaryFolder(t);
   const scratch = new ScratchTensors(join(scratchDir, 'tensors.bin'));
-  await prepareModel(model, { runtime, scratch, scratchDir, maxResultBytes: 2 ** 20 });
+  await prepareModel(model, { runtime: createOnnxRuntime(), scratch, scratchDir, maxResultBytes: 2 ** 20 });
   assert.deepEqual([model.functions, operators(model).calls], [[], {}]);
   const inlined = join(scratchDir, 'inlined.onnx');
   await writeModel(model, inlined);
-  assert.deepEqual(await run(inlined, 'none'), expected);
+  assert.deepEqual(await runEncoded(inlined, 'none'), expected);
 });
 
 test('only functions that are called are in the file, and the domain is imported', async (t) => {
@@ -477,3 +219,14 @@ test('only functions that are called are in the file, and the domain is imported
   assert.equal(artifact.opsetImports.get(TRITFORGE_DOMAIN), 1);
   assert.equal(artifact.irVersion, 8);
 });
+
+for (const opset of [13, 18, 21, 23]) {
+  test(`models of opset ${opset} are inlined and fused like others`, async (t) => {
+    const artifact = await accelerate(
+      t,
+      new Net().conv('x', 'a').op('Relu', ['a'], 'r').conv('r', 'y').model('y', undefined, opset),
+    );
+    assert.equal(artifact.functions[0]!.opsetImports.get(''), Math.max(opset, 14));
+    assert.equal(artifact.opsetImports.get(''), Math.max(opset, 14));
+  });
+}
