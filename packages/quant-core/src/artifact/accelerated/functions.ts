@@ -1,7 +1,8 @@
 /**
- * The operators of the domain `tritforge`, version 1, in standard operators. Activations between them are uint8, batch × height ×
- * width × channels; docs/operators.md lists inputs and attributes. onnxruntime puts these bodies in place of nodes that it has no kernel for, computes the weights once and
- * pairs off the transpositions of neighbours, which leaves the graph of the portable artifact.
+ * The operators of the domain `tritforge`, version 1, in standard operators; docs/operators.md lists inputs and attributes.
+ * Activations between them are uint8, batch × height × width × channels. onnxruntime puts these bodies in place of nodes that it
+ * has no kernel for, computes the weights once and pairs off the transpositions of neighbours, which leaves the graph of the
+ * portable artifact.
  *
  *   TernaryConv, Int8Conv          y = QLinearConv(x, w, B)
  *   … Add                          z = quantize(dequantize(y) + dequantize(r))
