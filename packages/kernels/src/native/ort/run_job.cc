@@ -14,13 +14,8 @@
 namespace tritforge::ort {
 namespace {
 
-constexpr std::size_t kInputAlignment = 64;
 // Larger outputs reach JavaScript without another copy.
 constexpr std::size_t kCopiedBytes = 64 << 10;
-
-struct FreeAligned {
-  void operator()(std::uint8_t* memory) const { std::free(memory); }
-};
 
 class RunJob final : public Job {
  public:
@@ -52,7 +47,7 @@ class RunJob final : public Job {
  protected:
   void compute() override {
     outputs_ = session_->run(inputs_, output_indexes_, cancellation_);
-    block_.reset();
+    session_->give_block(std::move(block_));
     session_.reset();
   }
 
@@ -89,10 +84,8 @@ class RunJob final : public Job {
       sources.push_back(checked_bytes(arrays[i], session_->inputs()[inputs_[i].index], inputs_[i].shape));
       total_bytes += rounded_up(sources[i].count);
     }
-    void* block = nullptr;
-    if (posix_memalign(&block, kInputAlignment, total_bytes) != 0) throw std::bad_alloc();
-    block_.reset(static_cast<std::uint8_t*>(block));
-    std::uint8_t* next = block_.get();
+    block_ = session_->take_block(total_bytes);
+    std::uint8_t* next = block_.data();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       inputs_[i].data = next;
       inputs_[i].bytes = sources[i].count;
@@ -159,7 +152,7 @@ class RunJob final : public Job {
   }
 
   std::shared_ptr<LoadedSession> session_;
-  std::unique_ptr<std::uint8_t, FreeAligned> block_;
+  InputBlock block_;
   std::vector<InputTensor> inputs_;
   std::vector<std::size_t> output_indexes_;
   std::vector<OutputTensor> outputs_;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "ort/element_types.h"
 #include "ort/ops/register.h"
@@ -123,6 +124,22 @@ void Cancellation::end() {
 }
 
 void FreeMemory::operator()(void* memory) const { std::free(memory); }
+
+InputBlock::InputBlock(std::size_t bytes) : bytes_(bytes) {
+  void* memory = nullptr;
+  if (posix_memalign(&memory, kInputAlignment, bytes) != 0) throw std::bad_alloc();
+  data_.reset(memory);
+}
+
+InputBlock LoadedSession::take_block(std::size_t bytes) {
+  const std::lock_guard lock(block_mutex_);
+  return spare_block_.bytes() >= bytes ? std::exchange(spare_block_, InputBlock()) : InputBlock(bytes);
+}
+
+void LoadedSession::give_block(InputBlock block) {
+  const std::lock_guard lock(block_mutex_);
+  spare_block_ = std::move(block);
+}
 
 LoadedSession::LoadedSession(const Library& library, Session* session) : library_(library), session_(session) {}
 

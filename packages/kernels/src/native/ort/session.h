@@ -63,6 +63,22 @@ struct FreeMemory {
   void operator()(void* memory) const;
 };
 
+inline constexpr std::size_t kInputAlignment = 64;
+
+// Aligned memory that inputs are copied to.
+class InputBlock {
+ public:
+  InputBlock() = default;
+  explicit InputBlock(std::size_t bytes);  // throws std::bad_alloc
+
+  std::uint8_t* data() const { return static_cast<std::uint8_t*>(data_.get()); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  std::unique_ptr<void, FreeMemory> data_;
+  std::size_t bytes_ = 0;
+};
+
 struct OutputTensor {
   ElementType type = ElementType::undefined;
   std::vector<std::int64_t> shape;
@@ -84,6 +100,11 @@ class LoadedSession {
   const std::vector<ValueDescription>& inputs() const { return inputs_; }
   const std::vector<ValueDescription>& outputs() const { return outputs_; }
 
+  // A block of at least so many bytes: the one that was given back last, if it is large enough. New memory would cost a page
+  // fault for every 4 KB.
+  InputBlock take_block(std::size_t bytes);
+  void give_block(InputBlock block);
+
   // Runs once; any number of threads at a time. `outputs` are indexes. Throws a Failure.
   std::vector<OutputTensor> run(const std::vector<InputTensor>& inputs, const std::vector<std::size_t>& outputs,
                                 Cancellation& cancellation) const;
@@ -102,6 +123,8 @@ class LoadedSession {
   Session* session_;
   std::vector<ValueDescription> inputs_;
   std::vector<ValueDescription> outputs_;
+  std::mutex block_mutex_;
+  InputBlock spare_block_;
 };
 
 }  // namespace tritforge::ort
