@@ -1,6 +1,9 @@
 // u8 activations: a 1×1 convolution as a product of its output pixels, a block of pixels at a time.
 //
-//   Σ (x − z)·w = Σ (x − 128)·w + (128 − z)·Σ w       with x − 128 as int8, and pixels outside of the image read as z
+//   Σ (x − z)·w = Σ (x − 128)·w + (128 − z)·Σ w       x − 128 as int8
+//               = Σ x·w − z·Σ w                       for methods that take unsigned rows
+//
+// Pixels outside of the image read as z.
 #include <cstring>
 
 #include "gemv/gemv_kernels.h"
@@ -32,6 +35,7 @@ struct Call {
   const GemvKernels& kernels;
   const PreparedStage prepared;
   void* output;
+  std::int32_t offset;  // times the column sums, completes a sum
   std::size_t first_pixel;
 };
 
@@ -53,21 +57,9 @@ void center(const std::uint8_t* x, std::size_t depth, std::uint8_t zero_point, s
   for (std::size_t k = 0; k < depth; ++k) centered[k] = static_cast<std::int8_t>(x[k] ^ kSignBit);
 }
 
-// Σ (x − z)·w + bias, modulo 2^32 on the way.
-void complete(const Call& call, const std::int32_t* sums, std::size_t output, std::size_t count, std::int32_t* completed) {
-  const std::uint32_t offset = 128u - call.input.zero_point;
-  const std::int32_t *columns = call.weights.column_sums + output, *bias = call.stage.bias;
-  for (std::size_t i = 0; i < count; ++i) {
-    completed[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sums[i]) + offset * static_cast<std::uint32_t>(columns[i]) +
-                                             (bias == nullptr ? 0u : static_cast<std::uint32_t>(bias[output + i])));
-  }
-}
-
 void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
   const Call& call = *static_cast<const Call*>(context);
-  alignas(64) std::int32_t completed[kGemvPanel] = {};
   alignas(64) float multiplier[kGemvPanel];
-  complete(call, sums, output, count, completed);
   const std::size_t outputs = call.weights.shape.output_channels, index = (call.first_pixel + row) * outputs + output;
   OutputTile tile{&call.prepared, call.stage.multiplier == nullptr ? nullptr : call.stage.multiplier + output,
                   call.prepared.adds ? call.stage.residual.values + index : nullptr,
@@ -77,7 +69,8 @@ void finish(const void* context, const std::int32_t* sums, std::size_t row, std:
     std::memset(multiplier + count, 0, (kGemvPanel - count) * sizeof(float));
     tile.multiplier = multiplier;
   }
-  call.kernels.store(completed, tile);
+  const std::int32_t* const bias = call.stage.bias == nullptr ? nullptr : call.stage.bias + output;
+  call.kernels.store(sums, {call.offset, call.weights.column_sums + output, bias}, tile);
 }
 
 Status run(const GemvKernels& kernels, const PackedWeights& weights, const ConvolutionGeometry& geometry,
@@ -86,21 +79,22 @@ Status run(const GemvKernels& kernels, const PackedWeights& weights, const Convo
   const GemvPlan plan = gemv_plan(weights.shape, weights.group_size);
   const std::size_t pixels = pixel_count(weights, geometry), most = smaller(pixels, kMaxRows);
   const std::size_t row_stride = gemv_row_stride(plan), correction_stride = gemv_correction_stride(plan);
-  auto* const arranged = reinterpret_cast<std::int8_t*>(scratch);
+  std::uint8_t* const arranged = scratch;
   auto* const corrections = reinterpret_cast<std::int32_t*>(scratch + most * row_stride);
   auto* const unordered = reinterpret_cast<std::int8_t*>(corrections + most * correction_stride);
   const bool in_order = keeps_order(plan);
-  Call call{weights, geometry, input, stage, kernels, prepare_stage(stage), output, 0};
+  const GemvMethod& method = kernels.method(most, gemv_steps(plan));
+  const std::int32_t centered = method.takes_unsigned ? 0 : 128;
+  Call call{weights, geometry, input, stage, kernels, prepare_stage(stage), output, centered - input.zero_point, 0};
   for (; call.first_pixel < pixels; call.first_pixel += most) {
     const std::size_t rows = smaller(most, pixels - call.first_pixel);
     for (std::size_t row = 0; row < rows; ++row) {
-      std::int8_t* const to = arranged + row * row_stride;
-      center(activations(call, call.first_pixel + row), plan.depth, input.zero_point, in_order ? to : unordered);
-      if (in_order) std::memset(to + plan.depth, 0, arranged_inputs(plan) - plan.depth);
-      else arrange(plan, unordered, to);
-      kernels.correct(to, plan.main, plan.tail, corrections + row * correction_stride);
+      std::uint8_t* const to = arranged + row * row_stride;
+      auto* const signed_to = reinterpret_cast<std::int8_t*>(to);
+      center(activations(call, call.first_pixel + row), plan.depth, input.zero_point, in_order ? signed_to : unordered);
+      finish_row(kernels, method, plan, in_order ? nullptr : unordered, to, corrections + row * correction_stride);
     }
-    multiply_panels({&kernels, &plan, weights.payload, arranged, corrections, rows, finish, &call}, parallel);
+    multiply_panels({&method, &plan, weights.payload, arranged, corrections, rows, finish, &call}, parallel);
   }
   return Status::ok;
 }

@@ -23,12 +23,14 @@ struct Call {
   const float* bias;
   float* y;
   std::size_t outputs;
+  const std::int32_t* column_sums;
+  std::int32_t offset;  // times the column sums, completes a sum
   float row_scales[kMaxRows];
 };
 
 void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
   const Call& call = *static_cast<const Call*>(context);
-  call.kernels.scale(sums, count, call.row_scales[row], call.channel_scales + output,
+  call.kernels.scale(sums, {call.offset, call.column_sums + output, nullptr}, count, call.row_scales[row], call.channel_scales + output,
                      call.bias == nullptr ? nullptr : call.bias + output, call.y + row * call.outputs + output);
 }
 
@@ -37,22 +39,23 @@ Status run(const GemvKernels& kernels, const PackedWeights& weights, const float
   const GemvPlan plan = gemv_plan(weights.shape, weights.group_size);
   const std::size_t most = smaller(rows, kMaxRows);
   const std::size_t row_stride = gemv_row_stride(plan), correction_stride = gemv_correction_stride(plan);
-  auto* const arranged = reinterpret_cast<std::int8_t*>(scratch);
+  std::uint8_t* const arranged = scratch;
   auto* const corrections = reinterpret_cast<std::int32_t*>(scratch + most * row_stride);
   auto* const unordered = reinterpret_cast<std::int8_t*>(corrections + most * correction_stride);
   const bool in_order = keeps_order(plan);
-  Call call{kernels, channel_scales, bias, y, plan.outputs, {}};
+  const GemvMethod& method = kernels.method(most, gemv_steps(plan));
+  const std::int32_t offset = method.takes_unsigned ? -128 : 0;
+  Call call{kernels, channel_scales, bias, y, plan.outputs, weights.column_sums, offset, {}};
   for (std::size_t done = 0; done < rows; done += most) {
     const std::size_t now = smaller(most, rows - done);
     for (std::size_t row = 0; row < now; ++row) {
-      std::int8_t* const to = arranged + row * row_stride;
-      call.row_scales[row] = kernels.quantize(x + (done + row) * plan.depth, plan.depth, in_order ? to : unordered);
-      if (in_order) std::memset(to + plan.depth, 0, arranged_inputs(plan) - plan.depth);
-      else arrange(plan, unordered, to);
-      kernels.correct(to, plan.main, plan.tail, corrections + row * correction_stride);
+      std::uint8_t* const to = arranged + row * row_stride;
+      std::int8_t* const q = in_order ? reinterpret_cast<std::int8_t*>(to) : unordered;
+      call.row_scales[row] = kernels.quantize(x + (done + row) * plan.depth, plan.depth, q);
+      finish_row(kernels, method, plan, in_order ? nullptr : unordered, to, corrections + row * correction_stride);
     }
     call.y = y + done * plan.outputs;
-    multiply_panels({&kernels, &plan, weights.payload, arranged, corrections, now, finish, &call}, parallel);
+    multiply_panels({&method, &plan, weights.payload, arranged, corrections, now, finish, &call}, parallel);
   }
   return Status::ok;
 }

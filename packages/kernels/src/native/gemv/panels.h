@@ -14,10 +14,10 @@ using GemvFinish = void (*)(const void* context, const std::int32_t* sums, std::
                             std::size_t count) noexcept;
 
 struct GemvProduct {
-  const GemvKernels* kernels;
+  const GemvMethod* method;
   const GemvPlan* plan;
   const std::uint8_t* payload;
-  const std::int8_t* arranged;       // [rows][row_stride]
+  const std::uint8_t* arranged;      // [rows][row_stride]
   const std::int32_t* corrections;   // [rows][correction_stride]
   std::size_t rows;
   GemvFinish finish;
@@ -34,8 +34,10 @@ constexpr std::size_t gemv_rows_bytes(const GemvPlan& plan, std::size_t rows) {
 // Whether arranged activations have the order of the inputs.
 bool keeps_order(const GemvPlan& plan) noexcept;
 
-// Arranges int8 activations that lie in the order of the inputs.
-void arrange(const GemvPlan& plan, const std::int8_t* inputs, std::int8_t* arranged) noexcept;
+// Makes a row of int8 activations ready for a method: arranges `unordered`, which lies in the order of the inputs, or if it is null
+// completes `row`, which holds them in this order; then computes the corrections, or makes the row unsigned.
+void finish_row(const GemvKernels& kernels, const GemvMethod& method, const GemvPlan& plan, const std::int8_t* unordered,
+                std::uint8_t* row, std::int32_t* corrections) noexcept;
 
 void multiply_panels(const GemvProduct& product, const Parallel& parallel) noexcept;
 

@@ -72,6 +72,8 @@ constexpr std::size_t plan_quads(const GemvPlan& plan) { return plan.main.quads 
 constexpr std::size_t quad_steps(const GemvPlan& plan, std::size_t quad) {
   return quad < plan.main.quads ? plan.main.steps : plan.tail.steps;
 }
+// Those of most quads.
+constexpr std::size_t gemv_steps(const GemvPlan& plan) { return plan.main.quads > 0 ? plan.main.steps : plan.tail.steps; }
 // Length of a row of arranged activations.
 constexpr std::size_t arranged_inputs(const GemvPlan& plan) { return run_inputs(plan.main) + run_inputs(plan.tail); }
 
