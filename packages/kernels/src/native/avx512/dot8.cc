@@ -21,26 +21,47 @@
 namespace tritforge {
 namespace {
 
+#define INLINE inline __attribute__((always_inline))
+
 constexpr int kMostStrips = 4;
 constexpr std::size_t kVectorBytes = 64;
 // Rows of a tile by strips.
 constexpr std::size_t kMostRows[kMostStrips + 1] = {0, 16, 12, 8, 6};
 
-inline __attribute__((always_inline)) __m512i broadcast_dword(const std::uint8_t* x) {
+INLINE __m512i broadcast_dword(const std::uint8_t* x) {
   std::int32_t dword;
   std::memcpy(&dword, x, sizeof dword);
   return _mm512_set1_epi32(dword);
 }
 
 template <int Rows, int Strips>
-inline __attribute__((always_inline)) void multiply(const DotBlock& b, std::size_t first, __m512i (&sums)[Rows][Strips]) {
-  const std::uint8_t* w = b.weights;
+INLINE void load_start(const DotBlock& b, std::size_t first, __m512i (&sums)[Rows][Strips]) {
+  if (b.start != nullptr) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) {
+      const __m512i start = _mm512_loadu_si512(b.start + n * avx512::kStripOutputs);
+#pragma GCC unroll 16
+      for (int m = 0; m < Rows; ++m) sums[m][n] = start;
+    }
+    return;
+  }
+  const std::int32_t* const partial = b.partial + first * Strips * avx512::kStripOutputs;
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) sums[m][n] = _mm512_load_si512(partial + (m * Strips + n) * avx512::kStripOutputs);
+  }
+}
+
+template <int Rows, int Strips>
+INLINE void multiply(const DotBlock& b, std::size_t first, __m512i (&sums)[Rows][Strips]) {
   const std::size_t strip = b.strip_bytes;
-  for (std::size_t t = 0; t < b.tap_count; ++t) {
+  for (const DotTap* tap = b.taps; tap != b.taps + b.tap_count; ++tap) {
     const std::uint8_t* x[Rows];
-    const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(b.row_offset) + b.taps[t];
+    const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(b.row_offset) + tap->bytes;
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) x[m] = b.rows[first + m] + offset;
+    const std::uint8_t* w = b.weights + tap->dwords * kVectorBytes;
     for (std::size_t k = 0; k < b.tap_dwords; ++k, w += kVectorBytes) {
       __m512i weights[Strips];
 #pragma GCC unroll 16
@@ -56,17 +77,8 @@ inline __attribute__((always_inline)) void multiply(const DotBlock& b, std::size
 }
 
 template <int Rows, int Strips>
-inline __attribute__((always_inline)) void tile(const DotBlock& b, std::size_t first) {
-  __m512i sums[Rows][Strips];
+INLINE void store_partial(const DotBlock& b, std::size_t first, const __m512i (&sums)[Rows][Strips]) {
   std::int32_t* const partial = b.partial + first * Strips * avx512::kStripOutputs;
-#pragma GCC unroll 16
-  for (int m = 0; m < Rows; ++m) {
-    const std::int32_t* from = b.start != nullptr ? b.start : partial + m * Strips * avx512::kStripOutputs;
-#pragma GCC unroll 16
-    for (int n = 0; n < Strips; ++n) sums[m][n] = _mm512_loadu_si512(from + n * avx512::kStripOutputs);
-  }
-  multiply(b, first, sums);
-  if (b.finishes) return avx512::store_tile(sums, advance(b.out, first, 0));
 #pragma GCC unroll 16
   for (int m = 0; m < Rows; ++m) {
 #pragma GCC unroll 16
@@ -78,7 +90,16 @@ using Tiles = void (*)(const DotBlock& b, std::size_t first, std::size_t count) 
 
 template <int Rows, int Strips>
 void tiles(const DotBlock& b, std::size_t first, std::size_t count) noexcept {
-  for (std::size_t i = 0; i < count; ++i) tile<Rows, Strips>(b, first + i * Rows);
+  for (const std::size_t end = first + count * Rows; first != end; first += Rows) {
+    __m512i sums[Rows][Strips];
+    load_start(b, first, sums);
+    multiply(b, first, sums);
+    if (b.finishes) {
+      avx512::store_tile(sums, advance(b.out, first, 0));
+    } else {
+      store_partial(b, first, sums);
+    }
+  }
 }
 
 constexpr Tiles kTiles1[] = {tiles<1, 1>,  tiles<2, 1>,  tiles<3, 1>,  tiles<4, 1>,  tiles<5, 1>,  tiles<6, 1>,

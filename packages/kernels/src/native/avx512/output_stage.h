@@ -2,11 +2,12 @@
 //
 //   s32   sums as they are
 //   f32   float(sum) · multiplier
-//   u8    float(sum) · multiplier → at most 255 − zp → rounded half to even → + zp → saturated to 0…255 → at most max_code
-//   add   the same, but kept as float between 0 and 255, then fma(y, ra, fma(r, rb, offset)) → rounded → saturated → max_code
+//   u8    float(sum) · multiplier → rounded half to even → + zp → saturated to 0…255 → at most max_code
+//   add   the same, then float(y), fma(y, ra, fma(r, rb, offset)) → rounded → saturated → at most max_code
 //
-// The lower clamp of requantize.h is left to the saturating packs: what is below −2^31 becomes −2^31 in the conversion. A NaN does
-// too, as there; hence the order of the operands of min.
+// Saturation is left to integers where no scaled sum can leave int32, the usual case (PreparedStage::bounded): the units for floats
+// are those that multiply the next tile meanwhile. Otherwise values are clamped as float first, at leisure; there the order of the
+// operands of min and max makes a NaN the lowest value, as requantize.h does.
 //
 // Four vectors of 16 sums are packed to one of 64 bytes, whose dwords a permutation puts in order:
 //
@@ -33,19 +34,27 @@ TRITFORGE_INLINE __mmask16 first_of_16(std::ptrdiff_t count) {
   return count >= 16 ? 0xffff : count <= 0 ? 0 : static_cast<__mmask16>((1u << count) - 1);
 }
 
-// Bytes in the order of channels from four vectors of int32, whose values saturate to `zero_point` + int16 and then to uint8.
-TRITFORGE_INLINE __m512i pack_strips(const __m512i (&v)[4], __m512i zero_point, __m512i max_code) {
+// Bytes in the order of channels from int32 saturated to 0…255.
+TRITFORGE_INLINE __m512i pack_strips(const __m512i (&v)[4]) {
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i low = _mm512_packs_epi32(v[0], v[1]), high = _mm512_packs_epi32(v[2], v[3]);
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+}
+
+// The same with a zero point, 16 bits wide, added to what saturates to int16.
+TRITFORGE_INLINE __m512i pack_strips(const __m512i (&v)[4], __m512i zero_point) {
   const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
   const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(v[0], v[1]), zero_point);
   const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(v[2], v[3]), zero_point);
-  return _mm512_permutexvar_epi32(order, _mm512_min_epu8(_mm512_packus_epi16(low, high), max_code));
+  return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
-// The first 16 · Strips bytes of a vector, or the first `channels` where there are fewer.
+// The first 16 · Strips bytes of a vector, at most max_code, or the first `channels` where there are fewer.
 template <int Strips>
-TRITFORGE_INLINE void store_bytes(std::uint8_t* y, __m512i bytes, std::size_t channels) {
-  if (channels < Strips * kStripOutputs) {
-    _mm512_mask_storeu_epi8(y, (std::uint64_t{1} << channels) - 1, bytes);
+TRITFORGE_INLINE void store_bytes(std::uint8_t* y, __m512i codes, const OutputTile& out) {
+  const __m512i bytes = _mm512_min_epu8(codes, _mm512_set1_epi8(static_cast<char>(out.stage->max_code)));
+  if (out.channels < Strips * kStripOutputs) {
+    _mm512_mask_storeu_epi8(y, (std::uint64_t{1} << out.channels) - 1, bytes);
   } else if constexpr (Strips == 4) {
     _mm512_storeu_si512(y, bytes);
   } else {
@@ -55,51 +64,52 @@ TRITFORGE_INLINE void store_bytes(std::uint8_t* y, __m512i bytes, std::size_t ch
   }
 }
 
-template <int Rows, int Strips>
-TRITFORGE_INLINE void store_s32(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  auto* y = static_cast<std::int32_t*>(out.output);
+TRITFORGE_INLINE __m512 scale(__m512i sums, const OutputTile& out, int strip) {
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(out.multiplier + strip * kStripOutputs));
+}
+
+TRITFORGE_INLINE std::ptrdiff_t channels_from(const OutputTile& out, int strip) {
+  return static_cast<std::ptrdiff_t>(out.channels) - strip * kStripOutputs;
+}
+
+template <int Strips>
+TRITFORGE_INLINE void store_row_s32(const __m512i (&sums)[Strips], const OutputTile& out, std::size_t element) {
+  auto* const y = static_cast<std::int32_t*>(out.output) + element;
 #pragma GCC unroll 16
   for (int n = 0; n < Strips; ++n) {
-    const __mmask16 mask = first_of_16(static_cast<std::ptrdiff_t>(out.channels) - n * kStripOutputs);
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) _mm512_mask_storeu_epi32(y + m * out.row_stride + n * kStripOutputs, mask, sums[m][n]);
+    _mm512_mask_storeu_epi32(y + n * kStripOutputs, first_of_16(channels_from(out, n)), sums[n]);
   }
 }
 
-template <int Rows, int Strips>
-TRITFORGE_INLINE void store_f32(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  auto* y = static_cast<float*>(out.output);
+template <int Strips>
+TRITFORGE_INLINE void store_row_f32(const __m512i (&sums)[Strips], const OutputTile& out, std::size_t element) {
+  auto* const y = static_cast<float*>(out.output) + element;
 #pragma GCC unroll 16
   for (int n = 0; n < Strips; ++n) {
-    const __mmask16 mask = first_of_16(static_cast<std::ptrdiff_t>(out.channels) - n * kStripOutputs);
-    const __m512 multiplier = _mm512_loadu_ps(out.multiplier + n * kStripOutputs);
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) {
-      _mm512_mask_storeu_ps(y + m * out.row_stride + n * kStripOutputs, mask,
-                            _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), multiplier));
-    }
+    _mm512_mask_storeu_ps(y + n * kStripOutputs, first_of_16(channels_from(out, n)), scale(sums[n], out, n));
   }
 }
 
-template <int Rows, int Strips>
-TRITFORGE_INLINE void store_u8(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  auto* y = static_cast<std::uint8_t*>(out.output);
-  const __m512 highest = _mm512_set1_ps(out.stage->highest);
+// Rounded values before the zero point is added, if no scaled sum leaves int32.
+template <int Strips>
+TRITFORGE_INLINE void round_bounded(const __m512i (&sums)[Strips], const OutputTile& out, __m512i (&v)[4]) {
+#pragma GCC unroll 16
+  for (int n = 0; n < Strips; ++n) v[n] = _mm512_cvtps_epi32(scale(sums[n], out, n));
+}
+
+template <int Strips>
+TRITFORGE_INLINE void round_clamped(const __m512i (&sums)[Strips], const OutputTile& out, __m512i (&v)[4]) {
+  const __m512 lowest = _mm512_set1_ps(out.stage->lowest), highest = _mm512_set1_ps(out.stage->highest);
+#pragma GCC unroll 16
+  for (int n = 0; n < Strips; ++n) {
+    v[n] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(scale(sums[n], out, n), lowest), highest));
+  }
+}
+
+template <int Strips>
+TRITFORGE_INLINE void store_row_u8(const __m512i (&v)[4], const OutputTile& out, std::size_t element) {
   const __m512i zero_point = _mm512_set1_epi16(out.stage->zero_point);
-  const __m512i max_code = _mm512_set1_epi8(static_cast<char>(out.stage->max_code));
-  __m512 multiplier[Strips];
-#pragma GCC unroll 16
-  for (int n = 0; n < Strips; ++n) multiplier[n] = _mm512_loadu_ps(out.multiplier + n * kStripOutputs);
-#pragma GCC unroll 16
-  for (int m = 0; m < Rows; ++m) {
-    __m512i v[4] = {};
-#pragma GCC unroll 16
-    for (int n = 0; n < Strips; ++n) {
-      const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), multiplier[n]);
-      v[n] = _mm512_cvtps_epi32(_mm512_min_ps(highest, scaled));
-    }
-    store_bytes<Strips>(y + m * out.row_stride, pack_strips(v, zero_point, max_code), out.channels);
-  }
+  store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + element, pack_strips(v, zero_point), out);
 }
 
 // 16 bytes of the residual as float, without reading past `channels`.
@@ -109,28 +119,70 @@ TRITFORGE_INLINE __m512 load_residual(const std::uint8_t* r, std::ptrdiff_t chan
   return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
 }
 
-template <int Rows, int Strips>
-TRITFORGE_INLINE void store_u8_sum(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  auto* y = static_cast<std::uint8_t*>(out.output);
+template <int Strips>
+TRITFORGE_INLINE void store_row_u8_sum(__m512i (&v)[4], const OutputTile& out, std::size_t element) {
   const PreparedStage& stage = *out.stage;
-  const __m512 lowest = _mm512_set1_ps(stage.lowest), highest = _mm512_set1_ps(stage.highest);
-  const __m512 zero_point = _mm512_set1_ps(-stage.lowest), offset = _mm512_set1_ps(stage.add.offset);
   const __m512 a_ratio = _mm512_set1_ps(stage.add.a_ratio), b_ratio = _mm512_set1_ps(stage.add.b_ratio);
-  const __m512i max_code = _mm512_set1_epi8(static_cast<char>(stage.max_code));
+  const __m512 offset = _mm512_set1_ps(stage.add.offset);
+  const __m512i zero_point = _mm512_set1_epi32(stage.zero_point);
 #pragma GCC unroll 16
-  for (int m = 0; m < Rows; ++m) {
-    __m512i v[4] = {};
+  for (int n = 0; n < Strips; ++n) {
+    const __m512i raised = _mm512_max_epi32(_mm512_add_epi32(v[n], zero_point), _mm512_setzero_si512());
+    const __m512 code = _mm512_cvtepi32_ps(_mm512_min_epi32(raised, _mm512_set1_epi32(255)));
+    const __m512 residual = load_residual(out.residual + element + n * kStripOutputs, channels_from(out, n));
+    v[n] = _mm512_cvtps_epi32(_mm512_fmadd_ps(code, a_ratio, _mm512_fmadd_ps(residual, b_ratio, offset)));
+  }
+  store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + element, pack_strips(v), out);
+}
+
+// The rare case that a scaled sum may leave int32: kept out of the way of the others.
+template <int Strips>
+__attribute__((noinline)) void store_clamped(const __m512i* sums, int rows, const OutputTile& out) {
+  for (int m = 0; m < rows; ++m) {
+    __m512i row[Strips], v[4] = {};
 #pragma GCC unroll 16
-    for (int n = 0; n < Strips; ++n) {
-      const __m512 scaled =
-          _mm512_mul_ps(_mm512_cvtepi32_ps(sums[m][n]), _mm512_loadu_ps(out.multiplier + n * kStripOutputs));
-      const __m512 clamped = _mm512_min_ps(_mm512_max_ps(scaled, lowest), highest);
-      const __m512 code = _mm512_add_ps(_mm512_roundscale_ps(clamped, _MM_FROUND_CUR_DIRECTION), zero_point);
-      const __m512 residual = load_residual(out.residual + m * out.row_stride + n * kStripOutputs,
-                                            static_cast<std::ptrdiff_t>(out.channels) - n * kStripOutputs);
-      v[n] = _mm512_cvtps_epi32(_mm512_fmadd_ps(code, a_ratio, _mm512_fmadd_ps(residual, b_ratio, offset)));
+    for (int n = 0; n < Strips; ++n) row[n] = sums[m * Strips + n];
+    round_clamped(row, out, v);
+    const std::size_t element = row_elements(out, m);
+    if (out.stage->adds) {
+      store_row_u8_sum<Strips>(v, out, element);
+    } else {
+      store_row_u8<Strips>(v, out, element);
     }
-    store_bytes<Strips>(y + m * out.row_stride, pack_strips(v, _mm512_setzero_si512(), max_code), out.channels);
+  }
+}
+
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_u8(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
+  const PreparedStage& stage = *out.stage;
+  if (!stage.bounded) {
+    __m512i copy[Rows * Strips];
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+      for (int n = 0; n < Strips; ++n) copy[m * Strips + n] = sums[m][n];
+    }
+    return store_clamped<Strips>(copy, Rows, out);
+  }
+  __m512i v[4] = {};
+  if (stage.adds) {
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m) {
+      round_bounded(sums[m], out, v);
+      store_row_u8_sum<Strips>(v, out, row_elements(out, m));
+    }
+  } else if (stage.zero_point != 0) {
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m) {
+      round_bounded(sums[m], out, v);
+      store_row_u8<Strips>(v, out, row_elements(out, m));
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int m = 0; m < Rows; ++m) {
+      round_bounded(sums[m], out, v);
+      store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + row_elements(out, m), pack_strips(v), out);
+    }
   }
 }
 
@@ -139,9 +191,15 @@ template <int Rows, int Strips>
 TRITFORGE_INLINE void store_tile(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
   static_assert(Strips >= 1 && Strips <= 4);
   switch (out.stage->kind) {
-    case OutputKind::s32: return store_s32(sums, out);
-    case OutputKind::f32: return store_f32(sums, out);
-    case OutputKind::u8: return out.stage->adds ? store_u8_sum(sums, out) : store_u8(sums, out);
+    case OutputKind::s32:
+#pragma GCC unroll 16
+      for (int m = 0; m < Rows; ++m) store_row_s32(sums[m], out, row_elements(out, m));
+      return;
+    case OutputKind::f32:
+#pragma GCC unroll 16
+      for (int m = 0; m < Rows; ++m) store_row_f32(sums[m], out, row_elements(out, m));
+      return;
+    case OutputKind::u8: return store_u8(sums, out);
   }
 }
 

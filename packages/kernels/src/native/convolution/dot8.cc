@@ -9,7 +9,11 @@ namespace {
 
 std::size_t strip_bytes(const PackedWeights& weights) noexcept { return dot8_strip_bytes(weights.shape); }
 
-constexpr DotLayout kLayout{strip_bytes, kDot8VectorBytes};
+const std::int32_t* tap_sums(const PackedWeights& weights) noexcept {
+  return reinterpret_cast<const std::int32_t*>(weights.payload + dot8_strips_bytes(weights.shape));
+}
+
+constexpr DotLayout kLayout{strip_bytes, kDot8VectorBytes, tap_sums};
 
 template <const DotMicrokernel& kMicrokernel>
 std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometry& geometry, std::size_t threads) noexcept {

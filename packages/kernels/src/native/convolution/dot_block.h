@@ -1,6 +1,6 @@
 // What a microkernel of dot products computes in one call, and the table that each instruction set fills in.
 //
-//   sum[p, o] = start[o] + Σ_{tap, k < 4 · tap_dwords} rows[p][row_offset + taps[tap] + k] · w[o, tap, k]
+//   sum[p, o] = start[o] + Σ_{tap, k < 4 · tap_dwords} rows[p][row_offset + taps[tap].bytes + k] · w[o][4 · taps[tap].dwords + k]
 //
 // for pixels p < row_count and the outputs o of neighbouring strips; the sums then go through the output stage, or are kept as they
 // are in `partial` if another block continues them.
@@ -14,14 +14,19 @@
 
 namespace tritforge {
 
+struct DotTap {
+  std::ptrdiff_t bytes;  // from the first byte of a window
+  std::size_t dwords;    // from the beginning of a strip
+};
+
 struct DotBlock {
   const std::uint8_t* const* rows;  // first byte of the window of each output pixel
   std::size_t row_count;            // at least 1
   std::size_t row_offset;           // bytes, added to every row
-  const std::ptrdiff_t* taps;       // bytes from the window's first byte to the first byte of a tap
-  std::size_t tap_count;
+  const DotTap* taps;
+  std::size_t tap_count;            // may be 0
   std::size_t tap_dwords;           // of four bytes, read from each tap
-  const std::uint8_t* weights;      // of the first strip, at the first tap; aligned to 64
+  const std::uint8_t* weights;      // of the first strip; aligned to 64
   std::size_t strip_bytes;          // from a strip to the next
   std::size_t strips;               // 1 … DotMicrokernel::most_strips
   const std::int32_t* start;        // [strips · 16] sums to begin with, or null: those of `partial`
@@ -37,6 +42,9 @@ struct DotMicrokernel {
   void (*run)(const DotBlock& block) noexcept;
 };
 
+#ifdef TRITFORGE_BUILT_AVX2
+extern const DotMicrokernel kDot8t__avx2;
+#endif
 #ifdef TRITFORGE_BUILT_AVX512
 extern const DotMicrokernel kDot8__avx512;
 #endif

@@ -14,9 +14,8 @@ constexpr std::size_t kAlignment = 64;
 // Copied windows of a block stay in the second-level cache beside a panel.
 constexpr std::size_t kBlockCopyBytes = std::size_t{256} << 10;
 constexpr std::size_t kBlockPixels = 2048;
-// Depth of a pass, in bytes of a window: a panel's slice of 64 outputs stays in the second-level cache.
-constexpr std::size_t kPassBytes = 2048;
-constexpr std::size_t kSplitDepth = 4096;
+// Bytes of a matrix product's depth above which it is cut in passes, so that a panel's slice stays in the second-level cache.
+constexpr std::size_t kMostDepth = 8192, kPassBytes = 6144;
 // Items for each thread, so that they end together.
 constexpr std::size_t kItemsPerThread = 4;
 constexpr std::size_t kFewestPixels = 48;
@@ -40,18 +39,13 @@ class Arena {
   std::size_t used_ = 0;
 };
 
-// A pass over part of the depth; partial sums connect passes.
-struct Pass {
-  std::size_t first_tap, taps, first_dword, dwords;
-};
-
 struct Plan {
   WindowPlan windows;
   std::size_t group_outputs, strips;    // of one group
   std::size_t panel_strips, panels;     // of a panel; of one group
   std::size_t block_rows, blocks;       // output rows of a block of pixels
   std::size_t chunks;                   // of panels of all groups; an item is a block and a chunk
-  std::size_t pass_taps, pass_dwords, passes;
+  std::size_t pass_dwords, passes;      // over parts of the depth, connected by partial sums
   std::size_t workers;
 
   std::size_t all_panels() const { return panels * windows.shape.groups; }
@@ -61,29 +55,10 @@ struct Plan {
 
 void plan_passes(const DotLayout& layout, Plan* p) {
   const WindowPlan& w = p->windows;
-  p->pass_taps = w.tap_count;
-  p->pass_dwords = w.tap_dwords;
-  p->passes = 1;
-  const std::size_t depth = w.tap_count * w.tap_dwords * 4;
-  if (layout.dword_bytes == 0 || depth < kSplitDepth) return;
-  const std::size_t wanted = divide_up(depth, kPassBytes);
-  if (w.tap_count == 1) {
-    p->pass_dwords = divide_up(w.tap_dwords, wanted);
-    p->passes = divide_up(w.tap_dwords, p->pass_dwords);
-  } else {
-    p->pass_taps = divide_up(w.tap_count, wanted);
-    p->passes = divide_up(w.tap_count, p->pass_taps);
-  }
-}
-
-Pass pass_of(const Plan& p, std::size_t index) {
-  const WindowPlan& w = p.windows;
-  if (w.tap_count == 1) {
-    const std::size_t first = index * p.pass_dwords;
-    return {0, 1, first, std::min(p.pass_dwords, w.tap_dwords - first)};
-  }
-  const std::size_t first = index * p.pass_taps;
-  return {first, std::min(p.pass_taps, w.tap_count - first), 0, w.tap_dwords};
+  const bool cuts = layout.dword_bytes != 0 && w.tap_count == 1 && !w.zoned && w.tap_dwords * 4 > kMostDepth;
+  const std::size_t passes = cuts ? divide_up(w.tap_dwords * 4, kPassBytes) : 1;
+  p->pass_dwords = divide_up(w.tap_dwords, passes);
+  p->passes = divide_up(w.tap_dwords, p->pass_dwords);
 }
 
 std::size_t rows_of_copies(const WindowPlan& w) {
@@ -124,29 +99,31 @@ Plan make_plan(const DotLayout& layout, const DotMicrokernel& kernel, const Pack
 
 // Memory of one worker.
 struct Workspace {
-  const std::uint8_t** rows;
+  Windows windows;
   std::uint8_t* copies;
   std::int32_t* partial;
 };
 
 // Memory that all workers read.
 struct Shared {
-  std::ptrdiff_t* taps;
-  std::int32_t* start;
-  float* multiplier;
+  DotTap* taps;         // [zones][taps of the kernel]
+  std::int32_t* start;  // [zones][padded outputs]; the same for all zones if the zero point is 0
+  float* multiplier;    // [padded outputs]
 };
 
 Shared take_shared(const Plan& p, Arena* arena) {
   Shared s{};
-  s.taps = arena->take<std::ptrdiff_t>(p.windows.tap_count);
-  s.start = arena->take<std::int32_t>(p.padded_outputs());
+  s.taps = arena->take<DotTap>(p.windows.zones() * p.windows.tap_count);
+  s.start = arena->take<std::int32_t>(p.windows.zones() * p.padded_outputs());
   s.multiplier = arena->take<float>(p.padded_outputs());
   return s;
 }
 
 Workspace take_workspace(const Plan& p, Arena* arena) {
   Workspace w{};
-  w.rows = arena->take<const std::uint8_t*>(p.block_pixels());
+  w.windows.first_bytes = arena->take<const std::uint8_t*>(p.block_pixels());
+  w.windows.pixels = arena->take<std::uint32_t>(p.windows.zoned ? p.block_pixels() : 0);
+  w.windows.ends = arena->take<std::size_t>(p.windows.zones());
   w.copies = arena->take<std::uint8_t>(window_bytes(p.windows, p.block_rows));
   w.partial = arena->take<std::int32_t>(p.passes > 1 ? p.block_pixels() * p.panel_strips * kStripOutputs : 0);
   return w;
@@ -168,24 +145,52 @@ struct Call {
   std::atomic<std::size_t> next_item;
 };
 
-std::int32_t wrapping_difference(std::int32_t a, std::int32_t b) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) - static_cast<std::uint32_t>(b));
+std::int32_t wrapping_sum(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
 }
 
-// Sums start from the bias and from what a zero point in place of 0 adds to each product, channels padded to whole strips.
-void fill_shared(const Call& c, const OutputStage& stage) {
+// Sums of a whole window start from the bias and from what a zero point in place of 0 adds to each product; channels are padded to
+// whole strips.
+void fill_outputs(const Call& c, const OutputStage& stage) {
   const Plan& p = c.plan;
-  fill_taps(p.windows, c.shared.taps);
   for (std::size_t g = 0; g < p.windows.shape.groups; ++g) {
     const std::size_t from = g * p.group_outputs, to = g * p.strips * kStripOutputs, end = to + p.strips * kStripOutputs;
     for (std::size_t o = 0; o < p.group_outputs; ++o) {
       const std::int32_t bias = stage.bias == nullptr ? 0 : stage.bias[from + o];
-      c.shared.start[to + o] = wrapping_difference(bias, c.input->zero_point * c.weights->column_sums[from + o]);
+      c.shared.start[to + o] = wrapping_sum(bias, -c.input->zero_point * c.weights->column_sums[from + o]);
     }
     std::fill(c.shared.start + to + p.group_outputs, c.shared.start + end, 0);
     if (stage.kind == OutputKind::s32) continue;
     std::memcpy(c.shared.multiplier + to, stage.multiplier + from, p.group_outputs * sizeof(float));
     std::fill(c.shared.multiplier + to + p.group_outputs, c.shared.multiplier + end, 0.0f);
+  }
+}
+
+// Takes back what was subtracted for the taps that a zone leaves out. `whole` and `start` may be the same memory.
+void fill_zone_start(const Call& c, std::size_t zone, const std::int32_t* whole, std::int32_t* start) {
+  const std::size_t outputs = c.plan.padded_outputs();
+  const WeightShape& s = c.plan.windows.shape;
+  const ZoneTaps z = zone_taps(c.plan.windows, zone);
+  std::memmove(start, whole, outputs * sizeof(std::int32_t));
+  for (std::size_t ky = 0; ky < s.kernel_height; ++ky) {
+    for (std::size_t kx = 0; kx < s.kernel_width; ++kx) {
+      const bool seen = ky >= z.first_row && ky < z.end_row && kx >= z.first_column && kx < z.end_column;
+      if (seen) continue;
+      const std::int32_t* const sums = c.layout.tap_sums(*c.weights) + (ky * s.kernel_width + kx) * outputs;
+      for (std::size_t o = 0; o < outputs; ++o) start[o] = wrapping_sum(start[o], c.input->zero_point * sums[o]);
+    }
+  }
+}
+
+std::size_t start_step(const Call& c) { return c.input->zero_point == 0 ? 0 : c.plan.padded_outputs(); }
+
+void fill_shared(const Call& c, const OutputStage& stage) {
+  const WindowPlan& w = c.plan.windows;
+  fill_outputs(c, stage);
+  for (std::size_t zone = w.zones(); zone-- > 0;) {
+    fill_taps(w, zone, c.shared.taps + zone * w.tap_count);
+    // The whole window's is in the place of the first zone, which comes last.
+    if (w.zoned && start_step(c) > 0) fill_zone_start(c, zone, c.shared.start, c.shared.start + zone * start_step(c));
   }
 }
 
@@ -199,28 +204,56 @@ OutputTile output_of(const Call& c, std::size_t pixel, std::size_t group, std::s
   return tile;
 }
 
-void run_panel(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t pixels, std::size_t panel) {
+// One panel, at the pixels of one zone.
+void run_zone(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel, std::size_t zone) {
   const Plan& p = c.plan;
+  const WindowPlan& w = p.windows;
+  const std::size_t begin = zone == 0 ? 0 : workspace.windows.ends[zone - 1], end = workspace.windows.ends[zone];
+  if (begin == end) return;
   const std::size_t group = panel / p.panels, first = panel % p.panels * p.panel_strips;
   const std::size_t strips = std::min(p.panel_strips, p.strips - first), strip = group * p.strips + first;
-  const std::uint8_t* const weights = c.weights->payload + strip * c.strip_bytes;
+  const ZoneTaps taps = zone_taps(w, zone);
+  DotBlock block{};
+  block.rows = workspace.windows.first_bytes + begin;
+  block.row_count = end - begin;
+  block.row_offset = group * w.group_bytes;
+  block.taps = c.shared.taps + zone * w.tap_count;
+  block.tap_count = taps.taps;
+  block.tap_dwords = taps.tap_dwords;
+  block.weights = c.weights->payload + strip * c.strip_bytes;
+  block.strip_bytes = c.strip_bytes;
+  block.strips = strips;
+  block.start = c.shared.start + zone * start_step(c) + strip * kStripOutputs;
+  block.finishes = true;
+  block.out = output_of(c, pixel, group, first, strips);
+  if (w.zoned) block.out.rows = workspace.windows.pixels + begin;
+  if (p.passes == 1) return c.kernel->run(block);
+  block.partial = workspace.partial;
   for (std::size_t i = 0; i < p.passes; ++i) {
-    const Pass pass = pass_of(p, i);
-    const std::size_t dwords = pass.first_tap * p.windows.tap_dwords + pass.first_dword;
-    const DotBlock block{workspace.rows,
-                         pixels,
-                         group * p.windows.group_bytes + pass.first_dword * 4,
-                         c.shared.taps + pass.first_tap,
-                         pass.taps,
-                         pass.dwords,
-                         weights + dwords * c.layout.dword_bytes,
-                         c.strip_bytes,
-                         strips,
-                         i == 0 ? c.shared.start + strip * kStripOutputs : nullptr,
-                         workspace.partial,
-                         i + 1 == p.passes,
-                         output_of(c, pixel, group, first, strips)};
+    block.tap_dwords = std::min(p.pass_dwords, w.tap_dwords - i * p.pass_dwords);
+    block.finishes = i + 1 == p.passes;
     c.kernel->run(block);
+    block.start = nullptr;
+    block.row_offset += p.pass_dwords * 4;
+    block.weights += p.pass_dwords * c.layout.dword_bytes;
+  }
+}
+
+std::size_t largest_zone(const Plan& p, const Windows& windows) {
+  std::size_t largest = 0, most = windows.ends[0];
+  for (std::size_t zone = 1; zone < p.windows.zones(); ++zone) {
+    const std::size_t count = windows.ends[zone] - windows.ends[zone - 1];
+    if (count > most) largest = zone, most = count;
+  }
+  return largest;
+}
+
+// The largest zone brings the panel into the cache: it has the most to compute meanwhile.
+void run_panel(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel) {
+  const std::size_t largest = largest_zone(c.plan, workspace.windows);
+  run_zone(c, workspace, pixel, panel, largest);
+  for (std::size_t zone = 0; zone < c.plan.windows.zones(); ++zone) {
+    if (zone != largest) run_zone(c, workspace, pixel, panel, zone);
   }
 }
 
@@ -238,10 +271,10 @@ void run_item(const Call& c, const Workspace& workspace, std::size_t item, Locat
   for (std::size_t panel = begin; panel < end; ++panel) {
     const std::size_t group = p.windows.source == WindowSource::gathered ? panel / p.panels : 0;
     if (located->block != block || located->group != group) {
-      locate_windows(p.windows, *c.input, group, row, rows, workspace.copies, workspace.rows);
+      locate_windows(p.windows, *c.input, group, row, rows, workspace.copies, workspace.windows);
       *located = {block, group};
     }
-    run_panel(c, workspace, row * p.windows.width, rows * p.windows.width, panel);
+    run_panel(c, workspace, row * p.windows.width, panel);
   }
 }
 
@@ -271,7 +304,7 @@ Status run_dot_convolution(const DotLayout& layout, const DotMicrokernel& kernel
                            const ConvolutionGeometry& geometry, const ConvolutionInput& input, const OutputStage& stage,
                            void* output, std::uint8_t* scratch, const Parallel& parallel) noexcept {
   Arena arena(scratch);
-  Call call{make_plan(layout, kernel, weights, geometry, parallel.threads), layout, &kernel, &weights, &input, prepare_stage(stage),
+  Call call{make_plan(layout, kernel, weights, geometry, parallel.threads), layout, &kernel, &weights, &input, prepare_stage(stage, weights.shape.output_channels),
             stage.kind == OutputKind::u8 ? stage.residual.values : nullptr, output, layout.strip_bytes(weights), {}, &arena, {}};
   call.shared = take_shared(call.plan, &arena);
   fill_shared(call, stage);

@@ -14,8 +14,10 @@ namespace tritforge {
 
 struct DotLayout {
   std::size_t (*strip_bytes)(const PackedWeights& weights) noexcept;
-  // Bytes of a strip for each dword of a tap, or 0 where a strip cannot be begun in the middle.
+  // Bytes of a strip for each dword of a tap, or 0 where a strip cannot be begun in the middle of a tap.
   std::size_t dword_bytes;
+  // Σ w of each tap, [taps][groups][strips][16], for depths that are a multiple of 4.
+  const std::int32_t* (*tap_sums)(const PackedWeights& weights) noexcept;
 };
 
 std::size_t dot_scratch_bytes(const DotLayout& layout, const DotMicrokernel& kernel, const PackedWeights& weights,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "convolution/window_plan.h"
+
 namespace tritforge {
 namespace {
 
@@ -10,39 +12,11 @@ constexpr std::size_t kDword = 4;
 // What a tap may reach past the end of a copy.
 constexpr std::size_t kSpareBytes = 64;
 
-std::size_t in_dwords(std::size_t bytes) { return (bytes + kDword - 1) / kDword; }
-
 std::size_t channels_of(const WindowPlan& p) { return p.shape.groups * p.shape.depth; }
-
-// Extent of the input that `outputs` neighbouring outputs see.
-std::size_t seen(std::size_t outputs, std::size_t stride, std::size_t kernel, std::size_t dilation) {
-  return (outputs - 1) * stride + (kernel - 1) * dilation + 1;
-}
-
-std::size_t seen_rows(const WindowPlan& p, std::size_t rows) {
-  return seen(rows, p.geometry.stride_height, p.shape.kernel_height, p.geometry.dilation_height);
-}
-
-std::size_t seen_columns(const WindowPlan& p) {
-  return seen(p.width, p.geometry.stride_width, p.shape.kernel_width, p.geometry.dilation_width);
-}
-
-bool stays_inside(const WindowPlan& p, std::size_t output_rows) {
-  const ConvolutionGeometry& g = p.geometry;
-  return g.pad_top == 0 && g.pad_left == 0 && seen_rows(p, output_rows) <= g.height && seen_columns(p) <= g.width;
-}
-
-// Each pixel a row of its own, which lets blocks of pixels begin anywhere.
-void flatten_pixels(ConvolutionGeometry* g, const WeightShape& s) {
-  const bool pads = g->pad_top + g->pad_left + g->pad_bottom + g->pad_right > 0;
-  if (tap_count(s) == 1 && g->stride_height == 1 && g->stride_width == 1 && !pads) {
-    *g = matrix_geometry(g->batch * g->height * g->width);
-  }
-}
 
 // A run of output rows of one image, and the row of the input, counted with padding, where the first window begins.
 struct Segment {
-  std::size_t image, rows, first_input_row;
+  std::size_t image, first, rows, first_input_row;
 };
 
 // Calls visit(segment) for each image of the rows.
@@ -51,7 +25,7 @@ void for_each_segment(const WindowPlan& p, std::size_t first, std::size_t count,
   const std::size_t height = p.rows / p.geometry.batch;
   while (count > 0) {
     const std::size_t y = first % height, rows = std::min(count, height - y);
-    visit(Segment{first / height, rows, y * p.geometry.stride_height});
+    visit(Segment{first / height, y, rows, y * p.geometry.stride_height});
     first += rows;
     count -= rows;
   }
@@ -67,11 +41,16 @@ const std::uint8_t* padded_row(const WindowPlan& p, const ConvolutionInput& inpu
   return outside ? nullptr : input_row(p, input, image, y - p.geometry.pad_top);
 }
 
-const std::uint8_t** point_at_pixels(const WindowPlan& p, const std::uint8_t* row, std::size_t rows, std::size_t row_step,
-                                     std::size_t pixel_step, const std::uint8_t** windows) {
-  for (std::size_t y = 0; y < rows; ++y, row += row_step) {
-    for (std::size_t x = 0; x < p.width; ++x) *windows++ = row + x * pixel_step;
-  }
+const std::uint8_t** point_at_pixels(const std::uint8_t* row, std::size_t count, std::size_t step, const std::uint8_t** windows) {
+  for (std::size_t x = 0; x < count; ++x) windows[x] = row + x * step;
+  return windows + count;
+}
+
+const std::uint8_t** point_at_rows(const WindowPlan& p, const std::uint8_t* row, std::size_t rows, std::size_t pixel_step,
+                                   const std::uint8_t** windows) {
+  const std::size_t row_step = p.geometry.stride_height * p.row_bytes;
+  if (p.width == 1) return point_at_pixels(row, rows, row_step, windows);
+  for (std::size_t y = 0; y < rows; ++y) windows = point_at_pixels(row + y * row_step, p.width, pixel_step, windows);
   return windows;
 }
 
@@ -80,7 +59,7 @@ void keep_inside(const WindowPlan& p, const ConvolutionInput& input, std::uint8_
                  const std::uint8_t** end) {
   const ConvolutionGeometry& g = p.geometry;
   const std::uint8_t* const input_end = input.values + g.batch * g.height * g.width * channels_of(p);
-  const std::size_t reach = (p.shape.groups - 1) * p.group_bytes + (p.tap_count - 1) * p.row_bytes + p.tap_dwords * kDword;
+  const std::size_t reach = (p.shape.groups - 1) * p.group_bytes + p.tap_dwords * kDword;
   while (end != begin && static_cast<std::size_t>(input_end - end[-1]) < reach) {
     --end;
     std::memcpy(buffer, *end, static_cast<std::size_t>(input_end - *end));
@@ -90,13 +69,53 @@ void keep_inside(const WindowPlan& p, const ConvolutionInput& input, std::uint8_
 }
 
 void locate_in_input(const WindowPlan& p, const ConvolutionInput& input, std::size_t first, std::size_t count,
-                     std::uint8_t* buffer, const std::uint8_t** windows) {
-  const std::uint8_t** end = windows;
+                     std::uint8_t* buffer, const Windows& windows) {
+  const std::uint8_t** end = windows.first_bytes;
   for_each_segment(p, first, count, [&](const Segment& s) {
-    end = point_at_pixels(p, input_row(p, input, s.image, s.first_input_row), s.rows, p.geometry.stride_height * p.row_bytes,
-                          p.geometry.stride_width * p.pixel_bytes, end);
+    end = point_at_rows(p, input_row(p, input, s.image, s.first_input_row), s.rows, p.geometry.stride_width * p.pixel_bytes, end);
   });
-  if (p.tap_count == 1) keep_inside(p, input, buffer, windows, end);
+  if (p.tap_count == 1) keep_inside(p, input, buffer, windows.first_bytes, end);
+}
+
+// Appends the windows of a zone in one row of the output, whose first tap lies in the input row `row`. Returns their number.
+std::size_t append_row(const WindowPlan& p, const Span& columns, const std::uint8_t* row, std::size_t first_pixel,
+                       const std::uint8_t** windows, std::uint32_t* pixels) {
+  const ConvolutionGeometry& g = p.geometry;
+  const std::size_t count = columns.end - columns.begin;
+  const std::size_t x = columns.begin * g.stride_width + columns.first_tap * g.dilation_width - g.pad_left;
+  point_at_pixels(row + x * p.pixel_bytes, count, g.stride_width * p.pixel_bytes, windows);
+  for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<std::uint32_t>(first_pixel + i);
+  return count;
+}
+
+void locate_zones(const WindowPlan& p, const ConvolutionInput& input, std::size_t first, std::size_t count,
+                  const Windows& windows) {
+  const ConvolutionGeometry& g = p.geometry;
+  std::size_t located = 0;
+  for (std::size_t zone = 0; zone < p.zones(); ++zone) {
+    const Span& rows = p.vertical.items[zone / p.horizontal.count];
+    const Span& columns = p.horizontal.items[zone % p.horizontal.count];
+    std::size_t row_of_block = 0;
+    for_each_segment(p, first, count, [&](const Segment& s) {
+      for (std::size_t y = std::max(s.first, rows.begin); y < std::min(s.first + s.rows, rows.end); ++y) {
+        const bool sees = rows.first_tap < rows.end_tap && columns.first_tap < columns.end_tap;
+        const std::size_t input_y = y * g.stride_height + rows.first_tap * g.dilation_height - g.pad_top;
+        const std::size_t pixel = (row_of_block + y - s.first) * p.width + columns.begin;
+        const std::uint8_t** const to = windows.first_bytes + located;
+        if (sees) {
+          append_row(p, columns, input_row(p, input, s.image, input_y), pixel, to, windows.pixels + located);
+        } else {
+          for (std::size_t i = 0; i < columns.end - columns.begin; ++i) {
+            to[i] = input.values;
+            windows.pixels[located + i] = static_cast<std::uint32_t>(pixel + i);
+          }
+        }
+        located += columns.end - columns.begin;
+      }
+      row_of_block += s.rows;
+    });
+    windows.ends[zone] = located;
+  }
 }
 
 void copy_padded_row(const WindowPlan& p, const ConvolutionInput& input, const std::uint8_t* row, std::uint8_t* to) {
@@ -111,8 +130,7 @@ void copy_padded_row(const WindowPlan& p, const ConvolutionInput& input, const s
 void copy_padded(const WindowPlan& p, const ConvolutionInput& input, std::size_t first, std::size_t count, std::uint8_t* buffer,
                  const std::uint8_t** windows) {
   for_each_segment(p, first, count, [&](const Segment& s) {
-    windows = point_at_pixels(p, buffer, s.rows, p.geometry.stride_height * p.row_bytes, p.geometry.stride_width * p.pixel_bytes,
-                              windows);
+    windows = point_at_rows(p, buffer, s.rows, p.geometry.stride_width * p.pixel_bytes, windows);
     for (std::size_t y = 0; y < seen_rows(p, s.rows); ++y, buffer += p.row_bytes) {
       copy_padded_row(p, input, padded_row(p, input, s.image, s.first_input_row + y), buffer);
     }
@@ -136,7 +154,7 @@ void gather_kernel_row(const WindowPlan& p, const ConvolutionInput& input, std::
 void gather(const WindowPlan& p, const ConvolutionInput& input, std::size_t group, std::size_t first, std::size_t count,
             std::uint8_t* buffer, const std::uint8_t** windows) {
   for_each_segment(p, first, count, [&](const Segment& s) {
-    windows = point_at_pixels(p, buffer, s.rows, p.geometry.stride_height * p.row_bytes, p.pixel_bytes, windows);
+    windows = point_at_rows(p, buffer, s.rows, p.pixel_bytes, windows);
     for (std::size_t y = 0; y < seen_rows(p, s.rows); ++y) {
       const std::uint8_t* const row = padded_row(p, input, s.image, s.first_input_row + y);
       for (std::size_t x = 0; x < p.width; ++x, buffer += p.pixel_bytes) gather_kernel_row(p, input, group, row, x, buffer);
@@ -145,40 +163,6 @@ void gather(const WindowPlan& p, const ConvolutionInput& input, std::size_t grou
 }
 
 }  // namespace
-
-WindowPlan plan_windows(const WeightShape& shape, const ConvolutionGeometry& geometry) noexcept {
-  WindowPlan p{shape, geometry, WindowSource::input, 0, 0, 0, 0, 0, 0, 0};
-  flatten_pixels(&p.geometry, shape);
-  const std::size_t height = output_height(p.geometry, shape), row = shape.kernel_width * shape.depth;
-  p.rows = p.geometry.batch * height;
-  p.width = output_width(p.geometry, shape);
-  const bool row_is_run = shape.kernel_width == 1 || (shape.groups == 1 && p.geometry.dilation_width == 1);
-  if (!row_is_run && shape.depth % kDword != 0) {
-    p.source = WindowSource::gathered;
-    p.tap_count = shape.kernel_height;
-    p.tap_dwords = in_dwords(row);
-    p.pixel_bytes = p.tap_dwords * kDword;
-    p.row_bytes = p.width * p.pixel_bytes;
-    return p;
-  }
-  p.tap_count = row_is_run ? shape.kernel_height : tap_count(shape);
-  p.tap_dwords = in_dwords(row_is_run ? row : shape.depth);
-  p.group_bytes = shape.depth;
-  p.pixel_bytes = channels_of(p);
-  const bool ends_inside = row % kDword == 0 || p.tap_count == 1;
-  if (!ends_inside || !stays_inside(p, height)) p.source = WindowSource::padded;
-  p.row_bytes = (p.source == WindowSource::input ? p.geometry.width : seen_columns(p)) * p.pixel_bytes;
-  return p;
-}
-
-void fill_taps(const WindowPlan& p, std::ptrdiff_t* taps) noexcept {
-  const std::size_t taps_of_row = p.tap_count / p.shape.kernel_height;
-  for (std::size_t ky = 0; ky < p.shape.kernel_height; ++ky) {
-    for (std::size_t kx = 0; kx < taps_of_row; ++kx) {
-      *taps++ = static_cast<std::ptrdiff_t>(ky * p.geometry.dilation_height * p.row_bytes + kx * p.geometry.dilation_width * p.pixel_bytes);
-    }
-  }
-}
 
 std::size_t window_bytes(const WindowPlan& p, std::size_t rows) noexcept {
   if (p.source == WindowSource::input) {
@@ -191,11 +175,13 @@ std::size_t window_bytes(const WindowPlan& p, std::size_t rows) noexcept {
 }
 
 void locate_windows(const WindowPlan& p, const ConvolutionInput& input, std::size_t group, std::size_t first, std::size_t count,
-                    std::uint8_t* buffer, const std::uint8_t** windows) noexcept {
+                    std::uint8_t* buffer, const Windows& windows) noexcept {
+  if (p.zoned) return locate_zones(p, input, first, count, windows);
+  windows.ends[0] = count * p.width;
   switch (p.source) {
     case WindowSource::input: return locate_in_input(p, input, first, count, buffer, windows);
-    case WindowSource::padded: return copy_padded(p, input, first, count, buffer, windows);
-    case WindowSource::gathered: return gather(p, input, group, first, count, buffer, windows);
+    case WindowSource::padded: return copy_padded(p, input, first, count, buffer, windows.first_bytes);
+    case WindowSource::gathered: return gather(p, input, group, first, count, buffer, windows.first_bytes);
   }
 }
 

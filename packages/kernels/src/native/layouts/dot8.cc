@@ -22,7 +22,20 @@ void for_each_weight(const WeightShape& s, Visit visit) {
 }
 
 std::size_t payload_bytes(WeightKind, const WeightShape& s, std::size_t) noexcept {
-  return s.groups * dot8_strips(s) * dot8_strip_bytes(s);
+  const std::size_t sums = dot8_has_tap_sums(s) ? tap_count(s) * dot8_padded_outputs(s) * sizeof(std::int32_t) : 0;
+  return dot8_strips_bytes(s) + sums;
+}
+
+// Adds up what `values` [OC, depth, kH, kW] has at each tap.
+void sum_taps(const WeightShape& s, const std::int8_t* values, std::int32_t* sums) {
+  const std::size_t taps = tap_count(s), padded = dot8_padded_outputs(s);
+  for (std::size_t oc = 0; oc < s.output_channels; ++oc) {
+    const std::size_t group = oc / dot8_group_outputs(s);
+    std::int32_t* const output = sums + group * dot8_strips(s) * kDot8StripOutputs + oc % dot8_group_outputs(s);
+    for (std::size_t ic = 0; ic < s.depth; ++ic) {
+      for (std::size_t tap = 0; tap < taps; ++tap) output[tap * padded] += *values++;
+    }
+  }
 }
 
 // The block is zero where nothing is written.
@@ -35,6 +48,7 @@ Status pack(const Weights& weights, std::uint8_t* payload) noexcept {
   for_each_weight(s, [&](std::size_t position, std::size_t index) {
     payload[position] = static_cast<std::uint8_t>(values[index]);
   });
+  if (dot8_has_tap_sums(s)) sum_taps(s, values.get(), reinterpret_cast<std::int32_t*>(payload + dot8_strips_bytes(s)));
   return Status::ok;
 }
 

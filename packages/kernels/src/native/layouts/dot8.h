@@ -14,6 +14,11 @@
 //                  +--------+--------+--------+--------+--------+- … -+--------+
 //
 // The next dword, then the next row, follows: a strip is read from end to end. Kernels read one strip or several side by side.
+//
+// Kernels that leave out taps outside of the image need the sum of each tap's weights, for a zero point other than 0. Where they can,
+// with several taps of whole dwords, it follows the strips:
+//
+//   tap sums = [kH][kW][group][strip][16 outputs] int32, little endian
 #pragma once
 
 #include "tritforge/weights.h"
@@ -39,6 +44,13 @@ constexpr std::size_t dot8_strips(const WeightShape& s) {
 constexpr std::size_t dot8_strip_bytes(const WeightShape& s) {
   return s.kernel_height * dot8_row_dwords(s) * kDot8VectorBytes;
 }
+
+// Outputs of all groups, filled up to whole strips.
+constexpr std::size_t dot8_padded_outputs(const WeightShape& s) { return s.groups * dot8_strips(s) * kDot8StripOutputs; }
+
+constexpr std::size_t dot8_strips_bytes(const WeightShape& s) { return s.groups * dot8_strips(s) * dot8_strip_bytes(s); }
+
+constexpr bool dot8_has_tap_sums(const WeightShape& s) { return tap_count(s) > 1 && s.depth % kDot8DwordBytes == 0; }
 
 // Position of w[oc, ic, ky, kx].
 constexpr std::size_t dot8_position(const WeightShape& s, std::size_t oc, std::size_t ic, std::size_t ky, std::size_t kx) {
