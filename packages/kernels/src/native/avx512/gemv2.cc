@@ -69,7 +69,7 @@ struct Position {
 };
 
 template <int Blocks>
-TRITFORGE_INLINE void one_row_run(const GemvRun& run, Position& at, __m512i (&sums)[Blocks]) {
+TRITFORGE_INLINE void one_row_run(const GemvRun& run, Position& at, std::int32_t* sums) {
   const __m512i masks[4] = {_mm512_set1_epi8(3), _mm512_set1_epi8(12), _mm512_set1_epi8(48), _mm512_set1_epi8(-64)};
   const std::size_t stream = 4 * run.steps;
   for (std::size_t quad = 0; quad < run.quads; ++quad) {
@@ -96,7 +96,8 @@ TRITFORGE_INLINE void one_row_run(const GemvRun& run, Position& at, __m512i (&su
     } while (++step < run.steps);
 #pragma GCC unroll 16
     for (int n = 0; n < Blocks; ++n) {
-      sums[n] = add_streams(sums[n], acc[n], load(at.w + n * kVector));
+      std::int32_t* const sum = sums + n * kGemvBlock;
+      _mm512_storeu_si512(sum, add_streams(load(sum), acc[n], load(at.w + n * kVector)));
       prefetch(at.w + n * kVector + kPrefetch);
     }
     at.w += Blocks * kVector;
@@ -107,14 +108,11 @@ TRITFORGE_INLINE void one_row_run(const GemvRun& run, Position& at, __m512i (&su
 
 template <int Blocks>
 void one_row(const GemvTile& t) noexcept {
-  __m512i sums[Blocks];
 #pragma GCC unroll 16
-  for (int n = 0; n < Blocks; ++n) sums[n] = _mm512_setzero_si512();
+  for (int n = 0; n < Blocks; ++n) _mm512_storeu_si512(t.sums + n * kGemvBlock, _mm512_setzero_si512());
   Position at{t.panel, t.rows, t.corrections};
-  one_row_run<Blocks>(t.main, at, sums);
-  one_row_run<Blocks>(t.tail, at, sums);
-#pragma GCC unroll 16
-  for (int n = 0; n < Blocks; ++n) _mm512_storeu_si512(t.sums + n * kGemvBlock, sums[n]);
+  one_row_run<Blocks>(t.main, at, t.sums);
+  one_row_run<Blocks>(t.tail, at, t.sums);
 }
 
 // One stream of a quad for several rows, with biased weights.
@@ -216,7 +214,7 @@ void several_rows(const GemvTile& t) noexcept {
 #pragma GCC unroll 16
   for (int m = 0; m < Rows; ++m) {
 #pragma GCC unroll 16
-    for (int n = 0; n < Blocks; ++n) _mm512_storeu_si512(t.sums + m * kGemvPanel + n * kGemvBlock, sums[m][n]);
+    for (int n = 0; n < Blocks; ++n) _mm512_storeu_si512(t.sums + m * t.sums_stride + n * kGemvBlock, sums[m][n]);
   }
 }
 

@@ -59,12 +59,14 @@ float quantize(const float* x, std::size_t depth, std::int8_t* q) noexcept {
     return scale;
   }
   const __m512 divisor = _mm512_set1_ps(scale), highest = _mm512_set1_ps(127.0f), lowest = _mm512_set1_ps(-127.0f);
-  for (std::size_t k = 0; k < depth; k += 16) {
-    const __mmask16 mask = first_lanes(depth - k);
-    const __m512 code = _mm512_div_ps(_mm512_maskz_loadu_ps(mask, x + k), divisor);
-    const __m512i rounded = _mm512_cvtps_epi32(_mm512_max_ps(_mm512_min_ps(code, highest), lowest));
-    _mm_mask_storeu_epi8(q + k, mask, _mm512_cvtepi32_epi8(rounded));
-  }
+  const auto codes = [&](__m512 values) __attribute__((always_inline)) {
+    const __m512 code = _mm512_div_ps(values, divisor);
+    return _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_max_ps(_mm512_min_ps(code, highest), lowest)));
+  };
+  std::size_t k = 0;
+  for (; k + 16 <= depth; k += 16) _mm_storeu_si128(reinterpret_cast<__m128i*>(q + k), codes(_mm512_loadu_ps(x + k)));
+  const __mmask16 rest = first_lanes(depth - k);
+  _mm_mask_storeu_epi8(q + k, rest, codes(_mm512_maskz_loadu_ps(rest, x + k)));
   return scale;
 }
 
@@ -78,15 +80,20 @@ inline __m512i complete(const std::int32_t* sums, const GemvCompletion& c, std::
   return c.bias == nullptr ? sum : _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, c.bias + first));
 }
 
+inline void scale_16(const std::int32_t* sums, const GemvCompletion& completion, std::size_t i, __mmask16 mask, __m512 scale,
+                     const float* channel_scales, const float* bias, float* y) {
+  const __m512 factor = _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(mask, channel_scales + i));
+  __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(complete(sums, completion, i, mask)), factor);
+  if (bias != nullptr) product = _mm512_add_ps(product, _mm512_maskz_loadu_ps(mask, bias + i));
+  _mm512_mask_storeu_ps(y + i, mask, product);
+}
+
 void scale(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale, const float* channel_scales,
            const float* bias, float* y) noexcept {
-  for (std::size_t i = 0; i < count; i += 16) {
-    const __mmask16 mask = first_lanes(count - i);
-    const __m512 factor = _mm512_mul_ps(_mm512_set1_ps(scale), _mm512_maskz_loadu_ps(mask, channel_scales + i));
-    __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(complete(sums, completion, i, mask)), factor);
-    if (bias != nullptr) product = _mm512_add_ps(product, _mm512_maskz_loadu_ps(mask, bias + i));
-    _mm512_mask_storeu_ps(y + i, mask, product);
-  }
+  const __m512 scales = _mm512_set1_ps(scale);
+  std::size_t i = 0;
+  for (; i + 16 <= count; i += 16) scale_16(sums, completion, i, 0xffff, scales, channel_scales, bias, y);
+  if (i < count) scale_16(sums, completion, i, first_lanes(count - i), scales, channel_scales, bias, y);
 }
 
 void store(const std::int32_t* sums, const GemvCompletion& completion, const OutputTile& tile) noexcept {

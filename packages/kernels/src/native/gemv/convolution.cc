@@ -57,8 +57,8 @@ void center(const std::uint8_t* x, std::size_t depth, std::uint8_t zero_point, s
   for (std::size_t k = 0; k < depth; ++k) centered[k] = static_cast<std::int8_t>(x[k] ^ kSignBit);
 }
 
-void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
-  const Call& call = *static_cast<const Call*>(context);
+// The outputs of a panel, or what is left of it.
+void finish_panel(const Call& call, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) {
   alignas(64) float multiplier[kGemvPanel];
   const std::size_t outputs = call.weights.shape.output_channels, index = (call.first_pixel + row) * outputs + output;
   OutputTile tile{&call.prepared, call.stage.multiplier == nullptr ? nullptr : call.stage.multiplier + output,
@@ -71,6 +71,13 @@ void finish(const void* context, const std::int32_t* sums, std::size_t row, std:
   }
   const std::int32_t* const bias = call.stage.bias == nullptr ? nullptr : call.stage.bias + output;
   call.kernels.store(sums, {call.offset, call.weights.column_sums + output, bias}, tile);
+}
+
+void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
+  const Call& call = *static_cast<const Call*>(context);
+  for (std::size_t done = 0; done < count; done += kGemvPanel) {
+    finish_panel(call, sums + done, row, output + done, smaller(count - done, kGemvPanel));
+  }
 }
 
 Status run(const GemvKernels& kernels, const PackedWeights& weights, const ConvolutionGeometry& geometry,

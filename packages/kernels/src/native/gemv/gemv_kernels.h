@@ -22,7 +22,8 @@ struct GemvTile {
   std::size_t row_stride;
   const std::int32_t* corrections;    // of each row: what `correct` wrote, a number for each stream
   std::size_t correction_stride;      // numbers
-  std::int32_t* sums;                 // [rows][kGemvPanel]: Σ x·w; what is past the blocks of the panel is left alone
+  std::int32_t* sums;                 // of each row: Σ x·w at the 16 outputs of each block
+  std::size_t sums_stride;            // numbers
 };
 
 // A way to multiply, for tiles of 1…rows rows.

@@ -10,34 +10,41 @@ constexpr std::size_t kSerialBytes = 256 << 10;
 // More tasks than threads, so that one that is interrupted does not hold up all.
 constexpr std::size_t kTasksPerThread = 4;
 
+// Panels between two calls of `finish`, where all rows are one tile. Otherwise one: it is to stay in the first caches for all tiles.
+constexpr std::size_t kPanelsAtOnce = 8;
+
 struct Split {
   const GemvProduct& product;
   std::size_t panels, row_stride, correction_stride, row_tiles, tasks;
 };
 
-void multiply_panel(const Split& split, std::size_t panel) {
+void multiply_tile(const Split& split, std::size_t begin, std::size_t end, std::size_t row, std::size_t rows) {
   const GemvProduct& p = split.product;
   const GemvPlan& plan = *p.plan;
-  const std::size_t blocks = panel_blocks(plan, panel), first = panel * kGemvPanel;
-  const std::size_t outputs = plan.outputs - first < kGemvPanel ? plan.outputs - first : kGemvPanel;
-  alignas(64) std::int32_t sums[kGemvMaxTileRows * kGemvPanel];
-  GemvTile tile{p.payload + panel_offset(plan, panel), plan.main, plan.tail, p.arranged, split.row_stride, p.corrections,
-                split.correction_stride, sums};
-  std::size_t row = 0;
-  for (std::size_t left = split.row_tiles; left > 0; --left) {
-    const std::size_t rows = left == 1 ? p.rows - row : (p.rows - row + left - 1) / left;
-    p.method->tile[rows - 1][blocks - 1](tile);
-    for (std::size_t i = 0; i < rows; ++i) p.finish(p.context, sums + i * kGemvPanel, row + i, first, outputs);
-    row += rows;
-    tile.rows += rows * split.row_stride;
-    tile.corrections += rows * split.correction_stride;
+  alignas(64) std::int32_t sums[kGemvMaxTileRows * kPanelsAtOnce * kGemvPanel];
+  const std::size_t sums_stride = (end - begin) * kGemvPanel;
+  for (std::size_t panel = begin; panel < end; ++panel) {
+    p.method->tile[rows - 1][panel_blocks(plan, panel) - 1](
+        {p.payload + panel_offset(plan, panel), plan.main, plan.tail, p.arranged + row * split.row_stride, split.row_stride,
+         p.corrections + row * split.correction_stride, split.correction_stride, sums + (panel - begin) * kGemvPanel, sums_stride});
   }
+  const std::size_t first = begin * kGemvPanel, last = end * kGemvPanel < plan.outputs ? end * kGemvPanel : plan.outputs;
+  for (std::size_t i = 0; i < rows; ++i) p.finish(p.context, sums + i * sums_stride, row + i, first, last - first);
 }
 
 void multiply_some(void* context, std::size_t task) noexcept {
   const Split& split = *static_cast<const Split*>(context);
-  const std::size_t end = split.panels * (task + 1) / split.tasks;
-  for (std::size_t panel = split.panels * task / split.tasks; panel < end; ++panel) multiply_panel(split, panel);
+  const std::size_t end = split.panels * (task + 1) / split.tasks, all = split.product.rows;
+  const std::size_t at_once = split.row_tiles == 1 ? kPanelsAtOnce : 1;
+  for (std::size_t panel = split.panels * task / split.tasks; panel < end; panel += at_once) {
+    const std::size_t next = end - panel < at_once ? end : panel + at_once;
+    std::size_t row = 0;
+    for (std::size_t left = split.row_tiles; left > 0; --left) {
+      const std::size_t rows = left == 1 ? all - row : (all - row + left - 1) / left;
+      multiply_tile(split, panel, next, row, rows);
+      row += rows;
+    }
+  }
 }
 
 // Puts activations that lie in the order of the inputs in that of the streams.
