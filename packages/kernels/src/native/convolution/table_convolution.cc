@@ -12,11 +12,14 @@ namespace {
 // Tables of a block of output pixels, which stay in the second-level cache.
 constexpr std::size_t kBlockTableBytes = std::size_t{400} << 10;
 constexpr std::size_t kPointwiseBlockPixels = 126;
-// Pixels whose tables share the first-level cache with a panel of weights.
-constexpr std::size_t kPointwiseGroupPixels = 3;
+// Tables of a group of outputs, which share the first-level cache with a panel of weights; tiles are of three pixels.
+constexpr std::size_t kGroupTableBytes = 17 * 1024;
+constexpr std::size_t kTilePixels = 3;
 // Weights of one block that stay in the second-level cache.
 constexpr std::size_t kPointwiseOutputs = 2048;
 constexpr std::size_t kFewestPointwisePixels = 24;
+// Outputs in a row of a block, at least.
+constexpr std::size_t kFewestWindows = 6;
 constexpr std::size_t kBuildPixels = 32;
 constexpr std::size_t kItemsPerThread = 4;
 
@@ -57,7 +60,6 @@ struct Plan {
   std::size_t items() const { return images * blocks_down * blocks_across * chunks; }
   std::size_t block_pixels() const { return block_height * block_width; }
   std::size_t slots() const { return is_pointwise ? group_pixels : y.slots(block_height) * x.slots(block_width); }
-  bool keeps_sums() const { return weight_blocks > 1; }
 };
 
 void plan_pointwise(std::size_t threads, Plan* p) {
@@ -69,7 +71,7 @@ void plan_pointwise(std::size_t threads, Plan* p) {
   p->blocks_across = divide_up(pixels, std::max<std::size_t>(width, 1));
   p->block_width = divide_up(pixels, p->blocks_across);
   p->blocks_across = divide_up(pixels, p->block_width);
-  p->group_pixels = std::min(p->block_width, kPointwiseGroupPixels);
+  p->group_pixels = std::min(p->block_width, std::max(kGroupTableBytes / p->table_bytes / kTilePixels, std::size_t{1}) * kTilePixels);
   const std::size_t most_panels = std::max<std::size_t>(kPointwiseOutputs / p->panel_outputs, 1);
   p->chunks = std::max(divide_up(panels, most_panels), std::min(panels, divide_up(wanted, p->blocks_across)));
 }
@@ -79,7 +81,7 @@ void plan_windows(std::size_t threads, Plan* p) {
   std::size_t height = p->output_height, width = p->output_width;
   const auto bytes = [&] { return p->y.slots(height) * p->x.slots(width) * p->table_bytes; };
   while (height > 1 && bytes() > kBlockTableBytes) --height;
-  while (width > kTableTilePixels && bytes() > kBlockTableBytes) --width;
+  while (width > kFewestWindows && bytes() > kBlockTableBytes) --width;
   p->images = p->geometry.batch;
   p->blocks_down = divide_up(p->output_height, height);
   p->blocks_across = divide_up(p->output_width, width);
@@ -141,16 +143,17 @@ Shared take_shared(const Plan& p, ScratchArena* arena) {
 // Memory of one worker.
 struct Workspace {
   std::uint8_t* tables;
-  std::ptrdiff_t* offsets;
+  const std::uint8_t** windows;  // of each output pixel of a group, the tables under its first tap
+  std::ptrdiff_t* offsets;       // from there to the tables of each step
   std::int32_t* sums;
 };
 
 Workspace take_workspace(const Plan& p, std::size_t most_units, ScratchArena* arena) {
   Workspace w{};
   w.tables = arena->take<std::uint8_t>(p.slots() * p.table_bytes);
-  w.offsets = arena->take<std::ptrdiff_t>(most_units * p.taps);
-  w.sums = arena->take<std::int32_t>(p.keeps_sums() ? p.block_pixels() * p.chunk_panels * p.panel_outputs
-                                                    : kTableTilePixels * p.panel_outputs);
+  w.windows = arena->take<const std::uint8_t*>(p.group_pixels);
+  w.offsets = arena->take<std::ptrdiff_t>(most_units * p.taps + 1);
+  w.sums = arena->take<std::int32_t>(p.weight_blocks > 1 ? p.block_pixels() * p.chunk_panels * p.panel_outputs : 0);
   return w;
 }
 
@@ -194,8 +197,6 @@ void fill_shared(const Call& c, const OutputStage& stage) {
 // A block of output pixels of one image and a chunk of panels. Of a 1×1 kernel pixels are numbered through all images.
 struct Item {
   std::size_t image, first_y, first_x, height, width, first_panel, panels;
-
-  std::size_t pixels() const { return height * width; }
 };
 
 Item item_of(const Plan& p, std::size_t index) {
@@ -213,36 +214,70 @@ Item item_of(const Plan& p, std::size_t index) {
   return item;
 }
 
-const std::uint8_t* input_at(const Call& c, std::size_t image, std::size_t y, std::size_t x) {
-  const ConvolutionGeometry& g = c.plan.geometry;
-  if (y >= g.height || x >= g.width) return c.shared.zero_pixel;
-  return c.input->values + ((image * g.height + y) * g.width + x) * c.plan.shape.depth;
-}
-
-// The input pixel of slot `slot` of a group that begins at output `first` of the item.
-const std::uint8_t* input_of_slot(const Call& c, const Item& item, std::size_t first, std::size_t slot) {
-  const Plan& p = c.plan;
-  if (p.is_pointwise) {
-    const std::size_t pixel = item.first_x + first + slot, row = pixel / p.output_width;
-    return input_at(c, row / p.output_height, p.y.input(row % p.output_height, 0), p.x.input(pixel % p.output_width, 0));
+// Walks through the input pixels of neighbouring slots.
+class SlotInputs {
+ public:
+  SlotInputs(const Call& c, const Item& item, std::size_t first_pixel) : c_(c), p_(c.plan), item_(item) {
+    if (p_.is_pointwise) {
+      const std::size_t pixel = item.first_x + first_pixel, row = pixel / p_.output_width;
+      x_ = pixel % p_.output_width;
+      y_ = row % p_.output_height;
+      image_ = row / p_.output_height;
+      columns_ = p_.output_width;
+      rows_ = p_.output_height;
+    } else {
+      x_ = y_ = 0;
+      image_ = item.image;
+      columns_ = p_.x.slots(p_.block_width);
+      rows_ = p_.y.slots(p_.block_height);
+    }
+    begin_row();
   }
-  const std::size_t columns = p.x.slots(p.block_width);
-  return input_at(c, item.image, p.y.input(item.first_y, slot / columns), p.x.input(item.first_x, slot % columns));
-}
 
-void build_tables(const Call& c, const Item& item, const TableBlock& block, std::size_t first, std::size_t slots,
-                  std::uint8_t* tables) {
-  const std::size_t stride = block.units * block.table_bytes;
+  const std::uint8_t* next() {
+    const std::size_t x = p_.is_pointwise ? p_.x.input(x_, 0) : p_.x.input(item_.first_x, x_);
+    const std::uint8_t* const pixel = row_ == nullptr || x >= p_.geometry.width ? c_.shared.zero_pixel : row_ + x * p_.shape.depth;
+    if (++x_ == columns_) {
+      x_ = 0;
+      if (++y_ == rows_) y_ = 0, ++image_;
+      begin_row();
+    }
+    return pixel;
+  }
+
+ private:
+  void begin_row() {
+    const std::size_t y = p_.is_pointwise ? p_.y.input(y_, 0) : p_.y.input(item_.first_y, y_), height = p_.geometry.height;
+    const std::size_t row_bytes = p_.geometry.width * p_.shape.depth;
+    row_ = y >= height ? nullptr : c_.input->values + (image_ * height + y) * row_bytes;
+  }
+
+  const Call& c_;
+  const Plan& p_;
+  const Item& item_;
+  std::size_t image_, y_, x_, rows_, columns_;
+  const std::uint8_t* row_;  // null outside of the image
+};
+
+// Neighbouring output pixels of an item whose tables exist at once, and the block of weights that meets them.
+struct Group {
+  std::size_t first, pixels;
+  TableBlock block;
+  bool is_first_block, is_last_block;
+
+  std::size_t pixel_bytes() const { return block.units * block.table_bytes; }
+};
+
+void build_tables(const Call& c, const Item& item, const Group& group, std::size_t slots, std::uint8_t* tables) {
+  const TableBlock& block = group.block;
+  const std::size_t last_first = block.first_input + (block.units - 1) * block.unit_inputs;
+  const std::size_t last_inputs = std::min(c.plan.shape.depth - last_first, block.unit_inputs);
+  SlotInputs slot_inputs(c, item, group.first);
   for (std::size_t done = 0; done < slots; done += kBuildPixels) {
     const std::uint8_t* inputs[kBuildPixels];
     const std::size_t count = std::min(kBuildPixels, slots - done);
-    for (std::size_t i = 0; i < count; ++i) inputs[i] = input_of_slot(c, item, first, done + i) + block.first_input;
-    for (std::size_t unit = 0; unit < block.units; ++unit) {
-      const std::size_t left = c.plan.shape.depth - block.first_input - unit * block.unit_inputs;
-      c.kernels->build(block.unit, {inputs, count, std::min(left, block.unit_inputs),
-                                    tables + done * stride + unit * block.table_bytes, stride});
-      for (std::size_t i = 0; i < count && unit + 1 < block.units; ++i) inputs[i] += block.unit_inputs;
-    }
+    for (std::size_t i = 0; i < count; ++i) inputs[i] = slot_inputs.next() + block.first_input;
+    c.kernels->build(block.unit, {inputs, count, block.units, last_inputs, tables + done * group.pixel_bytes()});
   }
 }
 
@@ -252,73 +287,57 @@ void fill_offsets(const Plan& p, const TableBlock& block, std::ptrdiff_t* offset
   for (std::size_t unit = 0; unit < block.units; ++unit) {
     for (std::size_t tap = 0; tap < p.taps; ++tap) {
       const std::size_t row = tap / p.shape.kernel_width * p.y.tap_step(), column = tap % p.shape.kernel_width * p.x.tap_step();
-      offsets[unit * p.taps + tap] = static_cast<std::ptrdiff_t>((row * columns + column) * stride + unit * block.table_bytes);
+      *offsets++ = static_cast<std::ptrdiff_t>((row * columns + column) * stride + unit * block.table_bytes);
     }
   }
+  *offsets = 0;
 }
 
-OutputTile output_of(const Call& c, const Item& item, std::size_t pixel, std::size_t panel) {
-  const Plan& p = c.plan;
-  const std::size_t row = p.shape.output_channels, first = panel * p.panel_outputs;
-  const std::size_t y = item.first_y + pixel / item.width, x = item.first_x + pixel % item.width;
-  const std::size_t index = p.is_pointwise ? item.first_x + pixel : (item.image * p.output_height + y) * p.output_width + x;
-  const OutputTile whole{&c.stage, c.shared.multiplier, c.residual, c.output, row, row};
-  OutputTile tile = advance(whole, index, first);
-  tile.multiplier = c.shared.multiplier + first;
-  tile.channels = std::min(row - first, p.panel_outputs);
-  return tile;
-}
-
-// Neighbouring output pixels, all in one row of the item.
-struct Tile {
-  std::size_t first, pixels;
-};
-
-// One call of `look_up`, and of `finish` after the last block of weights.
-void compute_tile(const Call& c, const Item& item, const Workspace& w, const TableBlock& block, std::size_t block_index,
-                  std::size_t group_first, std::size_t panel, const Tile& tile) {
-  const Plan& p = c.plan;
-  const std::size_t stride = block.units * block.table_bytes;
-  const std::uint8_t* tables[kTableTilePixels];
-  for (std::size_t i = 0; i < tile.pixels; ++i) {
-    const std::size_t pixel = tile.first + i, y = pixel / item.width, x = pixel % item.width;
-    const std::size_t slot = p.is_pointwise
-                                 ? pixel - group_first
-                                 : y * p.y.output_step() * p.x.slots(p.block_width) + x * p.x.output_step();
-    tables[i] = w.tables + slot * stride;
-  }
-  const std::size_t row = item.panels * p.panel_outputs;
-  const std::size_t sums_stride = p.keeps_sums() ? row : p.panel_outputs;
-  std::int32_t* const sums = p.keeps_sums() ? w.sums + tile.first * row + (panel - item.first_panel) * p.panel_outputs : w.sums;
-  const std::int32_t* const start = block_index == 0 ? c.shared.start + panel * p.panel_outputs : nullptr;
-  const std::uint8_t* const indices = c.weights->payload + block.offset + panel * block.panel_bytes;
-  c.kernels->look_up(block.unit,
-                     {tables, tile.pixels, w.offsets, block.units * p.taps, indices, start, sums, sums_stride});
-  if (block_index + 1 == p.weight_blocks) {
-    c.kernels->finish(sums, sums_stride, tile.pixels, output_of(c, item, tile.first, panel));
+void locate_windows(const Plan& p, const Item& item, const Group& group, const Workspace& w) {
+  const std::size_t stride = group.pixel_bytes(), width = p.is_pointwise ? group.pixels : item.width;
+  const std::size_t row_step = p.is_pointwise ? 0 : p.y.output_step() * p.x.slots(p.block_width) * stride;
+  const std::size_t step = (p.is_pointwise ? 1 : p.x.output_step()) * stride;
+  for (std::size_t i = 0, x = 0, row = 0; i < group.pixels; ++i) {
+    w.windows[i] = w.tables + row + x * step;
+    if (++x == width) x = 0, row += row_step;
   }
 }
 
-void compute_group(const Call& c, const Item& item, const Workspace& w, const TableBlock& block, std::size_t block_index,
-                   std::size_t first, std::size_t pixels) {
+OutputTile output_of(const Call& c, const Item& item, std::size_t first_pixel) {
   const Plan& p = c.plan;
-  build_tables(c, item, block, first, p.is_pointwise ? pixels : p.y.slots(item.height) * p.x.slots(p.block_width), w.tables);
-  // Outputs of neighbouring rows lie side by side only where a block is as wide as the image.
-  const std::size_t run = p.is_pointwise || p.blocks_across == 1 ? pixels : item.width, tiles = divide_up(run, kTableTilePixels);
-  for (std::size_t panel = item.first_panel; panel < item.first_panel + item.panels; ++panel) {
-    for (std::size_t t = 0; t < pixels / run * tiles; ++t) {
-      const std::size_t from = t / tiles * run, begin = run * (t % tiles) / tiles, end = run * (t % tiles + 1) / tiles;
-      compute_tile(c, item, w, block, block_index, first, panel, {first + from + begin, end - begin});
-    }
-  }
+  const std::size_t row = p.shape.output_channels, channel = item.first_panel * p.panel_outputs;
+  const std::size_t index = p.is_pointwise ? item.first_x + first_pixel
+                                           : (item.image * p.output_height + item.first_y) * p.output_width + item.first_x;
+  OutputTile out = advance({&c.stage, c.shared.multiplier, c.residual, c.output, row, row}, index, channel);
+  out.multiplier = c.shared.multiplier + channel;
+  return out;
+}
+
+void compute_group(const Call& c, const Item& item, const Group& group, const Workspace& w) {
+  const Plan& p = c.plan;
+  build_tables(c, item, group, p.is_pointwise ? group.pixels : p.y.slots(item.height) * p.x.slots(p.block_width), w.tables);
+  locate_windows(p, item, group, w);
+  // Rows of outputs continue each other where a block is as wide as the image.
+  const bool is_one_run = p.is_pointwise || p.blocks_across == 1;
+  const std::size_t sums = group.first * item.panels * p.panel_outputs;
+  c.kernels->look_up(group.block.unit, {w.windows, group.pixels, is_one_run ? group.pixels : item.width, p.output_width, w.offsets,
+                                        group.block.units * p.taps,
+                                        c.weights->payload + group.block.offset + item.first_panel * group.block.panel_bytes,
+                                        item.panels,
+                                        group.is_first_block ? c.shared.start + item.first_panel * p.panel_outputs : nullptr,
+                                        w.sums + sums, group.is_last_block, output_of(c, item, group.first)});
 }
 
 void compute_item(const Call& c, const Item& item, const Workspace& w) {
-  for (std::size_t b = 0; b < c.plan.weight_blocks; ++b) {
-    const TableBlock block = c.layout.block(*c.weights, b);
-    fill_offsets(c.plan, block, w.offsets);
-    for (std::size_t first = 0; first < item.pixels(); first += c.plan.group_pixels) {
-      compute_group(c, item, w, block, b, first, std::min(c.plan.group_pixels, item.pixels() - first));
+  const Plan& p = c.plan;
+  const std::size_t pixels = item.height * item.width, groups = divide_up(pixels, p.group_pixels);
+  for (std::size_t b = 0; b < p.weight_blocks; ++b) {
+    Group group{0, 0, c.layout.block(*c.weights, b), b == 0, b + 1 == p.weight_blocks};
+    fill_offsets(p, group.block, w.offsets);
+    for (std::size_t g = 0; g < groups; ++g) {
+      group.first = pixels * g / groups;
+      group.pixels = pixels * (g + 1) / groups - group.first;
+      compute_group(c, item, group, w);
     }
   }
 }
