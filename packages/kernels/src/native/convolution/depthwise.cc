@@ -92,7 +92,7 @@ std::size_t width_index(const Plan& p, std::size_t channels) {
 // Memory of one worker; without any it only counts.
 struct Workspace {
   DepthwiseConstants constants;
-  std::uint8_t* outside;  // zero points
+  std::uint8_t* outside;       // zero points
   std::uint8_t* planes;
   std::size_t bytes;
 };
@@ -103,7 +103,8 @@ Workspace workspace_of(const Plan& p, std::uint8_t* memory, std::size_t worker) 
   const std::size_t sums = aligned(kQuad * vector);
   std::size_t plane_bytes = 0;
   for (const ColumnPlan& columns : p.columns) plane_bytes = std::max(plane_bytes, columns.plane_bytes);
-  const std::size_t bytes = weights + 2 * sums + kAlignment + p.quads * planes * plane_bytes;
+  const std::size_t spare = p.shape.kernel_width * kDepthwiseColumnBytes;
+  const std::size_t bytes = weights + 2 * sums + spare + kAlignment + p.quads * planes * plane_bytes;
   std::uint8_t* at = memory == nullptr ? nullptr : memory + worker * bytes;
   Workspace w{};
   w.bytes = bytes;
@@ -111,7 +112,8 @@ Workspace workspace_of(const Plan& p, std::uint8_t* memory, std::size_t worker) 
   w.constants.weights = at;
   w.constants.start = reinterpret_cast<std::int32_t*>(at + weights);
   w.constants.multiplier = reinterpret_cast<float*>(at + weights + sums);
-  w.outside = at + weights + 2 * sums;
+  w.constants.spare = at + weights + 2 * sums;
+  w.outside = w.constants.spare + spare;
   w.planes = w.outside + kAlignment;
   return w;
 }
@@ -134,25 +136,8 @@ struct Work {
   DepthwiseBlock block;
   std::size_t first_channel;
   ColumnPlan columns;
+  bool keeps_borders;  // columns outside of the image, once interleaved, stay as they are from row to row
 };
-
-Work begin_block(const Call& c, const Workspace& memory, std::size_t index) {
-  const Plan& p = c.plan;
-  const std::size_t first = index * p.kernel->vector_channels;
-  const std::size_t channels = std::min(p.kernel->vector_channels, p.shape.output_channels - first);
-  const std::size_t width = width_index(p, channels);
-  const DepthwiseBlock block{channels, kStrip << width, p.quads, p.shape.kernel_width, p.rows, p.geometry.stride_height};
-  const OutputStage& stage = *c.stage;
-  const std::size_t strip_bytes = depthwise_strip_bytes(p.shape);
-  const DepthwisePreparation from{c.weights->payload + first / kStrip * strip_bytes,
-                                  strip_bytes,
-                                  c.weights->column_sums + first,
-                                  stage.bias == nullptr ? nullptr : stage.bias + first,
-                                  stage.kind == OutputKind::s32 ? nullptr : stage.multiplier + first,
-                                  c.input->zero_point};
-  p.kernel->prepare(block, from, memory.constants);
-  return {&c, memory, block, first, p.columns[width]};
-}
 
 // Four rows of the input, or of zero points.
 struct Rows {
@@ -171,13 +156,26 @@ void interleave_outside(const Work& w, std::size_t count, std::uint8_t* planes) 
   if (count > 0) w.call->plan.kernel->interleave(w.block, {{z, z, z, z}, {0, 0, 0, 0}, count, planes, w.columns.plane_bytes});
 }
 
+// The columns before and behind the image, in each quad, if a row is a single chunk.
+void interleave_borders(const Work& w) {
+  const Plan& p = w.call->plan;
+  const auto left = -static_cast<std::ptrdiff_t>(p.geometry.pad_left);
+  const std::size_t before = columns_before(0, left, 1, w.columns.columns);
+  const std::size_t within = columns_before(static_cast<std::ptrdiff_t>(p.geometry.width), left, 1, w.columns.columns);
+  for (std::size_t quad = 0; quad < p.quads; ++quad) {
+    std::uint8_t* const planes = w.memory.planes + quad * p.kernel->planes * w.columns.plane_bytes;
+    interleave_outside(w, before, planes);
+    interleave_outside(w, w.columns.columns - within, planes + within * w.block.width);
+  }
+}
+
 // `count` columns of the image, `step` apart, the first at `x`, which may be outside.
 void interleave_run(const Work& w, const Rows& rows, std::ptrdiff_t x, std::size_t step, std::size_t count, std::uint8_t* planes) {
   const Plan& p = w.call->plan;
   const std::size_t channels = p.shape.output_channels;
   const std::size_t left = columns_before(0, x, step, count);
   const std::size_t inside = columns_before(static_cast<std::ptrdiff_t>(p.geometry.width), x, step, count) - left;
-  interleave_outside(w, left, planes);
+  if (!w.keeps_borders) interleave_outside(w, left, planes);
   if (inside > 0) {
     DepthwiseColumns columns{{}, {}, inside, planes + left * w.block.width, w.columns.plane_bytes};
     const std::size_t first = static_cast<std::size_t>(x + static_cast<std::ptrdiff_t>(left * step)) * channels;
@@ -187,7 +185,7 @@ void interleave_run(const Work& w, const Rows& rows, std::ptrdiff_t x, std::size
     }
     p.kernel->interleave(w.block, columns);
   }
-  interleave_outside(w, count - left - inside, planes + (left + inside) * w.block.width);
+  if (!w.keeps_borders) interleave_outside(w, count - left - inside, planes + (left + inside) * w.block.width);
 }
 
 // The rows of a quad under the output rows from `y` on, of which there are `rows`.
@@ -218,6 +216,27 @@ void interleave_chunk(const Work& w, const Rows& rows, std::size_t first_pixel, 
     const auto from = x + static_cast<std::ptrdiff_t>(tap * g.dilation_width);
     interleave_run(w, rows, from, g.stride_width, pixels, planes + tap * w.columns.tap_step * w.block.width);
   }
+}
+
+Work begin_block(const Call& c, const Workspace& memory, std::size_t index) {
+  const Plan& p = c.plan;
+  const std::size_t first = index * p.kernel->vector_channels;
+  const std::size_t channels = std::min(p.kernel->vector_channels, p.shape.output_channels - first);
+  const std::size_t width = width_index(p, channels);
+  const DepthwiseBlock block{channels, kStrip << width, p.quads, p.shape.kernel_width, p.rows, p.geometry.stride_height};
+  const OutputStage& stage = *c.stage;
+  const DepthwisePreparation from{c.weights->payload + first / kDepthwiseBlock * depthwise_block_bytes(p.shape),
+                                  first % kDepthwiseBlock,
+                                  c.weights->column_sums + first,
+                                  stage.bias == nullptr ? nullptr : stage.bias + first,
+                                  stage.kind == OutputKind::s32 ? nullptr : stage.multiplier + first,
+                                  c.input->zero_point};
+  prepare_depthwise(*p.kernel, block, from, memory.constants);
+  const ColumnPlan& columns = p.columns[width];
+  const bool keeps_borders = columns.shared && columns.chunks == 1 && block.width == p.kernel->vector_channels;
+  const Work w{&c, memory, block, first, columns, keeps_borders};
+  if (keeps_borders) interleave_borders(w);
+  return w;
 }
 
 OutputTile output_of(const Work& w, std::size_t pixel) {
@@ -279,7 +298,8 @@ std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometr
 template <Isa kIsa>
 Status run(const PackedWeights& weights, const ConvolutionGeometry& geometry, const ConvolutionInput& input, const OutputStage& stage,
            void* output, std::uint8_t* scratch, const Parallel& parallel) noexcept {
-  Call call{make_plan(*microkernel(kIsa), weights.shape, geometry, parallel.threads), &weights, &input, &stage, prepare_stage(stage),
+  Call call{make_plan(*microkernel(kIsa), weights.shape, geometry, parallel.threads), &weights, &input, &stage,
+            prepare_stage(stage, weights.shape.output_channels),
             output, scratch, {}};
   parallel_for(parallel, call.plan.workers, work, &call);
   return Status::ok;

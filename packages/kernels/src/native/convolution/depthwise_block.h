@@ -40,8 +40,8 @@ struct DepthwiseBlock {
 
 // What belongs to the channels. It is brought in the order of planes once for each block.
 struct DepthwisePreparation {
-  const std::uint8_t* weights;      // packed, first strip of the block
-  std::size_t strip_bytes;
+  const std::uint8_t* weights;      // packed, from the first kernel column of the 64 channels that the block lies in
+  std::size_t first_channel;        // of the block in these
   const std::int32_t* column_sums;  // [channels]
   const std::int32_t* bias;         // [channels] or null
   const float* multiplier;          // [channels] or null
@@ -53,6 +53,7 @@ struct DepthwiseConstants {
   std::uint8_t* weights;  // [shift][quad][tap][plane] vectors
   std::int32_t* start;    // [4] vectors: what the sums of a plane begin with
   float* multiplier;      // [4] vectors
+  std::uint8_t* spare;    // a quad of packed weights of 64 channels, used while preparing
 };
 
 // Columns to interleave.
@@ -79,9 +80,9 @@ struct DepthwiseRow {
 struct DepthwiseMicrokernel {
   const char* name;
   Isa isa;
-  std::size_t vector_channels;  // the widest block, and bytes of a vector
-  std::size_t planes;           // of a quad; a multiple of 4
-  void (*prepare)(const DepthwiseBlock& block, const DepthwisePreparation& from, const DepthwiseConstants& to) noexcept;
+  std::size_t vector_channels;  // the widest block, and bytes of a vector; at most 64
+  std::size_t planes;           // of a quad: 4, or 8 of 16-bit numbers
+  std::int32_t input_offset;    // that it subtracts from every input
   // May write up to a vector past the last column of each plane.
   void (*interleave)(const DepthwiseBlock& block, const DepthwiseColumns& columns) noexcept;
   // May read up to a vector past the last column.
@@ -101,11 +102,8 @@ extern const DepthwiseMicrokernel kDepthwise__avx512;
 extern const DepthwiseMicrokernel kDepthwise__neon;
 #endif
 
-// Runs a microkernel over the image.
-std::size_t depthwise_scratch_bytes(const DepthwiseMicrokernel& kernel, const PackedWeights& weights,
-                                    const ConvolutionGeometry& geometry, std::size_t threads) noexcept;
-Status run_depthwise(const DepthwiseMicrokernel& kernel, const PackedWeights& weights, const ConvolutionGeometry& geometry,
-                     const ConvolutionInput& input, const OutputStage& stage, void* output, std::uint8_t* scratch,
-                     const Parallel& parallel) noexcept;
+// Brings what belongs to the channels of a block in the order of planes.
+void prepare_depthwise(const DepthwiseMicrokernel& kernel, const DepthwiseBlock& block, const DepthwisePreparation& from,
+                       const DepthwiseConstants& to) noexcept;
 
 }  // namespace tritforge

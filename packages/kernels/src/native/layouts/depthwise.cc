@@ -8,17 +8,17 @@
 namespace tritforge {
 namespace {
 
-constexpr std::size_t kStrip = 16, kQuad = 4;
-
 std::size_t payload_bytes(WeightKind, const WeightShape& s, std::size_t) noexcept {
   if (s.depth != 1 || s.output_channels != s.groups) return 0;
-  return (s.output_channels + kStrip - 1) / kStrip * depthwise_strip_bytes(s);
+  return (s.output_channels + kDepthwiseBlock - 1) / kDepthwiseBlock * depthwise_block_bytes(s);
 }
 
 // Where the weight of a channel at a kernel position lies.
 std::size_t offset_of(const WeightShape& s, std::size_t channel, std::size_t ky, std::size_t kx) {
-  const std::size_t column = ky / kQuad * s.kernel_width + kx;
-  return channel / kStrip * depthwise_strip_bytes(s) + (column * kStrip + channel % kStrip) * kQuad + ky % kQuad;
+  const std::size_t column = ky / kDepthwiseQuad * s.kernel_width + kx, in_block = channel % kDepthwiseBlock;
+  const std::size_t lane = in_block / 16, plane = in_block % 16 / 4, dword = (plane * 4 + lane) * 4 + in_block % 4;
+  return channel / kDepthwiseBlock * depthwise_block_bytes(s) + column * kDepthwiseColumnBytes + dword * kDepthwiseQuad +
+         ky % kDepthwiseQuad;
 }
 
 template <typename Visit>

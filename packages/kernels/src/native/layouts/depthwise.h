@@ -1,13 +1,14 @@
 // Payload of Layout::depthwise: int8, one input and one output channel per group (shape.depth = 1, OC = groups). Channels lie in
-// strips of 16, kernel rows in quads; what is missing at the end of either is 0.
+// blocks of 64, kernel rows in quads; what is missing at the end of either is 0. A dword has the four rows of a quad for one channel;
+// dwords lie in the order in which interleaved rows come out of the unpacking instructions (convolution/depthwise_block.h):
 //
-//   [strip of 16 channels][quad of kernel rows][kernel column][16 channels][4 rows]   int8
+//   [block of 64 channels][quad of kernel rows][kernel column][plane 0…3][lane 0…3][4 channels][4 rows]   int8
 //
-//   strip 0, quad 0, column 0       strip 0, quad 0, column 1
-//   +----+----+----+----+----+---   -+----+---
-//   | c0   c0   c0   c0 | c1   …  c15 | c0  …           64 bytes for each column
-//   | r0   r1   r2   r3 | r0   …   r3 | r0  …
-//   +----+----+----+----+----+---   -+----+---
+//                lane 0                  lane 1                  lane 2          lane 3
+//   plane 0   | c0   c1   c2   c3   | c16  c17  c18  c19  | c32  …        | c48  …       |     64 bytes
+//   plane 1   | c4   c5   c6   c7   | c20  …
+//   plane 2   | c8   …                                                        channel = 16 · lane + 4 · plane + i
+//   plane 3   | c12  …
 #pragma once
 
 #include <cstddef>
@@ -16,10 +17,16 @@
 
 namespace tritforge {
 
-constexpr std::size_t depthwise_quads(const WeightShape& shape) { return (shape.kernel_height + 3) / 4; }
+inline constexpr std::size_t kDepthwiseBlock = 64, kDepthwiseQuad = 4;
+// Of one kernel column.
+inline constexpr std::size_t kDepthwiseColumnBytes = kDepthwiseBlock * kDepthwiseQuad;
 
-constexpr std::size_t depthwise_strip_bytes(const WeightShape& shape) {
-  return depthwise_quads(shape) * shape.kernel_width * 16 * 4;
+constexpr std::size_t depthwise_quads(const WeightShape& shape) {
+  return (shape.kernel_height + kDepthwiseQuad - 1) / kDepthwiseQuad;
+}
+
+constexpr std::size_t depthwise_block_bytes(const WeightShape& shape) {
+  return depthwise_quads(shape) * shape.kernel_width * kDepthwiseColumnBytes;
 }
 
 }  // namespace tritforge
