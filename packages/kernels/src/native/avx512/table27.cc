@@ -216,14 +216,12 @@ void look_up(int unit, const TableGroup& g) noexcept {
 constexpr int kSourcesPerVector = 3, kSourceBytes = 10, kZeroSource = 60;
 constexpr int kMostLookups = 12, kMostSources = kMostLookups / kSourcesPerVector;
 
-// A vector of bytes picked from 64 codes and, with bit 6, from their complements 15 − code.
+// A vector of bytes picked from 64 codes.
 struct Pick {
   alignas(64) std::uint8_t from[64] = {};
 
   // An input that the span does not have, −1, meets no trit but 0: whatever is picked is not looked up.
-  constexpr void set(int byte, int input, int sign) {
-    from[byte] = static_cast<std::uint8_t>((input < 0 ? 0 : input) | (sign < 0 ? 64 : 0));
-  }
+  constexpr void set(int byte, int input) { from[byte] = static_cast<std::uint8_t>(input < 0 ? 0 : input); }
 };
 
 struct BuildPlan {
@@ -256,31 +254,48 @@ constexpr BuildPlan make_build_plan(UnitKind kind) {
       Pick& second = plan.second[lookup / kSourcesPerVector];
       const int source = (lookup % kSourcesPerVector * 2 + lane) * kSourceBytes;
       for (int pair = 0; pair < 8; ++pair) {
-        first.set(source + pair, a, kPairs[pair].t0);
-        second.set(source + pair, b, kPairs[pair].t1);
+        first.set(source + pair, a);
+        second.set(source + pair, b);
       }
-      first.set(source + 8, c, 1);
-      first.set(source + 9, c, -1);
+      first.set(source + 8, c);
+      first.set(source + 9, c);
       const int third = lookup * 8 + lane * 4;
-      plan.thirds[third / 64].set(third % 64 + 1, c, 1);
-      plan.thirds[third / 64].set(third % 64 + 2, c, -1);
+      plan.thirds[third / 64].set(third % 64 + 1, c);
+      plan.thirds[third / 64].set(third % 64 + 2, c);
     }
   }
   return plan;
 }
 
-// Bytes of the sources that have a first or second addend, the same for all triples. The last four have none and are 0.
-constexpr std::uint64_t addend_mask(bool is_first) {
-  std::uint64_t mask = 0;
-  for (int byte = 0; byte < kZeroSource; ++byte) {
-    const int place = byte % kSourceBytes;
-    const bool has = place < 8 ? (is_first ? kPairs[place].t0 : kPairs[place].t1) != 0 : is_first;
-    mask |= static_cast<std::uint64_t>(has) << byte;
+// Signs of the addends of bytes, the same for all triples: where there is one (else the byte is 0), and 15 where it is negative.
+// Complements 15 − code are code ^ 15. (vpermi2b could pick from codes and complements at once, but instructions of three operands
+// delay stores: 19 cycles for the tables of a unit instead of 15.)
+struct Signs {
+  __mmask64 exists = 0;
+  alignas(64) std::uint8_t flips[64] = {};
+
+  constexpr void set(int byte, int sign) {
+    if (sign != 0) exists |= std::uint64_t{1} << byte;
+    flips[byte] = sign < 0 ? kMaxCode : 0;
   }
-  return mask;
+};
+
+constexpr Signs source_signs(bool is_first) {
+  Signs signs;
+  for (int byte = 0; byte < kZeroSource; ++byte) {
+    const int place = byte % kSourceBytes, of_third = is_first ? (place == 8 ? 1 : -1) : 0;
+    signs.set(byte, place >= 8 ? of_third : is_first ? kPairs[place].t0 : kPairs[place].t1);
+  }
+  return signs;
 }
 
-constexpr __mmask64 kFirstMask = addend_mask(true), kSecondMask = addend_mask(false), kThirdsMask = 0x6666666666666666;
+constexpr Signs third_signs() {
+  Signs signs;
+  for (int byte = 0; byte < 64; ++byte) signs.set(byte, byte % 4 == 1 ? 1 : byte % 4 == 2 ? -1 : 0);
+  return signs;
+}
+
+constexpr Signs kFirstSigns = source_signs(true), kSecondSigns = source_signs(false), kThirdSigns = third_signs();
 
 // Source byte of each byte of the tables of a lookup.
 struct Spread {
@@ -303,90 +318,78 @@ constexpr BuildPlan kBuildPlans[kUnitKinds] = {make_build_plan(kWide), make_buil
                                                make_build_plan(kTail32), make_build_plan(kTail48)};
 constexpr Spread kSpread = make_spread();
 
-TRITFORGE_INLINE __m512i pick(__mmask64 mask, const Pick& p, __m512i codes, __m512i complements) {
-  return _mm512_maskz_permutex2var_epi8(mask, codes, _mm512_load_si512(p.from), complements);
+// As assembly, because compilers make one instruction of three operands of the mask and the exclusive or.
+TRITFORGE_INLINE __m512i pick(const Signs& signs, const Pick& p, __m512i codes) {
+  __m512i picked;
+  asm("vpermb %[codes], %[from], %[picked]%{%[exists]%}%{z%}\n\t"
+      "vpxord %[flips], %[picked], %[picked]"
+      : [picked] "=&v"(picked)
+      : [codes] "v"(codes), [from] "v"(_mm512_load_si512(p.from)), [exists] "Yk"(signs.exists),
+        [flips] "v"(_mm512_load_si512(signs.flips)));
+  return picked;
 }
 
 // From memory, which costs a load and nothing else; left to itself a compiler turns the store before it into two shuffles for each.
 TRITFORGE_INLINE __m512i broadcast_qword(const std::uint8_t* from) {
   __m512i v;
-  asm("vpbroadcastq %1, %0" : "=v"(v) : "m"(*reinterpret_cast<const std::uint64_t*>(from)));
+  asm volatile("vpbroadcastq %1, %0" : "=v"(v) : "m"(*reinterpret_cast<const std::uint64_t*>(from)));
   return v;
 }
 
-// Codes of one unit of one pixel.
-struct Place {
-  const std::uint8_t* inputs;
-  __mmask64 readable;
-};
+// Where second parts wait in memory: a new place each time, since loads that follow several stores to one place are slow.
+constexpr std::size_t kThirdsBytes = 128, kThirdsPlaces = 32;
 
-// What c adds.
+// Tables of one unit of one pixel.
 template <UnitKind Kind>
-TRITFORGE_INLINE void store_thirds(const Place& place, std::uint8_t* thirds) {
-  const __m512i codes = _mm512_maskz_loadu_epi8(place.readable, place.inputs);
-  const __m512i complements = _mm512_sub_epi8(_mm512_set1_epi8(kMaxCode), codes);
-  _mm512_store_si512(thirds, pick(kThirdsMask, kBuildPlans[Kind].thirds[0], codes, complements));
-  if constexpr (lookups(Kind) > 8) {
-    _mm512_store_si512(thirds + 64, pick(kThirdsMask, kBuildPlans[Kind].thirds[1], codes, complements));
-  }
-}
-
-template <UnitKind Kind, int Places>
-TRITFORGE_INLINE void build_places(const Place* places, const std::uint8_t (*thirds)[128], std::uint8_t* tables) {
+TRITFORGE_INLINE void build_place(__m512i codes, std::uint8_t* thirds, std::uint8_t* tables) {
   constexpr int kLookups = lookups(Kind);
-  constexpr std::ptrdiff_t kTableBytes = table_bytes(Kind);
   const BuildPlan& plan = kBuildPlans[Kind];
-  __m512i codes[Places], complements[Places];
-#pragma GCC unroll 4
-  for (int p = 0; p < Places; ++p) {
-    codes[p] = _mm512_maskz_loadu_epi8(places[p].readable, places[p].inputs);
-    complements[p] = _mm512_sub_epi8(_mm512_set1_epi8(kMaxCode), codes[p]);
-  }
+  _mm512_store_si512(thirds, pick(kThirdSigns, plan.thirds[0], codes));
+  if constexpr (kLookups > 8) _mm512_store_si512(thirds + 64, pick(kThirdSigns, plan.thirds[1], codes));
 #pragma GCC unroll 4
   for (int s = 0; s * kSourcesPerVector < kLookups; ++s) {
-    __m512i sources[Places];
-#pragma GCC unroll 4
-    for (int p = 0; p < Places; ++p) {
-      sources[p] = _mm512_add_epi8(pick(kFirstMask, plan.first[s], codes[p], complements[p]),
-                                   pick(kSecondMask, plan.second[s], codes[p], complements[p]));
-    }
+    const __m512i sources = _mm512_add_epi8(pick(kFirstSigns, plan.first[s], codes), pick(kSecondSigns, plan.second[s], codes));
 #pragma GCC unroll 4
     for (int i = 0; i < kSourcesPerVector; ++i) {
       const int lookup = s * kSourcesPerVector + i;
       if (lookup >= kLookups) break;
-      const __m512i spread = _mm512_load_si512(kSpread.from[i]);
-#pragma GCC unroll 4
-      for (int p = 0; p < Places; ++p) {
-        const __m512i third = broadcast_qword(thirds[p] + lookup * 8);
-        _mm512_store_si512(tables + p * kTableBytes + lookup * 64, _mm512_add_epi8(_mm512_permutexvar_epi8(spread, sources[p]), third));
-      }
+      const __m512i pairs = _mm512_permutexvar_epi8(_mm512_load_si512(kSpread.from[i]), sources);
+      _mm512_store_si512(tables + lookup * 64, _mm512_add_epi8(pairs, broadcast_qword(thirds + lookup * 8)));
     }
   }
 }
 
-// Some places at a time: first what c adds for all of them, so that it has long reached memory when tables are made from it.
+// Codes of a unit, of which the first `Count` exist.
+template <int Count>
+TRITFORGE_INLINE __m512i load_codes(const std::uint8_t* inputs) {
+  if constexpr (Count == 64) return _mm512_loadu_si512(inputs);
+  else return _mm512_maskz_loadu_epi8((std::uint64_t{1} << Count) - 1, inputs);
+}
+
+// One loop over pixels and units, so that what it keeps in registers is loaded once. `IsCut`: the last unit lacks inputs.
+template <UnitKind Kind, bool IsCut>
+void build_all(const TablePixels& t) {
+  alignas(64) std::uint8_t thirds[kThirdsPlaces][kThirdsBytes];
+  const std::uint8_t* const* pixels = t.inputs;
+  const std::uint8_t* inputs = *pixels;
+  const std::size_t units = t.units, count = t.count * units;
+  const __mmask64 last = ~std::uint64_t{0} >> (64 - t.last_inputs);
+  std::uint8_t* tables = t.tables;
+  std::size_t left = units;
+  for (std::size_t i = 0; i < count; ++i, tables += table_bytes(Kind)) {
+    const bool cuts = IsCut && left == 1;
+    const __m512i codes = cuts ? _mm512_maskz_loadu_epi8(last, inputs) : load_codes<kUnits[Kind].inputs>(inputs);
+    build_place<Kind>(codes, thirds[i % kThirdsPlaces], tables);
+    inputs += kUnitInputs;
+    if (--left > 0 || i + 1 == count) continue;
+    inputs = *++pixels;
+    left = units;
+  }
+}
+
 template <UnitKind Kind>
 void build_unit(const TablePixels& t) {
-  constexpr std::size_t kAhead = 16, kTogether = 2;
-  alignas(64) std::uint8_t thirds[kAhead][128];
-  Place places[kAhead];
-  const __mmask64 all = ~std::uint64_t{0} >> (64 - kUnits[Kind].inputs), last = ~std::uint64_t{0} >> (64 - t.last_inputs);
-  std::uint8_t* tables = t.tables;
-  std::size_t pixel = 0, unit = 0;
-  for (std::size_t left = t.count * t.units; left > 0;) {
-    const std::size_t count = left < kAhead ? left : kAhead;
-    for (std::size_t i = 0; i < count; ++i) {
-      places[i] = {t.inputs[pixel] + unit * kUnitInputs, unit + 1 == t.units ? last : all};
-      store_thirds<Kind>(places[i], thirds[i]);
-      if (++unit == t.units) unit = 0, ++pixel;
-    }
-    std::size_t i = 0;
-    for (; i + kTogether <= count; i += kTogether, tables += kTogether * table_bytes(Kind)) {
-      build_places<Kind, kTogether>(places + i, thirds + i, tables);
-    }
-    if (i < count) build_places<Kind, 1>(places + i, thirds + i, tables), tables += table_bytes(Kind);
-    left -= count;
-  }
+  t.last_inputs < static_cast<std::size_t>(kUnits[Kind].inputs) ? build_all<Kind, true>(t) : build_all<Kind, false>(t);
 }
 
 void build(int unit, const TablePixels& t) noexcept {
