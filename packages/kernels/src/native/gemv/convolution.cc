@@ -137,6 +137,12 @@ const ConvolutionKernel* gemv_convolution(Isa isa) noexcept {
 
 const GemvKernels* gemv_kernels(Isa isa) noexcept {
   switch (isa) {
+#ifdef TRITFORGE_BUILT_AVX2
+    case Isa::avx2: return &kGemvAvx2;
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+    case Isa::avxvnni: return &kGemvAvxVnni;
+#endif
 #ifdef TRITFORGE_BUILT_AVX512
     case Isa::avx512: return &kGemvAvx512;
 #endif

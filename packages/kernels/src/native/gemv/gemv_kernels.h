@@ -61,6 +61,12 @@ struct GemvKernels {
 const GemvKernels* gemv_kernels(Isa isa) noexcept;
 const ConvolutionKernel* gemv_convolution(Isa isa) noexcept;
 
+#ifdef TRITFORGE_BUILT_AVX2
+extern const GemvKernels kGemvAvx2;
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+extern const GemvKernels kGemvAvxVnni;
+#endif
 #ifdef TRITFORGE_BUILT_AVX512
 extern const GemvKernels kGemvAvx512;
 #endif
