@@ -49,13 +49,10 @@ TRITFORGE_INLINE __m512i pack_strips(const __m512i (&v)[4], __m512i zero_point) 
   return _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
 }
 
-// The first 16 · Strips bytes of a vector, at most max_code, or the first `channels` where there are fewer.
+// The first 16 · Strips bytes of a vector.
 template <int Strips>
-TRITFORGE_INLINE void store_bytes(std::uint8_t* y, __m512i codes, const OutputTile& out) {
-  const __m512i bytes = _mm512_min_epu8(codes, _mm512_set1_epi8(static_cast<char>(out.stage->max_code)));
-  if (out.channels < Strips * kStripOutputs) {
-    _mm512_mask_storeu_epi8(y, (std::uint64_t{1} << out.channels) - 1, bytes);
-  } else if constexpr (Strips == 4) {
+TRITFORGE_INLINE void store_bytes(std::uint8_t* y, __m512i bytes) {
+  if constexpr (Strips == 4) {
     _mm512_storeu_si512(y, bytes);
   } else {
     if constexpr (Strips > 1) _mm256_storeu_si256(reinterpret_cast<__m256i*>(y), _mm512_castsi512_si256(bytes));
@@ -68,139 +65,164 @@ TRITFORGE_INLINE __m512 scale(__m512i sums, const OutputTile& out, int strip) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(sums), _mm512_loadu_ps(out.multiplier + strip * kStripOutputs));
 }
 
-TRITFORGE_INLINE std::ptrdiff_t channels_from(const OutputTile& out, int strip) {
-  return static_cast<std::ptrdiff_t>(out.channels) - strip * kStripOutputs;
+// --- uint8: rounded values before the zero point is added, then bytes
+
+TRITFORGE_INLINE __m512i round_bounded(__m512i sums, const OutputTile& out, int strip) {
+  return _mm512_cvtps_epi32(scale(sums, out, strip));
 }
 
+TRITFORGE_INLINE __m512i round_clamped(__m512i sums, const OutputTile& out, int strip) {
+  const __m512 raised = _mm512_max_ps(scale(sums, out, strip), _mm512_set1_ps(out.stage->lowest));
+  return _mm512_cvtps_epi32(_mm512_min_ps(raised, _mm512_set1_ps(out.stage->highest)));
+}
+
+// Adds 16 bytes of a residual to rounded values.
+TRITFORGE_INLINE __m512i add_residual(__m512i rounded, __m128i residual, const PreparedStage& stage) {
+  const __m512i raised = _mm512_max_epi32(_mm512_add_epi32(rounded, _mm512_set1_epi32(stage.zero_point)), _mm512_setzero_si512());
+  const __m512 code = _mm512_cvtepi32_ps(_mm512_min_epi32(raised, _mm512_set1_epi32(255)));
+  const __m512 other = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(residual));
+  const __m512 base = _mm512_fmadd_ps(other, _mm512_set1_ps(stage.add.b_ratio), _mm512_set1_ps(stage.add.offset));
+  return _mm512_cvtps_epi32(_mm512_fmadd_ps(code, _mm512_set1_ps(stage.add.a_ratio), base));
+}
+
+// One row in every case: scaled sums beyond int32, missing channels.
 template <int Strips>
-TRITFORGE_INLINE void store_row_s32(const __m512i (&sums)[Strips], const OutputTile& out, std::size_t element) {
-  auto* const y = static_cast<std::int32_t*>(out.output) + element;
-#pragma GCC unroll 16
-  for (int n = 0; n < Strips; ++n) {
-    _mm512_mask_storeu_epi32(y + n * kStripOutputs, first_of_16(channels_from(out, n)), sums[n]);
-  }
-}
-
-template <int Strips>
-TRITFORGE_INLINE void store_row_f32(const __m512i (&sums)[Strips], const OutputTile& out, std::size_t element) {
-  auto* const y = static_cast<float*>(out.output) + element;
-#pragma GCC unroll 16
-  for (int n = 0; n < Strips; ++n) {
-    _mm512_mask_storeu_ps(y + n * kStripOutputs, first_of_16(channels_from(out, n)), scale(sums[n], out, n));
-  }
-}
-
-// Rounded values before the zero point is added, if no scaled sum leaves int32.
-template <int Strips>
-TRITFORGE_INLINE void round_bounded(const __m512i (&sums)[Strips], const OutputTile& out, __m512i (&v)[4]) {
-#pragma GCC unroll 16
-  for (int n = 0; n < Strips; ++n) v[n] = _mm512_cvtps_epi32(scale(sums[n], out, n));
-}
-
-template <int Strips>
-TRITFORGE_INLINE void round_clamped(const __m512i (&sums)[Strips], const OutputTile& out, __m512i (&v)[4]) {
-  const __m512 lowest = _mm512_set1_ps(out.stage->lowest), highest = _mm512_set1_ps(out.stage->highest);
-#pragma GCC unroll 16
-  for (int n = 0; n < Strips; ++n) {
-    v[n] = _mm512_cvtps_epi32(_mm512_min_ps(_mm512_max_ps(scale(sums[n], out, n), lowest), highest));
-  }
-}
-
-template <int Strips>
-TRITFORGE_INLINE void store_row_u8(const __m512i (&v)[4], const OutputTile& out, std::size_t element) {
-  const __m512i zero_point = _mm512_set1_epi16(out.stage->zero_point);
-  store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + element, pack_strips(v, zero_point), out);
-}
-
-// 16 bytes of the residual as float, without reading past `channels`.
-TRITFORGE_INLINE __m512 load_residual(const std::uint8_t* r, std::ptrdiff_t channels) {
-  const __m128i bytes = channels >= kStripOutputs ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(r))
-                                                  : _mm_maskz_loadu_epi8(first_of_16(channels), r);
-  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
-}
-
-template <int Strips>
-TRITFORGE_INLINE void store_row_u8_sum(__m512i (&v)[4], const OutputTile& out, std::size_t element) {
+TRITFORGE_INLINE void store_row_carefully(const __m512i* sums, std::size_t element, const OutputTile& out) {
   const PreparedStage& stage = *out.stage;
-  const __m512 a_ratio = _mm512_set1_ps(stage.add.a_ratio), b_ratio = _mm512_set1_ps(stage.add.b_ratio);
-  const __m512 offset = _mm512_set1_ps(stage.add.offset);
-  const __m512i zero_point = _mm512_set1_epi32(stage.zero_point);
+  const std::ptrdiff_t channels = static_cast<std::ptrdiff_t>(out.channels);
+  __m512i v[4] = {};
 #pragma GCC unroll 16
   for (int n = 0; n < Strips; ++n) {
-    const __m512i raised = _mm512_max_epi32(_mm512_add_epi32(v[n], zero_point), _mm512_setzero_si512());
-    const __m512 code = _mm512_cvtepi32_ps(_mm512_min_epi32(raised, _mm512_set1_epi32(255)));
-    const __m512 residual = load_residual(out.residual + element + n * kStripOutputs, channels_from(out, n));
-    v[n] = _mm512_cvtps_epi32(_mm512_fmadd_ps(code, a_ratio, _mm512_fmadd_ps(residual, b_ratio, offset)));
+    const __mmask16 mask = first_of_16(channels - n * kStripOutputs);
+    const std::size_t at = element + n * kStripOutputs;
+    if (stage.kind == OutputKind::s32) {
+      _mm512_mask_storeu_epi32(static_cast<std::int32_t*>(out.output) + at, mask, sums[n]);
+    } else if (stage.kind == OutputKind::f32) {
+      _mm512_mask_storeu_ps(static_cast<float*>(out.output) + at, mask, scale(sums[n], out, n));
+    } else {
+      v[n] = round_clamped(sums[n], out, n);
+      if (stage.adds) v[n] = add_residual(v[n], _mm_maskz_loadu_epi8(mask, out.residual + at), stage);
+    }
   }
-  store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + element, pack_strips(v), out);
+  if (stage.kind != OutputKind::u8) return;
+  const __m512i codes = stage.adds ? pack_strips(v) : pack_strips(v, _mm512_set1_epi16(stage.zero_point));
+  const std::uint64_t mask = ~std::uint64_t{0} >> (64 - (out.channels < Strips * kStripOutputs ? out.channels : Strips * kStripOutputs));
+  const __m512i limited = _mm512_min_epu8(codes, _mm512_set1_epi8(static_cast<char>(stage.max_code)));
+  _mm512_mask_storeu_epi8(static_cast<std::uint8_t*>(out.output) + element, mask, limited);
 }
 
-// The rare case that a scaled sum may leave int32: kept out of the way of the others.
+// The rare cases, kept out of the way of the others.
 template <int Strips>
-__attribute__((noinline)) void store_clamped(const __m512i* sums, int rows, const OutputTile& out) {
-  for (int m = 0; m < rows; ++m) {
-    __m512i row[Strips], v[4] = {};
+__attribute__((noinline)) void store_carefully(const __m512i* sums, std::size_t rows, const OutputTile& out) {
+  for (std::size_t m = 0; m < rows; ++m) store_row_carefully<Strips>(sums + m * Strips, row_elements(out, m), out);
+}
+
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_s32(const __m512i (&sums)[Rows][Strips], const OutputTile& out, const std::size_t (&elements)[Rows]) {
 #pragma GCC unroll 16
-    for (int n = 0; n < Strips; ++n) row[n] = sums[m * Strips + n];
-    round_clamped(row, out, v);
-    const std::size_t element = row_elements(out, m);
-    if (out.stage->adds) {
-      store_row_u8_sum<Strips>(v, out, element);
-    } else {
-      store_row_u8<Strips>(v, out, element);
-    }
+  for (int m = 0; m < Rows; ++m) {
+    auto* const y = static_cast<std::int32_t*>(out.output) + elements[m];
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) _mm512_storeu_si512(y + n * kStripOutputs, sums[m][n]);
   }
 }
 
 template <int Rows, int Strips>
-TRITFORGE_INLINE void store_u8(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
+TRITFORGE_INLINE void store_f32(const __m512i (&sums)[Rows][Strips], const OutputTile& out, const std::size_t (&elements)[Rows]) {
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+    auto* const y = static_cast<float*>(out.output) + elements[m];
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) _mm512_storeu_ps(y + n * kStripOutputs, scale(sums[m][n], out, n));
+  }
+}
+
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_u8_sum(const __m512i (&sums)[Rows][Strips], const OutputTile& out, const std::size_t (&elements)[Rows]) {
+  const PreparedStage stage = *out.stage;
+  const __m512i max_code = _mm512_set1_epi8(static_cast<char>(stage.max_code));
+  __m512i v[4] = {};
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+    const auto* const residual = reinterpret_cast<const __m128i*>(out.residual + elements[m]);
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) {
+      v[n] = add_residual(round_bounded(sums[m][n], out, n), _mm_loadu_si128(residual + n), stage);
+    }
+    store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + elements[m], _mm512_min_epu8(pack_strips(v), max_code));
+  }
+}
+
+// Without zero point and limit, after ReLU.
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_u8_plain(const __m512i (&sums)[Rows][Strips], const OutputTile& out,
+                                     const std::size_t (&elements)[Rows]) {
+  __m512i v[4] = {};
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) v[n] = round_bounded(sums[m][n], out, n);
+    store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + elements[m], pack_strips(v));
+  }
+}
+
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_u8(const __m512i (&sums)[Rows][Strips], const OutputTile& out, const std::size_t (&elements)[Rows]) {
+  const __m512i zero_point = _mm512_set1_epi16(out.stage->zero_point);
+  const __m512i max_code = _mm512_set1_epi8(static_cast<char>(out.stage->max_code));
+  __m512i v[4] = {};
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) v[n] = round_bounded(sums[m][n], out, n);
+    store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + elements[m], _mm512_min_epu8(pack_strips(v, zero_point), max_code));
+  }
+}
+
+// Keeps what is computed from the sums behind this point: g++ 12 would begin the conversions to float before it is known whether
+// there are any, and spill the tile for it.
+template <int Rows, int Strips>
+TRITFORGE_INLINE void pin(__m512i (&sums)[Rows][Strips]) {
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) asm volatile("" : "+v"(sums[m][n]));
+  }
+}
+
+// Writes a tile. `out` begins at its first row and channel; rows all exist, channels may be fewer than 16 · Strips.
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_tile(__m512i (&sums)[Rows][Strips], const OutputTile& out) {
+  static_assert(Strips >= 1 && Strips <= 4);
   const PreparedStage& stage = *out.stage;
-  if (!stage.bounded) {
+  if (out.channels < Strips * kStripOutputs || (stage.kind == OutputKind::u8 && !stage.bounded)) {
     __m512i copy[Rows * Strips];
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) {
 #pragma GCC unroll 16
       for (int n = 0; n < Strips; ++n) copy[m * Strips + n] = sums[m][n];
     }
-    return store_clamped<Strips>(copy, Rows, out);
+    return store_carefully<Strips>(copy, Rows, out);
   }
-  __m512i v[4] = {};
+  std::size_t elements[Rows];
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) elements[m] = row_elements(out, m);
+  pin(sums);
+  if (stage.kind == OutputKind::s32) return store_s32(sums, out, elements);
+  if (stage.kind == OutputKind::f32) {
+    pin(sums);
+    return store_f32(sums, out, elements);
+  }
   if (stage.adds) {
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) {
-      round_bounded(sums[m], out, v);
-      store_row_u8_sum<Strips>(v, out, row_elements(out, m));
-    }
-  } else if (stage.zero_point != 0) {
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) {
-      round_bounded(sums[m], out, v);
-      store_row_u8<Strips>(v, out, row_elements(out, m));
-    }
-  } else {
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) {
-      round_bounded(sums[m], out, v);
-      store_bytes<Strips>(static_cast<std::uint8_t*>(out.output) + row_elements(out, m), pack_strips(v), out);
-    }
+    pin(sums);
+    return store_u8_sum(sums, out, elements);
   }
-}
-
-// Writes a tile. `out` begins at its first row and channel; rows all exist, channels may be fewer than 16 · Strips.
-template <int Rows, int Strips>
-TRITFORGE_INLINE void store_tile(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  static_assert(Strips >= 1 && Strips <= 4);
-  switch (out.stage->kind) {
-    case OutputKind::s32:
-#pragma GCC unroll 16
-      for (int m = 0; m < Rows; ++m) store_row_s32(sums[m], out, row_elements(out, m));
-      return;
-    case OutputKind::f32:
-#pragma GCC unroll 16
-      for (int m = 0; m < Rows; ++m) store_row_f32(sums[m], out, row_elements(out, m));
-      return;
-    case OutputKind::u8: return store_u8(sums, out);
+  if (stage.zero_point == 0 && stage.max_code == 255) {
+    pin(sums);
+    return store_u8_plain(sums, out, elements);
   }
+  pin(sums);
+  store_u8(sums, out, elements);
 }
 
 #undef TRITFORGE_INLINE
