@@ -6,7 +6,7 @@ namespace tritforge {
 namespace {
 
 // Work below which other threads are not worth waking, in bytes of weights times tiles of rows.
-constexpr std::size_t kSerialBytes = 256 << 10;
+constexpr std::size_t kSerialBytes = 1 << 20;
 // More tasks than threads, so that one that is interrupted does not hold up all.
 constexpr std::size_t kTasksPerThread = 4;
 
