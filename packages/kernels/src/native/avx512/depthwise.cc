@@ -13,7 +13,7 @@ TRITFORGE_INLINE __mmask64 first_of_64(std::size_t count) {
 }
 
 struct Avx512 {
-  static constexpr std::size_t kVector = 64, kPlanes = 4;
+  static constexpr std::size_t kVector = 64, kPlanes = 4, kMostVectors = 4;
   using Int = __m512i;
   using Float = __m512;
 

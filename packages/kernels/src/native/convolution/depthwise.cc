@@ -280,44 +280,58 @@ void work(void* context, std::size_t worker) noexcept {
   }
 }
 
-const DepthwiseMicrokernel* microkernel(Isa isa) {
-  switch (isa) {
-#ifdef TRITFORGE_BUILT_AVX512
-    case Isa::avx512: return &kDepthwise__avx512;
-#endif
-    default: return nullptr;
-  }
-}
-
-template <Isa kIsa>
+template <const DepthwiseMicrokernel& kMicrokernel>
 std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometry& geometry, std::size_t threads) noexcept {
-  const Plan plan = make_plan(*microkernel(kIsa), weights.shape, geometry, threads);
+  const Plan plan = make_plan(kMicrokernel, weights.shape, geometry, threads);
   return plan.workers * workspace_of(plan, nullptr, 0).bytes;
 }
 
-template <Isa kIsa>
+template <const DepthwiseMicrokernel& kMicrokernel>
 Status run(const PackedWeights& weights, const ConvolutionGeometry& geometry, const ConvolutionInput& input, const OutputStage& stage,
            void* output, std::uint8_t* scratch, const Parallel& parallel) noexcept {
-  Call call{make_plan(*microkernel(kIsa), weights.shape, geometry, parallel.threads), &weights, &input, &stage,
-            prepare_stage(stage, weights.shape.output_channels),
-            output, scratch, {}};
+  Call call{make_plan(kMicrokernel, weights.shape, geometry, parallel.threads), &weights, &input, &stage,
+            prepare_stage(stage, weights.shape.output_channels), output, scratch, {}};
   parallel_for(parallel, call.plan.workers, work, &call);
   return Status::ok;
 }
 
-template <Isa kIsa>
-constexpr ConvolutionKernel kernel(const char* name) {
-  return {name, kIsa, Layout::depthwise, scratch_bytes<kIsa>, run<kIsa>};
+template <const DepthwiseMicrokernel& kMicrokernel>
+constexpr ConvolutionKernel kernel(const char* name, Isa isa) {
+  return {name, isa, Layout::depthwise, scratch_bytes<kMicrokernel>, run<kMicrokernel>};
 }
 
-constexpr ConvolutionKernel kAvx512 = kernel<Isa::avx512>("u8_depthwise__avx512vnni");
+#ifdef TRITFORGE_BUILT_AVX2
+constexpr ConvolutionKernel kAvx2 = kernel<kDepthwise__avx2>("u8_depthwise__avx2", Isa::avx2);
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+constexpr ConvolutionKernel kAvxVnni = kernel<kDepthwise__avxvnni>("u8_depthwise__avxvnni", Isa::avxvnni);
+#endif
+#ifdef TRITFORGE_BUILT_AVX512
+constexpr ConvolutionKernel kAvx512 = kernel<kDepthwise__avx512>("u8_depthwise__avx512", Isa::avx512);
+#endif
+#ifdef TRITFORGE_BUILT_NEON
+constexpr ConvolutionKernel kNeon = kernel<kDepthwise__neon>("u8_depthwise__neon", Isa::neon);
+// The matrix instructions have nothing for single channels.
+constexpr ConvolutionKernel kNeonI8mm = kernel<kDepthwise__neon>("u8_depthwise__neon", Isa::neon_i8mm);
+#endif
 
 }  // namespace
 
 const ConvolutionKernel* depthwise_kernel(Isa isa) noexcept {
-  if (microkernel(isa) == nullptr) return nullptr;
   switch (isa) {
+#ifdef TRITFORGE_BUILT_AVX2
+    case Isa::avx2: return &kAvx2;
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+    case Isa::avxvnni: return &kAvxVnni;
+#endif
+#ifdef TRITFORGE_BUILT_AVX512
     case Isa::avx512: return &kAvx512;
+#endif
+#ifdef TRITFORGE_BUILT_NEON
+    case Isa::neon: return &kNeon;
+    case Isa::neon_i8mm: return &kNeonI8mm;
+#endif
     default: return nullptr;
   }
 }

@@ -1,13 +1,14 @@
 // The second and third step of depthwise convolution, written once for all instruction sets: included by the file of each, which
 // gives the operations of its vectors as a class V:
 //
-//   kVector            bytes of a vector; kPlanes: of a quad, 4 or 8
+//   kVector            bytes of a vector; kPlanes: of a quad, 4 or 8; kMostVectors: of a tile, 2 or 4
 //   Int, Float         vectors of int32 (or bytes) and of float32
-//   load, store, load_floats, broadcast
+//   load, store, load_floats
 //   multiply_add       sum + the dot products of a plane's dwords with its weights; planes p and p + 4 add to the same sum
+//   product_bits       float(sum) · multiplier as bits
 //   interleave         four rows into planes
 //   gather             columns of a block into a vector, without reading another byte
-//   Codes              the output stage for uint8: scale, pack, and with a residual
+//   Codes, SumCodes    the output stage for uint8, SumCodes with a residual: scale, then pack
 //   store_bytes        a vector of codes into its columns, without writing another byte
 //
 // Everything is in an anonymous namespace and inlined, so that each instruction set keeps its own copy.
@@ -239,12 +240,14 @@ TRITFORGE_INLINE void tile(const Job<Store>& job, std::size_t first) {
   }
 }
 
-// Tiles of 4 and 3 vectors, never a lonely one if there are more.
+// Tiles of 4 and 3 vectors, never a lonely one if there are more; or of 2.
 template <class V, class Kernel, bool kWhole, class Store>
 TRITFORGE_INLINE void multiply_vectors(const Job<Store>& job, std::size_t first, std::size_t end) {
-  for (; end - first > 6 || end - first == 4; first += 4) tile<V, 4, Kernel, kWhole>(job, first);
-  for (; end - first >= 3; first += 3) tile<V, 3, Kernel, kWhole>(job, first);
-  if (end - first == 2) tile<V, 2, Kernel, kWhole>(job, first);
+  if constexpr (V::kMostVectors == 4) {
+    for (; end - first > 6 || end - first == 4; first += 4) tile<V, 4, Kernel, kWhole>(job, first);
+    for (; end - first >= 3; first += 3) tile<V, 3, Kernel, kWhole>(job, first);
+  }
+  for (; end - first >= 2; first += 2) tile<V, 2, Kernel, kWhole>(job, first);
   if (end - first == 1) tile<V, 1, Kernel, kWhole>(job, first);
 }
 
