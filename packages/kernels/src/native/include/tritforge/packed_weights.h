@@ -43,7 +43,7 @@ enum class Layout : std::uint8_t {
   dot8t = 2,      // ternary panels with separate group codes, 16-bit sums      dot8t.h
   table27 = 3,    // indices of three trits for table lookup, 4-bit activations table.h
   table64 = 4,    // indices of three 2-bit weights, 2-bit activations          table.h
-  gemv2 = 5,      // biased 2-bit codes for few rows                            gemv.h
+  gemv2 = 5,      // biased 2-bit codes for few rows                            gemv2.h
   depthwise = 6,  // int8, one input channel per group                          depthwise.h
 };
 
