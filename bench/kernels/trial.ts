@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { onnxruntimeLibrary } from '@tritforge/quant-core';
 import type { Shape } from './families.js';
-import { onnxRuntimeLibrary } from './onnx-runtime-library.js';
 import type { OrtPeer } from './peer-models.js';
 
 /** Microseconds of one run. */
@@ -85,7 +85,7 @@ export async function runTrial(program: string, plan: string, options: TrialOpti
     ...(limit === undefined ? {} : { ONEDNN_MAX_CPU_ISA: limit, DNNL_MAX_CPU_ISA: limit }),
   };
   const numbers = [groupSize, budgetMs, core].map(String);
-  const args = [plan, onnxRuntimeLibrary(), isa, ...numbers, peers, String(Number(everyLayout))];
+  const args = [plan, onnxruntimeLibrary()!, isa, ...numbers, peers, String(Number(everyLayout))];
   const { stdout } = await promisify(execFile)(program, args, { env, maxBuffer: MAX_OUTPUT_BYTES });
   const [head, ...lines] = stdout.trim().split('\n');
   const results = lines.map((line) => JSON.parse(line) as Measurement | Absence);

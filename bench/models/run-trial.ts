@@ -1,7 +1,6 @@
 /** One trial of `models`, a process of its own: takes a {@link TrialRequest} as JSON, prints a {@link TrialResult}. */
 import { openOrtLibrary } from '@tritforge/kernels';
-import { createOnnxRuntime } from '@tritforge/quant-core';
-import { onnxRuntimeLibrary } from '../kernels/onnx-runtime-library.js';
+import { createOnnxRuntime, onnxruntimeLibrary } from '@tritforge/quant-core';
 import type { Contestant } from './contestants.js';
 import { noise } from './noise.js';
 
@@ -58,7 +57,7 @@ async function load({ modelPath, engine }: Contestant): Promise<Loaded['run']> {
     const session = await createOnnxRuntime().load(modelPath, { threads: 1, optimization: 'all' });
     return () => session.run(feeds);
   }
-  const session = await openOrtLibrary(onnxRuntimeLibrary()).load(modelPath, { intraOpThreads: 1 });
+  const session = await openOrtLibrary(onnxruntimeLibrary()!).load(modelPath, { intraOpThreads: 1 });
   return () => session.run(feeds);
 }
 

@@ -70,12 +70,19 @@ function addQuantize(program: Command, context: CommandContext): void {
 }
 
 const EVALUATE_EXAMPLE = `
-Example:
-  tritforge evaluate model.onnx --evaluation test.zip --preprocess preprocess.json --metric top1`;
+Examples:
+  tritforge evaluate model.onnx --evaluation test.zip --preprocess preprocess.json --metric top1
+  tritforge evaluate model.fgq-n64.accelerated.onnx --evaluation test.npz --engine tritforge`;
 
 function addEvaluate(program: Command, context: CommandContext): void {
   const command = program.command('evaluate').argument('<model>', 'the .onnx file');
   withLimits(withData(command, 'mandatory'))
+    .addOption(
+      new Option('--engine <name>', "ort: stock onnxruntime; tritforge: with Tritforge's operators").choices([
+        'ort',
+        'tritforge',
+      ]),
+    )
     .description('Measure accuracy and latency of a model.')
     .addHelpText('after', EVALUATE_EXAMPLE)
     .action((model, flags) => evaluateCommand(model, flags, context));

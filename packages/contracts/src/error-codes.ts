@@ -48,6 +48,7 @@ const registry = {
   RESOURCE_IN_USE: { status: 409, title: 'A job that has not ended uses this resource', retryable: true },
   JOB_ALREADY_ENDED: { status: 409, title: 'The job has already ended' },
   // The command line
+  ENGINE_UNAVAILABLE: { status: 400, title: 'The engine that was asked for cannot run on this machine' },
   USAGE_INVALID: { status: 400, title: 'The command line is not valid' },
   // Models
   MODEL_NOT_ONNX: { status: 422, title: 'The file is not an ONNX model' },

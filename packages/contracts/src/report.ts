@@ -49,6 +49,12 @@ export const ArtifactReport = Type.Object({
     maxAbsError: nullable(
       Type.Number({ description: 'Largest difference to the engine reference, graph run as users run it.' }),
     ),
+    operatorsMaxAbsError: nullable(
+      Type.Number({
+        description:
+          "Largest difference between stock onnxruntime and Tritforge's operators; null where those did not run.",
+      }),
+    ),
     sqnrDb: nullable(Type.Number()),
     passed: Type.Boolean(),
   }),
@@ -77,13 +83,26 @@ export const AccuracyReport = Type.Object({
 });
 export type AccuracyReport = Static<typeof AccuracyReport>;
 
+/** What runs a model: stock onnxruntime, or the same library with Tritforge's operators. */
+export const EngineName = Type.Enum(['ort', 'tritforge']);
+export type EngineName = 'ort' | 'tritforge';
+
 export const LatencyReport = Type.Object({
   threads: Type.Integer(),
   batch: Type.Integer(),
   runs: Type.Integer(),
   originalMs: Type.Number(),
   int8Ms: nullable(Type.Number()),
-  quantizedMs: Type.Number(),
+  quantizedMs: Type.Number({ description: 'The first artifact in stock onnxruntime.' }),
+  acceleratedMs: nullable(
+    Type.Number({
+      description:
+        "The accelerated encoding with Tritforge's operators; null where they were not built or the model is too large to be packed twice.",
+    }),
+  ),
+  acceleratedEngine: nullable(
+    Type.String({ description: 'Instruction set and onnxruntime that acceleratedMs is of.' }),
+  ),
   cpu: Type.String(),
 });
 export type LatencyReport = Static<typeof LatencyReport>;

@@ -38,6 +38,8 @@ export interface PhaseProgress extends Progress {
 /** What the engine needs from its host. */
 export interface QuantizeContext {
   readonly runtime: Runtime;
+  /** The runtime with Tritforge's operators, to check and time accelerated artifacts with; null where it cannot run. */
+  readonly accelerated?: Runtime | null | undefined;
   readonly onProgress?: ((progress: PhaseProgress) => void) | undefined;
   /** Stops the work between two steps with TritforgeError CANCELED. */
   readonly signal?: AbortSignal | undefined;

@@ -118,6 +118,7 @@ class Quantization {
       originalPath: this.#request.modelPath,
       quantizedPath: artifacts[0]!.loadablePath,
       baselinePath: baseline && (await this.#loadable(baseline, network)),
+      acceleratedPath: await this.#acceleratedPath(network, artifacts),
       inPairs: isHeavyToLoad(network),
       evaluation: data.evaluation,
       feeds: feeds[0]!,
@@ -205,9 +206,18 @@ class Quantization {
     return isHeavyToLoad(network) ? unpackedCopy(path, options) : path;
   }
 
+  /** The accelerated encoding, written for the measurement where the recipe does not ask for it. */
+  async #acceleratedPath(network: QuantizedModel, artifacts: readonly WrittenArtifact[]): Promise<string | null> {
+    if (!this.#context.accelerated || isHeavyToLoad(network)) return null;
+    const requested = artifacts.find(({ profile }) => profile === 'accelerated');
+    if (requested !== undefined) return requested.path;
+    const { scratchDir } = this.#request;
+    return (await writeArtifact(network, 'accelerated', scratchDir, 'accelerated.onnx', this.#scratch)).path;
+  }
+
   async #verify(network: QuantizedModel, written: readonly WrittenArtifact[], feeds: readonly Feeds[], data: JobData) {
     this.#meter.begin('verify', written.length + 1, 'artifacts');
-    const { runtime, signal } = this.#context;
+    const { runtime, accelerated, signal } = this.#context;
     const { scratchDir } = this.#request;
     const keepValues = judgedValues(network);
     const quantized = await buildGraph(network, {
@@ -222,8 +232,11 @@ class Quantization {
     const artifacts: VerifiedArtifact[] = [];
     for (const artifact of written) {
       const loadablePath = await this.#loadable(artifact, network);
-      const asWritten = artifact.profile === 'accelerated' ? integerReference! : reference;
-      const verification = await verifyArtifact(runtime, artifact.path, loadablePath, reference, asWritten);
+      const isAccelerated = artifact.profile === 'accelerated';
+      const verification = await verifyArtifact(artifact.path, loadablePath, reference, {
+        runtime,
+        ...(isAccelerated && { accelerated: accelerated ?? null, asWritten: integerReference! }),
+      });
       artifacts.push({ ...artifact, loadablePath, verification });
       this.#meter.done(artifacts.length);
     }

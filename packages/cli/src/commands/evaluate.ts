@@ -1,4 +1,4 @@
-import type { Metric } from '@tritforge/contracts';
+import type { EngineName, Metric } from '@tritforge/contracts';
 import { evaluateInChild } from '@tritforge/quant-core/process';
 import type { CommandContext } from '../command-context.js';
 import { datasetFile, modelFile, readPreprocess } from '../input-files.js';
@@ -12,6 +12,7 @@ export interface EvaluateFlags extends LimitFlags {
   readonly evaluation: string;
   readonly preprocess?: string;
   readonly metric?: Metric;
+  readonly engine?: EngineName;
   readonly threads?: number;
 }
 
@@ -22,6 +23,7 @@ export async function evaluateCommand(model: string, flags: EvaluateFlags, conte
     modelPath: await modelFile(model),
     evaluation: await datasetFile(flags.evaluation, preprocess),
     metric: flags.metric,
+    engine: flags.engine,
     threads: flags.threads,
   };
   const display = openProgressDisplay();
@@ -32,12 +34,20 @@ export async function evaluateCommand(model: string, flags: EvaluateFlags, conte
   process.stdout.write(context.asJson ? `${JSON.stringify(result)}\n` : describe(result));
 }
 
-function describe({ metric, value, output, samples, latency }: Awaited<ReturnType<typeof evaluateInChild>>): string {
+function describe({
+  metric,
+  value,
+  output,
+  samples,
+  engine,
+  latency,
+}: Awaited<ReturnType<typeof evaluateInChild>>): string {
   return formatTable(
     [
       [metric, formatMetric(metric, value)],
       ['output', output],
       ['samples', formatCount(samples)],
+      ['engine', engine],
       ['latency, median', formatMs(latency.medianMs)],
       ['threads', String(latency.threads)],
       ['batch', String(latency.batch)],

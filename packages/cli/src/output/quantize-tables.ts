@@ -31,7 +31,7 @@ function comparisonTable(report: Report, title: string): string {
     sizeRow(report, row),
     bitsRow(report, row),
     ...(report.accuracy ? [accuracyRow(report.accuracy, row)] : []),
-    ...(report.latency ? [latencyRow(report.latency, row)] : []),
+    ...(report.latency ? latencyRows(report.latency, row) : []),
   ];
   return formatTable(rows, ['left', 'right', 'right', ...(hasBaseline ? (['right'] as const) : []), 'left']);
 }
@@ -73,15 +73,18 @@ function accuracyRow(accuracy: NonNullable<Report['accuracy']>, row: Row): strin
   );
 }
 
-function latencyRow(latency: NonNullable<Report['latency']>, row: Row): string[] {
-  const { threads, batch, originalMs, int8Ms, quantizedMs } = latency;
-  return row(
+function latencyRows(latency: NonNullable<Report['latency']>, row: Row): string[][] {
+  const { threads, batch, originalMs, int8Ms, quantizedMs, acceleratedMs } = latency;
+  const speedup = (ms: number) => `${(originalMs / ms).toFixed(2)}× as fast`;
+  const stock = row(
     `latency (${threads} thread${threads === 1 ? '' : 's'}, batch ${batch})`,
     formatMs(originalMs),
     formatMs(int8Ms),
     formatMs(quantizedMs),
-    `${(originalMs / quantizedMs).toFixed(2)}× as fast`,
+    speedup(quantizedMs),
   );
+  if (acceleratedMs === null) return [stock];
+  return [stock, row("with Tritforge's operators", '', '', formatMs(acceleratedMs), speedup(acceleratedMs))];
 }
 
 function layersLine({ layers, kept }: Report): string {

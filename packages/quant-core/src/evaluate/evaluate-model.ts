@@ -25,6 +25,8 @@ export interface Evaluation {
   /** Name of the output that was scored. */
   readonly output: string;
   readonly samples: number;
+  /** Name and version of what ran the model. */
+  readonly engine: string;
   readonly latency: Latency & {
     readonly runs: number;
     readonly threads: number;
@@ -57,6 +59,7 @@ export async function evaluateModel(request: EvaluationRequest): Promise<Evaluat
       value: finiteValue(scoring.metric, models[0]!.metric),
       output: scoring.output,
       samples,
+      engine: runtime.engine,
       latency: { ...results.get('model')!, runs, threads, batch: feedPlan.runSamples ?? 1, cpu: cpuName() },
     };
   } finally {

@@ -11,6 +11,8 @@ export interface MeasureStep {
   readonly quantizedPath: string;
   /** Null where the quantized model is itself the int8 model. */
   readonly baselinePath: string | null;
+  /** The accelerated encoding, for the runtime with our operators; null where that cannot be timed. */
+  readonly acceleratedPath: string | null;
   /** Whether the int8 model is compared with the original on its own, so that only two models are in memory at a time. */
   readonly inPairs: boolean;
   readonly evaluation: JobDataset | null;
@@ -29,7 +31,12 @@ export interface Measured {
 export async function measure(step: MeasureStep): Promise<Measured> {
   if (!step.inPairs || step.baselinePath === null) return measureTogether(step);
   const { accuracy, latency } = await measureTogether({ ...step, baselinePath: null });
-  const int8 = await measureTogether({ ...step, quantizedPath: step.baselinePath, baselinePath: null });
+  const int8 = await measureTogether({
+    ...step,
+    quantizedPath: step.baselinePath,
+    baselinePath: null,
+    acceleratedPath: null,
+  });
   return {
     accuracy: accuracy && { ...accuracy, int8: int8.accuracy!.quantized },
     latency: { ...latency, int8Ms: int8.latency.quantizedMs },
@@ -39,8 +46,8 @@ export async function measure(step: MeasureStep): Promise<Measured> {
 async function measureTogether(step: MeasureStep): Promise<Measured> {
   const threads = step.request.threads ?? 1;
   const sessions: Session[] = [];
-  const load = async (path: string) => {
-    const session = await step.context.runtime.load(path, { threads, optimization: 'all' });
+  const load = async (path: string, runtime = step.context.runtime) => {
+    const session = await runtime.load(path, { threads, optimization: 'all' });
     sessions.push(session);
     return session;
   };
@@ -48,8 +55,10 @@ async function measureTogether(step: MeasureStep): Promise<Measured> {
     // Unpacking weights takes onnxruntime several times their size for a moment, so the packed models come first.
     const quantized = await load(step.quantizedPath);
     const int8 = step.baselinePath === null ? null : await load(step.baselinePath);
+    const { accelerated: runtime } = step.context;
+    const accelerated = step.acceleratedPath === null || !runtime ? null : await load(step.acceleratedPath, runtime);
     const original = await load(step.originalPath);
-    const latency = await measureLatency(step, { original, quantized, int8 }, threads);
+    const latency = await measureLatency(step, { original, quantized, int8, accelerated }, threads);
     return { latency, accuracy: await measureAccuracy(step, { original, quantized, int8 }) };
   } finally {
     for (const session of sessions) await session.release();
@@ -74,7 +83,11 @@ async function measureAccuracy(step: MeasureStep, sessions: Sessions): Promise<A
   });
 }
 
-async function measureLatency(step: MeasureStep, sessions: Sessions, threads: number): Promise<LatencyReport> {
+async function measureLatency(
+  step: MeasureStep,
+  sessions: Sessions & { readonly accelerated: Session | null },
+  threads: number,
+): Promise<LatencyReport> {
   const contestants = Object.entries(sessions)
     .filter((entry): entry is [string, Session] => entry[1] !== null)
     .map(([name, session]) => ({ name, session, feeds: step.feeds }));
@@ -86,6 +99,8 @@ async function measureLatency(step: MeasureStep, sessions: Sessions, threads: nu
     originalMs: results.get('original')!.medianMs,
     int8Ms: results.get('int8')?.medianMs ?? null,
     quantizedMs: results.get('quantized')!.medianMs,
+    acceleratedMs: results.get('accelerated')?.medianMs ?? null,
+    acceleratedEngine: sessions.accelerated === null ? null : step.context.accelerated!.engine,
     cpu: cpuName(),
   };
 }

@@ -164,6 +164,13 @@ function warnings({ network, weights, data, request, latency }: Results): Warnin
       node: null,
     });
   }
+  if (latency.acceleratedMs === null && !isHeavyToLoad(network)) {
+    found.push({
+      code: 'OPERATORS_NOT_MEASURED',
+      message: `The latency with Tritforge's operators was not measured: ${kernelInfo().reason ?? 'they cannot run here'}.`,
+      node: null,
+    });
+  }
   const slowdown = latency.quantizedMs / latency.originalMs;
   if (slowdown > NOTABLE_SLOWDOWN) {
     found.push({

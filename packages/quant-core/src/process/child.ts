@@ -20,25 +20,26 @@ serveTask<EngineTask>({
   },
 
   async evaluate({ request }, { scratchDir, onProgress }) {
-    const [{ openDataset }, { evaluateModel }, { createOnnxRuntime }] = await Promise.all([
+    const [{ openDataset }, { evaluateModel }, { createRuntime }] = await Promise.all([
       import('../data/index.js'),
       import('../evaluate/index.js'),
-      import('../runtime/onnx-runtime.js'),
+      import('../runtime/create-runtime.js'),
     ]);
-    const { evaluation, ...rest } = request;
+    const { evaluation, engine = 'ort', ...rest } = request;
     return evaluateModel({
       ...rest,
       dataset: await openDataset(evaluation.path, { preprocess: preprocessOf(evaluation), scratchDir }),
-      runtime: createOnnxRuntime(),
+      runtime: createRuntime(engine),
       onProgress: (done, total) => onProgress({ phase: 'measure', done, total, unit: 'samples', etaSeconds: null }),
     });
   },
 
   async quantize({ request }, { scratchDir, onProgress }) {
-    const [{ quantize }, { createOnnxRuntime }] = await Promise.all([
+    const [{ quantize }, { acceleratedRuntime, createRuntime }] = await Promise.all([
       import('../quantize.js'),
-      import('../runtime/onnx-runtime.js'),
+      import('../runtime/create-runtime.js'),
     ]);
-    return quantize({ ...request, scratchDir }, { runtime: createOnnxRuntime(), onProgress });
+    const context = { runtime: createRuntime('ort'), accelerated: acceleratedRuntime(), onProgress };
+    return quantize({ ...request, scratchDir }, context);
   },
 });

@@ -1,4 +1,4 @@
-import type { DatasetSummary, Metric, Preprocess, Report, TensorInfo } from '@tritforge/contracts';
+import type { DatasetSummary, EngineName, Metric, Preprocess, Report, TensorInfo } from '@tritforge/contracts';
 import type { Evaluation } from '../evaluate/index.js';
 import type { ModelInspection } from '../inspect.js';
 import type { DatasetReference, PhaseProgress, QuantizeRequest } from '../quantize-request.js';
@@ -28,6 +28,8 @@ export interface EvaluateTaskRequest {
   readonly modelPath: string;
   readonly evaluation: DatasetReference;
   readonly metric?: Metric | undefined;
+  /** `ort`, stock onnxruntime, when left out. */
+  readonly engine?: EngineName | undefined;
   /** Threads within one operator, 1 when left out. */
   readonly threads?: number | undefined;
 }

@@ -1,8 +1,7 @@
 /** Accelerated artifacts under our operators, against the same files in stock onnxruntime. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { kernelInfo, openOrtLibrary } from '@tritforge/kernels';
 import { TRITFORGE_DOMAIN } from '../artifact/accelerated/functions.js';
@@ -14,22 +13,13 @@ import { sharedData, skipWithout } from '../testing/shared-data.js';
 import { writeSmallNetwork } from '../testing/small-network.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { createOnnxRuntime } from './onnx-runtime.js';
+import { onnxruntimeLibrary } from './onnxruntime-library.js';
 import type { HostTensor } from './runtime.js';
 
 process.env.ORT_DISABLE_TELEMETRY = '1';
 const { reason } = kernelInfo();
 const libraryPath = reason === null ? onnxruntimeLibrary() : null;
 const skip = reason ?? (libraryPath === null ? 'onnxruntime-node ships no library for this system' : false);
-
-/** The library that onnxruntime-node ships for this system. */
-function onnxruntimeLibrary(): string | null {
-  const bin = join(dirname(createRequire(import.meta.url).resolve('onnxruntime-node/package.json')), 'bin');
-  const system = join(process.platform, process.arch);
-  const found = readdirSync(bin, { recursive: true, encoding: 'utf8' }).find(
-    (name) => dirname(name).endsWith(system) && /^libonnxruntime\.(so\.1|.*dylib)$/.test(basename(name)),
-  );
-  return found === undefined ? null : join(bin, found);
-}
 
 /** A calibration file of a few random samples; tokens where the model takes those. */
 async function noise(path: string, name: string, sizes: readonly number[]): Promise<void> {
