@@ -30,6 +30,13 @@ Status run(const PackedWeights& weights, const ConvolutionGeometry& geometry, co
 constexpr ConvolutionKernel kAvx512{"u8_dot8__avx512", Isa::avx512, Layout::dot8, scratch_bytes<kDot8__avx512>,
                                     run<kDot8__avx512>};
 #endif
+#ifdef TRITFORGE_BUILT_NEON
+constexpr ConvolutionKernel kNeon{"u8_dot8__neon", Isa::neon, Layout::dot8, scratch_bytes<kDot8__neon>, run<kDot8__neon>};
+#endif
+#ifdef TRITFORGE_BUILT_NEON_I8MM
+constexpr ConvolutionKernel kNeonI8mm{"u8_dot8__neon_i8mm", Isa::neon_i8mm, Layout::dot8, scratch_bytes<kDot8__neon_i8mm>,
+                                      run<kDot8__neon_i8mm>};
+#endif
 
 }  // namespace
 
@@ -37,6 +44,12 @@ const ConvolutionKernel* dot8_kernel(Isa isa) noexcept {
   switch (isa) {
 #ifdef TRITFORGE_BUILT_AVX512
     case Isa::avx512: return &kAvx512;
+#endif
+#ifdef TRITFORGE_BUILT_NEON
+    case Isa::neon: return &kNeon;
+#endif
+#ifdef TRITFORGE_BUILT_NEON_I8MM
+    case Isa::neon_i8mm: return &kNeonI8mm;
 #endif
     default: return nullptr;
   }

@@ -48,5 +48,11 @@ extern const DotMicrokernel kDot8t__avx2;
 #ifdef TRITFORGE_BUILT_AVX512
 extern const DotMicrokernel kDot8__avx512;
 #endif
+#ifdef TRITFORGE_BUILT_NEON
+extern const DotMicrokernel kDot8__neon;
+#endif
+#ifdef TRITFORGE_BUILT_NEON_I8MM
+extern const DotMicrokernel kDot8__neon_i8mm;
+#endif
 
 }  // namespace tritforge

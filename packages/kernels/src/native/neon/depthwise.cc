@@ -3,6 +3,7 @@
 #include <arm_neon.h>
 
 #include "convolution/depthwise_tiles.h"
+#include "neon/output_stage.h"
 
 namespace tritforge {
 namespace {
@@ -51,56 +52,32 @@ struct Neon {
     std::memcpy(y, bytes, b.channels);
   }
 
-  // Formulas: include/tritforge/requantize.h. Conversions saturate here, and NaN, which becomes the lowest value, needs the maximum that
-  // prefers numbers.
+  // Vectors of planes are in the order of channels.
   struct Codes {
-    Float lowest, highest;
-    int16x8_t zero_point;
-    uint8x16_t max_code;
+    neon::Rounding rounding;
+    std::uint8_t zero_point, max_code;
     explicit TRITFORGE_INLINE Codes(const PreparedStage& stage)
-        : lowest(vdupq_n_f32(stage.lowest)),
-          highest(vdupq_n_f32(stage.highest)),
-          zero_point(vdupq_n_s16(stage.zero_point)),
-          max_code(vdupq_n_u8(stage.max_code)) {}
-    TRITFORGE_INLINE Int scale(Int sums, Float multiplier) const {
-      const Float scaled = vmulq_f32(vcvtq_f32_s32(sums), multiplier);
-      return vcvtnq_s32_f32(vminnmq_f32(vmaxnmq_f32(scaled, lowest), highest));
-    }
+        : rounding(stage), zero_point(stage.zero_point), max_code(stage.max_code) {}
+    TRITFORGE_INLINE Int scale(Int sums, Float multiplier) const { return rounding.rounded(sums, multiplier); }
     TRITFORGE_INLINE Int pack(const Int (&v)[4]) const {
-      const int16x8_t low = vqaddq_s16(vcombine_s16(vqmovn_s32(v[0]), vqmovn_s32(v[1])), zero_point);
-      const int16x8_t high = vqaddq_s16(vcombine_s16(vqmovn_s32(v[2]), vqmovn_s32(v[3])), zero_point);
-      return vreinterpretq_s32_u8(vminq_u8(vcombine_u8(vqmovun_s16(low), vqmovun_s16(high)), max_code));
+      return vreinterpretq_s32_u8(neon::pack_codes(v, zero_point, max_code));
     }
   };
 
   struct SumCodes {
-    Float lowest, highest, a_ratio, b_ratio, offset;
-    uint8x16_t max_code;
-    explicit TRITFORGE_INLINE SumCodes(const PreparedStage& stage)
-        : lowest(vdupq_n_f32(stage.lowest)),
-          highest(vdupq_n_f32(stage.highest)),
-          a_ratio(vdupq_n_f32(stage.add.a_ratio)),
-          b_ratio(vdupq_n_f32(stage.add.b_ratio)),
-          offset(vdupq_n_f32(stage.add.offset)),
-          max_code(vdupq_n_u8(stage.max_code)) {}
+    neon::Rounding rounding;
+    neon::Addition addition;
+    std::uint8_t max_code;
+    explicit TRITFORGE_INLINE SumCodes(const PreparedStage& stage) : rounding(stage), addition(stage), max_code(stage.max_code) {}
     TRITFORGE_INLINE Int scale(Int sums, Float multiplier) const {
-      const Float scaled = vmulq_f32(vcvtq_f32_s32(sums), multiplier);
-      const Float clamped = vminnmq_f32(vmaxnmq_f32(scaled, lowest), highest);
-      return vreinterpretq_s32_f32(vsubq_f32(vrndnq_f32(clamped), lowest));
-    }
-    // What int32 does not hold becomes 0.
-    TRITFORGE_INLINE int16x4_t sum(Int code, uint16x4_t residual) const {
-      const Float other = vfmaq_f32(offset, vcvtq_f32_u32(vmovl_u16(residual)), b_ratio);
-      const Float sum = vfmaq_f32(other, vreinterpretq_f32_s32(code), a_ratio);
-      const uint32x4_t fits = vcltq_f32(sum, vdupq_n_f32(2147483648.0f));
-      return vqmovn_s32(vandq_s32(vcvtnq_s32_f32(sum), vreinterpretq_s32_u32(fits)));
+      return vreinterpretq_s32_f32(rounding.code(sums, multiplier));
     }
     TRITFORGE_INLINE Int pack(const Int (&v)[4], Int residual) const {
-      const uint8x16_t r = vreinterpretq_u8_s32(residual);
-      const uint16x8_t low = vmovl_u8(vget_low_u8(r)), high = vmovl_u8(vget_high_u8(r));
-      const int16x8_t first = vcombine_s16(sum(v[0], vget_low_u16(low)), sum(v[1], vget_high_u16(low)));
-      const int16x8_t last = vcombine_s16(sum(v[2], vget_low_u16(high)), sum(v[3], vget_high_u16(high)));
-      return vreinterpretq_s32_u8(vminq_u8(vcombine_u8(vqmovun_s16(first), vqmovun_s16(last)), max_code));
+      const uint8x16_t bytes = vreinterpretq_u8_s32(residual);
+      Int sums[4];
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < 4; ++i) sums[i] = addition.rounded(vreinterpretq_f32_s32(v[i]), neon::four_of(bytes, i));
+      return vreinterpretq_s32_u8(neon::pack_codes(sums, 0, max_code));
     }
   };
 };
