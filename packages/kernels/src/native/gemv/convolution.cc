@@ -146,6 +146,10 @@ const GemvKernels* gemv_kernels(Isa isa) noexcept {
 #ifdef TRITFORGE_BUILT_AVX512
     case Isa::avx512: return &kGemvAvx512;
 #endif
+#ifdef TRITFORGE_BUILT_NEON
+    case Isa::neon: return &kGemvNeon;
+    case Isa::neon_i8mm: return &kGemvNeon;  // reading the weights is the bound, which no matrix instruction moves
+#endif
     default: return nullptr;
   }
 }

@@ -70,5 +70,8 @@ extern const GemvKernels kGemvAvxVnni;
 #ifdef TRITFORGE_BUILT_AVX512
 extern const GemvKernels kGemvAvx512;
 #endif
+#ifdef TRITFORGE_BUILT_NEON
+extern const GemvKernels kGemvNeon;
+#endif
 
 }  // namespace tritforge
