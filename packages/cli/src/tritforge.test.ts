@@ -148,6 +148,25 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.deepEqual([metric, samples], ['top5', 1024]);
   });
 
+  test('evaluates an accelerated artifact alike in both engines', {
+    skip: versions().kernels.reason ?? false,
+  }, async () => {
+    const out = newPath();
+    const made = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, '--artifact', 'accelerated');
+    assert.equal(made.exitCode, 0, made.stderr);
+    assert.match(made.stdout, /^with Tritforge's operators +\S+ ms/m);
+    const evaluate = async (engine: string) => {
+      const artifact = join(out, 'model.fgq-n64.accelerated.onnx');
+      const run = await tritforge('evaluate', artifact, ...EVALUATION, ...PREPROCESS, '--json', '--engine', engine);
+      assert.equal(run.exitCode, 0, run.stderr);
+      return JSON.parse(run.stdout);
+    };
+    const [stock, own] = [await evaluate('ort'), await evaluate('tritforge')];
+    assert.match(stock.engine, /^onnxruntime /);
+    assert.match(own.engine, /^tritforge operators \(\S+\) in onnxruntime /);
+    assert.equal(own.value, stock.value);
+  });
+
   test('exits with 3 when a gate fails, and keeps what was made', async () => {
     const out = newPath();
     const run = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, '--gate-max-size', '1kB', '--json');
