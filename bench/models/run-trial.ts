@@ -58,7 +58,7 @@ async function load({ modelPath, engine }: Contestant): Promise<Loaded['run']> {
     return () => session.run(feeds);
   }
   const session = await openOrtLibrary(onnxruntimeLibrary()!).load(modelPath, { intraOpThreads: 1 });
-  return () => session.run(feeds);
+  return () => session.run(feeds, { blocking: true });
 }
 
 /** In every round each takes its turn; the order rotates and turns around, so that each follows every other. */

@@ -37,6 +37,18 @@ describe('a session of ONNX Runtime', { skip: skipOrt }, () => {
     await session.release();
   });
 
+  it('runs on the calling thread when it is to block, with the same results and errors', async () => {
+    const session = await testOrt().load(sum);
+    const run = await session.run(sumInputs, { blocking: true, fetches: ['difference'] });
+    assert.deepEqual([...run], [['difference', floats([2, 2], -9, -18, -7, -16)]]);
+    await assert.rejects(session.run(feed({}), { blocking: true }), RangeError);
+    await assert.rejects(session.run(sumInputs, { blocking: true, signal: AbortSignal.abort() }), {
+      name: 'AbortError',
+    });
+    await session.release();
+    await assert.rejects(session.run(sumInputs, { blocking: true }), /released/);
+  });
+
   const examples: Record<string, OrtTensor['data']> = {
     float32: Float32Array.of(1.5, Number.NaN, -0, 3e38),
     float64: Float64Array.of(1.5, 1e300),

@@ -43,6 +43,11 @@ export interface OrtRunOptions {
   readonly fetches?: readonly string[];
   /** Cancels the run; the promise rejects with the signal's reason at once, the work ends at the next node. */
   readonly signal?: AbortSignal;
+  /**
+   * Runs on the calling thread, which waits, as onnxruntime-node does: it saves the way to another thread and back, which counts for
+   * models of microseconds and on a machine that is busy. Such a run cannot be cancelled; a signal is only looked at before it begins.
+   */
+  readonly blocking?: boolean;
 }
 
 /** A loaded model. What is not released is freed with the object. */
@@ -77,6 +82,7 @@ interface OrtAddon extends Addon {
   ortOpen(path: string): [library: object, version: string];
   ortLoad(id: number, library: object, ...args: unknown[]): Promise<[session: object, Described, Described]>;
   ortRun(id: number, session: object, ...args: unknown[]): Promise<Output[]>;
+  ortRunHere(id: number, session: object, ...args: unknown[]): Promise<Output[]>;
   ortEndProfiling(id: number, session: object): Promise<string>;
   ortRelease(id: number, session: object): Promise<void>;
   ortCancel(id: number): void;
@@ -158,7 +164,9 @@ class Session implements OrtSession {
     const shapes = tensors.map(([, { shape }]) => shape);
     const data = tensors.map(([, tensor]) => tensor.data);
     const start = (id: number) => this.#track(this.#addon.ortRun(id, this.#handle, inputs, shapes, data, fetched));
-    const results = await call(start, options.signal);
+    const startHere = () => this.#addon.ortRunHere(0, this.#handle, inputs, shapes, data, fetched);
+    if (options.blocking) options.signal?.throwIfAborted();
+    const results = await (options.blocking ? call(startHere) : call(start, options.signal));
     return new Map(
       results.map(([dtype, shape, values], i) => [
         (this.outputs[fetched[i] as number] as OrtValueInfo).name,

@@ -53,9 +53,10 @@ function wrapSession(
     outputs: session.outputs as Session['outputs'],
     async run(feeds, fetches) {
       try {
-        // The session checks dtypes and data of every tensor itself.
+        // The session checks dtypes and data of every tensor itself. Blocking, like the stock runtime: models run in a process of
+        // their own, and the way to another thread would be part of every latency.
         const inputs = feeds as ReadonlyMap<string, OrtTensor>;
-        const outputs = await session.run(inputs, fetches === undefined ? {} : { fetches });
+        const outputs = await session.run(inputs, { blocking: true, ...(fetches && { fetches }) });
         return new Map<string, HostTensor>(
           [...outputs].map(([name, { dtype, shape, data }]) => [name, { dtype: dtype as DataType, shape, data }]),
         );

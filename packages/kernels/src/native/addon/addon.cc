@@ -15,7 +15,7 @@ namespace tritforge {
 namespace {
 
 // Raised whenever the arguments of an export change; the loader refuses an addon of another version.
-constexpr int kInterfaceVersion = 2;
+constexpr int kInterfaceVersion = 3;
 
 static_assert(sizeof(std::size_t) >= 8, "products of two dimensions must fit in size_t");
 

@@ -16,6 +16,16 @@ constexpr std::chrono::milliseconds kStopLimit{2000};
 }  // namespace
 
 void Job::execute() noexcept {
+  attempt();
+  channel_->finished(shared_from_this());
+}
+
+void Job::run_here(Napi::Env env) {
+  attempt();
+  settle(env);
+}
+
+void Job::attempt() noexcept {
   try {
     if (cancellation_.requested()) throw Failure("cancelled");
     compute();
@@ -24,7 +34,6 @@ void Job::execute() noexcept {
   } catch (const std::exception& error) {
     failure_ = error.what();
   }
-  channel_->finished(shared_from_this());
 }
 
 void Job::settle(Napi::Env env) {

@@ -27,6 +27,8 @@ class Job : public ThreadTask, public std::enable_shared_from_this<Job> {
   void cancel() { cancellation_.request(); }
   void execute() noexcept final;
   void settle(Napi::Env env);
+  // Executes and settles on the JavaScript thread, which waits; for a job that was not started.
+  void run_here(Napi::Env env);
 
  protected:
   // On the thread. May throw; what() becomes the message of the rejection.
@@ -38,6 +40,8 @@ class Job : public ThreadTask, public std::enable_shared_from_this<Job> {
 
  private:
   friend class JobChannel;
+
+  void attempt() noexcept;
 
   Napi::Promise::Deferred deferred_;
   std::optional<std::string> failure_;

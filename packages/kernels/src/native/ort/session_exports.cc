@@ -87,6 +87,19 @@ Napi::Value run(const Napi::CallbackInfo& info) {
   return start(info, kRunArguments, [&] { return make_run_job(info); });
 }
 
+Napi::Value run_here(const Napi::CallbackInfo& info) {
+  expect_arguments(info, kRunArguments);
+  try {
+    const std::shared_ptr<Job> job = make_run_job(info);
+    job->run_here(info.Env());
+    return job->promise();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception&) {
+    throw Napi::RangeError::New(info.Env(), "not enough memory for this call");
+  }
+}
+
 Napi::Value end_profiling(const Napi::CallbackInfo& info) {
   return start(info, 2, [&] { return std::make_shared<EndProfilingJob>(info.Env(), session_argument(info[1])); });
 }
@@ -120,6 +133,7 @@ void export_sessions(Napi::Env env, Napi::Object exports) {
   add(open, "ortOpen");
   add(load, "ortLoad");
   add(run, "ortRun");
+  add(run_here, "ortRunHere");
   add(end_profiling, "ortEndProfiling");
   add(release, "ortRelease");
   add(cancel, "ortCancel");

@@ -11,6 +11,7 @@ namespace tritforge::ort {
 //           profilePrefix, optimizedPath) → Promise<[session, inputs, outputs]>, a value being [name, type, shape]; '' for no
 //           path; type is 'undefined' where the value is not a tensor
 //   ortRun(id, session, inputIndexes, shapes, data, outputIndexes) → Promise<[type, shape, data][]>
+//   ortRunHere(0, session, …) the same on the calling thread, which waits; cannot be cancelled
 //   ortEndProfiling(id, session) → Promise<path>
 //   ortRelease(id, session) → Promise<undefined>; runs that are under way end first
 //   ortCancel(id)          cancels the call that was given this id, an integer of the caller's choice
