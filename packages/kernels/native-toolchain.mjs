@@ -32,14 +32,18 @@ export const INSTRUCTION_SETS = {
 };
 const ISA_FOLDERS = Object.values(INSTRUCTION_SETS).flatMap((sets) => Object.keys(sets));
 
-/** What is compiled and linked for one file. `variants` of link flags are tried in turn: a distribution may lack the static library. */
+/**
+ * What is compiled and linked for one file: all sources with `flags`, those outside of the kernels with `ownFlags` too, so that targets
+ * share the objects of the kernels. `variants` of link flags are tried in turn: a distribution may lack the static library.
+ */
 export function addonTarget() {
   const require = createRequire(import.meta.url);
   const headers = [require('node-addon-api').include_dir, require('node-api-headers').include_dir].map(unquoted);
   const versions = ['node-addon-api', 'node-api-headers'].map((name) => require(`${name}/package.json`).version);
   return {
     sources: [...kernelSources(), ...ADDON_FOLDERS.flatMap(sourcesUnder)],
-    flags: [...SHARED_FLAGS, '-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', ...isystem(headers)],
+    flags: SHARED_FLAGS,
+    ownFlags: ['-DNAPI_VERSION=8', '-DNAPI_CPP_EXCEPTIONS', ...isystem(headers)],
     link: ['-shared', '-pthread'],
     variants: SHARED_VARIANTS,
     versions,
@@ -74,12 +78,8 @@ export function testProgramTarget(name, { sanitize, isStatic }) {
   const sources = sourcesUnder('test').filter((file) => !isOtherProgram(file));
   if (!sources.some((file) => path.basename(file, '.cc') === name)) throw new Error(`there is no test program ${name}`);
   const checks = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'];
-  const flags = sanitize ? ['-fno-omit-frame-pointer', ...checks] : [];
-  const target = programTarget(sources, {
-    flags,
-    link: [...(sanitize ? checks : []), ...(isStatic ? ['-static'] : [])],
-  });
-  return sanitize ? { ...target, flags: ['-O1', ...target.flags.filter((flag) => flag !== '-O3')] } : target;
+  const target = programTarget(sources, { link: [...(sanitize ? checks : []), ...(isStatic ? ['-static'] : [])] });
+  return sanitize ? { ...target, flags: ['-O1', '-g', '-fno-omit-frame-pointer', ...checks] } : target;
 }
 
 /**
@@ -90,7 +90,8 @@ export function programTarget(sources, { flags = [], link = [], headers = [] } =
   return {
     sources: [...kernelSources(), ...sources],
     headers,
-    flags: ['-O3', '-g', ...flags],
+    flags: SHARED_FLAGS,
+    ownFlags: ['-g', ...flags],
     link: ['-pthread', ...link],
     variants: [[]],
     versions: [],
@@ -132,7 +133,7 @@ export function findCrossCompiler(chosen, arch) {
  */
 export function targetKey(target, arch = process.arch) {
   const hash = createHash('sha256');
-  const flags = target.flags.filter((flag) => !path.isAbsolute(flag));
+  const flags = [...target.flags, ...target.ownFlags].filter((flag) => !path.isAbsolute(flag));
   hash.update(JSON.stringify([process.platform, arch, flags, target.link, target.variants, target.versions]));
   for (const file of filesUnder(NATIVE_FOLDER, /\.(cc|h)$/)) hashFile(hash, file);
   for (const file of target.sources.filter((source) => !source.startsWith(NATIVE_FOLDER))) hashFile(hash, file);
@@ -156,7 +157,7 @@ export async function compile(command, target, output, objects, arch = process.a
   for (const source of target.sources) {
     const folder = isaFolder(source);
     if (folder !== null && sets[folder] === undefined) continue;
-    const flags = [...common, ...(folder === null ? [] : sets[folder])];
+    const flags = [...common, ...(sets[folder] ?? []), ...(isKernelSource(source) ? [] : target.ownFlags)];
     const key = createHash('sha256').update(JSON.stringify([headerKey, flags]));
     hashFile(key, source);
     if (!source.startsWith(NATIVE_FOLDER)) for (const file of target.headers ?? []) hashFile(key, file);
@@ -229,8 +230,12 @@ export function markAsUsed(file) {
 }
 
 function kernelSources() {
-  const isOther = (file) => OTHER_FOLDERS.includes(path.relative(NATIVE_FOLDER, file).split(path.sep)[0]);
-  return filesUnder(NATIVE_FOLDER, /\.cc$/).filter((file) => !isOther(file));
+  return filesUnder(NATIVE_FOLDER, /\.cc$/).filter(isKernelSource);
+}
+
+function isKernelSource(file) {
+  const [folder] = path.relative(NATIVE_FOLDER, file).split(path.sep);
+  return folder !== '..' && !OTHER_FOLDERS.includes(folder);
 }
 
 function sourcesUnder(folder) {

@@ -75,9 +75,10 @@ struct Place {
 };
 
 // Output stages in two steps: `scale` for the sums of a plane, `put` for those of four planes. kWhole: the vector lies in the output
-// as it is.
+// as it is; kPieces: it never does.
 template <class V>
 struct StoreU8 {
+  static constexpr bool kIsUsual = true, kPieces = false;
   typename V::Codes codes;
   explicit TRITFORGE_INLINE StoreU8(const PreparedStage& stage) : codes(stage) {}
   TRITFORGE_INLINE typename V::Int scale(typename V::Int sums, const float* multiplier) const {
@@ -92,6 +93,7 @@ struct StoreU8 {
 
 template <class V>
 struct StoreU8Sum {
+  static constexpr bool kIsUsual = false, kPieces = false;
   typename V::SumCodes codes;
   explicit TRITFORGE_INLINE StoreU8Sum(const PreparedStage& stage) : codes(stage) {}
   TRITFORGE_INLINE typename V::Int scale(typename V::Int sums, const float* multiplier) const {
@@ -110,6 +112,7 @@ struct StoreU8Sum {
 // 32-bit elements, four channels at once.
 template <class V, bool kFloats>
 struct Store32 {
+  static constexpr bool kIsUsual = false, kPieces = true;
   explicit TRITFORGE_INLINE Store32(const PreparedStage&) {}
   TRITFORGE_INLINE typename V::Int scale(typename V::Int sums, const float* multiplier) const {
     if constexpr (kFloats) return V::product_bits(sums, V::load_floats(multiplier));
@@ -240,9 +243,13 @@ TRITFORGE_INLINE void tile(const Job<Store>& job, std::size_t first) {
   }
 }
 
-// Tiles of 4 and 3 vectors, never a lonely one if there are more; or of 2.
+// Whole vectors: tiles of 4 and 3, never a lonely one if there are more; or of 2. Others come one by one.
 template <class V, class Kernel, bool kWhole, class Store>
 TRITFORGE_INLINE void multiply_vectors(const Job<Store>& job, std::size_t first, std::size_t end) {
+  if constexpr (!kWhole) {
+    for (; first < end; ++first) tile<V, 1, Kernel, false>(job, first);
+    return;
+  }
   if constexpr (V::kMostVectors == 4) {
     for (; end - first > 6 || end - first == 4; first += 4) tile<V, 4, Kernel, kWhole>(job, first);
     for (; end - first >= 3; first += 3) tile<V, 3, Kernel, kWhole>(job, first);
@@ -254,14 +261,19 @@ TRITFORGE_INLINE void multiply_vectors(const Job<Store>& job, std::size_t first,
 template <class V, class Kernel, class Store>
 void multiply_row(const DepthwiseBlock& b, const DepthwiseConstants& c, const DepthwiseRow& row) {
   const Job<Store> job{b, c, row, Store(*row.out.stage), log_pixels<V>(b)};
-  const std::size_t whole = is_contiguous<V>(b, row.out.row_stride) ? row.count >> job.log_pixels : 0;
   const std::size_t vectors = (row.count + (std::size_t{1} << job.log_pixels) - 1) >> job.log_pixels;
-  multiply_vectors<V, Kernel, true>(job, 0, whole);
+  std::size_t whole = 0;
+  if constexpr (!Store::kPieces) {
+    if (is_contiguous<V>(b, row.out.row_stride)) whole = row.count >> job.log_pixels;
+    multiply_vectors<V, Kernel, true>(job, 0, whole);
+  }
   multiply_vectors<V, Kernel, false>(job, whole, vectors);
 }
 
+// Unrolled for the kernels and steps of networks, and for their output stage alone: every combination costs time to compile.
 template <class V, class Store>
 void multiply_kind(const DepthwiseBlock& b, const DepthwiseConstants& c, const DepthwiseRow& row) {
+  if constexpr (!Store::kIsUsual) return multiply_row<V, AnyKernel, Store>(b, c, row);
   if (b.quads > 1 || b.taps != 3) return multiply_row<V, AnyKernel, Store>(b, c, row);
   const auto are = [&](std::size_t tap_bytes, std::size_t step) {
     return row.tap_bytes == tap_bytes && row.vector_bytes == step * tap_bytes;
