@@ -16,7 +16,7 @@ TableBlock block(const PackedWeights& weights, std::size_t index) noexcept {
   return {b.kind, b.units, b.first_input, table27::kUnitInputs, table27::table_bytes(b.kind), b.offset, b.panel_bytes};
 }
 
-constexpr TableLayout kLayout{table27::kPanelOutputs, table27::kMaxCode, block_count, block};
+constexpr TableLayout kLayout{table27::kPanelOutputs, table27::kMaxCode, block_count, block, nullptr};
 
 template <const TableMicrokernels& kMicrokernels>
 std::size_t scratch_bytes(const PackedWeights& weights, const ConvolutionGeometry& geometry, std::size_t threads) noexcept {

@@ -1,9 +1,10 @@
 // What microkernels of table lookup compute, and the table of them that an instruction set fills in.
 //
-// `build` turns the codes of pixels into tables, unit after unit. `look_up` then computes for all output pixels of a group and all
-// panels of a chunk, in steps that are each a unit of weights at one tap
+// `build` turns the codes of pixels into tables, unit after unit. `look_up` then computes for all output pixels of a group
+// and all panels of a chunk, in steps that are each a unit of weights at one tap
 //
-//   sum[panel][pixel][o] = (start[panel][o] or sums[panel][pixel][o]) + Σ_{step} lookup(indices[panel][step][o], windows[pixel] + offsets[step])
+//   sum[panel][pixel][o] = (start[panel][o] or sums[panel][pixel][o])
+//                          + Σ_{step} lookup(indices[panel][step][o], windows[pixel] + offsets[step])
 //
 // and keeps the sums or sends them through the output stage.
 #pragma once
@@ -21,6 +22,7 @@ struct TablePixels {
   std::size_t count;
   std::size_t units;
   std::size_t last_inputs;            // readable inputs of the last unit, at least 1; further ones meet no weight
+  const std::uint8_t* addends;        // table64: u(q, a) at 4·q + a
   std::uint8_t* tables;               // [count][units], aligned to 64
 };
 
@@ -48,6 +50,7 @@ struct TableMicrokernels {
 
 #ifdef TRITFORGE_BUILT_AVX512
 extern const TableMicrokernels kTable27__avx512;
+extern const TableMicrokernels kTable64__avx512;
 #endif
 
 }  // namespace tritforge

@@ -20,13 +20,14 @@ constexpr std::size_t kPointwiseOutputs = 2048;
 constexpr std::size_t kFewestPointwisePixels = 24;
 // Outputs in a row of a block, at least.
 constexpr std::size_t kFewestWindows = 6;
+constexpr std::size_t kAddends = 16;
 constexpr std::size_t kBuildPixels = 32;
 constexpr std::size_t kItemsPerThread = 4;
 
 std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
 
-// Input rows, or columns, that a run of outputs reads: each a slot that has its tables once. Slots are the inputs between the first
-// and the last, or, where most of those would be skipped, each output has slots of its own.
+// Input rows, or columns, that a run of outputs reads: each a slot that has its tables once. Slots are the inputs between
+// the first and the last, or, where most of those would be skipped, each output has slots of its own.
 struct Axis {
   std::size_t stride, dilation, kernel, pad, extent;
   bool is_gathered;
@@ -71,7 +72,8 @@ void plan_pointwise(std::size_t threads, Plan* p) {
   p->blocks_across = divide_up(pixels, std::max<std::size_t>(width, 1));
   p->block_width = divide_up(pixels, p->blocks_across);
   p->blocks_across = divide_up(pixels, p->block_width);
-  p->group_pixels = std::min(p->block_width, std::max(kGroupTableBytes / p->table_bytes / kTilePixels, std::size_t{1}) * kTilePixels);
+  const std::size_t tiles = std::max<std::size_t>(kGroupTableBytes / p->table_bytes / kTilePixels, 1);
+  p->group_pixels = std::min(p->block_width, tiles * kTilePixels);
   const std::size_t most_panels = std::max<std::size_t>(kPointwiseOutputs / p->panel_outputs, 1);
   p->chunks = std::max(divide_up(panels, most_panels), std::min(panels, divide_up(wanted, p->blocks_across)));
 }
@@ -130,6 +132,7 @@ struct Shared {
   std::int32_t* start;
   float* multiplier;
   std::uint8_t* zero_pixel;
+  std::uint8_t* addends;
 };
 
 Shared take_shared(const Plan& p, ScratchArena* arena) {
@@ -137,6 +140,7 @@ Shared take_shared(const Plan& p, ScratchArena* arena) {
   s.start = arena->take<std::int32_t>(p.panels * p.panel_outputs);
   s.multiplier = arena->take<float>(p.panels * p.panel_outputs);
   s.zero_pixel = arena->take<std::uint8_t>(p.shape.depth);
+  s.addends = arena->take<std::uint8_t>(kAddends);
   return s;
 }
 
@@ -191,6 +195,7 @@ void fill_shared(const Call& c, const OutputStage& stage) {
   std::fill(c.shared.start + outputs, c.shared.start + padded, 0);
   std::fill(c.shared.multiplier, c.shared.multiplier + padded, 0.0f);
   if (stage.kind != OutputKind::s32) std::memcpy(c.shared.multiplier, stage.multiplier, outputs * sizeof(float));
+  if (c.layout.fill_addends != nullptr) c.layout.fill_addends(c.weights->levels, c.shared.addends);
   std::memset(c.shared.zero_pixel, c.input->zero_point, c.plan.shape.depth);
 }
 
@@ -236,7 +241,8 @@ class SlotInputs {
 
   const std::uint8_t* next() {
     const std::size_t x = p_.is_pointwise ? p_.x.input(x_, 0) : p_.x.input(item_.first_x, x_);
-    const std::uint8_t* const pixel = row_ == nullptr || x >= p_.geometry.width ? c_.shared.zero_pixel : row_ + x * p_.shape.depth;
+    const bool is_outside = row_ == nullptr || x >= p_.geometry.width;
+    const std::uint8_t* const pixel = is_outside ? c_.shared.zero_pixel : row_ + x * p_.shape.depth;
     if (++x_ == columns_) {
       x_ = 0;
       if (++y_ == rows_) y_ = 0, ++image_;
@@ -277,7 +283,8 @@ void build_tables(const Call& c, const Item& item, const Group& group, std::size
     const std::uint8_t* inputs[kBuildPixels];
     const std::size_t count = std::min(kBuildPixels, slots - done);
     for (std::size_t i = 0; i < count; ++i) inputs[i] = slot_inputs.next() + block.first_input;
-    c.kernels->build(block.unit, {inputs, count, block.units, last_inputs, tables + done * group.pixel_bytes()});
+    std::uint8_t* const to = tables + done * group.pixel_bytes();
+    c.kernels->build(block.unit, {inputs, count, block.units, last_inputs, c.shared.addends, to});
   }
 }
 
@@ -286,7 +293,8 @@ void fill_offsets(const Plan& p, const TableBlock& block, std::ptrdiff_t* offset
   const std::size_t stride = block.units * block.table_bytes, columns = p.is_pointwise ? 0 : p.x.slots(p.block_width);
   for (std::size_t unit = 0; unit < block.units; ++unit) {
     for (std::size_t tap = 0; tap < p.taps; ++tap) {
-      const std::size_t row = tap / p.shape.kernel_width * p.y.tap_step(), column = tap % p.shape.kernel_width * p.x.tap_step();
+      const std::size_t row = tap / p.shape.kernel_width * p.y.tap_step();
+      const std::size_t column = tap % p.shape.kernel_width * p.x.tap_step();
       *offsets++ = static_cast<std::ptrdiff_t>((row * columns + column) * stride + unit * block.table_bytes);
     }
   }
@@ -319,13 +327,13 @@ void compute_group(const Call& c, const Item& item, const Group& group, const Wo
   locate_windows(p, item, group, w);
   // Rows of outputs continue each other where a block is as wide as the image.
   const bool is_one_run = p.is_pointwise || p.blocks_across == 1;
-  const std::size_t sums = group.first * item.panels * p.panel_outputs;
-  c.kernels->look_up(group.block.unit, {w.windows, group.pixels, is_one_run ? group.pixels : item.width, p.output_width, w.offsets,
-                                        group.block.units * p.taps,
-                                        c.weights->payload + group.block.offset + item.first_panel * group.block.panel_bytes,
-                                        item.panels,
-                                        group.is_first_block ? c.shared.start + item.first_panel * p.panel_outputs : nullptr,
-                                        w.sums + sums, group.is_last_block, output_of(c, item, group.first)});
+  const TableBlock& block = group.block;
+  const std::uint8_t* const indices = c.weights->payload + block.offset + item.first_panel * block.panel_bytes;
+  const std::int32_t* const start = c.shared.start + item.first_panel * p.panel_outputs;
+  std::int32_t* const sums = w.sums + group.first * item.panels * p.panel_outputs;
+  c.kernels->look_up(block.unit, {w.windows, group.pixels, is_one_run ? group.pixels : item.width, p.output_width, w.offsets,
+                                  block.units * p.taps, indices, item.panels, group.is_first_block ? start : nullptr, sums,
+                                  group.is_last_block, output_of(c, item, group.first)});
 }
 
 void compute_item(const Call& c, const Item& item, const Workspace& w) {

@@ -97,15 +97,16 @@ void for_each_code(UnitKind kind, const Visit& visit) {
   for (std::size_t i = 0; i < 4 * kVectorBytes; ++i) {
     const std::size_t half = i / 128, word = i / 64 % 2, dword = i % 64 / 4, lane = i % 2;
     const Span& span = kUnits[kind].spans[(i / 2 + word) % 2];
-    visit(CodePlace{begin + i, half * 32 + word * 16 + dword,
-                    static_cast<std::size_t>(span.first) + lane * static_cast<std::size_t>(span.lane_stride), span.lookups > 0});
+    const std::size_t first = static_cast<std::size_t>(span.first) + lane * static_cast<std::size_t>(span.lane_stride);
+    visit(CodePlace{begin + i, half * 32 + word * 16 + dword, first, span.lookups > 0});
   }
 }
 
-// Group code of the span that a byte of codes belongs to, by lane, span and output: where to look it up when unpacking.
+// Where the group code of a span lies, by lane and output.
 std::size_t code_byte(UnitKind kind, std::size_t span, std::size_t lane, std::size_t output) {
   const std::size_t half = output / 32, word = output / 16 % 2, dword = output % 16;
-  return static_cast<std::size_t>(2 * lookups(kind)) * kVectorBytes + half * 128 + word * 64 + dword * 4 + (span + word) % 2 * 2 + lane;
+  const std::size_t begin = static_cast<std::size_t>(2 * lookups(kind)) * kVectorBytes;
+  return begin + half * 128 + word * 64 + dword * 4 + (span + word) % 2 * 2 + lane;
 }
 
 // From the byte of an index to its trits; `valid` where there are such.
