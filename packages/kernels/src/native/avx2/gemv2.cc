@@ -1,10 +1,10 @@
 // Few rows by AVX2. Products of bytes are words, two to a sum, which holds a whole segment:
 //
-//   |Σ 4^s·t·x| over the 32 inputs of one word <= 4·32·128 = 2^14         so that sums modulo 2^16 are exact at the end of a segment
-//   each vpmaddubsw: |2·12·128| < 2^15                                    so that none saturates
+//   |Σ 4^s·t·x| over the 32 inputs of one word <= 4·32·128 = 2^14      so sums modulo 2^16 are exact at a segment's end
+//   each vpmaddubsw: |2·12·128| < 2^15                                 so none saturates
 //
-// Corrections are two words: the sum of a word starts at −4^s times the sum of its own activations. A vpmaddwd multiplies both words by
-// the group code and adds them.
+// Corrections are two words: the sum of a word starts at −4^s times the sum of its own activations. A vpmaddwd
+// multiplies both words by the group code and adds them.
 #include "avx2/gemv2_rows.h"
 #include "avx2/gemv2_tiles.h"
 
@@ -19,7 +19,8 @@ struct WordDot {
 
   // sum + c_0·acc0 + c_1·acc1/4, with the codes of the pair.
   template <int Pair>
-  static inline __attribute__((always_inline)) __m256i add_pair(__m256i sum, __m256i acc0, __m256i acc1, __m256i codes) {
+  static inline __attribute__((always_inline)) __m256i add_pair(__m256i sum, __m256i acc0, __m256i acc1,
+                                                                __m256i codes) {
     sum = _mm256_add_epi32(sum, _mm256_madd_epi16(acc0, code_words<2 * Pair>(codes)));
     return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_srai_epi16(acc1, 2), code_words<2 * Pair + 1>(codes)));
   }

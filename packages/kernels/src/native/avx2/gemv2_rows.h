@@ -1,5 +1,5 @@
-// What comes before and after the products of few rows, on 256-bit registers, for AVX2 and AVX-VNNI. Formulas: tritforge/gemv.h,
-// gemv/gemv_kernels.h.
+// What comes before and after the products of few rows, on 256-bit registers, for AVX2 and AVX-VNNI. Formulas:
+// tritforge/gemv.h, gemv/gemv_kernels.h.
 #pragma once
 
 #include <immintrin.h>
@@ -16,7 +16,8 @@ constexpr std::size_t kLanes = 8;
 
 inline __m256i lanes_below(std::size_t count) {
   const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < kLanes ? static_cast<int>(count) : static_cast<int>(kLanes)), lanes);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count < kLanes ? static_cast<int>(count) : static_cast<int>(kLanes)),
+                            lanes);
 }
 
 // Σ x of bytes 0 and 1 of a stream's dwords in the lower word, of bytes 2 and 3 in the upper one. At most 16 dwords.
@@ -101,8 +102,8 @@ inline __m256i complete(const std::int32_t* sums, const GemvCompletion& c, std::
   return c.bias == nullptr ? sum : _mm256_add_epi32(sum, _mm256_maskload_epi32(c.bias + first, mask));
 }
 
-void scale(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale, const float* channel_scales,
-           const float* bias, float* y) noexcept {
+void scale(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale,
+           const float* channel_scales, const float* bias, float* y) noexcept {
   for (std::size_t i = 0; i < count; i += kLanes) {
     const __m256i mask = lanes_below(count - i);
     const __m256 factor = _mm256_mul_ps(_mm256_set1_ps(scale), _mm256_maskload_ps(channel_scales + i, mask));

@@ -1,8 +1,8 @@
-// Few rows of int8 activations against 2-bit weights on 256-bit registers, for AVX2 and AVX-VNNI, which differ in how they multiply
-// bytes: their `Dot`. Payload, streams and corrections: layouts/gemv2.h.
+// Few rows of int8 activations against 2-bit weights on 256-bit registers, for AVX2 and AVX-VNNI, which differ in how
+// they multiply bytes: their `Dot`. Payload, streams and corrections: layouts/gemv2.h.
 //
-// 8 outputs are a register, two make a block. Streams are taken in pairs, 0 and 1, then 2 and 3 after a shift by four bits, so that only
-// two masks are needed and the sums of the second stream of a pair are four times too large:
+// 8 outputs are a register, two make a block. Streams are taken in pairs, 0 and 1, then 2 and 3 after a shift by four
+// bits, so that only two masks are needed and the sums of the second stream of a pair are four times too large:
 //
 //   acc[s] = start + Σ_steps Σ_4 (byte >> (4·pair) & 3·4^s)·x         s = 0, 1
 //
@@ -32,17 +32,18 @@ TRITFORGE_INLINE __m256i broadcast(const void* p) {
   return _mm256_set1_epi32(dword);
 }
 
-// The same value, of which the compiler does not know so: sums that start alike would get one register, and copies in the loop.
+// The same value, of which the compiler does not know so: sums that start alike would get one register, and copies in
+// the loop.
 TRITFORGE_INLINE __m256i own_register(__m256i value) {
   __asm__("" : "+x"(value));
   return value;
 }
 
-// A pair of streams for some rows and neighbouring halves of blocks, from half `first` on. `w`, `x` and `corrections` are those of the
-// quad and of the first row.
+// A pair of streams for some rows and neighbouring halves of blocks, from half `first` on. `w`, `x` and `corrections`
+// are those of the quad and of the first row.
 template <typename Dot, int Pair, int Rows, int Halves>
-TRITFORGE_INLINE void add_pair(const GemvTile& t, std::size_t steps, std::size_t step_bytes, std::size_t first, const std::uint8_t* w,
-                               const std::uint8_t* x, const std::int32_t* corrections) {
+TRITFORGE_INLINE void add_pair(const GemvTile& t, std::size_t steps, std::size_t step_bytes, std::size_t first,
+                               const std::uint8_t* w, const std::uint8_t* x, const std::int32_t* corrections) {
   const __m256i masks[2] = {_mm256_set1_epi8(3), _mm256_set1_epi8(12)};
   __m256i acc[Rows][Halves][2];
 #pragma GCC unroll 16
@@ -80,7 +81,8 @@ TRITFORGE_INLINE void add_pair(const GemvTile& t, std::size_t steps, std::size_t
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) {
       auto* const sum = reinterpret_cast<__m256i*>(t.sums + m * t.sums_stride + (first + n) * kHalfOutputs);
-      _mm256_storeu_si256(sum, Dot::template add_pair<Pair>(_mm256_loadu_si256(sum), acc[m][n][0], acc[m][n][1], codes));
+      _mm256_storeu_si256(sum,
+                          Dot::template add_pair<Pair>(_mm256_loadu_si256(sum), acc[m][n][0], acc[m][n][1], codes));
     }
   }
 }
@@ -130,8 +132,9 @@ constexpr GemvMethod kBiased{2,
 template <int Stream>
 TRITFORGE_INLINE __m256i code_words(__m256i codes) {
   constexpr char s = Stream;
-  return _mm256_shuffle_epi8(codes, _mm256_broadcastsi128_si256(_mm_setr_epi8(s, -1, s, -1, 4 + s, -1, 4 + s, -1,  //
-                                                                              8 + s, -1, 8 + s, -1, 12 + s, -1, 12 + s, -1)));
+  return _mm256_shuffle_epi8(codes,
+                             _mm256_broadcastsi128_si256(_mm_setr_epi8(s, -1, s, -1, 4 + s, -1, 4 + s, -1,  //
+                                                                       8 + s, -1, 8 + s, -1, 12 + s, -1, 12 + s, -1)));
 }
 
 #undef TRITFORGE_INLINE

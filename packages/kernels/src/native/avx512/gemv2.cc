@@ -5,16 +5,19 @@
 //   acc_s[o] = −4^s·Σ x + Σ_steps Σ_4 (byte & 3·4^s)·x = 4^s·Σ t·x            a sum for each stream s and output o
 //   sum[o]  += Σ_s c_s·(acc_s >> 2s)
 //
-//   |Σ t·x| <= 64·128 fits in int16, so that two streams share a vpdpwssd: streams 0 and 2 as the halves of a dword against (c_0, c_2),
-//   and 1 and 3 likewise. Shifting left by 16 − 2s puts the sum of stream s in the upper half and drops its factor as well.
+//   |Σ t·x| <= 64·128 fits in int16, so that two streams share a vpdpwssd: streams 0 and 2 as the halves of a dword
+//   against (c_0, c_2), and 1 and 3 likewise. Shifting left by 16 − 2s puts the sum of stream s in the upper half and
+//   drops its factor as well.
 //
-//   One row takes all four streams at once, 16 sums in registers, and each byte of weights is loaded once. A step of four blocks is
-//   4 loads of weights, 4 broadcasts of x, 16 vpandd and 16 vpdpbusd: 8 cycles for 256 bytes, which is more than the third cache gives.
-//   Several rows take one stream after the other, a quad of weights staying in the first cache, and a mask serves all rows.
+//   One row takes all four streams at once, 16 sums in registers, and each byte of weights is loaded once. A step of
+//   four blocks is 4 loads of weights, 4 broadcasts of x, 16 vpandd and 16 vpdpbusd: 8 cycles for 256 bytes, which is
+//   more than the third cache gives. Several rows take one stream after the other, a quad of weights staying in the
+//   first cache, and a mask serves all rows.
 //
-// Decoded: weights become t·c as int8, x is uint8, and sums need no care at the end of a segment. For small groups and several rows.
+// Decoded: weights become t·c as int8, x is uint8, and sums need no care at the end of a segment. For small groups and
+// several rows.
 //
-//   t·c = ((byte >> 2s) & 3)·c − c                                            a product of words: two t + 1 at once, without a carry
+//   t·c = ((byte >> 2s) & 3)·c − c              a product of words: two t + 1 at once, without a carry
 //
 // Products are asm statements: g++ 12 otherwise copies and spills the sums, at two thirds of the speed.
 #include "avx512/gemv2.h"
@@ -40,7 +43,8 @@ TRITFORGE_INLINE __m512i broadcast(const void* p) {
   return _mm512_set1_epi32(dword);
 }
 
-// The same value, of which the compiler does not know so: sums that start alike would get one register, and copies in the loop.
+// The same value, of which the compiler does not know so: sums that start alike would get one register, and copies in
+// the loop.
 TRITFORGE_INLINE __m512i own_register(__m512i value) {
   __asm__("" : "+v"(value));
   return value;
@@ -118,7 +122,8 @@ void one_row(const GemvTile& t) noexcept {
 // One stream of a quad for several rows, with biased weights.
 struct Biased {
   template <int Stream, int Rows, int Blocks>
-  static TRITFORGE_INLINE void add_stream(const GemvTile& t, std::size_t steps, const Position& at, __m512i (&sums)[Rows][Blocks]) {
+  static TRITFORGE_INLINE void add_stream(const GemvTile& t, std::size_t steps, const Position& at,
+                                          __m512i (&sums)[Rows][Blocks]) {
     const __m512i mask = _mm512_set1_epi8(static_cast<char>(3 << 2 * Stream));
     const std::uint8_t *w = at.w, *x = at.x + Stream * 4 * steps;
     __m512i acc[Rows][Blocks];
@@ -144,7 +149,8 @@ struct Biased {
     } while (++step < steps);
 #pragma GCC unroll 16
     for (int n = 0; n < Blocks; ++n) {
-      const __m512i codes = _mm512_and_si512(_mm512_srli_epi32(load(w + n * kVector), 8 * Stream), _mm512_set1_epi32(0xff));
+      const __m512i codes =
+          _mm512_and_si512(_mm512_srli_epi32(load(w + n * kVector), 8 * Stream), _mm512_set1_epi32(0xff));
 #pragma GCC unroll 16
       for (int m = 0; m < Rows; ++m) {
         sums[m][n] = _mm512_dpwssd_epi32(sums[m][n], _mm512_srai_epi32(acc[m][n], 2 * Stream), codes);
@@ -156,12 +162,14 @@ struct Biased {
 // The same with decoded weights.
 struct Decoded {
   template <int Stream, int Rows, int Blocks>
-  static TRITFORGE_INLINE void add_stream(const GemvTile& t, std::size_t steps, const Position& at, __m512i (&sums)[Rows][Blocks]) {
+  static TRITFORGE_INLINE void add_stream(const GemvTile& t, std::size_t steps, const Position& at,
+                                          __m512i (&sums)[Rows][Blocks]) {
     const std::uint8_t *w = at.w, *x = at.x + Stream * 4 * steps;
     // The group code of the stream as both words of a dword, and as all its bytes.
     constexpr char kByte = Stream;
-    const __m512i to_words = _mm512_broadcast_i32x4(_mm_setr_epi8(kByte, -1, kByte, -1, 4 + kByte, -1, 4 + kByte, -1,  //
-                                                                  8 + kByte, -1, 8 + kByte, -1, 12 + kByte, -1, 12 + kByte, -1));
+    const __m512i to_words =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(kByte, -1, kByte, -1, 4 + kByte, -1, 4 + kByte, -1,  //
+                                             8 + kByte, -1, 8 + kByte, -1, 12 + kByte, -1, 12 + kByte, -1));
     __m512i words[Blocks], bytes[Blocks];
 #pragma GCC unroll 16
     for (int n = 0; n < Blocks; ++n) {
@@ -218,18 +226,21 @@ void several_rows(const GemvTile& t) noexcept {
   }
 }
 
-#define TRITFORGE_TILES(weights, rows) \
-  { several_rows<weights, rows, 1>, several_rows<weights, rows, 2>, several_rows<weights, rows, 3>, several_rows<weights, rows, 4> }
-#define TRITFORGE_BIASED_TILES                                                                                        \
-  {                                                                                                                   \
-    {one_row<1>, one_row<2>, one_row<3>, one_row<4>}, TRITFORGE_TILES(Biased, 2), TRITFORGE_TILES(Biased, 3),         \
-        TRITFORGE_TILES(Biased, 4)                                                                                    \
-  }
+#define TRITFORGE_TILES(weights, rows)                                                             \
+  {several_rows<weights, rows, 1>, several_rows<weights, rows, 2>, several_rows<weights, rows, 3>, \
+   several_rows<weights, rows, 4>}
+#define TRITFORGE_BIASED_TILES                       \
+  {{one_row<1>, one_row<2>, one_row<3>, one_row<4>}, \
+   TRITFORGE_TILES(Biased, 2),                       \
+   TRITFORGE_TILES(Biased, 3),                       \
+   TRITFORGE_TILES(Biased, 4)}
 // The sums of four rows live in memory between streams, which takes long streams.
 constexpr GemvMethod kBiasedLong{4, false, TRITFORGE_BIASED_TILES};
 constexpr GemvMethod kBiasedShort{3, false, TRITFORGE_BIASED_TILES};
-constexpr GemvMethod kDecoded{
-    4, true, {TRITFORGE_TILES(Decoded, 1), TRITFORGE_TILES(Decoded, 2), TRITFORGE_TILES(Decoded, 3), TRITFORGE_TILES(Decoded, 4)}};
+constexpr GemvMethod kDecoded{4,
+                              true,
+                              {TRITFORGE_TILES(Decoded, 1), TRITFORGE_TILES(Decoded, 2), TRITFORGE_TILES(Decoded, 3),
+                               TRITFORGE_TILES(Decoded, 4)}};
 #undef TRITFORGE_BIASED_TILES
 #undef TRITFORGE_TILES
 #undef TRITFORGE_INLINE

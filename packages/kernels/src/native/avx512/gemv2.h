@@ -1,4 +1,5 @@
-// The two halves of kGemvAvx512: how rows meet weights (gemv2.cc), and what becomes of rows before and of sums after (gemv2_rows.cc).
+// The two halves of kGemvAvx512: how rows meet weights (gemv2.cc), and what becomes of rows before and of sums after
+// (gemv2_rows.cc).
 #pragma once
 
 #include "gemv/gemv_kernels.h"

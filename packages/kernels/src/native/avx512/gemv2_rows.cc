@@ -80,16 +80,16 @@ inline __m512i complete(const std::int32_t* sums, const GemvCompletion& c, std::
   return c.bias == nullptr ? sum : _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(mask, c.bias + first));
 }
 
-inline void scale_16(const std::int32_t* sums, const GemvCompletion& completion, std::size_t i, __mmask16 mask, __m512 scale,
-                     const float* channel_scales, const float* bias, float* y) {
+inline void scale_16(const std::int32_t* sums, const GemvCompletion& completion, std::size_t i, __mmask16 mask,
+                     __m512 scale, const float* channel_scales, const float* bias, float* y) {
   const __m512 factor = _mm512_mul_ps(scale, _mm512_maskz_loadu_ps(mask, channel_scales + i));
   __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(complete(sums, completion, i, mask)), factor);
   if (bias != nullptr) product = _mm512_add_ps(product, _mm512_maskz_loadu_ps(mask, bias + i));
   _mm512_mask_storeu_ps(y + i, mask, product);
 }
 
-void scale(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale, const float* channel_scales,
-           const float* bias, float* y) noexcept {
+void scale(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale,
+           const float* channel_scales, const float* bias, float* y) noexcept {
   const __m512 scales = _mm512_set1_ps(scale);
   std::size_t i = 0;
   for (; i + 16 <= count; i += 16) scale_16(sums, completion, i, 0xffff, scales, channel_scales, bias, y);
@@ -108,6 +108,7 @@ void store(const std::int32_t* sums, const GemvCompletion& completion, const Out
 
 }  // namespace
 
-const GemvKernels kGemvAvx512{"u8_gemv2__avx512", "f32_gemv2__avx512", gemv_method__avx512, correct, quantize, scale, store};
+const GemvKernels kGemvAvx512{
+    "u8_gemv2__avx512", "f32_gemv2__avx512", gemv_method__avx512, correct, quantize, scale, store};
 
 }  // namespace tritforge

@@ -13,11 +13,13 @@ struct DwordDot {
 
   // sum + c_0·acc0 + c_1·acc1/4, with the codes of the pair.
   template <int Pair>
-  static inline __attribute__((always_inline)) __m256i add_pair(__m256i sum, __m256i acc0, __m256i acc1, __m256i codes) {
+  static inline __attribute__((always_inline)) __m256i add_pair(__m256i sum, __m256i acc0, __m256i acc1,
+                                                                __m256i codes) {
     constexpr char c = 2 * Pair;
     const __m256i both = _mm256_blend_epi16(acc0, _mm256_slli_epi32(acc1, 14), 0xaa);
-    const __m256i code_pairs = _mm256_shuffle_epi8(codes, _mm256_broadcastsi128_si256(_mm_setr_epi8(c, -1, c + 1, -1, c + 4, -1, c + 5, -1,  //
-                                                                  c + 8, -1, c + 9, -1, c + 12, -1, c + 13, -1)));
+    const __m256i code_pairs = _mm256_shuffle_epi8(
+        codes, _mm256_broadcastsi128_si256(_mm_setr_epi8(c, -1, c + 1, -1, c + 4, -1, c + 5, -1,  //
+                                                         c + 8, -1, c + 9, -1, c + 12, -1, c + 13, -1)));
     return _mm256_dpwssd_avx_epi32(sum, both, code_pairs);
   }
 };

@@ -12,7 +12,8 @@
 namespace tritforge {
 namespace {
 
-// Pixels whose activations are arranged at once: many enough to read the weights rarely, few enough to stay in the second cache.
+// Pixels whose activations are arranged at once: many enough to read the weights rarely, few enough to stay in the
+// second cache.
 constexpr std::size_t kMaxRows = 48;
 constexpr std::uint8_t kSignBit = 0x80;
 
@@ -61,9 +62,12 @@ void center(const std::uint8_t* x, std::size_t depth, std::uint8_t zero_point, s
 void finish_panel(const Call& call, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) {
   alignas(64) float multiplier[kGemvPanel];
   const std::size_t outputs = call.weights.shape.output_channels, index = (call.first_pixel + row) * outputs + output;
-  OutputTile tile{&call.prepared, call.stage.multiplier == nullptr ? nullptr : call.stage.multiplier + output,
+  OutputTile tile{&call.prepared,
+                  call.stage.multiplier == nullptr ? nullptr : call.stage.multiplier + output,
                   call.prepared.adds ? call.stage.residual.values + index : nullptr,
-                  static_cast<std::uint8_t*>(call.output) + index * element_bytes(call.stage.kind), outputs, count};
+                  static_cast<std::uint8_t*>(call.output) + index * element_bytes(call.stage.kind),
+                  outputs,
+                  count};
   if (tile.multiplier != nullptr && count < kGemvPanel) {  // kernels read whole vectors
     std::memcpy(multiplier, tile.multiplier, count * sizeof(float));
     std::memset(multiplier + count, 0, (kGemvPanel - count) * sizeof(float));
@@ -73,7 +77,8 @@ void finish_panel(const Call& call, const std::int32_t* sums, std::size_t row, s
   call.kernels.store(sums, {call.offset, call.weights.column_sums + output, bias}, tile);
 }
 
-void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
+void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output,
+            std::size_t count) noexcept {
   const Call& call = *static_cast<const Call*>(context);
   for (std::size_t done = 0; done < count; done += kGemvPanel) {
     finish_panel(call, sums + done, row, output + done, smaller(count - done, kGemvPanel));
@@ -125,12 +130,18 @@ const ConvolutionKernel* convolution() {
 
 const ConvolutionKernel* gemv_convolution(Isa isa) noexcept {
   switch (isa) {
-    case Isa::scalar: return nullptr;
-    case Isa::avx2: return convolution<Isa::avx2>();
-    case Isa::avxvnni: return convolution<Isa::avxvnni>();
-    case Isa::avx512: return convolution<Isa::avx512>();
-    case Isa::neon: return convolution<Isa::neon>();
-    case Isa::neon_i8mm: return convolution<Isa::neon_i8mm>();
+    case Isa::scalar:
+      return nullptr;
+    case Isa::avx2:
+      return convolution<Isa::avx2>();
+    case Isa::avxvnni:
+      return convolution<Isa::avxvnni>();
+    case Isa::avx512:
+      return convolution<Isa::avx512>();
+    case Isa::neon:
+      return convolution<Isa::neon>();
+    case Isa::neon_i8mm:
+      return convolution<Isa::neon_i8mm>();
   }
   return nullptr;
 }
@@ -138,19 +149,25 @@ const ConvolutionKernel* gemv_convolution(Isa isa) noexcept {
 const GemvKernels* gemv_kernels(Isa isa) noexcept {
   switch (isa) {
 #ifdef TRITFORGE_BUILT_AVX2
-    case Isa::avx2: return &kGemvAvx2;
+    case Isa::avx2:
+      return &kGemvAvx2;
 #endif
 #ifdef TRITFORGE_BUILT_AVXVNNI
-    case Isa::avxvnni: return &kGemvAvxVnni;
+    case Isa::avxvnni:
+      return &kGemvAvxVnni;
 #endif
 #ifdef TRITFORGE_BUILT_AVX512
-    case Isa::avx512: return &kGemvAvx512;
+    case Isa::avx512:
+      return &kGemvAvx512;
 #endif
 #ifdef TRITFORGE_BUILT_NEON
-    case Isa::neon: return &kGemvNeon;
-    case Isa::neon_i8mm: return &kGemvNeon;  // reading the weights is the bound, which no matrix instruction moves
+    case Isa::neon:
+      return &kGemvNeon;
+    case Isa::neon_i8mm:
+      return &kGemvNeon;  // reading the weights is the bound, which no matrix instruction moves
 #endif
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -28,14 +28,16 @@ struct Call {
   float row_scales[kMaxRows];
 };
 
-void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output, std::size_t count) noexcept {
+void finish(const void* context, const std::int32_t* sums, std::size_t row, std::size_t output,
+            std::size_t count) noexcept {
   const Call& call = *static_cast<const Call*>(context);
-  call.kernels.scale(sums, {call.offset, call.column_sums + output, nullptr}, count, call.row_scales[row], call.channel_scales + output,
-                     call.bias == nullptr ? nullptr : call.bias + output, call.y + row * call.outputs + output);
+  call.kernels.scale(sums, {call.offset, call.column_sums + output, nullptr}, count, call.row_scales[row],
+                     call.channel_scales + output, call.bias == nullptr ? nullptr : call.bias + output,
+                     call.y + row * call.outputs + output);
 }
 
-Status run(const GemvKernels& kernels, const PackedWeights& weights, const float* x, std::size_t rows, const float* channel_scales,
-           const float* bias, float* y, std::uint8_t* scratch, const Parallel& parallel) {
+Status run(const GemvKernels& kernels, const PackedWeights& weights, const float* x, std::size_t rows,
+           const float* channel_scales, const float* bias, float* y, std::uint8_t* scratch, const Parallel& parallel) {
   const GemvPlan plan = gemv_plan(weights.shape, weights.group_size);
   const std::size_t most = smaller(rows, kMaxRows);
   const std::size_t row_stride = gemv_row_stride(plan), correction_stride = gemv_correction_stride(plan);
@@ -62,8 +64,8 @@ Status run(const GemvKernels& kernels, const PackedWeights& weights, const float
 
 // DynamicGemv has no context, so that each instruction set needs a function of its own.
 template <Isa kIsa>
-Status run_on(const PackedWeights& weights, const float* x, std::size_t rows, const float* channel_scales, const float* bias,
-              float* y, std::uint8_t* scratch, const Parallel& parallel) noexcept {
+Status run_on(const PackedWeights& weights, const float* x, std::size_t rows, const float* channel_scales,
+              const float* bias, float* y, std::uint8_t* scratch, const Parallel& parallel) noexcept {
   if (weights.layout != Layout::gemv2) return Status::unsupported;
   if (x == nullptr || channel_scales == nullptr || y == nullptr) return Status::invalid_argument;
   return run(*gemv_kernels(kIsa), weights, x, rows, channel_scales, bias, y, scratch, parallel);
@@ -82,12 +84,18 @@ const DynamicGemv* dynamic() {
 const DynamicGemv* dynamic_gemv(Isa isa) noexcept {
   if (!isa_is_built(isa) || !cpu_has(isa)) return nullptr;
   switch (isa) {
-    case Isa::scalar: return scalar_dynamic_gemv();
-    case Isa::avx2: return dynamic<Isa::avx2>();
-    case Isa::avxvnni: return dynamic<Isa::avxvnni>();
-    case Isa::avx512: return dynamic<Isa::avx512>();
-    case Isa::neon: return dynamic<Isa::neon>();
-    case Isa::neon_i8mm: return dynamic<Isa::neon_i8mm>();
+    case Isa::scalar:
+      return scalar_dynamic_gemv();
+    case Isa::avx2:
+      return dynamic<Isa::avx2>();
+    case Isa::avxvnni:
+      return dynamic<Isa::avxvnni>();
+    case Isa::avx512:
+      return dynamic<Isa::avx512>();
+    case Isa::neon:
+      return dynamic<Isa::neon>();
+    case Isa::neon_i8mm:
+      return dynamic<Isa::neon_i8mm>();
   }
   return nullptr;
 }

@@ -1,5 +1,5 @@
-// Products of few rows: what an instruction set provides, and what is made of it. Start reading at panels.cc; the payload is drawn in
-// layouts/gemv2.h.
+// Products of few rows: what an instruction set provides, and what is made of it. Start reading at panels.cc; the
+// payload is drawn in layouts/gemv2.h.
 #pragma once
 
 #include <cstddef>
@@ -18,12 +18,12 @@ inline constexpr std::size_t kGemvMaxTileRows = 4;
 struct GemvTile {
   const std::uint8_t* panel;
   GemvRun main, tail;
-  const std::uint8_t* rows;           // arranged activations, row_stride bytes apart: int8, or uint8 if the method says so
+  const std::uint8_t* rows;  // arranged activations, row_stride bytes apart: int8, or uint8 if the method says so
   std::size_t row_stride;
-  const std::int32_t* corrections;    // of each row: what `correct` wrote, a number for each stream
-  std::size_t correction_stride;      // numbers
-  std::int32_t* sums;                 // of each row: Σ x·w at the 16 outputs of each block
-  std::size_t sums_stride;            // numbers
+  const std::int32_t* corrections;  // of each row: what `correct` wrote, a number for each stream
+  std::size_t correction_stride;    // numbers
+  std::int32_t* sums;               // of each row: Σ x·w at the 16 outputs of each block
+  std::size_t sums_stride;          // numbers
 };
 
 // A way to multiply, for tiles of 1…rows rows.
@@ -46,11 +46,13 @@ struct GemvKernels {
   const char* dynamic_name;
   // The fastest way to multiply so many rows where a quad has so many steps.
   const GemvMethod& (*method)(std::size_t rows, std::size_t steps) noexcept;
-  // Fills the corrections of one arranged row of int8, 4 · (quads of both runs) numbers: the start value of each stream's sum.
+  // Fills the corrections of one arranged row of int8, 4 · (quads of both runs) numbers: the start value of each
+  // stream's sum.
   void (*correct)(const std::int8_t* row, const GemvRun& main, const GemvRun& tail, std::int32_t* corrections) noexcept;
   // quantize_row__reference, with the same result.
   float (*quantize)(const float* x, std::size_t depth, std::int8_t* q) noexcept;
-  // y[i] = float(completed[i]) · (scale · channel_scales[i]) + bias[i], each operation rounded; the bias in float may be null.
+  // y[i] = float(completed[i]) · (scale · channel_scales[i]) + bias[i], each operation rounded; the bias in float may
+  // be null.
   void (*scale)(const std::int32_t* sums, const GemvCompletion& completion, std::size_t count, float scale,
                 const float* channel_scales, const float* bias, float* y) noexcept;
   // The output stage of one row of completed sums, tile.channels of them; at most kGemvPanel.

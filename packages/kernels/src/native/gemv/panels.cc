@@ -10,7 +10,8 @@ constexpr std::size_t kSerialBytes = 1 << 20;
 // More tasks than threads, so that one that is interrupted does not hold up all.
 constexpr std::size_t kTasksPerThread = 4;
 
-// Panels between two calls of `finish`, where all rows are one tile. Otherwise one: it is to stay in the first caches for all tiles.
+// Panels between two calls of `finish`, where all rows are one tile. Otherwise one: it is to stay in the first caches
+// for all tiles.
 constexpr std::size_t kPanelsAtOnce = 8;
 
 struct Split {
@@ -25,10 +26,12 @@ void multiply_tile(const Split& split, std::size_t begin, std::size_t end, std::
   const std::size_t sums_stride = (end - begin) * kGemvPanel;
   for (std::size_t panel = begin; panel < end; ++panel) {
     p.method->tile[rows - 1][panel_blocks(plan, panel) - 1](
-        {p.payload + panel_offset(plan, panel), plan.main, plan.tail, p.arranged + row * split.row_stride, split.row_stride,
-         p.corrections + row * split.correction_stride, split.correction_stride, sums + (panel - begin) * kGemvPanel, sums_stride});
+        {p.payload + panel_offset(plan, panel), plan.main, plan.tail, p.arranged + row * split.row_stride,
+         split.row_stride, p.corrections + row * split.correction_stride, split.correction_stride,
+         sums + (panel - begin) * kGemvPanel, sums_stride});
   }
-  const std::size_t first = begin * kGemvPanel, last = end * kGemvPanel < plan.outputs ? end * kGemvPanel : plan.outputs;
+  const std::size_t first = begin * kGemvPanel,
+                    last = end * kGemvPanel < plan.outputs ? end * kGemvPanel : plan.outputs;
   for (std::size_t i = 0; i < rows; ++i) p.finish(p.context, sums + i * sums_stride, row + i, first, last - first);
 }
 
@@ -68,12 +71,14 @@ bool keeps_order(const GemvPlan& plan) noexcept {
   return (plan.main.quads == 0 || in_main) && in_tail;
 }
 
-void finish_row(const GemvKernels& kernels, const GemvMethod& method, const GemvPlan& plan, const std::int8_t* unordered,
-                std::uint8_t* row, std::int32_t* corrections) noexcept {
+void finish_row(const GemvKernels& kernels, const GemvMethod& method, const GemvPlan& plan,
+                const std::int8_t* unordered, std::uint8_t* row, std::int32_t* corrections) noexcept {
   const std::size_t length = arranged_inputs(plan);
   auto* const signed_row = reinterpret_cast<std::int8_t*>(row);
-  if (unordered == nullptr) std::memset(row + plan.depth, 0, length - plan.depth);
-  else arrange(plan, unordered, signed_row);
+  if (unordered == nullptr)
+    std::memset(row + plan.depth, 0, length - plan.depth);
+  else
+    arrange(plan, unordered, signed_row);
   if (!method.takes_unsigned) return kernels.correct(signed_row, plan.main, plan.tail, corrections);
   for (std::size_t i = 0; i < length; ++i) row[i] ^= 0x80;
 }
@@ -83,8 +88,12 @@ void multiply_panels(const GemvProduct& product, const Parallel& parallel) noexc
   const std::size_t panels = panel_count(plan), wanted = parallel.threads * kTasksPerThread;
   const bool is_small = block_bytes(plan) * block_count(plan) * product.rows < kSerialBytes;
   const std::size_t tasks = is_small || parallel.threads < 2 ? 1 : wanted < panels ? wanted : panels;
-  Split split{product, panels, gemv_row_stride(plan), gemv_correction_stride(plan),
-              (product.rows + product.method->rows - 1) / product.method->rows, tasks};
+  Split split{product,
+              panels,
+              gemv_row_stride(plan),
+              gemv_correction_stride(plan),
+              (product.rows + product.method->rows - 1) / product.method->rows,
+              tasks};
   parallel_for(parallel, tasks, multiply_some, &split);
 }
 

@@ -20,8 +20,8 @@ template <typename Byte>
 struct Stream {
   std::size_t output;
   InputRange inputs;
-  unsigned shift;         // of the bit pair
-  Byte* first;            // dword of the first step
+  unsigned shift;  // of the bit pair
+  Byte* first;     // dword of the first step
   std::size_t step_bytes;
   Byte* group_code;
 
@@ -37,7 +37,8 @@ void for_each_stream(const GemvPlan& plan, Byte* payload, const Visit& visit) {
   for (std::size_t output = 0; output < plan.outputs; ++output) {
     const std::size_t panel = output / kGemvPanel, step_bytes = panel_blocks(plan, panel) * kGemvVectorBytes;
     const std::size_t in_panel = output % kGemvPanel;
-    Byte* first = payload + panel_offset(plan, panel) + in_panel / kGemvBlock * kGemvVectorBytes + in_panel % kGemvBlock * 4;
+    Byte* first =
+        payload + panel_offset(plan, panel) + in_panel / kGemvBlock * kGemvVectorBytes + in_panel % kGemvBlock * 4;
     for (std::size_t quad = 0; quad < plan_quads(plan); ++quad) {
       Byte* const codes = first + quad_steps(plan, quad) * step_bytes;
       for (std::size_t stream = 0; stream < kGemvStreams; ++stream) {

@@ -1,9 +1,9 @@
-// The payload of Layout::gemv2: ternary weights of a matrix product at two bits, in the order in which a product of few rows reads
-// them, from the first byte to the last.
+// The payload of Layout::gemv2: ternary weights of a matrix product at two bits, in the order in which a product of few
+// rows reads them, from the first byte to the last.
 //
-// Depth is cut into *segments*: a segment has at most 64 inputs, all of one group, so that its sum of products t·x fits in 16 bits.
-// A group of up to 64 is a segment; a larger one is cut evenly. Outputs are cut into *blocks* of 16, and four neighbouring blocks
-// (fewer at the end) make a *panel*.
+// Depth is cut into *segments*: a segment has at most 64 inputs, all of one group, so that its sum of products t·x fits
+// in 16 bits. A group of up to 64 is a segment; a larger one is cut evenly. Outputs are cut into *blocks* of 16, and
+// four neighbouring blocks (fewer at the end) make a *panel*.
 //
 //   payload   panel | panel | …                                                  in order of outputs
 //   panel     main quads | tail quads                                            in order of depth
@@ -14,17 +14,18 @@
 //                 +-------+-------+-------+-------+
 //                 | str 3 | str 2 | str 1 | str 0 |    t + 1 of input 4·step + j of that stream: 0, 1, 2; 3 is refused
 //                 +-------+-------+-------+-------+
-//   group codes   block 0 | block 1 | …                                          64 bytes each: output 0: c of stream 0…3 | output 1 …
+//   group codes   block 0 | block 1 | …      64 bytes each: output 0: c of stream 0, 1, 2, 3 | output 1 | … 15
 //
-// A quad has four *streams*. In a main quad they are four neighbouring segments. Where the number of segments is not a multiple of four,
-// a tail quad holds one segment, cut into four pieces, which are its streams; or the last main quad has streams without inputs,
-// whichever is smaller. Inputs and outputs that do not exist have t = 0, and outputs and streams that do not exist c = 0.
+// A quad has four *streams*. In a main quad they are four neighbouring segments. Where the number of segments is not a
+// multiple of four, a tail quad holds one segment, cut into four pieces, which are its streams; or the last main quad
+// has streams without inputs, whichever is smaller. Inputs and outputs that do not exist have t = 0, and outputs and
+// streams that do not exist c = 0.
 //
-// A mask selects a stream from a byte without a shift: (byte & 3·4^s) = 4^s·(t + 1). The factor leaves the sum of a segment at its end,
-// and the excess of t + 1 over t, Σ x, is in the start value of the sum.
+// A mask selects a stream from a byte without a shift: (byte & 3·4^s) = 4^s·(t + 1). The factor leaves the sum of a
+// segment at its end, and the excess of t + 1 over t, Σ x, is in the start value of the sum.
 //
-// Activations are arranged likewise, as int8: quad by quad, stream by stream, each stream 4·steps long, with zeros at inputs that do
-// not exist. For groups of 64, 32 and 16 and most depths this is their own order.
+// Activations are arranged likewise, as int8: quad by quad, stream by stream, each stream 4·steps long, with zeros at
+// inputs that do not exist. For groups of 64, 32 and 16 and most depths this is their own order.
 #pragma once
 
 #include <cstddef>
@@ -34,12 +35,12 @@
 
 namespace tritforge {
 
-inline constexpr std::size_t kGemvBlock = 16;         // outputs
+inline constexpr std::size_t kGemvBlock = 16;  // outputs
 inline constexpr std::size_t kGemvPanelBlocks = 4;
 inline constexpr std::size_t kGemvPanel = kGemvBlock * kGemvPanelBlocks;
 inline constexpr std::size_t kGemvStreams = 4;
 inline constexpr std::size_t kGemvVectorBytes = 64;
-inline constexpr std::size_t kGemvMaxSegment = 64;    // inputs
+inline constexpr std::size_t kGemvMaxSegment = 64;  // inputs
 
 // Quads of the same length.
 struct GemvRun {
@@ -51,10 +52,10 @@ constexpr std::size_t run_inputs(const GemvRun& run) { return run.quads * run.st
 // The cut of the depth, the same for each panel.
 struct GemvPlan {
   std::size_t depth, outputs;
-  std::size_t group;               // inputs that share a code
-  std::size_t segment;             // inputs of a segment, but for the last of a group
+  std::size_t group;    // inputs that share a code
+  std::size_t segment;  // inputs of a segment, but for the last of a group
   std::size_t segments_per_group;
-  std::size_t segments;            // in all
+  std::size_t segments;  // in all
   GemvRun main, tail;
 };
 
@@ -73,7 +74,9 @@ constexpr std::size_t quad_steps(const GemvPlan& plan, std::size_t quad) {
   return quad < plan.main.quads ? plan.main.steps : plan.tail.steps;
 }
 // Those of most quads.
-constexpr std::size_t gemv_steps(const GemvPlan& plan) { return plan.main.quads > 0 ? plan.main.steps : plan.tail.steps; }
+constexpr std::size_t gemv_steps(const GemvPlan& plan) {
+  return plan.main.quads > 0 ? plan.main.steps : plan.tail.steps;
+}
 // Length of a row of arranged activations.
 constexpr std::size_t arranged_inputs(const GemvPlan& plan) { return run_inputs(plan.main) + run_inputs(plan.tail); }
 

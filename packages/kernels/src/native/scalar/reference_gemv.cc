@@ -13,8 +13,8 @@ std::size_t scratch_bytes(const PackedWeights& weights, std::size_t, std::size_t
   return (weights.shape.output_channels + 1) * weights.shape.depth;
 }
 
-Status run(const PackedWeights& weights, const float* x, std::size_t rows, const float* channel_scales, const float* bias, float* y,
-           std::uint8_t* scratch, const Parallel&) noexcept {
+Status run(const PackedWeights& weights, const float* x, std::size_t rows, const float* channel_scales,
+           const float* bias, float* y, std::uint8_t* scratch, const Parallel&) noexcept {
   if (weights.layout != Layout::gemv2) return Status::unsupported;
   if (x == nullptr || channel_scales == nullptr || y == nullptr) return Status::invalid_argument;
   auto* const values = reinterpret_cast<std::int8_t*>(scratch);

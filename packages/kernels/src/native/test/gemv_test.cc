@@ -1,5 +1,5 @@
-// Every dynamically quantizing product that this CPU can run against its reference, bit for bit, over random shapes and over rows that
-// make quantization hard. Usage: gemv_test [cases] [seed]; prints the first failure and exits with 1.
+// Every dynamically quantizing product that this CPU can run against its reference, bit for bit, over random shapes and
+// over rows that make quantization hard. Usage: gemv_test [cases] [seed]; prints the first failure and exits with 1.
 #include "tritforge/gemv.h"
 
 #include <cmath>
@@ -29,14 +29,22 @@ enum class RowKind { noise, ties, zeros, tiny, huge, infinite, nan, count };
 float activation(Random& random, RowKind kind, std::size_t k) {
   const float noise = std::uniform_real_distribution<float>(-1.0f, 1.0f)(random);
   switch (kind) {
-    case RowKind::noise: return 3.0f * noise;
-    case RowKind::ties: return k == 0 ? 127.0f * 0.25f : (static_cast<float>(random() % 254) - 126.5f) * 0.25f;
-    case RowKind::zeros: return random() % 2 == 0 ? 0.0f : -0.0f;
-    case RowKind::tiny: return std::ldexp(std::round(200.0f * noise), -149);
-    case RowKind::huge: return std::numeric_limits<float>::max() * noise;
-    case RowKind::infinite: return random() % 3 == 0 ? -kInfinity : noise;
-    case RowKind::nan: return random() % 3 == 0 ? -kNan : noise;
-    case RowKind::count: break;
+    case RowKind::noise:
+      return 3.0f * noise;
+    case RowKind::ties:
+      return k == 0 ? 127.0f * 0.25f : (static_cast<float>(random() % 254) - 126.5f) * 0.25f;
+    case RowKind::zeros:
+      return random() % 2 == 0 ? 0.0f : -0.0f;
+    case RowKind::tiny:
+      return std::ldexp(std::round(200.0f * noise), -149);
+    case RowKind::huge:
+      return std::numeric_limits<float>::max() * noise;
+    case RowKind::infinite:
+      return random() % 3 == 0 ? -kInfinity : noise;
+    case RowKind::nan:
+      return random() % 3 == 0 ? -kNan : noise;
+    case RowKind::count:
+      break;
   }
   return 0.0f;
 }
@@ -49,9 +57,14 @@ struct Product {
 
 Product random_product(Random& random) {
   const WeightShape shape{pick(random, kSizes), pick(random, kSizes), 1, 1, 1};
-  Product p{random_weights(random, WeightKind::ternary, shape, pick(random, kGroupSizes)), 1 + random() % kMaxRows, {}, {}, {}};
+  Product p{random_weights(random, WeightKind::ternary, shape, pick(random, kGroupSizes)),
+            1 + random() % kMaxRows,
+            {},
+            {},
+            {}};
   for (std::size_t m = 0; m < p.rows; ++m) {
-    const auto kind = random() % 2 == 0 ? RowKind::noise : static_cast<RowKind>(random() % static_cast<int>(RowKind::count));
+    const auto kind =
+        random() % 2 == 0 ? RowKind::noise : static_cast<RowKind>(random() % static_cast<int>(RowKind::count));
     for (std::size_t k = 0; k < shape.depth; ++k) p.x.push_back(activation(random, kind, k));
   }
   std::uniform_real_distribution<float> scale(0.001f, 0.1f);
@@ -82,7 +95,8 @@ bool check(const Product& p, const DynamicGemv& kernel, Random& random) {
   std::vector<std::int8_t> values(outputs * depth), q(depth);
   std::vector<float> expected(p.rows * outputs);
   if (decode_weights(w, values.data()) != Status::ok) return fail(p, kernel, "decoding");
-  dynamic_gemv__reference(w.shape, values.data(), p.x.data(), p.rows, p.channel_scales.data(), bias, q.data(), expected.data());
+  dynamic_gemv__reference(w.shape, values.data(), p.x.data(), p.rows, p.channel_scales.data(), bias, q.data(),
+                          expected.data());
 
   Block block(packed_bytes(Layout::gemv2, w)), x(p.x.size() * sizeof(float)), y(expected.size() * sizeof(float));
   PackedWeights packed{};
@@ -92,8 +106,8 @@ bool check(const Product& p, const DynamicGemv& kernel, Random& random) {
   const Parallel parallel = random() % 2 == 0 ? Parallel{run_backwards, nullptr, 3} : kSerial;
   Block scratch(kernel.scratch_bytes(packed, p.rows, parallel.threads));
   auto* actual = reinterpret_cast<float*>(y.data());
-  const Status status = kernel.run(packed, reinterpret_cast<const float*>(x.data()), p.rows, p.channel_scales.data(), bias, actual,
-                                   scratch.data(), parallel);
+  const Status status = kernel.run(packed, reinterpret_cast<const float*>(x.data()), p.rows, p.channel_scales.data(),
+                                   bias, actual, scratch.data(), parallel);
   if (status != Status::ok) return fail(p, kernel, describe(status));
   for (std::size_t i = 0; i < expected.size(); ++i) {
     if (same(expected[i], actual[i])) continue;
