@@ -93,6 +93,6 @@ describe('loading the native addon', () => {
   it('refuses an addon of another interface version', () => {
     writeFileSync(statusFile, JSON.stringify({ addon: 'other.cjs', reason: null }));
     writeFileSync(path.join(folder, 'other.cjs'), 'exports.interfaceVersion = 0;');
-    assert.throws(() => loadNativeKernels(buildFolder), { message: /interface version 0, this package needs 1/ });
+    assert.throws(() => loadNativeKernels(buildFolder), { message: /interface version 0, this package needs \d+/ });
   });
 });

@@ -58,14 +58,21 @@ bool parameters_are_sane(WeightKind kind, std::size_t group_size, const std::int
   return true;
 }
 
-std::uint64_t checksum(const std::uint8_t* bytes, std::size_t count) {
-  std::uint64_t hash = 0xcbf29ce484222325;
+std::uint64_t hash_words(std::uint64_t hash, const std::uint8_t* bytes, std::size_t count) {
   for (std::size_t i = 0; i + 8 <= count; i += 8) {
     std::uint64_t word;
     std::memcpy(&word, bytes + i, sizeof word);
     hash = (hash ^ word) * 0x100000001b3;
   }
   return hash;
+}
+
+// Of the header, without the checksum itself, and of `count` bytes after it.
+std::uint64_t checksum(Header header, const std::uint8_t* bytes, std::size_t count) {
+  header.checksum = 0;
+  std::uint8_t head[sizeof header];
+  std::memcpy(head, &header, sizeof header);
+  return hash_words(hash_words(0xcbf29ce484222325, head, sizeof head), bytes, count);
 }
 
 // Σ w per output channel; refuses sums that could leave int32 with uint8 activations of any zero point.
@@ -142,7 +149,7 @@ Status pack_weights(Layout layout, const Weights& w, std::uint8_t* block) noexce
   header.group_size = w.kind == WeightKind::ternary ? static_cast<std::uint32_t>(w.group_size) : 0;
   if (w.kind == WeightKind::uniform2) std::memcpy(header.levels, w.levels, sizeof header.levels);
   header.payload_bytes = payload_bytes;
-  header.checksum = checksum(sums, static_cast<std::size_t>(block + bytes - sums));
+  header.checksum = checksum(header, sums, static_cast<std::size_t>(block + bytes - sums));
   std::memcpy(block, &header, sizeof header);
   return Status::ok;
 }
@@ -164,7 +171,7 @@ Status open_packed(const std::uint8_t* block, std::size_t bytes, PackedWeights* 
   const std::size_t payload = functions->payload_bytes(kind, shape, header.group_size);
   const std::size_t sums = column_sums_bytes(shape);
   if (payload == 0 || header.payload_bytes != padded(payload) || bytes != sizeof header + sums + padded(payload) ||
-      header.checksum != checksum(block + sizeof header, bytes - sizeof header)) {
+      header.checksum != checksum(header, block + sizeof header, bytes - sizeof header)) {
     return Status::corrupt_pack;
   }
   PackedWeights view{layout, kind, shape, header.group_size, {}, reinterpret_cast<const std::int32_t*>(block + sizeof header),
