@@ -58,6 +58,8 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
     it('have a reference product that computes the formula', (context) => program(context, 'reference_gemm_test'));
     it('equal the reference bit for bit on random convolutions', (context) =>
       program(context, 'convolution_test', String(CASES || cases), SEED));
+    it('equal the reference bit for bit on large convolutions and strange borders', (context) =>
+      program(context, 'large_convolution_test', SEED));
     it('equal the reference bit for bit on random products from float32 to float32', (context) =>
       program(context, 'gemv_test', String(CASES || cases), SEED));
   });

@@ -7,11 +7,11 @@
 //   row 5  broadcast x  acc50   acc51   acc52   acc53     24 sums, 4 weights and 1 broadcast fill 29 of 32 registers
 //
 // A step of 4 values costs 24 vpdpbusd, 2 per cycle, against 10 loads, also 2 per cycle: arithmetic is the bound at 128 MAC/cycle.
-// Narrower panels take more rows, which keeps both the registers full and the loads fewer than the products. The rows of a block are
+// Narrower panels take more rows, though not as many as there is room for: their addresses, one for each row, have 16 registers. The rows of a block are
 // split evenly, so that 49 pixels become tiles of 6 and 5, never a lonely row whose 4 chains of sums would wait for their latency.
 //
 // g++ 12 keeps the tile in registers only with the unroll pragmas.
-#include <immintrin.h>
+#include "avx512/intrinsics.h"
 
 #include <cstring>
 
@@ -25,8 +25,10 @@ namespace {
 
 constexpr int kMostStrips = 4;
 constexpr std::size_t kVectorBytes = 64;
+// Registers of sums from which on a tile is worth an output stage without a detour by way of memory.
+constexpr int kLargeTile = 12;
 // Rows of a tile by strips.
-constexpr std::size_t kMostRows[kMostStrips + 1] = {0, 16, 12, 8, 6};
+constexpr std::size_t kMostRows[kMostStrips + 1] = {0, 12, 8, 8, 6};
 
 INLINE __m512i broadcast_dword(const std::uint8_t* x) {
   std::int32_t dword;
@@ -53,25 +55,32 @@ INLINE void load_start(const DotBlock& b, std::size_t first, __m512i (&sums)[Row
   }
 }
 
+// Four values of each row.
+template <int Rows, int Strips>
+INLINE void multiply_dword(const std::uint8_t* const (&x)[Rows], std::size_t k, const std::uint8_t* w, std::size_t strip,
+                           __m512i (&sums)[Rows][Strips]) {
+  __m512i weights[Strips];
+#pragma GCC unroll 16
+  for (int n = 0; n < Strips; ++n) weights[n] = _mm512_load_si512(w + n * strip);
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+    const __m512i values = broadcast_dword(x[m] + k);
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) sums[m][n] = _mm512_dpbusd_epi32(sums[m][n], values, weights[n]);
+  }
+}
+
 template <int Rows, int Strips>
 INLINE void multiply(const DotBlock& b, std::size_t first, __m512i (&sums)[Rows][Strips]) {
-  const std::size_t strip = b.strip_bytes;
   for (const DotTap* tap = b.taps; tap != b.taps + b.tap_count; ++tap) {
     const std::uint8_t* x[Rows];
     const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(b.row_offset) + tap->bytes;
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) x[m] = b.rows[first + m] + offset;
     const std::uint8_t* w = b.weights + tap->dwords * kVectorBytes;
-    for (std::size_t k = 0; k < b.tap_dwords; ++k, w += kVectorBytes) {
-      __m512i weights[Strips];
-#pragma GCC unroll 16
-      for (int n = 0; n < Strips; ++n) weights[n] = _mm512_load_si512(w + n * strip);
-#pragma GCC unroll 16
-      for (int m = 0; m < Rows; ++m) {
-        const __m512i values = broadcast_dword(x[m] + 4 * k);
-#pragma GCC unroll 16
-        for (int n = 0; n < Strips; ++n) sums[m][n] = _mm512_dpbusd_epi32(sums[m][n], values, weights[n]);
-      }
+    for (std::size_t k = 0, end = 4 * b.tap_dwords; k < end; k += 4, w += kVectorBytes) {
+      asm("" : "+r"(k));  // an index for all rows: g++ 12 would count up every pointer
+      multiply_dword(x, k, w, b.strip_bytes, sums);
     }
   }
 }
@@ -94,19 +103,20 @@ void tiles(const DotBlock& b, std::size_t first, std::size_t count) noexcept {
     __m512i sums[Rows][Strips];
     load_start(b, first, sums);
     multiply(b, first, sums);
-    if (b.finishes) {
+    if (!b.finishes) {
+      store_partial(b, first, sums);
+    } else if constexpr (Rows * Strips >= kLargeTile) {
       avx512::store_tile(sums, advance(b.out, first, 0));
     } else {
-      store_partial(b, first, sums);
+      avx512::store_tile_by_rows(sums, advance(b.out, first, 0));
     }
   }
 }
 
-constexpr Tiles kTiles1[] = {tiles<1, 1>,  tiles<2, 1>,  tiles<3, 1>,  tiles<4, 1>,  tiles<5, 1>,  tiles<6, 1>,
-                             tiles<7, 1>,  tiles<8, 1>,  tiles<9, 1>,  tiles<10, 1>, tiles<11, 1>, tiles<12, 1>,
-                             tiles<13, 1>, tiles<14, 1>, tiles<15, 1>, tiles<16, 1>};
-constexpr Tiles kTiles2[] = {tiles<1, 2>, tiles<2, 2>, tiles<3, 2>, tiles<4, 2>,  tiles<5, 2>,  tiles<6, 2>,
-                             tiles<7, 2>, tiles<8, 2>, tiles<9, 2>, tiles<10, 2>, tiles<11, 2>, tiles<12, 2>};
+constexpr Tiles kTiles1[] = {tiles<1, 1>, tiles<2, 1>, tiles<3, 1>, tiles<4, 1>,  tiles<5, 1>,  tiles<6, 1>,
+                             tiles<7, 1>, tiles<8, 1>, tiles<9, 1>, tiles<10, 1>, tiles<11, 1>, tiles<12, 1>};
+constexpr Tiles kTiles2[] = {tiles<1, 2>, tiles<2, 2>, tiles<3, 2>, tiles<4, 2>,
+                             tiles<5, 2>, tiles<6, 2>, tiles<7, 2>, tiles<8, 2>};
 constexpr Tiles kTiles3[] = {tiles<1, 3>, tiles<2, 3>, tiles<3, 3>, tiles<4, 3>,
                              tiles<5, 3>, tiles<6, 3>, tiles<7, 3>, tiles<8, 3>};
 constexpr Tiles kTiles4[] = {tiles<1, 4>, tiles<2, 4>, tiles<3, 4>, tiles<4, 4>, tiles<5, 4>, tiles<6, 4>};

@@ -15,7 +15,7 @@
 //   permutexvar_epi32             dword 4·strip + lane  ←  dword 4·lane + strip
 #pragma once
 
-#include <immintrin.h>
+#include "avx512/intrinsics.h"
 
 #include <cstdint>
 
@@ -111,7 +111,7 @@ TRITFORGE_INLINE void store_row_carefully(const __m512i* sums, std::size_t eleme
   _mm512_mask_storeu_epi8(static_cast<std::uint8_t*>(out.output) + element, mask, limited);
 }
 
-// The rare cases, kept out of the way of the others.
+// Rows of sums in memory, in every case: what is rare is kept out of the way of what is fast.
 template <int Strips>
 __attribute__((noinline)) void store_carefully(const __m512i* sums, std::size_t rows, const OutputTile& out) {
   for (std::size_t m = 0; m < rows; ++m) store_row_carefully<Strips>(sums + m * Strips, row_elements(out, m), out);
@@ -190,20 +190,14 @@ TRITFORGE_INLINE void pin(__m512i (&sums)[Rows][Strips]) {
   }
 }
 
-// Writes a tile. `out` begins at its first row and channel; rows all exist, channels may be fewer than 16 · Strips.
+TRITFORGE_INLINE bool is_common(const OutputTile& out, std::size_t channels) {
+  return out.channels >= channels && (out.stage->kind != OutputKind::u8 || out.stage->bounded);
+}
+
+// Of a tile that is_common.
 template <int Rows, int Strips>
-TRITFORGE_INLINE void store_tile(__m512i (&sums)[Rows][Strips], const OutputTile& out) {
-  static_assert(Strips >= 1 && Strips <= 4);
+TRITFORGE_INLINE void store_common(__m512i (&sums)[Rows][Strips], const OutputTile& out) {
   const PreparedStage& stage = *out.stage;
-  if (out.channels < Strips * kStripOutputs || (stage.kind == OutputKind::u8 && !stage.bounded)) {
-    __m512i copy[Rows * Strips];
-#pragma GCC unroll 16
-    for (int m = 0; m < Rows; ++m) {
-#pragma GCC unroll 16
-      for (int n = 0; n < Strips; ++n) copy[m * Strips + n] = sums[m][n];
-    }
-    return store_carefully<Strips>(copy, Rows, out);
-  }
   std::size_t elements[Rows];
 #pragma GCC unroll 16
   for (int m = 0; m < Rows; ++m) elements[m] = row_elements(out, m);
@@ -223,6 +217,45 @@ TRITFORGE_INLINE void store_tile(__m512i (&sums)[Rows][Strips], const OutputTile
   }
   pin(sums);
   store_u8(sums, out, elements);
+}
+
+template <int Rows, int Strips>
+TRITFORGE_INLINE void copy_sums(const __m512i (&sums)[Rows][Strips], __m512i* copy) {
+#pragma GCC unroll 16
+  for (int m = 0; m < Rows; ++m) {
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) copy[m * Strips + n] = sums[m][n];
+  }
+}
+
+// Writes a tile. `out` begins at its first row and channel; rows all exist, channels may be fewer than 16 · Strips.
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_tile(__m512i (&sums)[Rows][Strips], const OutputTile& out) {
+  static_assert(Strips >= 1 && Strips <= 4);
+  if (is_common(out, Strips * kStripOutputs)) return store_common(sums, out);
+  __m512i copy[Rows * Strips];
+  copy_sums(sums, copy);
+  store_carefully<Strips>(copy, Rows, out);
+}
+
+// One row after the other.
+template <int Strips>
+__attribute__((noinline)) void store_rows(const __m512i* sums, std::size_t rows, const OutputTile& out) {
+  if (!is_common(out, Strips * kStripOutputs)) return store_carefully<Strips>(sums, rows, out);
+  for (std::size_t m = 0; m < rows; ++m) {
+    __m512i row[1][Strips];
+#pragma GCC unroll 16
+    for (int n = 0; n < Strips; ++n) row[0][n] = sums[m * Strips + n];
+    store_common(row, advance(out, m, 0));
+  }
+}
+
+// The same as store_tile in less code, by way of memory: for tiles that are not worth more.
+template <int Rows, int Strips>
+TRITFORGE_INLINE void store_tile_by_rows(const __m512i (&sums)[Rows][Strips], const OutputTile& out) {
+  __m512i copy[Rows * Strips];
+  copy_sums(sums, copy);
+  store_rows<Strips>(copy, Rows, out);
 }
 
 #undef TRITFORGE_INLINE

@@ -26,22 +26,37 @@ Status run(const PackedWeights& weights, const ConvolutionGeometry& geometry, co
   return run_dot_convolution(kLayout, kMicrokernel, weights, geometry, input, stage, output, scratch, parallel);
 }
 
+template <const DotMicrokernel& kMicrokernel>
+constexpr ConvolutionKernel kernel(const char* name, Isa isa) {
+  return {name, isa, Layout::dot8, scratch_bytes<kMicrokernel>, run<kMicrokernel>};
+}
+
+#ifdef TRITFORGE_BUILT_AVX2
+constexpr ConvolutionKernel kAvx2 = kernel<kDot8__avx2>("u8_dot8__avx2", Isa::avx2);
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+constexpr ConvolutionKernel kAvxVnni = kernel<kDot8__avxvnni>("u8_dot8__avxvnni", Isa::avxvnni);
+#endif
 #ifdef TRITFORGE_BUILT_AVX512
-constexpr ConvolutionKernel kAvx512{"u8_dot8__avx512", Isa::avx512, Layout::dot8, scratch_bytes<kDot8__avx512>,
-                                    run<kDot8__avx512>};
+constexpr ConvolutionKernel kAvx512 = kernel<kDot8__avx512>("u8_dot8__avx512", Isa::avx512);
 #endif
 #ifdef TRITFORGE_BUILT_NEON
-constexpr ConvolutionKernel kNeon{"u8_dot8__neon", Isa::neon, Layout::dot8, scratch_bytes<kDot8__neon>, run<kDot8__neon>};
+constexpr ConvolutionKernel kNeon = kernel<kDot8__neon>("u8_dot8__neon", Isa::neon);
 #endif
 #ifdef TRITFORGE_BUILT_NEON_I8MM
-constexpr ConvolutionKernel kNeonI8mm{"u8_dot8__neon_i8mm", Isa::neon_i8mm, Layout::dot8, scratch_bytes<kDot8__neon_i8mm>,
-                                      run<kDot8__neon_i8mm>};
+constexpr ConvolutionKernel kNeonI8mm = kernel<kDot8__neon_i8mm>("u8_dot8__neon_i8mm", Isa::neon_i8mm);
 #endif
 
 }  // namespace
 
 const ConvolutionKernel* dot8_kernel(Isa isa) noexcept {
   switch (isa) {
+#ifdef TRITFORGE_BUILT_AVX2
+    case Isa::avx2: return &kAvx2;
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+    case Isa::avxvnni: return &kAvxVnni;
+#endif
 #ifdef TRITFORGE_BUILT_AVX512
     case Isa::avx512: return &kAvx512;
 #endif

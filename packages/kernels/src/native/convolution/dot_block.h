@@ -43,10 +43,14 @@ struct DotMicrokernel {
 };
 
 #ifdef TRITFORGE_BUILT_AVX2
+extern const DotMicrokernel kDot8__avx2;
 extern const DotMicrokernel kDot8t__avx2;
 #endif
 #ifdef TRITFORGE_BUILT_AVX512
 extern const DotMicrokernel kDot8__avx512;
+#endif
+#ifdef TRITFORGE_BUILT_AVXVNNI
+extern const DotMicrokernel kDot8__avxvnni;
 #endif
 #ifdef TRITFORGE_BUILT_NEON
 extern const DotMicrokernel kDot8__neon;

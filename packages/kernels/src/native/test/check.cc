@@ -19,6 +19,8 @@ std::vector<std::uint8_t> random_bytes(Random& random, std::size_t count, unsign
 
 float random_scale(Random& random) { return std::uniform_real_distribution<float>(0.001f, 0.1f)(random); }
 
+float random_large_scale(Random& random) { return std::uniform_real_distribution<float>(-1e7f, 1e7f)(random); }
+
 std::size_t element_bytes(OutputKind kind) { return kind == OutputKind::u8 ? 1 : 4; }
 
 // Two threads that take tasks in turn; enough to show what is shared by mistake.
@@ -36,11 +38,12 @@ void describe_case(const Case& c, const ConvolutionKernel& kernel) {
   const WeightShape& s = c.weights.view.shape;
   const ConvolutionGeometry& g = c.geometry;
   std::printf("%s: kind %d, OC %zu depth %zu kernel %zux%zu groups %zu N %zu | image %zux%zux%zu stride %zux%zu dilation %zux%zu pads "
-              "%zu,%zu,%zu,%zu | zero point %d, codes to %d, %s%s%s\n",
+              "%zu,%zu,%zu,%zu | zero point %d, codes to %d, %s%s%s%s\n",
               kernel.name, static_cast<int>(c.weights.view.kind), s.output_channels, s.depth, s.kernel_height, s.kernel_width,
               s.groups, c.weights.view.group_size, g.batch, g.height, g.width, g.stride_height, g.stride_width,
               g.dilation_height, g.dilation_width, g.pad_top, g.pad_left, g.pad_bottom, g.pad_right, c.zero_point, c.max_code,
-              kind_name(c.output), c.with_bias ? ", bias" : "", c.with_residual ? ", residual" : "");
+              kind_name(c.output), c.with_bias ? ", bias" : "", c.with_residual ? ", residual" : "",
+              c.overflows ? ", large multipliers" : "");
 }
 
 bool fail(const Case& c, const ConvolutionKernel& kernel, const char* what) {
@@ -119,7 +122,7 @@ bool check(const Case& c, const ConvolutionKernel& kernel, Random& random) {
   std::vector<std::int32_t> bias(s.output_channels);
   for (auto& value : bias) value = static_cast<std::int32_t>(random() % 20001) - 10000;
   std::vector<float> multiplier(s.output_channels);
-  for (auto& value : multiplier) value = random_scale(random);
+  for (auto& value : multiplier) value = c.overflows ? random_large_scale(random) : random_scale(random);
   const std::vector<std::uint8_t> residual = random_bytes(random, outputs, 255);
   OutputStage stage{c.output, c.with_bias ? bias.data() : nullptr, multiplier.data(), static_cast<std::uint8_t>(random()),
                     random() % 2 == 0 ? std::uint8_t{255} : std::uint8_t{15}, {}};

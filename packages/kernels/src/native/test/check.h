@@ -44,6 +44,7 @@ struct Case {
   std::uint8_t zero_point, max_code;
   OutputKind output;
   bool with_bias, with_residual;
+  bool overflows = false;  // multipliers so large that scaled sums leave int32
 };
 
 // Packs with `layout`, opens, unpacks, runs `kernel` with `threads` tasks at once, and compares every byte with the reference.

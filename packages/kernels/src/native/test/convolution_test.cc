@@ -60,6 +60,7 @@ Case random_case(Random& random, Layout layout) {
   c.max_code = layout == Layout::table64 ? 3 : layout == Layout::table27 || random() % 4 == 0 ? 15 : 255;
   c.zero_point = static_cast<std::uint8_t>(up_to(random, c.max_code));
   c.with_residual = c.output == OutputKind::u8 && random() % 2 == 0;
+  c.overflows = random() % 8 == 0;
   return c;
 }
 
