@@ -113,7 +113,7 @@ TRITFORGE_INLINE void store_row_carefully(const __m512i* sums, std::size_t eleme
 
 // Rows of sums in memory, in every case: what is rare is kept out of the way of what is fast.
 template <int Strips>
-__attribute__((noinline)) void store_carefully(const __m512i* sums, std::size_t rows, const OutputTile& out) {
+__attribute__((noinline)) void store_carefully(const __m512i* sums, std::size_t rows, const OutputTile& out) noexcept {
   for (std::size_t m = 0; m < rows; ++m) store_row_carefully<Strips>(sums + m * Strips, row_elements(out, m), out);
 }
 
@@ -240,7 +240,7 @@ TRITFORGE_INLINE void store_tile(__m512i (&sums)[Rows][Strips], const OutputTile
 
 // One row after the other.
 template <int Strips>
-__attribute__((noinline)) void store_rows(const __m512i* sums, std::size_t rows, const OutputTile& out) {
+__attribute__((noinline)) void store_rows(const __m512i* sums, std::size_t rows, const OutputTile& out) noexcept {
   if (!is_common(out, Strips * kStripOutputs)) return store_carefully<Strips>(sums, rows, out);
   for (std::size_t m = 0; m < rows; ++m) {
     __m512i row[1][Strips];

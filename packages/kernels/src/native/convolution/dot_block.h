@@ -33,6 +33,8 @@ struct DotBlock {
   std::int32_t* partial;            // [row_count][strips · 16], aligned to 64
   bool finishes;                    // whether to write `out`, else `partial`
   OutputTile out;                   // of all rows and strips
+  const std::uint8_t* next;         // weights of the block after this one: a kernel may bring them near meanwhile
+  std::size_t next_bytes;           // or 0
 };
 
 struct DotMicrokernel {

@@ -145,8 +145,9 @@ struct Call {
   std::atomic<std::size_t> next_item;
 };
 
-std::int32_t wrapping_sum(std::int32_t a, std::int32_t b) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+// a + b·c modulo 2^32: sums of weights that a damaged block holds may be any.
+std::int32_t wrapping_sum(std::int32_t a, std::int32_t b, std::int32_t c) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b) * static_cast<std::uint32_t>(c));
 }
 
 // Sums of a whole window start from the bias and from what a zero point in place of 0 adds to each product; channels are padded to
@@ -157,7 +158,7 @@ void fill_outputs(const Call& c, const OutputStage& stage) {
     const std::size_t from = g * p.group_outputs, to = g * p.strips * kStripOutputs, end = to + p.strips * kStripOutputs;
     for (std::size_t o = 0; o < p.group_outputs; ++o) {
       const std::int32_t bias = stage.bias == nullptr ? 0 : stage.bias[from + o];
-      c.shared.start[to + o] = wrapping_sum(bias, -c.input->zero_point * c.weights->column_sums[from + o]);
+      c.shared.start[to + o] = wrapping_sum(bias, -c.input->zero_point, c.weights->column_sums[from + o]);
     }
     std::fill(c.shared.start + to + p.group_outputs, c.shared.start + end, 0);
     if (stage.kind == OutputKind::s32) continue;
@@ -177,7 +178,7 @@ void fill_zone_start(const Call& c, std::size_t zone, const std::int32_t* whole,
       const bool seen = ky >= z.first_row && ky < z.end_row && kx >= z.first_column && kx < z.end_column;
       if (seen) continue;
       const std::int32_t* const sums = c.layout.tap_sums(*c.weights) + (ky * s.kernel_width + kx) * outputs;
-      for (std::size_t o = 0; o < outputs; ++o) start[o] = wrapping_sum(start[o], c.input->zero_point * sums[o]);
+      for (std::size_t o = 0; o < outputs; ++o) start[o] = wrapping_sum(start[o], c.input->zero_point, sums[o]);
     }
   }
 }
@@ -204,8 +205,8 @@ OutputTile output_of(const Call& c, std::size_t pixel, std::size_t group, std::s
   return tile;
 }
 
-// One panel, at the pixels of one zone.
-void run_zone(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel, std::size_t zone) {
+// One panel, at the pixels of one zone. The panel after it follows in memory; with `prefetches` it is brought near.
+void run_zone(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel, std::size_t zone, bool prefetches) {
   const Plan& p = c.plan;
   const WindowPlan& w = p.windows;
   const std::size_t begin = zone == 0 ? 0 : workspace.windows.ends[zone - 1], end = workspace.windows.ends[zone];
@@ -227,6 +228,10 @@ void run_zone(const Call& c, const Workspace& workspace, std::size_t pixel, std:
   block.finishes = true;
   block.out = output_of(c, pixel, group, first, strips);
   if (w.zoned) block.out.rows = workspace.windows.pixels + begin;
+  if (prefetches && p.passes == 1) {
+    block.next = block.weights + strips * c.strip_bytes;
+    block.next_bytes = strips * c.strip_bytes;
+  }
   if (p.passes == 1) return c.kernel->run(block);
   block.partial = workspace.partial;
   for (std::size_t i = 0; i < p.passes; ++i) {
@@ -249,11 +254,11 @@ std::size_t largest_zone(const Plan& p, const Windows& windows) {
 }
 
 // The largest zone brings the panel into the cache: it has the most to compute meanwhile.
-void run_panel(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel) {
+void run_panel(const Call& c, const Workspace& workspace, std::size_t pixel, std::size_t panel, bool is_last) {
   const std::size_t largest = largest_zone(c.plan, workspace.windows);
-  run_zone(c, workspace, pixel, panel, largest);
+  run_zone(c, workspace, pixel, panel, largest, !is_last);
   for (std::size_t zone = 0; zone < c.plan.windows.zones(); ++zone) {
-    if (zone != largest) run_zone(c, workspace, pixel, panel, zone);
+    if (zone != largest) run_zone(c, workspace, pixel, panel, zone, false);
   }
 }
 
@@ -274,7 +279,7 @@ void run_item(const Call& c, const Workspace& workspace, std::size_t item, Locat
       locate_windows(p.windows, *c.input, group, row, rows, workspace.copies, workspace.windows);
       *located = {block, group};
     }
-    run_panel(c, workspace, row * p.windows.width, panel);
+    run_panel(c, workspace, row * p.windows.width, panel, panel + 1 == end);
   }
 }
 
