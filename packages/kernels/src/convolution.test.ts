@@ -12,7 +12,8 @@ const SEED = process.env.TRITFORGE_KERNEL_SEED ?? '1';
 
 interface Outcome {
   readonly status: number | null;
-  readonly output: string;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 /** How the programs of src/native/test are built and run. */
@@ -22,7 +23,6 @@ interface Variant {
   readonly runner: readonly string[];
   /** Random convolutions per layout. */
   readonly cases: number;
-  /** Kernels of these instruction sets must have been compared, where the processor has them. */
   readonly skip?: string | false;
 }
 
@@ -47,11 +47,11 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
   describe(`native kernels, ${title}`, { skip }, () => {
     const program = async (context: TestContext, name: string, ...args: string[]) => {
       const built = await run([process.execPath, buildScript, '--program', name, ...buildOptions]);
-      if (built.status === EXIT_UNSUPPORTED) return context.skip(built.output.trim());
-      assert.equal(built.status, 0, built.output);
-      const { status, output } = await run([...runner, built.output.trim(), ...args]);
-      assert.equal(status, 0, `${name} ${args.join(' ')}\n${output}`);
-      context.diagnostic(output.trim().replaceAll('\n', '; '));
+      if (built.status === EXIT_UNSUPPORTED) return context.skip(built.stderr.trim());
+      assert.equal(built.status, 0, built.stderr);
+      const { status, stdout, stderr } = await run([...runner, built.stdout.trim(), ...args]);
+      assert.equal(status, 0, `${name} ${args.join(' ')}\n${stdout}${stderr}`);
+      context.diagnostic(stdout.trim().replaceAll('\n', '; '));
     };
 
     it('round like onnxruntime', (context) => program(context, 'requantize_test'));
@@ -60,6 +60,8 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
       program(context, 'convolution_test', String(CASES || cases), SEED));
     it('equal the reference bit for bit on large convolutions and strange borders', (context) =>
       program(context, 'large_convolution_test', SEED));
+    it('refuse damaged and hostile packed weights, or run on what they opened', (context) =>
+      program(context, 'packed_weights_test', String(10 * (CASES || cases)), SEED));
     it('equal the reference bit for bit on random products from float32 to float32', (context) =>
       program(context, 'gemv_test', String(CASES || cases), SEED));
   });
@@ -67,9 +69,15 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
 
 function run([command, ...args]: readonly string[]): Promise<Outcome> {
   const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (output += text));
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    stderr += text;
+  });
   return new Promise((resolve, reject) => {
-    child.once('error', reject).once('close', (status) => resolve({ status, output }));
+    child.once('error', reject).once('close', (status) => resolve({ status, stdout, stderr }));
   });
 }

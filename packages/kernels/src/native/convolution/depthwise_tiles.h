@@ -168,7 +168,7 @@ TRITFORGE_INLINE void add_any(const DepthwiseBlock& b, const DepthwiseRow& row, 
 }
 
 // How neighbouring vectors of pixels share columns: vector i and kernel column j need column i · kStep + j, and columns are kTapBytes
-// apart. kStep = 0: whatever the row says, shared by none.
+// apart.
 template <std::size_t kStepOf, std::size_t kTapBytesOf>
 struct Sharing {
   static constexpr std::size_t kStep = kStepOf, kTapBytes = kTapBytesOf;
@@ -178,21 +178,18 @@ struct Sharing {
 template <class V, std::size_t kVectors, class S>
 TRITFORGE_INLINE void add_three(const DepthwiseRow& row, const std::uint8_t* w, const std::uint8_t* x,
                                 typename V::Int (&sums)[kVectors][1]) {
-  constexpr std::size_t kTaps = 3, kColumns = S::kStep == 0 ? kTaps : (kVectors - 1) * S::kStep + kTaps;
+  constexpr std::size_t kTaps = 3, kColumns = (kVectors - 1) * S::kStep + kTaps;
 #pragma GCC unroll 2
   for (std::size_t part = 0; part < V::kPlanes / kSumPlanes; ++part) {
     typename V::Int weights[kTaps], columns[kColumns];
 #pragma GCC unroll 8
     for (std::size_t tap = 0; tap < kTaps; ++tap) weights[tap] = V::load(w + tap * V::kPlanes * V::kVector);
-    if constexpr (S::kStep != 0) {
 #pragma GCC unroll 16
-      for (std::size_t i = 0; i < kColumns; ++i) columns[i] = V::load(x + i * S::kTapBytes);
-    }
+    for (std::size_t i = 0; i < kColumns; ++i) columns[i] = V::load(x + i * S::kTapBytes);
 #pragma GCC unroll 8
     for (std::size_t tap = 0; tap < kTaps; ++tap) {
 #pragma GCC unroll 8
       for (std::size_t i = 0; i < kVectors; ++i) {
-        if constexpr (S::kStep == 0) columns[tap] = V::load(x + tap * row.tap_bytes + i * row.vector_bytes);
         sums[i][0] = V::multiply_add(sums[i][0], columns[i * S::kStep + tap], weights[tap]);
       }
     }
@@ -201,7 +198,7 @@ TRITFORGE_INLINE void add_three(const DepthwiseRow& row, const std::uint8_t* w, 
   }
 }
 
-// Kernels that are not of three columns and at most four rows.
+// Any number of kernel columns and rows, any distances.
 struct AnyKernel {};
 
 template <class V, std::size_t kVectors, class Kernel, bool kWhole, class Store>
@@ -281,7 +278,7 @@ void multiply_kind(const DepthwiseBlock& b, const DepthwiseConstants& c, const D
   if (are(V::kVector, 1)) return multiply_row<V, Sharing<1, V::kVector>, Store>(b, c, row);
   if (are(V::kVector, 2)) return multiply_row<V, Sharing<2, V::kVector>, Store>(b, c, row);
   if (are(V::kVector / 2, 2)) return multiply_row<V, Sharing<2, V::kVector / 2>, Store>(b, c, row);
-  multiply_row<V, Sharing<0, 0>, Store>(b, c, row);
+  multiply_row<V, AnyKernel, Store>(b, c, row);
 }
 
 template <class V>

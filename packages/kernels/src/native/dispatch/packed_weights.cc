@@ -58,11 +58,13 @@ bool parameters_are_sane(WeightKind kind, std::size_t group_size, const std::int
   return true;
 }
 
+// The upper half is folded into the lower one, as a product alone never carries the highest bit anywhere: two of them would cancel out.
 std::uint64_t hash_words(std::uint64_t hash, const std::uint8_t* bytes, std::size_t count) {
   for (std::size_t i = 0; i + 8 <= count; i += 8) {
     std::uint64_t word;
     std::memcpy(&word, bytes + i, sizeof word);
     hash = (hash ^ word) * 0x100000001b3;
+    hash ^= hash >> 32;
   }
   return hash;
 }

@@ -17,7 +17,7 @@
 //       32      4   levels[4] as int8        uniform2; else 0
 //       36      4   reserved, 0
 //       40      8   bytes of the payload, what payload_bytes(layout, …) says
-//       48      8   checksum of everything but itself (FNV-1a over 8-byte words)
+//       48      8   checksum of everything but itself (FNV-1a over 8-byte words, after each hash ^= hash >> 32)
 //       56      8   reserved, 0
 //       64   4·OC   column sums: Σ w of each output channel over depth and taps, int32; padded to 64 bytes
 //        …      …   payload, drawn in the header of its layout
