@@ -32,7 +32,7 @@ const VARIANTS: readonly Variant[] = [
     title: 'under the address and undefined-behaviour sanitizers',
     buildOptions: ['--sanitize'],
     runner: [],
-    cases: 100,
+    cases: 60,
   },
   {
     title: 'on emulated ARM',
