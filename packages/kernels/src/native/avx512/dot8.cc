@@ -28,6 +28,8 @@ constexpr int kMostStrips = 4;
 constexpr std::size_t kVectorBytes = 64;
 // Registers of sums from which on a tile is worth an output stage without a detour by way of memory.
 constexpr int kLargeTile = 12;
+// Bytes of a panel; smaller ones come soon enough by themselves.
+constexpr std::size_t kWorthPrefetching = 16 << 10;
 // Rows of a tile by strips.
 constexpr std::size_t kMostRows[kMostStrips + 1] = {0, 12, 8, 8, 6};
 
@@ -95,22 +97,44 @@ class Prefetch {
   std::size_t lines_;
 };
 
+// No prefetching; the loop over a tap is then in one piece.
+struct NoPrefetch {
+  NoPrefetch(const DotBlock&, std::size_t) {}
+};
+
 template <int Rows, int Strips>
-INLINE void multiply(const DotBlock& b, std::size_t first, Prefetch& prefetch, __m512i (&sums)[Rows][Strips]) {
+INLINE void multiply_dwords(const std::uint8_t* const (&x)[Rows], std::size_t k, std::size_t end, const std::uint8_t* w,
+                            std::size_t strip, __m512i (&sums)[Rows][Strips]) {
+  for (w += k / 4 * kVectorBytes; k < end; k += 4, w += kVectorBytes) {
+    asm("" : "+r"(k));  // an index for all rows: g++ 12 would count up every pointer
+    multiply_dword(x, k, w, strip, sums);
+  }
+}
+
+template <int Rows, int Strips>
+INLINE void multiply_tap(const std::uint8_t* const (&x)[Rows], std::size_t bytes, const std::uint8_t* w, std::size_t strip,
+                         NoPrefetch&, __m512i (&sums)[Rows][Strips]) {
+  multiply_dwords(x, 0, bytes, w, strip, sums);
+}
+
+template <int Rows, int Strips>
+INLINE void multiply_tap(const std::uint8_t* const (&x)[Rows], std::size_t bytes, const std::uint8_t* w, std::size_t strip,
+                         Prefetch& prefetch, __m512i (&sums)[Rows][Strips]) {
+  for (std::size_t k = 0; k < bytes; k += Prefetch::kSegmentBytes) {
+    prefetch.run_segment();
+    const std::size_t left = bytes - k;
+    multiply_dwords(x, k, k + (left < Prefetch::kSegmentBytes ? left : Prefetch::kSegmentBytes), w, strip, sums);
+  }
+}
+
+template <int Rows, int Strips, class Ahead>
+INLINE void multiply(const DotBlock& b, std::size_t first, Ahead& ahead, __m512i (&sums)[Rows][Strips]) {
   for (const DotTap* tap = b.taps; tap != b.taps + b.tap_count; ++tap) {
     const std::uint8_t* x[Rows];
     const std::ptrdiff_t offset = static_cast<std::ptrdiff_t>(b.row_offset) + tap->bytes;
 #pragma GCC unroll 16
     for (int m = 0; m < Rows; ++m) x[m] = b.rows[first + m] + offset;
-    const std::uint8_t* w = b.weights + tap->dwords * kVectorBytes;
-    for (std::size_t k = 0, end = 4 * b.tap_dwords; k < end;) {
-      prefetch.run_segment();
-      const std::size_t stop = end - k < Prefetch::kSegmentBytes ? end : k + Prefetch::kSegmentBytes;
-      for (; k < stop; k += 4, w += kVectorBytes) {
-        asm("" : "+r"(k));  // an index for all rows: g++ 12 would count up every pointer
-        multiply_dword(x, k, w, b.strip_bytes, sums);
-      }
-    }
+    multiply_tap(x, 4 * b.tap_dwords, b.weights + tap->dwords * kVectorBytes, b.strip_bytes, ahead, sums);
   }
 }
 
@@ -124,14 +148,15 @@ INLINE void store_partial(const DotBlock& b, std::size_t first, const __m512i (&
   }
 }
 
-using Tiles = void (*)(const DotBlock& b, std::size_t first, std::size_t count, Prefetch& prefetch) noexcept;
+template <class Ahead>
+using Tiles = void (*)(const DotBlock& b, std::size_t first, std::size_t count, Ahead& ahead) noexcept;
 
-template <int Rows, int Strips>
-void tiles(const DotBlock& b, std::size_t first, std::size_t count, Prefetch& prefetch) noexcept {
+template <class Ahead, int Rows, int Strips>
+void tiles(const DotBlock& b, std::size_t first, std::size_t count, Ahead& ahead) noexcept {
   for (const std::size_t end = first + count * Rows; first != end; first += Rows) {
     __m512i sums[Rows][Strips];
     load_start(b, first, sums);
-    multiply(b, first, prefetch, sums);
+    multiply(b, first, ahead, sums);
     if (!b.finishes) {
       store_partial(b, first, sums);
     } else if constexpr (Rows * Strips >= kLargeTile) {
@@ -142,22 +167,33 @@ void tiles(const DotBlock& b, std::size_t first, std::size_t count, Prefetch& pr
   }
 }
 
-constexpr Tiles kTiles1[] = {tiles<1, 1>, tiles<2, 1>, tiles<3, 1>, tiles<4, 1>,  tiles<5, 1>,  tiles<6, 1>,
-                             tiles<7, 1>, tiles<8, 1>, tiles<9, 1>, tiles<10, 1>, tiles<11, 1>, tiles<12, 1>};
-constexpr Tiles kTiles2[] = {tiles<1, 2>, tiles<2, 2>, tiles<3, 2>, tiles<4, 2>,
-                             tiles<5, 2>, tiles<6, 2>, tiles<7, 2>, tiles<8, 2>};
-constexpr Tiles kTiles3[] = {tiles<1, 3>, tiles<2, 3>, tiles<3, 3>, tiles<4, 3>,
-                             tiles<5, 3>, tiles<6, 3>, tiles<7, 3>, tiles<8, 3>};
-constexpr Tiles kTiles4[] = {tiles<1, 4>, tiles<2, 4>, tiles<3, 4>, tiles<4, 4>, tiles<5, 4>, tiles<6, 4>};
-constexpr const Tiles* kTiles[kMostStrips + 1] = {nullptr, kTiles1, kTiles2, kTiles3, kTiles4};
+template <class A>
+constexpr Tiles<A> kTiles1[] = {tiles<A, 1, 1>, tiles<A, 2, 1>, tiles<A, 3, 1>, tiles<A, 4, 1>,  tiles<A, 5, 1>,  tiles<A, 6, 1>,
+                                tiles<A, 7, 1>, tiles<A, 8, 1>, tiles<A, 9, 1>, tiles<A, 10, 1>, tiles<A, 11, 1>, tiles<A, 12, 1>};
+template <class A>
+constexpr Tiles<A> kTiles2[] = {tiles<A, 1, 2>, tiles<A, 2, 2>, tiles<A, 3, 2>, tiles<A, 4, 2>,
+                                tiles<A, 5, 2>, tiles<A, 6, 2>, tiles<A, 7, 2>, tiles<A, 8, 2>};
+template <class A>
+constexpr Tiles<A> kTiles3[] = {tiles<A, 1, 3>, tiles<A, 2, 3>, tiles<A, 3, 3>, tiles<A, 4, 3>,
+                                tiles<A, 5, 3>, tiles<A, 6, 3>, tiles<A, 7, 3>, tiles<A, 8, 3>};
+template <class A>
+constexpr Tiles<A> kTiles4[] = {tiles<A, 1, 4>, tiles<A, 2, 4>, tiles<A, 3, 4>, tiles<A, 4, 4>, tiles<A, 5, 4>, tiles<A, 6, 4>};
 
-void run(const DotBlock& b) noexcept {
-  const Tiles* const by_rows = kTiles[b.strips];
+template <class Ahead>
+void run_tiles(const DotBlock& b, const Tiles<Ahead>* by_rows) noexcept {
   const std::size_t most = kMostRows[b.strips], count = (b.row_count + most - 1) / most;
   const std::size_t rows = b.row_count / count, longer = b.row_count % count;
-  Prefetch prefetch(b, count);
-  if (longer > 0) by_rows[rows](b, 0, longer, prefetch);
-  by_rows[rows - 1](b, longer * (rows + 1), count - longer, prefetch);
+  Ahead ahead(b, count);
+  if (longer > 0) by_rows[rows](b, 0, longer, ahead);
+  by_rows[rows - 1](b, longer * (rows + 1), count - longer, ahead);
+}
+
+void run(const DotBlock& b) noexcept {
+  constexpr const Tiles<NoPrefetch>* kByStrips[] = {kTiles1<NoPrefetch>, kTiles2<NoPrefetch>, kTiles3<NoPrefetch>,
+                                                    kTiles4<NoPrefetch>};
+  // Only whole panels are followed by another.
+  if (b.next_bytes >= kWorthPrefetching && b.strips == kMostStrips) return run_tiles(b, kTiles4<Prefetch>);
+  run_tiles(b, kByStrips[b.strips - 1]);
 }
 
 }  // namespace

@@ -8,8 +8,6 @@
 //   tile        3 pixels × 64 outputs: 12 vectors of sums, 12 of byte sums, 2 of indices, 3 that pass
 #include "layouts/table27.h"
 
-#include <immintrin.h>
-
 #include "avx512/table_lookup.h"
 
 namespace tritforge {
@@ -41,7 +39,7 @@ TRITFORGE_INLINE void multiply(const std::uint8_t* unit, const __m512i (&a)[Pixe
 
 template <UnitKind Kind, int Pixels>
 __attribute__((noinline)) void sum_tile(const std::uint8_t* const* from, const std::ptrdiff_t* offsets, std::size_t steps,
-                                        const std::uint8_t* indices, const std::int32_t* start, std::int32_t* tile) {
+                                        const std::uint8_t* indices, const std::int32_t* start, std::int32_t* tile) noexcept {
   constexpr int kA = kUnits[Kind].spans[0].lookups, kB = kUnits[Kind].spans[1].lookups, kCodes = (kA + kB) * 128;
   __m512i sums[Pixels][4];
 #pragma GCC unroll 4

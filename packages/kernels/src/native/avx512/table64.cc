@@ -13,8 +13,6 @@
 //   tile        3 pixels × 128 outputs: 12 vectors of words, 6 of byte sums, 2 of indices, 3 that pass
 #include "layouts/table64.h"
 
-#include <immintrin.h>
-
 #include "avx512/table_lookup.h"
 
 namespace tritforge {
@@ -68,7 +66,7 @@ TRITFORGE_INLINE void add_words(__m512i words, const std::int32_t* from, std::in
 
 template <UnitKind Kind, int Pixels, int Halves>
 __attribute__((noinline)) void sum_tile(const std::uint8_t* const* from, const std::ptrdiff_t* offsets, std::size_t left,
-                                        const std::uint8_t* indices, const std::int32_t* start, std::int32_t* tile) {
+                                        const std::uint8_t* indices, const std::int32_t* start, std::int32_t* tile) noexcept {
   const std::uint8_t* windows[Pixels];
   avx512::copy_windows(from, windows);
   std::ptrdiff_t offset = *offsets;
@@ -225,7 +223,7 @@ struct Builder {
 };
 
 template <UnitKind Kind>
-void build_unit(const TablePixels& t) {
+void build_unit(const TablePixels& t) noexcept {
   const __m128i addends = _mm_load_si128(reinterpret_cast<const __m128i*>(t.addends));
   avx512::build_tables(t, Builder<Kind>{_mm512_broadcast_i32x4(addends)});
 }

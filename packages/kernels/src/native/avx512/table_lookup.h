@@ -4,8 +4,7 @@
 // (g++ 12: 121 multiplications per cycle instead of 266).
 #pragma once
 
-#include <immintrin.h>
-
+#include "avx512/intrinsics.h"
 #include "avx512/output_stage.h"
 #include "convolution/table_block.h"
 
@@ -118,7 +117,7 @@ TRITFORGE_INLINE void finish_pixels(const std::int32_t* from, const OutputTile& 
 }
 
 template <int PanelOutputs>
-__attribute__((noinline)) void finish_tile(const std::int32_t* sums, int pixels, const OutputTile& out) {
+__attribute__((noinline)) void finish_tile(const std::int32_t* sums, int pixels, const OutputTile& out) noexcept {
   switch (pixels) {
     case 1: return finish_pixels<1, PanelOutputs>(sums, out);
     case 2: return finish_pixels<2, PanelOutputs>(sums, out);
@@ -149,7 +148,7 @@ struct TableRun {
 // for sums [Pixels][kPanelOutputs] that begin at `start`, or where they are if that is null. Its arguments come in registers:
 // read from memory that was just written they would hold up the first lookups.
 template <class Kernel>
-void look_up_run(const TableGroup& g, const TableRun& run, OutputTile* out) {
+void look_up_run(const TableGroup& g, const TableRun& run, OutputTile* out) noexcept {
   constexpr std::ptrdiff_t kPanel = Kernel::kPanelOutputs;
   alignas(64) std::int32_t finished[kTilePixels * kPanel];
   const bool keeps_sums = run.sums != nullptr, finishes = g.finishes;
@@ -177,7 +176,7 @@ void look_up_run(const TableGroup& g, const TableRun& run, OutputTile* out) {
 
 // `Kernel` has kUnitBytes, of a panel, and Half, the kernel of a last panel of which no more than half is needed.
 template <class Kernel>
-void look_up_group(const TableGroup& g) {
+void look_up_group(const TableGroup& g) noexcept {
   constexpr std::size_t kPanel = Kernel::kPanelOutputs;
   const bool keeps_sums = g.start == nullptr || !g.finishes;
   OutputTile out = g.out;
@@ -249,7 +248,7 @@ TRITFORGE_INLINE void build_places(const TablePixels& t, const Builder& builder)
 }
 
 template <class Builder>
-__attribute__((noinline)) void build_tables(const TablePixels& t, const Builder& builder) {
+__attribute__((noinline)) void build_tables(const TablePixels& t, const Builder& builder) noexcept {
   if (t.last_inputs < std::size_t{Builder::kInputs}) build_places<Builder, true>(t, builder);
   else build_places<Builder, false>(t, builder);
 }
