@@ -39,10 +39,19 @@ bool stage_is_sane(const OutputStage& stage) {
 std::size_t few_rows(std::size_t group_size) { return group_size >= 32 ? 16 : group_size >= 16 ? 12 : group_size >= 8 ? 10 : 6; }
 
 // Whether looking sums up beats multiplying. A table is built once per 64 inputs of a pixel and read once per output and tap; inputs
-// that do not fill one are lost. Measured on Zen 5 against dot8 on the convolutions of ResNet-20 and ResNet-50.
-bool tables_pay(const WeightShape& s) {
+// that do not fill one are lost. Tables of 64 sums take longer to build, `fewest_outputs` is from where on deep products gain.
+// Measured on Zen 5 against dot8 on the convolutions of ResNet-20 and ResNet-50.
+bool tables_pay(const WeightShape& s, std::size_t fewest_outputs) {
   if (tap_count(s) > 1) return s.depth >= 64;
-  return (s.depth >= 256 && s.output_channels >= 256) || (s.depth >= 128 && s.output_channels >= 512);
+  return (s.depth >= 256 && s.output_channels >= fewest_outputs) || (s.depth >= 128 && s.output_channels >= 512);
+}
+
+// The layout of tables that can be used and pays, or dot8.
+Layout choose_tables(const Weights& w, std::uint8_t max_code) {
+  if (w.kind == WeightKind::ternary && w.group_size >= kTableGroupSize && max_code <= kMaxTable27Code && tables_pay(w.shape, 128)) {
+    return Layout::table27;
+  }
+  return w.kind == WeightKind::uniform2 && max_code <= kMaxTable64Code && tables_pay(w.shape, 256) ? Layout::table64 : Layout::dot8;
 }
 
 bool can_hold(Layout layout, const Weights& weights) { return packed_bytes(layout, weights) != 0; }
@@ -67,12 +76,12 @@ Layout choose_layout(Isa isa, const Weights& w, std::size_t output_pixels, std::
   const auto usable = [&](Layout layout) { return convolution_kernel(layout, isa) != nullptr && can_hold(layout, w); };
   const WeightShape& s = w.shape;
   if (s.depth == 1 && s.groups > 1 && usable(Layout::depthwise)) return Layout::depthwise;
-  const bool table27 = w.kind == WeightKind::ternary && w.group_size >= kTableGroupSize && max_code <= kMaxTable27Code &&
-                       tables_pay(s) && usable(Layout::table27);
+  const Layout tables = choose_tables(w, max_code);
+  const bool looks_up = tables != Layout::dot8 && usable(tables);
   const bool is_product = tap_count(s) == 1 && s.groups == 1;
-  if (is_product && output_pixels < (table27 ? kTableRows : few_rows(w.group_size)) && usable(Layout::gemv2)) return Layout::gemv2;
-  if (w.kind == WeightKind::uniform2 && max_code <= kMaxTable64Code && usable(Layout::table64)) return Layout::table64;
-  if (table27) return Layout::table27;
+  const std::size_t fewest_rows = looks_up && tables == Layout::table27 ? kTableRows : few_rows(w.group_size);
+  if (is_product && output_pixels < fewest_rows && usable(Layout::gemv2)) return Layout::gemv2;
+  if (looks_up) return tables;
   return usable(Layout::dot8t) ? Layout::dot8t : Layout::dot8;
 }
 

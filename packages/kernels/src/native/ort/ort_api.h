@@ -178,6 +178,9 @@ inline constexpr Function<Status*(const TensorInfo*, const char** names, std::si
                                                                                                                    1};
 inline constexpr Function<Status*(TensorInfo*, const char** names, std::size_t rank)> kSetSymbolicDimensions{271, 17};
 inline constexpr Function<Status*(const Value*, TensorInfo**)> kGetTensorTypeAndShape{65, 1};
+// Into memory of the value, in one call instead of five.
+inline constexpr Function<Status*(const Value*, ElementType*, const std::int64_t** shape, std::size_t* rank)>
+    kGetTensorElementTypeAndShapeDataReference{414, 24};
 inline constexpr Function<Status*(AllocatorType, MemoryType, MemoryInfo**)> kCreateCpuMemoryInfo{69, 1};
 inline constexpr Function<Status*(Allocator*, void*)> kAllocatorFree{76, 1};
 inline constexpr Function<Status*(Allocator**)> kGetAllocatorWithDefaultOptions{78, 1};

@@ -61,6 +61,7 @@ class Convolution final : public OperatorKernel {
   void check_sums(const NodeReader& node) const;
   std::size_t expected_pixels(const NodeReader& node) const;
   Weights weights(const void* codes, const void* group_codes) const;
+  const PackedPlans::Plan& plan_for(const RunContext& run, std::size_t pixels);
 
   const OperatorDefinition& definition_;
   const ScratchUser scratch_user_;
@@ -186,6 +187,12 @@ Weights Convolution::weights(const void* codes, const void* group_codes) const {
   return {WeightKind::int8, shape_, nullptr, static_cast<const std::int8_t*>(codes), nullptr, 0, {}};
 }
 
+const PackedPlans::Plan& Convolution::plan_for(const RunContext& run, std::size_t pixels) {
+  if (const PackedPlans::Plan* known = plans_->known(pixels)) return *known;
+  const void* group_codes = definition_.is_ternary ? run_input(run, kGroupCodes).data : nullptr;
+  return plans_->plan(weights(run_input(run, kW).data, group_codes), pixels);
+}
+
 void Convolution::compute(const RunContext& run) {
   const TensorView x = run_input(run, kX);
   const std::size_t channels = shape_.depth * shape_.groups;
@@ -210,8 +217,7 @@ void Convolution::compute(const RunContext& run) {
   const std::size_t pixels = checked_product({y_shape[0], y_shape[1], y_shape[2]});
   if (pixels == 0) return;
 
-  const void* group_codes = definition_.is_ternary ? run_input(run, kGroupCodes).data : nullptr;
-  const PackedPlans::Plan& plan = plans_->plan(weights(run_input(run, kW).data, group_codes), pixels);
+  const PackedPlans::Plan& plan = plan_for(run, pixels);
   const Parallel parallel = session_threads(run);
   const Scratch scratch(plan.kernel->scratch_bytes(plan.weights, geometry, parallel.threads));
   const ConvolutionInput input{static_cast<const std::uint8_t*>(x.data), x_zero_point_, x_max_};

@@ -59,6 +59,7 @@ class MatMul final : public OperatorKernel {
 
  private:
   Weights weights(const void* codes, const void* group_codes) const;
+  const PackedPlans::Plan& plan_for(const RunContext& run, std::size_t rows);
   void read_scales(const NodeReader& node);
   void read_bias(const NodeReader& node);
   void read_weights(const NodeReader& node);
@@ -152,6 +153,12 @@ Weights MatMul::weights(const void* codes, const void* group_codes) const {
   return {WeightKind::int8, shape, nullptr, static_cast<const std::int8_t*>(codes), nullptr, 0, {}};
 }
 
+const PackedPlans::Plan& MatMul::plan_for(const RunContext& run, std::size_t rows) {
+  if (const PackedPlans::Plan* known = plans_->known(rows)) return *known;
+  const void* group_codes = definition_.is_ternary ? run_input(run, further_.group_codes).data : nullptr;
+  return plans_->plan(weights(run_input(run, kW).data, group_codes), rows);
+}
+
 void MatMul::compute(const RunContext& run) {
   const TensorView x = run_input(run, kX);
   if (x.shape.empty() || x.shape.back() != k_) {
@@ -163,8 +170,7 @@ void MatMul::compute(const RunContext& run) {
   const std::size_t rows = x.count / static_cast<std::size_t>(k_);
   if (rows == 0) return;
 
-  const void* group_codes = definition_.is_ternary ? run_input(run, further_.group_codes).data : nullptr;
-  const PackedPlans::Plan& plan = plans_->plan(weights(run_input(run, kW).data, group_codes), rows);
+  const PackedPlans::Plan& plan = plan_for(run, rows);
   const ConvolutionGeometry geometry = matrix_geometry(rows);
   const Parallel parallel = session_threads(run);
   const Scratch scratch(plan.kernel->scratch_bytes(plan.weights, geometry, parallel.threads));

@@ -39,13 +39,19 @@ std::string printed(const std::vector<std::int64_t>& shape) {
 }
 
 TensorView view_tensor(const Api& api, const Value* value) {
-  const auto info = made<TensorInfo>(api, kReleaseTensorTypeAndShapeInfo, kGetTensorTypeAndShape, value);
   TensorView view{};
-  check(api, api(kGetTensorElementType, info.get(), &view.type));
   std::size_t rank = 0;
-  check(api, api(kGetDimensionsCount, info.get(), &rank));
-  view.shape.resize(rank);
-  check(api, api(kGetDimensions, info.get(), view.shape.data(), rank));
+  if (api.has(kGetTensorElementTypeAndShapeDataReference)) {
+    const std::int64_t* shape = nullptr;
+    check(api, api(kGetTensorElementTypeAndShapeDataReference, value, &view.type, &shape, &rank));
+    view.shape.assign(shape, shape + rank);
+  } else {
+    const auto info = made<TensorInfo>(api, kReleaseTensorTypeAndShapeInfo, kGetTensorTypeAndShape, value);
+    check(api, api(kGetTensorElementType, info.get(), &view.type));
+    check(api, api(kGetDimensionsCount, info.get(), &rank));
+    view.shape.resize(rank);
+    check(api, api(kGetDimensions, info.get(), view.shape.data(), rank));
+  }
   view.count = checked_product(view.shape);
   void* data = nullptr;
   check(api, api(kGetTensorMutableData, const_cast<Value*>(value), &data));

@@ -41,16 +41,29 @@ PackedPlans::~PackedPlans() {
   for (const auto& plan : plans_) delete plan.load();
 }
 
+const PackedPlans::Plan* PackedPlans::known(std::size_t output_pixels) const noexcept {
+  const std::uint64_t last = last_.load(std::memory_order_acquire);
+  if (last == kNone || last / kLayouts != output_pixels) return nullptr;
+  return plans_[last % kLayouts].load(std::memory_order_acquire);
+}
+
 const PackedPlans::Plan& PackedPlans::plan(const Weights& weights, std::size_t output_pixels) {
   const Layout layout = choose_layout(active_isa(), weights, output_pixels, max_code_);
   const auto index = static_cast<std::size_t>(layout);
   if (index >= kLayouts) throw Failure("unknown layout of weights");
-  if (const Plan* known = plans_[index].load(std::memory_order_acquire)) return *known;
+  const Plan& found = made(layout, weights);
+  last_.store(output_pixels * kLayouts + index, std::memory_order_release);
+  return found;
+}
+
+const PackedPlans::Plan& PackedPlans::made(Layout layout, const Weights& weights) {
+  auto& place = plans_[static_cast<std::size_t>(layout)];
+  if (const Plan* plan = place.load(std::memory_order_acquire)) return *plan;
   const std::lock_guard lock(mutex_);
-  if (const Plan* known = plans_[index].load(std::memory_order_acquire)) return *known;
-  const Plan* made = pack(layout, weights).release();
-  plans_[index].store(made, std::memory_order_release);
-  return *made;
+  if (const Plan* plan = place.load(std::memory_order_acquire)) return *plan;
+  const Plan* plan = pack(layout, weights).release();
+  place.store(plan, std::memory_order_release);
+  return *plan;
 }
 
 }  // namespace tritforge::ort
