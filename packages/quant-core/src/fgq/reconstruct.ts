@@ -4,26 +4,30 @@
  *   int8:   q = t · c           float:  ŵ = t · c · s           error:  ‖w − ŵ‖² / ‖w‖²
  */
 import { groupCount, groupsOfChannel, type WeightLayout, weightCount } from './grouping.js';
-import type { TernaryWeights } from './ternarize.js';
+import type { TernaryPlane, TernaryWeights } from './ternarize.js';
 
 const TERNARY_CODE_BITS = 2;
 const GROUP_CODE_BITS = 8;
 const CHANNEL_SCALE_BITS = 32;
 
-/** q = t·c in the order of the weights: exact int8 weights of the per-output-channel scales, |q| ≤ MAX_GROUP_CODE. */
+/** q = t·c + t₂·c₂ in the order of the weights: exact int8 weights of the per-output-channel scales, |q| ≤ MAX_GROUP_CODE. */
 export function toInt8Weights(ternary: TernaryWeights): Int8Array {
-  const { layout, codes, groupCodes } = ternary;
-  const groups = groupsOfChannel(layout, ternary.groupSize);
-  const values = new Int8Array(codes.length);
+  const values = new Int8Array(ternary.codes.length);
+  addPlane(ternary, ternary, values);
+  if (ternary.residual !== undefined) addPlane(ternary, ternary.residual, values);
+  return values;
+}
+
+function addPlane({ layout, groupSize }: TernaryWeights, { codes, groupCodes }: TernaryPlane, values: Int8Array): void {
+  const groups = groupsOfChannel(layout, groupSize);
   for (let oc = 0; oc < layout.outputChannels; oc++) {
     for (let j = 0; j < groups.groupCount; j++) {
       const code = groupCodes[oc * groups.groupCount + j]!;
       const first = oc * groups.weightCount + groups.firstWeight[j]!;
       const end = first + groups.lengths[j]! * groups.stride;
-      for (let at = first; at < end; at += groups.stride) values[at] = codes[at]! * code;
+      for (let at = first; at < end; at += groups.stride) values[at] = values[at]! + codes[at]! * code;
     }
   }
-  return values;
 }
 
 /** ŵ = t·c·s as float32, in the order of the weights. */

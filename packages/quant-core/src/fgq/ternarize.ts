@@ -15,15 +15,24 @@ import { type ChannelGroups, checkGroupSize, checkLayout, groupsOfChannel, type 
 import { createRankedGroups, type RankedGroups, rankGroups } from './ranked-groups.js';
 import { bestPrefix } from './solve-group.js';
 
-/** A ternary weight tensor. */
-export interface TernaryWeights {
-  readonly layout: WeightLayout;
-  /** N. */
-  readonly groupSize: number;
+/** Ternary codes and the scales of their groups. */
+export interface TernaryPlane {
   /** t ∈ {−1, 0, 1}, in the order of the weights: [OC, IC, taps]. All zero where the group code is 0. */
   readonly codes: Int8Array;
   /** c ∈ {0 … MAX_GROUP_CODE}, [OC, G, taps] with G = ⌈IC/N⌉. */
   readonly groupCodes: Uint8Array;
+}
+
+/** A ternary weight tensor. */
+export interface TernaryWeights extends TernaryPlane {
+  readonly layout: WeightLayout;
+  /** N. */
+  readonly groupSize: number;
+  /**
+   * A second plane on what the first one leaves, with the same channel scales: W ≈ (t·c + t₂·c₂)·s. Group by group c + c₂ is at most
+   * MAX_GROUP_CODE. Source: *Ternary Residual Networks*, arXiv 1707.04679.
+   */
+  readonly residual?: TernaryPlane;
   /** s, [OC]; positive and finite, also where a channel is all zero. */
   readonly channelScales: Float32Array;
 }
