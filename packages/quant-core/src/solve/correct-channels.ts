@@ -1,0 +1,78 @@
+/**
+ * Matches each output channel of a quantized layer with the original network, to be folded into channel scales and bias.
+ *
+ *   y_q = ŵ·x + b      m = ŵ·μ + b      σ_q² = ŵᵀ H ŵ
+ *   y'  = r (y_q − m) + m'              r = σ_f / σ_q,   m' = ν
+ *
+ * Without `variance` r is 1, without `mean` m' is m. Source: batch-norm re-estimation of arXiv 1701.08978, section 3.2,
+ * here by moments instead of by another pass over the data.
+ */
+import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
+import { columnsOfChannel } from './column-order.js';
+import type { InputMoments } from './input-moments.js';
+
+/** What is matched. */
+export interface ChannelCorrection {
+  readonly mean: boolean;
+  readonly variance: boolean;
+}
+
+/** A channel whose outputs vary by less than this share of what they are is dead: its ratio says nothing. */
+const DEAD_SHARE = 1e-10;
+const SMALLEST_FACTOR = 0.5;
+const LARGEST_FACTOR = 2;
+
+/**
+ * Finds the factor of the channel scales and the new bias of every output channel.
+ *
+ * @param decoded the quantized weights as numbers, [OC, IC, taps]
+ * @param bias of the original layer, [OC]; null where it has none
+ * @returns factors r, in 0.5…2, by which the channel scales are to be multiplied, and the bias that goes with them
+ * @throws RangeError when the arguments do not fit each other
+ */
+export function correctChannels(
+  decoded: Float32Array,
+  layout: WeightLayout,
+  moments: InputMoments,
+  bias: Float32Array | null,
+  correction: ChannelCorrection,
+): { factors: Float32Array; bias: Float32Array } {
+  checkLayout(decoded.length, layout);
+  const { outputChannels } = layout;
+  if (moments.columns !== layout.inputChannels * layout.taps) {
+    throw new RangeError(`${moments.columns} columns of moments for ${layout.inputChannels * layout.taps} weights`);
+  }
+  const factors = new Float32Array(outputChannels).fill(1);
+  const corrected = new Float32Array(outputChannels);
+  const row = new Float64Array(moments.columns);
+  for (let oc = 0; oc < outputChannels; oc++) {
+    columnsOfChannel(decoded, layout, oc, row);
+    const inputPart = dot(row, moments.mean);
+    if (correction.variance) factors[oc] = varianceRatio(row, moments, moments.outputVariance[oc]!);
+    const mean = correction.mean ? moments.outputMean[oc]! : inputPart + (bias?.[oc] ?? 0);
+    corrected[oc] = mean - factors[oc]! * inputPart;
+  }
+  return { factors, bias: corrected };
+}
+
+/** σ_f / σ_q, clamped; 1 for a channel that is dead in either network. */
+function varianceRatio(row: Float64Array, { second, columns }: InputMoments, variance: number): number {
+  let quantized = 0;
+  let scale = 0;
+  for (let i = 0; i < columns; i++) {
+    const weight = row[i]!;
+    if (weight === 0) continue;
+    let sum = 0;
+    for (let j = 0, at = i * columns; j < columns; j++, at++) sum += second[at]! * row[j]!;
+    quantized += weight * sum;
+    scale += weight * weight * second[i * columns + i]!;
+  }
+  if (!(quantized > scale * DEAD_SHARE && variance > scale * DEAD_SHARE)) return 1;
+  return Math.min(Math.max(Math.sqrt(variance / quantized), SMALLEST_FACTOR), LARGEST_FACTOR);
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i]! * b[i]!;
+  return sum;
+}
