@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { nullable } from './nullable.js';
+import { Preprocess } from './preprocess.js';
 import { ActivationBits, ArtifactProfile, GroupSize } from './recipe.js';
 
 export const LayerPrecision = Type.Object({
@@ -8,6 +9,20 @@ export const LayerPrecision = Type.Object({
   activationBits: nullable(ActivationBits),
 });
 export type LayerPrecision = Static<typeof LayerPrecision>;
+
+export const WeightHistogram = Type.Object(
+  {
+    limit: Type.Number({ description: 'Largest magnitude of both; the bins are of equal width over ±limit.' }),
+    original: Type.Array(Type.Integer(), { description: 'Weights per bin.' }),
+    quantized: Type.Array(Type.Integer(), { description: 'The same weights after quantization.' }),
+  },
+  {
+    description:
+      'How the weights of a layer are distributed; the number of bins is odd, the middle one is around 0. Only the layers with ' +
+      'the lowest outputSqnrDb have one.',
+  },
+);
+export type WeightHistogram = Static<typeof WeightHistogram>;
 
 export const LayerReport = Type.Object({
   node: Type.String(),
@@ -23,6 +38,15 @@ export const LayerReport = Type.Object({
     Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' }),
   ),
   zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero.' })),
+  sensitivity: Type.Optional(
+    nullable(
+      Type.Number({
+        description:
+          'How much worse the model becomes when this layer alone is quantized, in the unit of the metric; positive is worse.',
+      }),
+    ),
+  ),
+  histogram: Type.Optional(nullable(WeightHistogram)),
 });
 export type LayerReport = Static<typeof LayerReport>;
 
@@ -115,6 +139,17 @@ export const GateReport = Type.Object({
 });
 export type GateReport = Static<typeof GateReport>;
 
+/** One network that was measured on the way to the result. */
+export const FrontierPoint = Type.Object({
+  label: Type.String(),
+  bitsPerWeight: nullable(Type.Number({ description: 'Of the quantized layers.' })),
+  sizeBytes: Type.Integer(),
+  accuracy: nullable(Type.Number({ description: 'Value of the metric.' })),
+  latencyMs: nullable(Type.Number()),
+  kept: Type.Boolean({ description: 'Whether no other point is at least as good in everything that was asked for.' }),
+});
+export type FrontierPoint = Static<typeof FrontierPoint>;
+
 /** What was asked, what was done and what it measured to. */
 export const Report = Type.Object(
   {
@@ -136,6 +171,9 @@ export const Report = Type.Object(
     kept: Type.Array(Type.Object({ node: Type.String(), op: Type.String(), reason: Type.String() }), {
       description: 'Layers with weights that stay in floating point, with the reason.',
     }),
+    frontier: Type.Optional(
+      Type.Array(FrontierPoint, { description: 'Precisions that were tried, where several were.' }),
+    ),
     gates: Type.Array(GateReport),
     warnings: Type.Array(Warning),
     provenance: Type.Object({
@@ -148,7 +186,14 @@ export const Report = Type.Object(
       ),
       recipe: Type.Unknown(),
       seed: Type.Integer(),
-      datasets: Type.Array(Type.Object({ role: Type.String(), digest: Type.String(), samples: Type.Integer() })),
+      datasets: Type.Array(
+        Type.Object({
+          role: Type.String(),
+          digest: Type.String(),
+          samples: Type.Integer(),
+          preprocess: Type.Optional(nullable(Preprocess)),
+        }),
+      ),
     }),
   },
   { $id: 'Report' },
