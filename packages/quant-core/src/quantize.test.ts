@@ -106,6 +106,15 @@ test('all profiles compute what the engine computes, and the report says what wa
       layer.applied.bits === 8 ? layer.weightError! < 1e-3 : layer.weightError! > 0.03 && layer.weightError! < 0.2,
     );
   }
+  for (const { shape, histogram } of report.layers) {
+    const weightCount = shape!.reduce((product, size) => product * size, 1);
+    for (const counts of [histogram!.original, histogram!.quantized]) {
+      assert.equal(
+        counts.reduce((sum, count) => sum + count, 0),
+        weightCount,
+      );
+    }
+  }
   assert.equal(report.accuracy?.samples, SMALL_SAMPLES);
   assert.ok(report.latency!.int8Ms! > 0);
   assert.equal(report.provenance.datasets.length, 2);

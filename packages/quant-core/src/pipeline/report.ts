@@ -20,6 +20,7 @@ import { kernelInfo } from '../runtime/kernels.js';
 import type { JobData } from './job-data.js';
 import { judgedValue } from './layer-outputs.js';
 import { isHeavyToLoad } from './unpacked-copy.js';
+import { worstWeightHistograms } from './weight-histograms.js';
 
 /** An artifact that has been verified. */
 export interface VerifiedArtifact extends WrittenModel {
@@ -50,8 +51,8 @@ export interface Results {
 /** Share by which an artifact is slower than the original from which a user should know. */
 const NOTABLE_SLOWDOWN = 1.05;
 
-/** Puts the report together. */
-export function makeReport(results: Results): Report {
+/** Puts the report together; reads the weights of the few layers that get a histogram. */
+export async function makeReport(results: Results): Promise<Report> {
   const { original, recipe, accuracy, latency } = results;
   const { inspection } = original;
   return {
@@ -71,7 +72,7 @@ export function makeReport(results: Results): Report {
     },
     accuracy,
     latency,
-    layers: results.network.layers.map((planned) => layerReport(planned, results)),
+    layers: await layerReports(results),
     kept: [...results.kept, ...excluded(results.network.layers)],
     gates: checkGates(results.request.gates ?? {}, {
       accuracyDrop: accuracy?.drop ?? null,
@@ -85,7 +86,7 @@ export function makeReport(results: Results): Report {
       kernels: kernelInfo().implementation,
       recipe,
       seed: recipe.seed,
-      datasets: datasets(results.data),
+      datasets: datasets(results),
     },
   };
 }
@@ -109,6 +110,20 @@ function artifactReport(artifact: VerifiedArtifact, { weights, original }: Resul
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
   const tensors = codes.kind === 'int8' ? [codes.values] : [codes.packed, codes.groupCodes];
   return channelScales.byteLength + tensors.reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);
+}
+
+async function layerReports(results: Results): Promise<LayerReport[]> {
+  const { network, weights } = results;
+  const reports = network.layers.map((planned) => layerReport(planned, results));
+  const sources = network.layers.flatMap(({ layer, applied }, index) => {
+    const quantized = applied.bits === null ? undefined : weights.get(layer.weight);
+    return quantized === undefined ? [] : [{ report: reports[index]!, original: layer.weight, quantized }];
+  });
+  const histograms = await worstWeightHistograms(sources);
+  return reports.map((report, index) => {
+    const histogram = report.bitsPerWeight === null ? undefined : histograms.get(network.layers[index]!.layer.weight);
+    return { ...report, ...(histogram && { histogram }) };
+  });
 }
 
 function layerReport(planned: PlannedLayer, { network, weights, sqnr }: Results): LayerReport {
@@ -193,8 +208,12 @@ function warnings({ network, weights, data, request, latency }: Results): Warnin
   return found;
 }
 
-function datasets({ calibration, evaluation }: JobData): Report['provenance']['datasets'] {
-  const entry = (role: string, found: JobData['calibration']) =>
-    found === null ? [] : [{ role, digest: found.digest, samples: found.dataset.sampleCount }];
-  return [...entry('calibration', calibration), ...entry('evaluation', evaluation)];
+function datasets({ data, request }: Results): Report['provenance']['datasets'] {
+  const entry = (role: 'calibration' | 'evaluation') => {
+    const found = data[role];
+    if (found === null) return [];
+    const preprocess = request[role]?.preprocess ?? null;
+    return [{ role, digest: found.digest, samples: found.dataset.sampleCount, preprocess }];
+  };
+  return [...entry('calibration'), ...entry('evaluation')];
 }
