@@ -21,12 +21,13 @@ export function checkRecipe(recipe: Recipe): void {
   });
 }
 
-function checkLayerSettings({ bits, groupSize, activationBits, exclude }: LayerSettings, field: string): void {
-  if (exclude && (bits !== undefined || groupSize !== undefined || activationBits !== undefined)) {
+function checkLayerSettings({ exclude, ...precision }: LayerSettings, field: string): void {
+  const { bits, groupSize, planes, activationBits } = precision;
+  if (exclude && Object.keys(precision).length > 0) {
     throw contradiction(
       field,
       'excludes the layer and sets its precision at once',
-      'Keep either exclude, or bits, groupSize and activationBits.',
+      'Keep either exclude, or bits, groupSize, planes and activationBits.',
     );
   }
   if (bits === null && activationBits !== undefined) {
@@ -41,6 +42,13 @@ function checkLayerSettings({ bits, groupSize, activationBits, exclude }: LayerS
       `${field}.groupSize`,
       `has no meaning with ${bits} bits: only ternary weights have groups`,
       'Leave groupSize out, or set bits to 2.',
+    );
+  }
+  if (planes !== undefined && bits !== undefined && bits !== 2) {
+    throw contradiction(
+      `${field}.planes`,
+      `has no meaning with ${bits} bits: only ternary weights have planes`,
+      'Leave planes out, or set bits to 2.',
     );
   }
 }

@@ -19,11 +19,18 @@ export type LayerMatch = Static<typeof LayerMatch>;
 export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4)]);
 export type ActivationBits = Static<typeof ActivationBits>;
 
+/** Ternary planes of a weight: a second one approximates what the first one leaves. */
+export const Planes = Type.Union([Type.Literal(1), Type.Literal(2)]);
+export type Planes = Static<typeof Planes>;
+
 /** What a selector changes: `bits` 2 is ternary, 8 is int8, null keeps the layer in floating point. */
 export const LayerSettings = Type.Object(
   {
     bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()])),
     groupSize: Type.Optional(GroupSize),
+    planes: Type.Optional(
+      Type.Union([Type.Literal(1), Type.Literal(2)], { description: 'Ternary planes of the weights.' }),
+    ),
     activationBits: Type.Optional(
       Type.Union([Type.Literal(8), Type.Literal(4)], { description: 'Bits of the input of the layer.' }),
     ),
@@ -32,6 +39,19 @@ export const LayerSettings = Type.Object(
   { additionalProperties: false, minProperties: 1 },
 );
 export type LayerSettings = Static<typeof LayerSettings>;
+
+/** Which layers get a second ternary plane. */
+export const ResidualPlanes = Type.Union(
+  [Type.Number({ minimum: 0, maximum: 1 }), Type.Array(LayerMatch, { maxItems: 1000 })],
+  {
+    default: 0,
+    description:
+      'Layers with a second ternary plane on what the first one leaves: at most this share of the weights of ternary layers, ' +
+      'spent where a weight does the most damage with one plane, or the layers that a selector of the list matches. ' +
+      '`planes` of a rule has the last word.',
+  },
+);
+export type ResidualPlanes = Static<typeof ResidualPlanes>;
 
 export const LayerRule = Type.Object(
   { match: LayerMatch, set: LayerSettings },
@@ -64,6 +84,7 @@ export const Recipe = Type.Object(
         {
           groupSize: Type.Optional(GroupSize),
           solver: Type.Optional(Type.Literal('exact', { default: 'exact' })),
+          residualPlanes: Type.Optional(ResidualPlanes),
         },
         { additionalProperties: false },
       ),
@@ -103,7 +124,7 @@ export type Recipe = Static<typeof Recipe>;
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
   method: 'fgq' | 'int8';
-  weights: { groupSize: GroupSize; solver: 'exact' };
+  weights: { groupSize: GroupSize; solver: 'exact'; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: 'minmax' | 'percentile' | 'mse' };
   firstLast: { bits: 2 | 8 | null };
   layers: LayerRule[];
@@ -116,7 +137,11 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   return {
     method: recipe.method ?? 'fgq',
-    weights: { groupSize: recipe.weights?.groupSize ?? 64, solver: recipe.weights?.solver ?? 'exact' },
+    weights: {
+      groupSize: recipe.weights?.groupSize ?? 64,
+      solver: recipe.weights?.solver ?? 'exact',
+      residualPlanes: recipe.weights?.residualPlanes ?? 0,
+    },
     activations: {
       bits: recipe.activations?.bits === undefined ? 8 : recipe.activations.bits,
       range: recipe.activations?.range ?? 'mse',

@@ -1,11 +1,16 @@
 import Type, { type Static } from 'typebox';
 import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
-import { ActivationBits, ArtifactProfile, GroupSize } from './recipe.js';
+import { ActivationBits, ArtifactProfile, GroupSize, Planes } from './recipe.js';
 
 export const LayerPrecision = Type.Object({
   bits: nullable(Type.Union([Type.Literal(2), Type.Literal(8)])),
   groupSize: nullable(GroupSize),
+  planes: Type.Optional(
+    nullable(
+      Type.Union(Planes.anyOf, { description: 'Ternary planes; null for other weights. Older reports lack it.' }),
+    ),
+  ),
   activationBits: nullable(ActivationBits),
 });
 export type LayerPrecision = Static<typeof LayerPrecision>;
@@ -37,7 +42,7 @@ export const LayerReport = Type.Object({
   outputSqnrDb: nullable(
     Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' }),
   ),
-  zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero.' })),
+  zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero, of all planes.' })),
   sensitivity: Type.Optional(
     nullable(
       Type.Number({

@@ -44,7 +44,8 @@ test('first, last and depthwise layers are int8 by default, the others ternary',
     [8, 2, 2, 8],
   );
   assert.match(planned[1]!.reason!, /depthwise/);
-  assert.deepEqual(planned[2]!.applied, { bits: 2, groupSize: 64, activationBits: 8 });
+  assert.deepEqual(planned[2]!.applied, { bits: 2, groupSize: 64, planes: 1, activationBits: 8 });
+  assert.equal(planned[0]!.applied.planes, null);
   assert.equal(planned[0]!.reason, null);
 });
 
@@ -94,7 +95,23 @@ test('with 4-bit activations the first, the last and int8 layers keep 8-bit inpu
 
 test('an excluded layer keeps its weights and its activations', () => {
   const planned = plan({ layers: [{ match: { name: '*conv2' }, set: { exclude: true } }] });
-  assert.deepEqual(planned[2]!.applied, { bits: null, groupSize: null, activationBits: null });
+  assert.deepEqual(planned[2]!.applied, { bits: null, groupSize: null, planes: null, activationBits: null });
+});
+
+test('selectors and rules give layers a second plane, rules having the last word', () => {
+  const planes = (recipe: Recipe) => plan({ firstLast: { bits: 2 }, ...recipe }).map(({ applied }) => applied.planes);
+  assert.deepEqual(planes({}), [1, null, 1, 1]);
+  assert.deepEqual(planes({ weights: { residualPlanes: [{ name: '*0' }, { name: '*2' }] } }), [2, null, 2, 1]);
+  const layers = [
+    { match: { name: '*2' }, set: { planes: 1 as const } },
+    { match: { name: '*3' }, set: { planes: 2 as const } },
+  ];
+  assert.deepEqual(planes({ weights: { residualPlanes: [{ op: 'Conv' }] }, layers }), [2, null, 1, 2]);
+  assert.throws(
+    () => planes({ weights: { residualPlanes: [{ op: 'Conv' }, { name: 'nowhere' }] } }),
+    (error: { code: string; context: { field?: string } }) =>
+      error.code === 'SELECTOR_UNMATCHED' && error.context.field === 'recipe.weights.residualPlanes[1]',
+  );
 });
 
 test('a rule that matches nothing is an error that names it', () => {
@@ -117,7 +134,7 @@ test('a weight that two layers share is quantized once, as the first has it', ()
   const model = network();
   model.graph.nodes[3]!.inputs[1] = 'w2';
   const planned = plan({}, model);
-  assert.deepEqual(planned[3]!.applied, { bits: 2, groupSize: 64, activationBits: 8 });
+  assert.deepEqual(planned[3]!.applied, { bits: 2, groupSize: 64, planes: 1, activationBits: 8 });
   assert.match(planned[3]!.reason!, /shared with \/body\/conv2/);
 });
 

@@ -1,11 +1,11 @@
 /**
- * Which precision each layer gets: what the recipe asks for, in the order method, first and last layer, rules (later ones
- * win), then what can be had.
+ * Which precision each layer gets: what the recipe asks for, in the order method, first and last layer, selectors of second
+ * planes, rules (later ones win), then what can be had. A share of second planes is spent afterwards: see residual-planes.ts.
  */
 import {
   type GroupSize,
+  type LayerMatch,
   type LayerPrecision,
-  type LayerRule,
   type LayerSettings,
   type ResolvedRecipe,
   TritforgeError,
@@ -16,11 +16,14 @@ import type { Layer, PlannedLayer } from './layer.js';
 
 /**
  * Plans every layer.
- * @throws TritforgeError SELECTOR_UNMATCHED naming the first rule that matches no layer
+ * @throws TritforgeError SELECTOR_UNMATCHED naming the first selector that matches no layer
  */
 export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): PlannedLayer[] {
-  recipe.layers.forEach((rule, i) => {
-    if (!layers.some((layer) => matches(rule, layer))) throw unmatched(rule, i);
+  recipe.layers.forEach(({ match }, i) => {
+    requireMatch(match, layers, `recipe.layers[${i}].match`);
+  });
+  selectorsOf(recipe).forEach((match, i) => {
+    requireMatch(match, layers, `recipe.weights.residualPlanes[${i}]`);
   });
   const owners = new Map<Tensor, PlannedLayer>();
   return layers.map((layer, i) => {
@@ -34,18 +37,20 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
 }
 
 function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): PlannedLayer {
-  const rules: LayerSettings = Object.assign(
-    {},
-    ...recipe.layers.filter((rule) => matches(rule, layer)).map((rule) => rule.set),
-  );
-  const requested = requestedPrecision(recipe, isEnd, rules);
+  const rules = rulesFor(layer, recipe);
+  const requested = requestedPrecision(layer, recipe, isEnd, rules);
   if (requested.bits === 2 && layer.depthwise && rules.bits === undefined) {
     return {
       layer,
       requested,
       ...apply(
         layer,
-        { bits: 8, groupSize: null, activationBits: rules.activationBits ?? usualActivationBits(recipe, isEnd, 8) },
+        {
+          bits: 8,
+          groupSize: null,
+          planes: null,
+          activationBits: rules.activationBits ?? usualActivationBits(recipe, isEnd, 8),
+        },
         'depthwise: an output channel has one input channel, so that there is nothing to group',
       ),
     };
@@ -53,13 +58,30 @@ function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): Planne
   return { layer, requested, ...apply(layer, requested, null) };
 }
 
-function requestedPrecision(recipe: ResolvedRecipe, isEnd: boolean, rules: LayerSettings): LayerPrecision {
+/** What the rules of a recipe say about a layer, later ones over earlier ones. */
+export function rulesFor(layer: Layer, recipe: ResolvedRecipe): LayerSettings {
+  return Object.assign({}, ...recipe.layers.filter(({ match }) => matches(match, layer)).map(({ set }) => set));
+}
+
+function requestedPrecision(
+  layer: Layer,
+  recipe: ResolvedRecipe,
+  isEnd: boolean,
+  rules: LayerSettings,
+): LayerPrecision {
   const methodBits = recipe.method === 'fgq' ? 2 : 8;
   const endBits = recipe.method === 'fgq' && isEnd ? recipe.firstLast.bits : methodBits;
   const bits = rules.exclude ? null : rules.bits === undefined ? endBits : rules.bits;
   const groupSize: GroupSize | null = bits === 2 ? (rules.groupSize ?? recipe.weights.groupSize) : null;
+  const selected = selectorsOf(recipe).some((match) => matches(match, layer));
+  const planes = bits === 2 ? (rules.planes ?? (selected ? 2 : 1)) : null;
   const activationBits = rules.activationBits ?? usualActivationBits(recipe, isEnd, bits);
-  return { bits, groupSize, activationBits: bits === null ? null : activationBits };
+  return { bits, groupSize, planes, activationBits: bits === null ? null : activationBits };
+}
+
+/** The layers that are to have a second plane, where the recipe lists them. */
+function selectorsOf({ weights }: ResolvedRecipe): readonly LayerMatch[] {
+  return typeof weights.residualPlanes === 'number' ? [] : weights.residualPlanes;
 }
 
 /**
@@ -84,21 +106,23 @@ function apply(layer: Layer, wanted: LayerPrecision, reason: string | null): Pic
 
 /** One tensor is quantized once: a later user takes the bits of the first. */
 function shareWeight(planned: PlannedLayer, owner: PlannedLayer): PlannedLayer {
-  const { bits, groupSize } = owner.applied;
-  if (planned.applied.bits === bits && planned.applied.groupSize === groupSize) return planned;
-  const applied = { bits, groupSize, activationBits: planned.applied.activationBits };
+  const { bits, groupSize, planes } = owner.applied;
+  const own = planned.applied;
+  if (own.bits === bits && own.groupSize === groupSize && own.planes === planes) return planned;
+  const applied: LayerPrecision = { ...owner.applied, activationBits: own.activationBits };
   return { ...planned, applied, reason: `the weight is shared with ${owner.layer.node.name}` };
 }
 
-function matches({ match }: LayerRule, layer: Layer): boolean {
+function matches(match: LayerMatch, layer: Layer): boolean {
   if (match.name !== undefined && !matchesGlob(match.name, layer.node.name)) return false;
   if (match.op !== undefined && match.op !== layer.node.opType) return false;
   return match.depthwise === undefined || match.depthwise === layer.depthwise;
 }
 
-function unmatched(rule: LayerRule, position: number): TritforgeError {
-  return new TritforgeError('SELECTOR_UNMATCHED', `No layer matches ${JSON.stringify(rule.match)}`, {
-    field: `recipe.layers[${position}].match`,
+function requireMatch(match: LayerMatch, layers: readonly Layer[], field: string): void {
+  if (layers.some((layer) => matches(match, layer))) return;
+  throw new TritforgeError('SELECTOR_UNMATCHED', `No layer matches ${JSON.stringify(match)}`, {
+    field,
     remediation: 'Inspect the model for the names of its layers; * stands for any characters.',
   });
 }
