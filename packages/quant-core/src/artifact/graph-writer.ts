@@ -94,7 +94,10 @@ export class GraphWriter {
   #withWeights(node: Node): Node {
     const copy: Node = { ...node, inputs: [...node.inputs], attributes: new Map(node.attributes) };
     const planned = this.layers.get(node);
-    if (planned !== undefined) copy.inputs[planned.layer.weightPosition] = this.#floatWeight(planned.layer);
+    if (planned !== undefined) {
+      copy.inputs[planned.layer.weightPosition] = this.#floatWeight(planned.layer);
+      this.#setFloatBias(copy, planned.layer);
+    }
     if (subgraphsOf(node).length === 0) return copy;
     for (const [name, attribute] of node.attributes) {
       if (attribute.kind === 'graph')
@@ -103,6 +106,13 @@ export class GraphWriter {
         copy.attributes.set(name, { kind: 'graphs', value: attribute.value.map((graph) => this.#subgraph(graph)) });
     }
     return copy;
+  }
+
+  /** A corrected bias takes the place of the original one, or of none. */
+  #setFloatBias(copy: Node, { bias, graph }: Layer): void {
+    const original = graph.initializers.get(copy.inputs[2] ?? '');
+    if (bias === null || bias === original || copy.opType === 'MatMul') return;
+    copy.inputs[2] = this.builder.constant(`${biasName(copy)}_corrected`, bias);
   }
 
   #subgraph(graph: Graph): Graph {
@@ -160,7 +170,7 @@ export class GraphWriter {
   protected async bias(node: Node, bias: Tensor, weight: EncodedWeight): Promise<string> {
     const { scale } = this.scaleOf(node.inputs[0]!);
     const { values, scales } = quantizeBias(await readFloats(bias), scale, weight.channelScales);
-    const base = node.inputs[2]!;
+    const base = biasName(node);
     const inputs = [
       this.builder.constant(`${base}_int32`, tensorFromInt32([values.length], values)),
       this.builder.constant(`${base}_scales`, tensorFromFloats([scales.length], scales)),
@@ -222,4 +232,9 @@ export class GraphWriter {
   protected scaleOf(name: string): ActivationScale {
     return this.source.scales.get(this.source.activations.values.get(name)!.rangeOf)!;
   }
+}
+
+/** What names made for a bias begin with. */
+function biasName(node: Node): string {
+  return node.inputs[2] || `${node.name}_bias`;
 }
