@@ -23,6 +23,15 @@ export type ActivationBits = Static<typeof ActivationBits>;
 export const Planes = Type.Union([Type.Literal(1), Type.Literal(2)]);
 export type Planes = Static<typeof Planes>;
 
+/** How the range of a quantized activation follows from its values on the calibration data. */
+export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entropy', 'dfp'], {
+  default: 'mse',
+  description:
+    'minmax: all values. percentile: without the outermost 0.01 % at either end, 0.1 % with 4 bits. mse: the least squared error. ' +
+    'entropy: the least Kullback-Leibler divergence. dfp: dynamic fixed point, the scale a power of two.',
+});
+export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp';
+
 /** What a selector changes: `bits` 2 is ternary, 8 is int8, null keeps the layer in floating point. */
 export const LayerSettings = Type.Object(
   {
@@ -100,7 +109,7 @@ export const Recipe = Type.Object(
                 'int8, have 8-bit inputs all the same unless a rule says otherwise. null quantizes weights only.',
             }),
           ),
-          range: Type.Optional(Type.Enum(['minmax', 'percentile', 'mse'], { default: 'mse' })),
+          range: Type.Optional(ActivationRange),
         },
         { additionalProperties: false },
       ),
@@ -125,7 +134,7 @@ export type Recipe = Static<typeof Recipe>;
 export interface ResolvedRecipe {
   method: 'fgq' | 'int8';
   weights: { groupSize: GroupSize; solver: 'exact'; residualPlanes: ResidualPlanes };
-  activations: { bits: ActivationBits | null; range: 'minmax' | 'percentile' | 'mse' };
+  activations: { bits: ActivationBits | null; range: ActivationRange };
   firstLast: { bits: 2 | 8 | null };
   layers: LayerRule[];
   artifacts: ArtifactProfile[];

@@ -137,7 +137,7 @@ test('a model with a fixed batch gives the ranges of the same model without, and
 
 test('values of 4 bits get 16 levels, and the ranges of 8 bits come along', async () => {
   const maxCodes = new Map([['r', 15 as const]]);
-  for (const range of ['minmax', 'percentile', 'mse'] as const) {
+  for (const range of ['minmax', 'percentile', 'mse', 'entropy', 'dfp'] as const) {
     const eight = await run({ range });
     const { ranges, eightBitRanges } = await run({ range, maxCodes });
     assert.deepEqual(eightBitRanges, eight.ranges);

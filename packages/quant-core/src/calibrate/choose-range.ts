@@ -1,8 +1,11 @@
+import { divergence } from './divergence.js';
+import { dynamicFixedPointRange } from './dynamic-fixed-point.js';
 import type { Histogram } from './histogram.js';
-import { mseRangeOfFewLevels } from './mse-few-levels.js';
-import { mseRange } from './mse-range.js';
 import { percentileRange } from './percentile-range.js';
-import { affineFor, type MaxCode, type RangeMethod, type ValueRange } from './value-range.js';
+import { searchEnds } from './search-ends.js';
+import { searchFewLevels } from './search-few-levels.js';
+import { middlesOf, squaredError } from './squared-error.js';
+import { type Affine, affineFor, type MaxCode, type RangeMethod, type ValueRange } from './value-range.js';
 
 /** What a range is chosen by. */
 export interface RangeChoice {
@@ -16,7 +19,7 @@ export interface RangeChoice {
   readonly maxCode: MaxCode;
 }
 
-/** Chooses the range of a value. Zero always lies in it; but for few levels it does not exceed what was seen. */
+/** Chooses the range of a value. Zero always lies in it. It does not exceed what was seen, but for few levels and dynamic fixed point. */
 export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRange {
   const [low, high] = ends(histogram, choice);
   const chosenMin = choice.nonNegative ? 0 : Math.min(low, 0);
@@ -37,9 +40,23 @@ function ends(histogram: Histogram, choice: RangeChoice): readonly [number, numb
       return [histogram.min, histogram.max];
     case 'percentile':
       return percentileRange(histogram, choice.percentile);
-    case 'mse':
-      return choice.maxCode === 255
-        ? mseRange(histogram, choice.nonNegative)
-        : mseRangeOfFewLevels(histogram, choice.nonNegative, choice.maxCode);
+    case 'dfp':
+      return dynamicFixedPointRange(histogram, choice.nonNegative, choice.maxCode);
+    case 'mse': {
+      const middles = middlesOf(histogram);
+      return search(histogram, choice, (affine) => squaredError(middles, affine, choice.maxCode));
+    }
+    case 'entropy':
+      return search(histogram, choice, divergence(histogram, choice.nonNegative, choice.maxCode));
   }
+}
+
+function search(
+  histogram: Histogram,
+  { nonNegative, maxCode }: RangeChoice,
+  cost: (affine: Affine) => number,
+): readonly [number, number] {
+  return maxCode === 255
+    ? searchEnds(histogram, nonNegative, cost)
+    : searchFewLevels(histogram, nonNegative, maxCode, cost);
 }

@@ -1,5 +1,5 @@
 import type { Cells, Histogram } from './histogram.js';
-import type { MaxCode } from './value-range.js';
+import type { Affine, MaxCode } from './value-range.js';
 
 /** The values of a histogram, each taken at the middle of its bin. */
 export interface Middles {
@@ -14,11 +14,7 @@ export function middlesOf(histogram: Histogram): Middles {
 }
 
 /** Σ n·(x − x̂)² with x̂ = scale·(clamp(round(x / scale) + zeroPoint, 0, maxCode) − zeroPoint). */
-export function squaredError(
-  { values, counts }: Middles,
-  { scale, zeroPoint }: { scale: number; zeroPoint: number },
-  maxCode: MaxCode,
-): number {
+export function squaredError({ values, counts }: Middles, { scale, zeroPoint }: Affine, maxCode: MaxCode): number {
   const lowest = -zeroPoint;
   const highest = maxCode - zeroPoint;
   let sum = 0;

@@ -1,3 +1,5 @@
+import type { ActivationRange } from '@tritforge/contracts';
+
 /** Smallest scale given out: its reciprocal and its product with a weight scale stay normal float32 numbers. */
 const SMALLEST_SCALE = 2 ** -60;
 
@@ -5,7 +7,7 @@ const SMALLEST_SCALE = 2 ** -60;
 export type MaxCode = 255 | 15;
 
 /** How the range of an activation is chosen from its statistics. */
-export type RangeMethod = 'minmax' | 'percentile' | 'mse';
+export type RangeMethod = ActivationRange;
 
 /**
  * The observed and the chosen range of a value, with the quantization q = clamp(round(x / scale) + zeroPoint, 0, maxCode)
@@ -27,17 +29,18 @@ export interface ValueRange {
   readonly maxCode: MaxCode;
 }
 
+/** q = clamp(round(x / scale) + zeroPoint, 0, maxCode). */
+export interface Affine {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
 /**
  * The asymmetric quantization of [low, high], which is widened to hold zero. A range of no width (all values
  * zero) gets scale 1; the scale is rounded to float32, as models store it.
  * @param nonNegative the value comes out of a ReLU: the zero point is 0 whatever `low` says
  */
-export function affineFor(
-  low: number,
-  high: number,
-  nonNegative = false,
-  maxCode: MaxCode = 255,
-): { scale: number; zeroPoint: number } {
+export function affineFor(low: number, high: number, nonNegative = false, maxCode: MaxCode = 255): Affine {
   const bottom = nonNegative ? 0 : Math.min(low, 0);
   const top = Math.max(high, 0);
   if (bottom === top) return { scale: 1, zeroPoint: 0 };

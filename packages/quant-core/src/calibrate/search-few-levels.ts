@@ -1,6 +1,5 @@
 import type { Histogram } from './histogram.js';
-import { middlesOf, squaredError } from './squared-error.js';
-import type { MaxCode } from './value-range.js';
+import type { Affine, MaxCode } from './value-range.js';
 
 /** Scales step by quarter octaves, from the one that covers all values down to 2^-(GRID_POINTS - 1)/4 of it. */
 const GRID_POINTS = 26;
@@ -12,29 +11,28 @@ const FINEST_STEP = 1 / 64;
 interface Candidate {
   readonly octaves: number;
   readonly zeroPoint: number;
-  readonly error: number;
+  readonly cost: number;
 }
 
 /**
- * The range whose quantization to a few levels has the least squared error over the values of the histogram. With few levels
- * an end that moves a little moves the zero point by a whole level, so that a search over the two ends stops in the wrong
- * place; this one tries every zero point and searches the best scale for each. Ties go to the larger scale. The ends are
- * levels and may lie beyond what was seen.
+ * The range whose quantization to a few levels costs least. With few levels an end that moves a little moves the zero point by a
+ * whole level, so that a search over the two ends stops in the wrong place; this one tries every zero point and searches the best
+ * scale for each. Ties go to the larger scale. The ends are levels and may lie beyond what was seen.
  */
-export function mseRangeOfFewLevels(
+export function searchFewLevels(
   histogram: Histogram,
   nonNegative: boolean,
   maxCode: MaxCode,
+  cost: (affine: Affine) => number,
 ): readonly [number, number] {
   const bottom = nonNegative ? 0 : Math.min(histogram.min, 0);
   const top = Math.max(histogram.max, 0);
   const fullScale = top / maxCode - bottom / maxCode;
   if (fullScale === 0) return [0, 0];
-  const middles = middlesOf(histogram);
   const candidate = (octaves: number, zeroPoint: number): Candidate => ({
     octaves,
     zeroPoint,
-    error: squaredError(middles, { scale: fullScale * 2 ** -octaves, zeroPoint }, maxCode),
+    cost: cost({ scale: fullScale * 2 ** -octaves, zeroPoint }),
   });
   const { octaves, zeroPoint } = zeroPoints(bottom, top, maxCode)
     .map((zero) => bestScale((at) => candidate(at, zero)))
@@ -61,5 +59,5 @@ function bestScale(candidate: (octaves: number) => Candidate): Candidate {
 }
 
 function better(best: Candidate, other: Candidate): Candidate {
-  return other.error < best.error ? other : best;
+  return other.cost < best.cost ? other : best;
 }
