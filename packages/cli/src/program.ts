@@ -91,6 +91,7 @@ function addEvaluate(program: Command, context: CommandContext): void {
 function withRecipe(command: Command): Command {
   return command
     .option('--recipe <recipe>', 'fgq (ternary weights), int8, or a recipe as a .json file', 'fgq')
+    .option('--paper', 'FGQ exactly as published, for comparison')
     .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
     .addOption(
       new Option(

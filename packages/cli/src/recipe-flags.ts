@@ -14,6 +14,7 @@ const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
 export interface RecipeFlags {
   /** `fgq`, `int8` or the path of a .json file. */
   readonly recipe: string;
+  readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64';
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
@@ -31,6 +32,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
   const layers = [...(base.layers ?? []), ...(flags.layer ?? [])];
   const recipe: Recipe = {
     ...base,
+    ...(flags.paper && { paper: true }),
     ...(flags.groupSize && { weights: { ...base.weights, groupSize: Number(flags.groupSize) as GroupSize } }),
     ...(flags.activationBits && {
       activations: { ...base.activations, bits: ACTIVATION_BITS[flags.activationBits] },

@@ -204,6 +204,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['USAGE_INVALID', [...quantize, '--artifact', 'exotic']],
     ['USAGE_INVALID', [...quantize, '--layer', '/block1/*=3']],
     ['USAGE_INVALID', [...quantize, '--recipe', 'magic']],
+    ['RECIPE_INVALID', [...quantize, '--recipe', 'int8', '--paper']],
     ['USAGE_INVALID', [...quantize, '--memory-limit', 'much']],
     ['USAGE_INVALID', [...quantize, '--deadline', '-1s']],
     ['USAGE_INVALID', [...quantize, '--threads', '0']],

@@ -8,7 +8,7 @@ import { TritforgeError } from './tritforge-error.js';
  * @throws TritforgeError RECIPE_INVALID with the field
  */
 export function checkRecipe(recipe: Recipe): void {
-  const { method, firstLast, layers } = resolveRecipe(recipe);
+  const { method, paper, firstLast, layers } = resolveRecipe(recipe);
   if (method === 'int8' && firstLast.bits === 2) {
     throw contradiction(
       'recipe.firstLast.bits',
@@ -16,9 +16,31 @@ export function checkRecipe(recipe: Recipe): void {
       'Choose the method fgq, or leave firstLast.bits at 8.',
     );
   }
+  if (paper) checkPaper(recipe);
   layers.forEach(({ set }, index) => {
     checkLayerSettings(set, `recipe.layers.${index}.set`);
   });
+}
+
+/** What was published leaves open only the group size, the bits of activations and the choice of layers. */
+function checkPaper(recipe: Recipe): void {
+  const { method, weights, activations, firstLast, layers } = resolveRecipe(recipe);
+  const asPublished: readonly (readonly [field: string, given: unknown, published: unknown])[] = [
+    ['method', method, 'fgq'],
+    ['weights.solver', weights.solver, 'exact'],
+    ['weights.residualPlanes', weights.residualPlanes, 0],
+    ['activations.range', activations.range, 'dfp'],
+    ['firstLast.bits', firstLast.bits, 8],
+    ...layers.map(({ set }, index) => [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const),
+  ];
+  for (const [field, given, published] of asPublished) {
+    if (given === published) continue;
+    throw contradiction(
+      `recipe.${field}`,
+      'is not as published, which recipe.paper asks for',
+      `Drop recipe.paper, or leave ${field} at ${published}.`,
+    );
+  }
 }
 
 function checkLayerSettings({ exclude, ...precision }: LayerSettings, field: string): void {

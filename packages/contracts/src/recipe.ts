@@ -49,6 +49,15 @@ export const LayerSettings = Type.Object(
 );
 export type LayerSettings = Static<typeof LayerSettings>;
 
+/** How weights become ternary. */
+export const Solver = Type.Enum(['exact', 'weighted', 'feedback'], {
+  default: 'exact',
+  description:
+    'exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
+    'feedback: what a group loses is made good by the groups after it, by all second moments of the inputs.',
+});
+export type Solver = 'exact' | 'weighted' | 'feedback';
+
 /** Which layers get a second ternary plane. */
 export const ResidualPlanes = Type.Union(
   [Type.Number({ minimum: 0, maximum: 1 }), Type.Array(LayerMatch, { maxItems: 1000 })],
@@ -88,11 +97,19 @@ export const Recipe = Type.Object(
         description: 'fgq: fine-grained ternary weights. int8: the static int8 baseline.',
       }),
     ),
+    paper: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'FGQ exactly as published, for comparison: activations in dynamic fixed point, the exact solver, one plane, the first ' +
+          'and the last layer at 8 bits. Recipes that ask for anything else along with it are refused.',
+      }),
+    ),
     weights: Type.Optional(
       Type.Object(
         {
           groupSize: Type.Optional(GroupSize),
-          solver: Type.Optional(Type.Literal('exact', { default: 'exact' })),
+          solver: Type.Optional(Solver),
           residualPlanes: Type.Optional(ResidualPlanes),
         },
         { additionalProperties: false },
@@ -133,7 +150,8 @@ export type Recipe = Static<typeof Recipe>;
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
   method: 'fgq' | 'int8';
-  weights: { groupSize: GroupSize; solver: 'exact'; residualPlanes: ResidualPlanes };
+  paper: boolean;
+  weights: { groupSize: GroupSize; solver: Solver; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: ActivationRange };
   firstLast: { bits: 2 | 8 | null };
   layers: LayerRule[];
@@ -146,6 +164,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   return {
     method: recipe.method ?? 'fgq',
+    paper: recipe.paper ?? false,
     weights: {
       groupSize: recipe.weights?.groupSize ?? 64,
       solver: recipe.weights?.solver ?? 'exact',
@@ -153,7 +172,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     },
     activations: {
       bits: recipe.activations?.bits === undefined ? 8 : recipe.activations.bits,
-      range: recipe.activations?.range ?? 'mse',
+      range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     layers: recipe.layers ?? [],

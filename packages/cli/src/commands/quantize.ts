@@ -91,9 +91,9 @@ async function writeReport(report: Report, fileStem: string, { resultsDir }: Wor
 }
 
 function titleOf(recipe: Recipe): string {
-  const { method, weights, activations } = resolveRecipe(recipe);
+  const { method, paper, weights, activations } = resolveRecipe(recipe);
   const inputs = activations.bits === 4 ? ', 4-bit inputs' : '';
-  return `${method === 'fgq' ? `fgq N=${weights.groupSize}` : method}${inputs}`;
+  return `${method === 'fgq' ? `fgq N=${weights.groupSize}` : method}${inputs}${paper ? ', as published' : ''}`;
 }
 
 function requireGates({ gates }: Report): void {

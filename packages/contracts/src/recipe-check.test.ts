@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Value } from 'typebox/value';
+import { type LayerSettings, Recipe, resolveRecipe } from './recipe.js';
+import { checkRecipe } from './recipe-check.js';
+
+const fieldOf = (recipe: Recipe): string | undefined => {
+  assert.ok(Value.Check(Recipe, recipe), JSON.stringify(recipe));
+  let field: string | undefined;
+  assert.throws(
+    () => checkRecipe(recipe),
+    (error: { code: string; context: { field?: string } }) => {
+      field = error.context.field;
+      return error.code === 'RECIPE_INVALID';
+    },
+  );
+  return field;
+};
+
+test('the paper mode is dynamic fixed point and the exact solver, with any group size and bits of activations', () => {
+  const recipe: Recipe = { paper: true, weights: { groupSize: 4 }, activations: { bits: 4 } };
+  checkRecipe(recipe);
+  const { method, paper, weights, activations, firstLast } = resolveRecipe(recipe);
+  assert.deepEqual(
+    { method, paper, weights, activations, firstLast },
+    {
+      method: 'fgq',
+      paper: true,
+      weights: { groupSize: 4, solver: 'exact', residualPlanes: 0 },
+      activations: { bits: 4, range: 'dfp' },
+      firstLast: { bits: 8 },
+    },
+  );
+  assert.equal(resolveRecipe({}).paper, false);
+});
+
+test('what was not published is refused in paper mode, by the name of the field', () => {
+  assert.equal(fieldOf({ paper: true, method: 'int8' }), 'recipe.method');
+  assert.equal(fieldOf({ paper: true, weights: { solver: 'feedback' } }), 'recipe.weights.solver');
+  assert.equal(fieldOf({ paper: true, weights: { residualPlanes: 0.25 } }), 'recipe.weights.residualPlanes');
+  assert.equal(fieldOf({ paper: true, activations: { range: 'mse' } }), 'recipe.activations.range');
+  assert.equal(fieldOf({ paper: true, firstLast: { bits: null } }), 'recipe.firstLast.bits');
+  const layers = [{ match: { op: 'Conv' }, set: { planes: 2 as const } }];
+  assert.equal(fieldOf({ paper: true, layers }), 'recipe.layers.0.set.planes');
+});
+
+test('settings that contradict each other are refused, and allowed alone', () => {
+  assert.equal(fieldOf({ method: 'int8', firstLast: { bits: 2 } }), 'recipe.firstLast.bits');
+  const rule = (set: LayerSettings) => ({
+    layers: [{ match: { name: '*' }, set }],
+  });
+  assert.equal(fieldOf(rule({ exclude: true, bits: 8 })), 'recipe.layers.0.set');
+  assert.equal(fieldOf(rule({ bits: null, activationBits: 4 })), 'recipe.layers.0.set.activationBits');
+  assert.equal(fieldOf(rule({ bits: 8, groupSize: 4 })), 'recipe.layers.0.set.groupSize');
+  for (const set of [{ exclude: true }, { bits: null }, { activationBits: 4 as const }, { groupSize: 4 as const }])
+    checkRecipe(rule(set));
+});
