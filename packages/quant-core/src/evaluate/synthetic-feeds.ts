@@ -1,5 +1,6 @@
 import { type DataType, elementCount, numberToFloat16 } from '../ir/index.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
+import { mulberry32 } from '../seeded-random.js';
 
 /** Sizes for dimensions that the model leaves open. */
 const OPEN = { batch: 1, channels: 3, imageSide: 224 } as const;
@@ -82,18 +83,4 @@ function fill(name: string, dtype: DataType, count: number, random: () => number
     default:
       throw new TypeError(`no data can be made for input "${name}" of type ${dtype}`);
   }
-}
-
-/**
- * A generator of numbers in [0, 1) with 32 bits of state (T. Ettinger's mulberry32): small, seeded, the same
- * everywhere.
- */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

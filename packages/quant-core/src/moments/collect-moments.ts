@@ -1,0 +1,155 @@
+import { TritforgeError } from '@tritforge/contracts';
+import { throwIfCanceled } from '../cancellation.js';
+import type { Layer } from '../layers/layer.js';
+import type { SampleValues } from '../prefix/sample-values.js';
+import { hostFloats } from '../runtime/host-floats.js';
+import type { HostTensor, Runtime } from '../runtime/runtime.js';
+import type { InputMoments } from '../solve/input-moments.js';
+import { choosePositions } from './choose-positions.js';
+import { groupsOf, type LayerWindows, layerWindows } from './layer-windows.js';
+import { MomentSums } from './moment-sums.js';
+import { TransposedProducts } from './transposed-products.js';
+
+/** Rows that are multiplied in float32 before they join sums in float64, and the elements that they may have. */
+const CHUNK_ROWS = 2048;
+const CHUNK_ELEMENTS = 8 * 2 ** 20;
+
+export interface MomentsOptions {
+  readonly runtime: Runtime;
+  /** An existing folder for scratch files; what is put there is removed again. */
+  readonly scratchDir: string;
+  /** Windows to use at most; all of them when there are not more. */
+  readonly maxRows: number;
+  /** Which windows are drawn when not all are used. */
+  readonly seed: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Moments of a layer's input windows and of the outputs at the same places, in one pass over the runs. Windows are drawn
+ * over all runs, all of their images and all parts of an image. Deterministic: one thread, fixed order of sums.
+ * @param layer a Conv of any number of spatial axes, a Gemm, or a MatMul with its weight on either side
+ * @param x the layer's input; what the moments are of
+ * @param y the layer's output as the original network computes it, of the same shapes as if computed from x
+ * @returns one per convolution group, in their order; all zero, with 0 rows, when the runs hold no positions
+ * @throws RangeError when x and y do not fit the layer or each other
+ * @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS, CANCELED
+ */
+export async function collectMoments(
+  layer: Layer,
+  x: SampleValues,
+  y: SampleValues,
+  options: MomentsOptions,
+): Promise<InputMoments[]> {
+  const { runtime, scratchDir } = options;
+  const products = await TransposedProducts.open({
+    runtime,
+    scratchDir,
+    options: { threads: 1, optimization: 'none' },
+  });
+  try {
+    return await new Collector(layer, products).collect(x, y, options);
+  } finally {
+    await products.release();
+  }
+}
+
+/** Bytes of memory that {@link collectMoments} takes for a layer, most of them for its result: 8·K·(K + OC) per group. */
+export function momentsByteLength(layer: Layer): number {
+  const { columns, outputs, groups } = dimensionsOf(layer);
+  const result = groups * columns * (columns + outputs) * Float64Array.BYTES_PER_ELEMENT;
+  const chunk = groups * (columns + outputs) * chunkRows(layer) * Float32Array.BYTES_PER_ELEMENT;
+  return result + 2 * chunk;
+}
+
+interface Dimensions {
+  readonly groups: number;
+  /** K and OC of one convolution group. */
+  readonly columns: number;
+  readonly outputs: number;
+}
+
+function dimensionsOf(layer: Layer): Dimensions {
+  const { inputChannels, outputChannels, taps } = layer.layout;
+  const groups = groupsOf(layer);
+  return { groups, columns: inputChannels * taps, outputs: outputChannels / groups };
+}
+
+function chunkRows(layer: Layer): number {
+  const { groups, columns, outputs } = dimensionsOf(layer);
+  return Math.min(CHUNK_ROWS, Math.max(1, Math.floor(CHUNK_ELEMENTS / (groups * (columns + outputs)))));
+}
+
+/** Gathers rows into a chunk per convolution group, and adds full chunks to the sums. */
+class Collector {
+  readonly #layer: Layer;
+  readonly #products: TransposedProducts;
+  readonly #dimensions: Dimensions;
+  readonly #sums: readonly MomentSums[];
+  readonly #chunks: readonly Float32Array[];
+  readonly #capacity: number;
+  #rows = 0;
+
+  constructor(layer: Layer, products: TransposedProducts) {
+    this.#layer = layer;
+    this.#products = products;
+    this.#dimensions = dimensionsOf(layer);
+    this.#capacity = chunkRows(layer);
+    const { groups, columns, outputs } = this.#dimensions;
+    this.#sums = Array.from({ length: groups }, () => new MomentSums(columns, outputs));
+    this.#chunks = Array.from({ length: groups }, () => new Float32Array(this.#capacity * (columns + outputs)));
+  }
+
+  async collect(x: SampleValues, y: SampleValues, { maxRows, seed, signal }: MomentsOptions): Promise<InputMoments[]> {
+    const windows = Array.from({ length: y.runCount }, (_, run) =>
+      layerWindows(this.#layer, x.shape(run), y.shape(run)),
+    );
+    const chosen = choosePositions(
+      windows.map(({ positions }) => positions),
+      maxRows,
+      seed,
+    );
+    for (const [run, positions] of chosen.entries()) {
+      throwIfCanceled(signal);
+      if (positions.length > 0) await this.#addRows(windows[run]!, positions, await x.read(run), await y.read(run));
+    }
+    await this.#flush();
+    return this.#sums.map((sums) => this.#checked(sums.finish()));
+  }
+
+  async #addRows(windows: LayerWindows, positions: Int32Array, x: HostTensor, y: HostTensor): Promise<void> {
+    const [inputs, outputs] = [hostFloats(x), hostFloats(y)];
+    const { columns, outputs: outputColumns } = this.#dimensions;
+    for (const position of positions) {
+      const at = this.#rows * (columns + outputColumns);
+      for (const [group, chunk] of this.#chunks.entries()) {
+        windows.copyWindow(inputs, position, group, chunk, at);
+        windows.copyOutputs(outputs, position, group, chunk, at + columns);
+      }
+      this.#rows++;
+      if (this.#rows === this.#capacity) await this.#flush();
+    }
+  }
+
+  async #flush(): Promise<void> {
+    for (const [group, sums] of this.#sums.entries()) await sums.add(this.#chunks[group]!, this.#rows, this.#products);
+    this.#rows = 0;
+  }
+
+  /** @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS */
+  #checked(moments: InputMoments): InputMoments {
+    const { node } = this.#layer;
+    const { mean, outputMean, outputVariance } = moments;
+    if ([mean, outputMean, outputVariance].every((values) => values.every(Number.isFinite))) return moments;
+    throw new TritforgeError(
+      'MODEL_NONFINITE_ACTIVATIONS',
+      `inputs or outputs of ${node.name} become NaN or infinite on the calibration data`,
+      {
+        node: node.name,
+        opType: node.opType,
+        field: 'datasets.calibration',
+        remediation: 'Check the preprocessing of the data, or exclude the layer.',
+      },
+    );
+  }
+}

@@ -1,0 +1,2 @@
+/** Second moments of the inputs of layers, from calibration data. START HERE: collect-moments.ts. */
+export { collectMoments, type MomentsOptions, momentsByteLength } from './collect-moments.js';
