@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { evenGaussianWeights, evenLaplaceWeights } from './random-weights.js';
 import { dequantize, relativeError } from './reconstruct.js';
+import { ternarizeTwice } from './residual-plane.js';
 import { solveGroup } from './solve-group.js';
 import { ternarize } from './ternarize.js';
 
@@ -23,8 +24,16 @@ const GOLDEN = [
 
 const LAYOUT = { outputChannels: 256, inputChannels: SAMPLES / 256, taps: 1 };
 
+/** A second plane on what an exact first one leaves. */
+const GOLDEN_TWO_PLANES = [
+  { groupSize: 4, gaussian: 0.0083, laplace: 0.0075 },
+  { groupSize: 64, gaussian: 0.0386, laplace: 0.0669 },
+] as const;
+
 /** What 8-bit group codes may add: the largest code costs most where the scales of a channel differ most. */
 const CODE_COST = { gaussian: 2.5e-4, laplace: 6e-4 };
+/** The same of two planes, which have to share 64 codes and one scale. */
+const TWO_PLANES_CODE_COST = { gaussian: 6e-4, laplace: 12e-4 };
 
 for (const [distribution, weightsOf] of [
   ['gaussian', evenGaussianWeights],
@@ -46,7 +55,22 @@ for (const [distribution, weightsOf] of [
         assertNear(meanError(sample, groupSize, thresholdHeuristicError), golden[distribution].twn);
       });
     }
+    for (const golden of GOLDEN_TWO_PLANES) {
+      const { groupSize } = golden;
+      it(`a second plane on groups of ${groupSize} reaches its golden error, and little is lost to a common scale`, () => {
+        const exact = meanError(weights, groupSize, twoPlanesError);
+        const coded = relativeError(weights, dequantize(ternarizeTwice(weights, LAYOUT, groupSize)));
+        assertNear(exact, golden[distribution]);
+        const cost = TWO_PLANES_CODE_COST[distribution];
+        assert.ok(coded > exact && coded < exact + cost, `${coded} against ${exact}`);
+      });
+    }
   });
+}
+
+function twoPlanesError(group: Float32Array): number {
+  const { alpha, codes } = solveGroup(group);
+  return solveGroup(group.map((w, i) => w - alpha * codes[i]!)).squaredError;
 }
 
 /** Σ error of the groups over ‖w‖². */

@@ -52,10 +52,12 @@ describe('the scale of a channel', () => {
     const weights = gaussianWeights(groupCount * groupSize, seed);
     const groups = Array.from({ length: groupCount }, (_, g) => weights.subarray(g * groupSize, (g + 1) * groupSize));
     const solutions = groups.map(solveGroup);
-    const scale = chooseChannelScale(
-      Float64Array.from(solutions, ({ alpha }) => alpha),
-      Int32Array.from(solutions, ({ count }) => count),
-    );
+    const scale = chooseChannelScale([
+      {
+        alphas: Float64Array.from(solutions, ({ alpha }) => alpha),
+        counts: Int32Array.from(solutions, ({ count }) => count),
+      },
+    ]);
     const start = Math.max(...solutions.map(({ alpha }) => alpha)) / MAX_GROUP_CODE;
     const exactError = solutions.reduce((sum, { squaredError }) => sum + squaredError, 0);
     const costOf = (s: number) =>
@@ -80,12 +82,12 @@ describe('the scale of a channel', () => {
   });
 
   it('is exact for a single group', () => {
-    assert.equal(chooseChannelScale(Float64Array.of(32), Int32Array.of(3)), 0.5);
+    assert.equal(chooseChannelScale([{ alphas: Float64Array.of(32), counts: Int32Array.of(3) }]), 0.5);
   });
 
   it('is a positive float32 whatever the weights', () => {
     const scaleOf = (...alphas: number[]) =>
-      chooseChannelScale(Float64Array.from(alphas), new Int32Array(alphas.length).fill(1));
+      chooseChannelScale([{ alphas: Float64Array.from(alphas), counts: new Int32Array(alphas.length).fill(1) }]);
     for (const scale of [scaleOf(0, 0), scaleOf(2 ** -149), scaleOf(2 ** -149, 2 ** -140), scaleOf(3.4e38, 3e38)]) {
       assert.ok(scale > 0 && Math.fround(scale) === scale && Number.isFinite(Math.fround(scale * MAX_GROUP_CODE)));
     }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gaussianWeights } from './random-weights.js';
 import { bitsPerWeight, dequantize, relativeError, toInt8Weights, zeroShare } from './reconstruct.js';
+import { ternarizeTwice } from './residual-plane.js';
 import { ternarize } from './ternarize.js';
 
 const LAYOUT = { outputChannels: 2, inputChannels: 5, taps: 2 };
@@ -29,8 +30,18 @@ describe('ternary weights', () => {
     assert.deepEqual(dequantize(EXAMPLE), expected);
   });
 
+  it('add up their two planes', () => {
+    const residual = { codes: EXAMPLE.codes.map((t) => -t), groupCodes: EXAMPLE.groupCodes.map((code) => 2 * code) };
+    assert.deepEqual(
+      toInt8Weights({ ...EXAMPLE, residual }),
+      toInt8Weights(EXAMPLE).map((value) => -value),
+    );
+  });
+
   it('state their share of zeros', () => {
     assert.equal(zeroShare(EXAMPLE), 4 / 20);
+    const residual = { codes: new Int8Array(20), groupCodes: new Uint8Array(12) };
+    assert.equal(zeroShare({ ...EXAMPLE, residual }), 24 / 40);
   });
 
   it('have the error of the formula, and none for weights that are all zero', () => {
@@ -45,6 +56,9 @@ describe('ternary weights', () => {
       const { codes, groupCodes, channelScales } = ternarize(gaussianWeights(57_600, 1), layout, groupSize);
       const bits = codes.length * 2 + groupCodes.length * 8 + channelScales.length * 32;
       assert.ok(Math.abs(bitsPerWeight(layout, groupSize) - bits / codes.length) < 1e-12);
+      const { residual } = ternarizeTwice(gaussianWeights(57_600, 1), layout, groupSize);
+      const more = residual.codes.length * 2 + residual.groupCodes.length * 8;
+      assert.ok(Math.abs(bitsPerWeight(layout, groupSize, 2) - (bits + more) / codes.length) < 1e-12);
     }
     const wide = { outputChannels: 1, inputChannels: 2 ** 20, taps: 1 };
     assert.deepEqual(

@@ -61,15 +61,16 @@ export function relativeError(weights: Float32Array, approximation: Float32Array
   return weightSum === 0 ? 0 : errorSum / weightSum;
 }
 
-/** Share of ternary codes that are zero, 0…1. */
-export function zeroShare(ternary: TernaryWeights): number {
+/** Share of ternary codes that are zero, 0…1, of all planes. */
+export function zeroShare({ codes, residual }: TernaryWeights): number {
+  const planes = residual === undefined ? [codes] : [codes, residual.codes];
   let zeros = 0;
-  for (const code of ternary.codes) if (code === 0) zeros++;
-  return zeros / ternary.codes.length;
+  for (const plane of planes) for (const code of plane) if (code === 0) zeros++;
+  return zeros / (codes.length * planes.length);
 }
 
-/** Stored bits per weight: 2-bit codes, 8-bit group codes and 32-bit channel scales over the number of weights. */
-export function bitsPerWeight(layout: WeightLayout, groupSize: number): number {
-  const overheadBits = groupCount(layout, groupSize) * GROUP_CODE_BITS + layout.outputChannels * CHANNEL_SCALE_BITS;
-  return TERNARY_CODE_BITS + overheadBits / weightCount(layout);
+/** Stored bits per weight: 2-bit codes and 8-bit group codes of each plane, and 32-bit channel scales. */
+export function bitsPerWeight(layout: WeightLayout, groupSize: number, planes: 1 | 2 = 1): number {
+  const planeBits = TERNARY_CODE_BITS + (GROUP_CODE_BITS * groupCount(layout, groupSize)) / weightCount(layout);
+  return planes * planeBits + (CHANNEL_SCALE_BITS * layout.outputChannels) / weightCount(layout);
 }

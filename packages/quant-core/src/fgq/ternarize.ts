@@ -7,13 +7,11 @@
  * in three points: groups are solved exactly instead of by a threshold heuristic, their scales are 8-bit codes, and
  * one scale serves both signs (at the optimum, separate thresholds cannot help).
  */
-import { rejectNonFinite } from '../int8/finite-weights.js';
 import { checkMinimumScales } from '../int8/weight-scale.js';
 import { chooseChannelScale } from './channel-scale.js';
-import { chooseGroupCode } from './group-codes.js';
-import { type ChannelGroups, checkGroupSize, checkLayout, groupsOfChannel, type WeightLayout } from './grouping.js';
-import { createRankedGroups, type RankedGroups, rankGroups } from './ranked-groups.js';
-import { bestPrefix } from './solve-group.js';
+import { checkGroupSize, checkLayout, groupsOfChannel, type WeightLayout } from './grouping.js';
+import { createRankedGroups } from './ranked-groups.js';
+import { codeChannel, emptyPlane, planeOfChannel, solveChannel } from './solve-channel.js';
 
 /** Ternary codes and the scales of their groups. */
 export interface TernaryPlane {
@@ -69,59 +67,14 @@ export function ternarize(
 
   const groups = groupsOfChannel(layout, groupSize);
   const ranked = createRankedGroups(groups);
-  const codes = new Int8Array(weights.length);
-  const groupCodes = new Uint8Array(layout.outputChannels * groups.groupCount);
+  const plane = emptyPlane(layout, groups);
   const channelScales = new Float32Array(layout.outputChannels);
 
   for (let oc = 0; oc < layout.outputChannels; oc++) {
     const channelStart = oc * groups.weightCount;
-    rankGroups(weights, channelStart, groups, ranked);
-    const { alphas, counts } = solveChannel(weights, channelStart, groups, ranked);
-    channelScales[oc] = Math.max(chooseChannelScale(alphas, counts), options.minimumScales?.[oc] ?? 0);
-    const scale = channelScales[oc]!;
-    for (let j = 0; j < groups.groupCount; j++) {
-      const code = chooseGroupCode(ranked.prefixSums, ranked.starts[j]!, groups.lengths[j]!, scale);
-      groupCodes[oc * groups.groupCount + j] = code;
-      const first = channelStart + groups.firstWeight[j]!;
-      writeCodes(weights, codes, first, groups.stride, groups.lengths[j]!, code * scale);
-    }
+    const solution = solveChannel(weights, channelStart, groups, ranked);
+    channelScales[oc] = Math.max(chooseChannelScale([solution]), options.minimumScales?.[oc] ?? 0);
+    codeChannel(weights, channelStart, groups, ranked, channelScales[oc]!, planeOfChannel(plane, oc, groups));
   }
-  return { layout, groupSize, codes, groupCodes, channelScales };
-}
-
-/** Step 2 for every group of one output channel. */
-function solveChannel(
-  weights: Float32Array,
-  channelStart: number,
-  groups: ChannelGroups,
-  { starts, prefixSums }: RankedGroups,
-): { alphas: Float64Array; counts: Int32Array } {
-  const alphas = new Float64Array(groups.groupCount);
-  const counts = new Int32Array(groups.groupCount);
-  for (let j = 0; j < groups.groupCount; j++) {
-    const start = starts[j]!;
-    const length = groups.lengths[j]!;
-    if (!Number.isFinite(prefixSums[start + length - 1]!)) rejectNonFinite(weights, channelStart, groups.weightCount);
-    const count = bestPrefix(prefixSums, start, length);
-    counts[j] = count;
-    alphas[j] = count === 0 ? 0 : prefixSums[start + count - 1]! / count;
-  }
-  return { alphas, counts };
-}
-
-/** Step 5: t = sign(w) where |w| > α̂/2, for one group. */
-function writeCodes(
-  weights: Float32Array,
-  codes: Int8Array,
-  first: number,
-  stride: number,
-  length: number,
-  roundedAlpha: number,
-): void {
-  if (roundedAlpha === 0) return;
-  const threshold = roundedAlpha / 2;
-  for (let i = 0, at = first; i < length; i++, at += stride) {
-    const weight = weights[at]!;
-    codes[at] = weight > threshold ? 1 : weight < -threshold ? -1 : 0;
-  }
+  return { layout, groupSize, ...plane, channelScales };
 }
