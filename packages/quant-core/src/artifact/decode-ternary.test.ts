@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { pack2, ternarize, toInt8Weights, type WeightLayout } from '../fgq/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
-import type { EncodedWeight } from '../layers/quantize-weights.js';
+import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { writeModel } from '../onnx/index.js';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { randomTensor } from '../testing/random-tensor.js';

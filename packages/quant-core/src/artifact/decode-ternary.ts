@@ -14,7 +14,7 @@
  */
 import { groupsAlongInputs, weightCount } from '../fgq/index.js';
 import { intsValue, intValue, tensorFromInt8, tensorFromInt32, tensorFromInt64 } from '../ir/index.js';
-import type { EncodedWeight, TernaryCodes } from '../layers/quantize-weights.js';
+import type { EncodedWeight, TernaryCodes } from '../layers/encoded-weight.js';
 import type { GraphBuilder } from './graph-builder.js';
 
 const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;

@@ -1,6 +1,6 @@
 import type { ArtifactProfile } from '@tritforge/contracts';
 import { intValue, tensorFromFloats, tensorFromInt8 } from '../ir/index.js';
-import type { EncodedWeight } from '../layers/quantize-weights.js';
+import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { decodeTernary } from './decode-ternary.js';
 import type { GraphBuilder } from './graph-builder.js';
 

@@ -1,5 +1,5 @@
 import type { Model, Node, Tensor } from '../ir/index.js';
-import type { EncodedWeight } from '../layers/quantize-weights.js';
+import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { GraphWriter } from './graph-writer.js';
 import type { QuantizedModel } from './quantized-model.js';
 
@@ -46,7 +46,11 @@ export async function buildWorkingGraph(
   for (const { layer } of quantized) {
     const node = written.get(layer.node.name)!;
     const bias = layer.bias === null ? null : node.inputs[2]!;
-    slots.set(layer.node, { input: node.inputs[1 - layer.weightPosition]!, weight: node.inputs[layer.weightPosition]!, bias });
+    slots.set(layer.node, {
+      input: node.inputs[1 - layer.weightPosition]!,
+      weight: node.inputs[layer.weightPosition]!,
+      bias,
+    });
   }
   return { model, slots };
 }

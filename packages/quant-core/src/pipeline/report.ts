@@ -14,7 +14,7 @@ import { checkGates } from '../evaluate/index.js';
 import type { ModelInspection } from '../inspect.js';
 import { elementCount, type Tensor, tensorByteLength } from '../ir/index.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
-import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { QuantizedWeight } from '../layers/encoded-weight.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import { kernelInfo } from '../runtime/kernels.js';
 import type { JobData } from './job-data.js';

@@ -1,6 +1,6 @@
 import type { LayerReport, WeightHistogram } from '@tritforge/contracts';
 import { readFloats, type Tensor } from '../ir/index.js';
-import type { QuantizedWeight } from '../layers/quantize-weights.js';
+import type { QuantizedWeight } from '../layers/encoded-weight.js';
 
 /** Histograms are for reading: a few tell what is wrong, one per layer would be most of the report. */
 const HISTOGRAM_COUNT = 6;

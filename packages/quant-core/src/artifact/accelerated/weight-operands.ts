@@ -1,5 +1,5 @@
 import { readFloats, readTensor, type Tensor, tensorFromFloats, tensorFromInt8 } from '../../ir/index.js';
-import type { EncodedWeight, TernaryCodes } from '../../layers/quantize-weights.js';
+import type { EncodedWeight, TernaryCodes } from '../../layers/encoded-weight.js';
 import type { ScratchTensors } from '../../scratch-tensors.js';
 import type { GraphBuilder } from '../graph-builder.js';
 

@@ -1,0 +1,118 @@
+/** Quantized weights as artifacts store them. */
+import { dequantize, pack2, relativeError, type TernaryWeights, type WeightLayout, zeroShare } from '../fgq/index.js';
+import { dequantizeInt8, type Int8Weights } from '../int8/index.js';
+import { type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
+import type { ScratchTensors } from '../scratch-tensors.js';
+import type { Layer } from './layer.js';
+import { inOwnOrder } from './weight-rows.js';
+
+/** Ternary weights as artifacts store them. */
+export interface TernaryCodes {
+  readonly kind: 'ternary';
+  readonly layout: WeightLayout;
+  readonly groupSize: number;
+  /** uint8, four codes per byte in the order [OC, IC, taps]. */
+  readonly packed: Tensor;
+  /** int8, in the order [OC, G, taps]. */
+  readonly groupCodes: Tensor;
+}
+
+/** Int8 weights as artifacts store them, in the tensor's own shape. */
+export interface Int8Codes {
+  readonly kind: 'int8';
+  readonly values: Tensor;
+}
+
+/** A quantized weight tensor, as a graph needs it. */
+export interface EncodedWeight {
+  readonly codes: TernaryCodes | Int8Codes;
+  /** s, [OC]. */
+  readonly channelScales: Float32Array;
+  /** The tensor's own shape, and whether it stores [IC, OC]. */
+  readonly shape: readonly number[];
+  readonly transposed: boolean;
+  /** t·c·s in the tensor's own shape: the engine's own reading of the codes, for its reference model; null in the baseline. */
+  readonly decoded: Tensor | null;
+}
+
+/** A quantized weight tensor and what it lost. */
+export interface QuantizedWeight extends EncodedWeight {
+  readonly decoded: Tensor;
+  /** ‖w − ŵ‖² / ‖w‖². */
+  readonly weightError: number;
+  /** Share of ternary codes that are zero; null for int8. */
+  readonly zeros: number | null;
+  /** Output channels without any weight left, although the original has some. */
+  readonly deadChannels: number;
+}
+
+/** Codes of a layer's weights, [OC, IC, taps]. */
+export type WeightCodes =
+  | { readonly kind: 'ternary'; readonly weights: TernaryWeights }
+  | { readonly kind: 'int8'; readonly weights: Int8Weights };
+
+/** What codes mean, [OC, IC, taps]. */
+export function decodeWeights(codes: WeightCodes): Float32Array {
+  return codes.kind === 'ternary' ? dequantize(codes.weights) : dequantizeInt8(codes.weights);
+}
+
+/**
+ * Codes as an artifact stores them, large ones in the scratch file, and what they lost.
+ * @param original the weights, [OC, IC, taps]
+ */
+export async function encodeWeights(
+  codes: WeightCodes,
+  original: Float32Array,
+  layer: Layer,
+  scratch: ScratchTensors,
+): Promise<QuantizedWeight> {
+  const decoded = decodeWeights(codes);
+  return {
+    ...(codes.kind === 'ternary'
+      ? await storeTernary(codes.weights, layer, scratch)
+      : await storeInt8(codes.weights, layer, scratch)),
+    decoded: await scratch.keep(tensorFromFloats(layer.weight.shape, inOwnOrder(decoded, layer))),
+    weightError: relativeError(original, decoded),
+    deadChannels: countDeadChannels(original, decoded, layer.layout.outputChannels),
+    zeros: codes.kind === 'ternary' ? zeroShare(codes.weights) : null,
+  };
+}
+
+/** Int8 weights as an artifact stores them, large ones in the scratch file. */
+export async function storeInt8(
+  { values, scales }: Int8Weights,
+  layer: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  const { weight, transposed } = layer;
+  const stored = await scratch.keep(tensorFromInt8(weight.shape, inOwnOrder(values, layer)));
+  return { codes: { kind: 'int8', values: stored }, channelScales: scales, shape: weight.shape, transposed };
+}
+
+async function storeTernary(
+  ternary: TernaryWeights,
+  { weight, transposed, layout }: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  const { groupSize, groupCodes, channelScales } = ternary;
+  const bytes = pack2(ternary.codes);
+  const codes: TernaryCodes = {
+    kind: 'ternary',
+    layout,
+    groupSize,
+    packed: await scratch.keep(tensorFromUint8([bytes.length], bytes)),
+    groupCodes: await scratch.keep(tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes))),
+  };
+  return { codes, channelScales, shape: weight.shape, transposed };
+}
+
+function countDeadChannels(weights: Float32Array, decoded: Float32Array, channels: number): number {
+  const perChannel = weights.length / channels;
+  let dead = 0;
+  for (let oc = 0; oc < channels; oc++) {
+    const [start, end] = [oc * perChannel, (oc + 1) * perChannel];
+    const isZero = (value: number) => value === 0;
+    if (decoded.subarray(start, end).every(isZero) && !weights.subarray(start, end).every(isZero)) dead++;
+  }
+  return dead;
+}

@@ -1,0 +1,20 @@
+import { readFloats } from '../ir/index.js';
+import type { Layer } from './layer.js';
+
+/** The weights of a layer as [OC, IC, taps], however its tensor stores them. */
+export async function readRows({ weight, transposed, layout }: Layer): Promise<Float32Array> {
+  const stored = await readFloats(weight);
+  const { inputChannels, outputChannels } = layout;
+  return transposed ? transpose(stored, new Float32Array(stored.length), inputChannels, outputChannels) : stored;
+}
+
+/** Values in the order [OC, IC, taps] in the order in which the layer's tensor stores them. */
+export function inOwnOrder<T extends Float32Array | Int8Array>(values: T, { transposed, layout }: Layer): T {
+  if (!transposed) return values;
+  return transpose(values, values.slice() as T, layout.outputChannels, layout.inputChannels);
+}
+
+function transpose<T extends Float32Array | Int8Array>(values: T, turned: T, rows: number, columns: number): T {
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) turned[c * rows + r] = values[r * columns + c]!;
+  return turned;
+}
