@@ -6,7 +6,7 @@ import { hostFloats } from '../runtime/host-floats.js';
 import type { HostTensor, Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/input-moments.js';
 import { choosePositions } from './choose-positions.js';
-import { groupsOf, type LayerWindows, layerWindows } from './layer-windows.js';
+import { groupsOf, LayerWindows } from './layer-windows.js';
 import { MomentSums } from './moment-sums.js';
 import { TransposedProducts } from './transposed-products.js';
 
@@ -101,8 +101,9 @@ class Collector {
   }
 
   async collect(x: SampleValues, y: SampleValues, { maxRows, seed, signal }: MomentsOptions): Promise<InputMoments[]> {
-    const windows = Array.from({ length: y.runCount }, (_, run) =>
-      layerWindows(this.#layer, x.shape(run), y.shape(run)),
+    const windows = Array.from(
+      { length: y.runCount },
+      (_, run) => new LayerWindows(this.#layer, x.shape(run), y.shape(run)),
     );
     const chosen = choosePositions(
       windows.map(({ positions }) => positions),
@@ -122,10 +123,8 @@ class Collector {
     const { columns, outputs: outputColumns } = this.#dimensions;
     for (const position of positions) {
       const at = this.#rows * (columns + outputColumns);
-      for (const [group, chunk] of this.#chunks.entries()) {
-        windows.copyWindow(inputs, position, group, chunk, at);
-        windows.copyOutputs(outputs, position, group, chunk, at + columns);
-      }
+      windows.copyWindows(inputs, position, this.#chunks, at);
+      windows.copyOutputs(outputs, position, this.#chunks, at + columns);
       this.#rows++;
       if (this.#rows === this.#capacity) await this.#flush();
     }

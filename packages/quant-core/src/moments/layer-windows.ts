@@ -6,28 +6,16 @@
  * the output; its window is what the layer multiplies with the weights of one output channel there.
  */
 
-import { intAttribute, intsAttribute, type Node, stringAttribute } from '../ir/index.js';
+import { elementCount, intAttribute, intsAttribute, type Node, stringAttribute } from '../ir/index.js';
 import type { Layer } from '../layers/layer.js';
 
 type Floats = Float32Array | Float64Array;
 
 /** A tensor as [images, channels, places]. */
 interface Planes {
+  readonly images: number;
   readonly channels: number;
   readonly places: number;
-}
-
-/** Windows of one input tensor and the outputs computed from it. */
-export interface LayerWindows {
-  /** Number of positions, over all images of the tensor. */
-  readonly positions: number;
-  /**
-   * Writes the window of a convolution group at a position, tap-major: element tap·IC + ic. Padding is zero.
-   * @param x the layer's input
-   */
-  copyWindow(x: Floats, position: number, group: number, target: Float32Array, at: number): void;
-  /** Writes the outputs of a convolution group at a position. @param y the layer's output */
-  copyOutputs(y: Floats, position: number, group: number, target: Float32Array, at: number): void;
 }
 
 /** Convolution groups of a layer; 1 for linear layers. */
@@ -35,70 +23,92 @@ export function groupsOf({ node }: Layer): number {
   return node.opType === 'Conv' ? intAttribute(node, 'group', 1) : 1;
 }
 
-/**
- * The windows of a layer for tensors of these shapes.
- * @throws RangeError when the layer cannot make an output of this shape from such an input
- */
-export function layerWindows(layer: Layer, xShape: readonly number[], yShape: readonly number[]): LayerWindows {
-  const { inputChannels, outputChannels, taps } = layer.layout;
-  const groups = groupsOf(layer);
-  const [x, y] = planesOf(layer, xShape, yShape);
-  const images = product(yShape) / (y.channels * y.places);
-  const placesOfTaps = layer.node.opType === 'Conv' ? convolutionPlaces(layer, xShape, yShape) : null;
-  if (x.channels !== groups * inputChannels || y.channels !== outputChannels || !Number.isInteger(images)) {
-    throw new RangeError(
-      `layer ${layer.node.name} does not make an output of shape [${yShape}] from an input of shape [${xShape}]`,
-    );
+/** The windows of a layer in an input of one shape, and the outputs made from them. */
+export class LayerWindows {
+  /** Number of positions, over all images. */
+  readonly positions: number;
+  readonly #x: Planes;
+  readonly #y: Planes;
+  readonly #inputChannels: number;
+  /** Output channels of one convolution group. */
+  readonly #outputs: number;
+  /** Where each tap of the window at hand is in the plane of a channel; −1 in the padding. */
+  readonly #taps: Int32Array;
+  readonly #findTaps: ((place: number, taps: Int32Array) => void) | null;
+
+  /** @throws RangeError when the layer does not make an output of this shape from such an input */
+  constructor(layer: Layer, xShape: readonly number[], yShape: readonly number[]) {
+    const { inputChannels, outputChannels, taps } = layer.layout;
+    const groups = groupsOf(layer);
+    const isConvolution = layer.node.opType === 'Conv';
+    const [x, y] = planesOf(layer, xShape, yShape);
+    const isComplete = isConvolution ? x.images === y.images : x.images * x.places === y.images * y.places;
+    if (x.channels !== groups * inputChannels || y.channels !== outputChannels || !isComplete) {
+      throw new RangeError(
+        `layer ${layer.node.name} does not make an output of shape [${yShape}] from an input of shape [${xShape}]`,
+      );
+    }
+    this.positions = y.images * y.places;
+    this.#x = x;
+    this.#y = y;
+    this.#inputChannels = inputChannels;
+    this.#outputs = outputChannels / groups;
+    this.#taps = new Int32Array(taps);
+    this.#findTaps = isConvolution ? tapFinder(layer, xShape, yShape) : null;
   }
-  const positions = images * y.places;
-  const outputsOfGroup = outputChannels / groups;
-  const places = new Int32Array(taps);
-  return {
-    positions,
-    copyWindow(data, position, group, target, at) {
-      const image = Math.floor(position / (placesOfTaps ? y.places : x.places));
-      const place = position % (placesOfTaps ? y.places : x.places);
-      if (placesOfTaps === null) places[0] = place;
-      else placesOfTaps(place, places);
-      const start = (image * x.channels + group * inputChannels) * x.places;
-      for (let tap = 0; tap < taps; tap++) {
-        const first = at + tap * inputChannels;
-        const from = places[tap]!;
-        if (from < 0) target.fill(0, first, first + inputChannels);
-        else for (let ic = 0; ic < inputChannels; ic++) target[first + ic] = data[start + ic * x.places + from]!;
+
+  /**
+   * Writes the windows of all convolution groups at a position, tap-major: element tap·IC + ic. Padding is zero.
+   * @param x data of the layer's input
+   * @param targets one per group, written from element `at` on
+   */
+  copyWindows(x: Floats, position: number, targets: readonly Float32Array[], at: number): void {
+    const inputs = this.#inputChannels;
+    const { places, channels } = this.#x;
+    let channel = this.#locate(position) * channels;
+    for (const target of targets) {
+      for (let tap = 0, to = at; tap < this.#taps.length; tap++, to += inputs) {
+        const from = this.#taps[tap]!;
+        if (from < 0) target.fill(0, to, to + inputs);
+        else for (let ic = 0; ic < inputs; ic++) target[to + ic] = x[(channel + ic) * places + from]!;
       }
-    },
-    copyOutputs(data, position, group, target, at) {
-      const image = Math.floor(position / y.places);
-      const start = (image * y.channels + group * outputsOfGroup) * y.places + (position % y.places);
-      for (let oc = 0; oc < outputsOfGroup; oc++) target[at + oc] = data[start + oc * y.places]!;
-    },
-  };
+      channel += inputs;
+    }
+  }
+
+  /** Writes the outputs of all convolution groups at a position, like {@link copyWindows}. @param y data of the layer's output */
+  copyOutputs(y: Floats, position: number, targets: readonly Float32Array[], at: number): void {
+    const { places, channels } = this.#y;
+    const place = position % places;
+    let channel = Math.floor(position / places) * channels;
+    for (const target of targets) {
+      for (let oc = 0; oc < this.#outputs; oc++) target[at + oc] = y[channel++ * places + place]!;
+    }
+  }
+
+  /** Finds the taps of a position; @returns the image of the input that it is in */
+  #locate(position: number): number {
+    const { places } = this.#findTaps === null ? this.#x : this.#y;
+    const place = position % places;
+    if (this.#findTaps === null) this.#taps[0] = place;
+    else this.#findTaps(place, this.#taps);
+    return Math.floor(position / places);
+  }
 }
 
 function planesOf({ node, weightPosition }: Layer, x: readonly number[], y: readonly number[]): [Planes, Planes] {
-  if (node.opType === 'Conv') {
-    return [
-      { channels: x[1] ?? 0, places: product(x.slice(2)) },
-      { channels: y[1] ?? 0, places: product(y.slice(2)) },
-    ];
-  }
-  if (node.opType === 'Gemm' && intAttribute(node, 'transA', 0) === 1) {
-    return [
-      { channels: x[0] ?? 0, places: x[1] ?? 0 },
-      { channels: y[1] ?? 0, places: 1 },
-    ];
-  }
-  if (weightPosition === 0 && x.length > 1) {
-    return [
-      { channels: x.at(-2)!, places: x.at(-1)! },
-      { channels: y.at(-2) ?? 0, places: y.at(-1) ?? 0 },
-    ];
-  }
-  return [
-    { channels: x.at(-1) ?? 0, places: 1 },
-    { channels: y.at(-1) ?? 0, places: 1 },
-  ];
+  if (node.opType === 'Conv') return [planes(x, 1), planes(y, 1)];
+  if (node.opType === 'Gemm' && intAttribute(node, 'transA', 0) === 1) return [planes(x, 0), planes(y, y.length - 1)];
+  if (weightPosition === 0 && x.length > 1) return [planes(x, x.length - 2), planes(y, y.length - 2)];
+  return [planes(x, x.length - 1), planes(y, y.length - 1)];
+}
+
+function planes(shape: readonly number[], channelAxis: number): Planes {
+  return {
+    images: elementCount(shape.slice(0, channelAxis)),
+    channels: shape[channelAxis] ?? 0,
+    places: elementCount(shape.slice(channelAxis + 1)),
+  };
 }
 
 /**
@@ -106,19 +116,19 @@ function planesOf({ node, weightPosition }: Layer, x: readonly number[], y: read
  *
  *   in = out·stride − padBegin + kernel·dilation
  */
-function convolutionPlaces(
+function tapFinder(
   { node, weight }: Layer,
   xShape: readonly number[],
   yShape: readonly number[],
-): (place: number, target: Int32Array) => void {
+): (place: number, taps: Int32Array) => void {
   const kernel = weight.shape.slice(2);
   const [inputSize, outputSize] = [xShape.slice(2), yShape.slice(2)];
   const ones = kernel.map(() => 1);
   const strides = intsAttribute(node, 'strides', ones);
   const dilations = intsAttribute(node, 'dilations', ones);
   const pads = padBegins(node, kernel, inputSize, strides, dilations);
-  return (place, target) => {
-    target.fill(0);
+  return (place, taps) => {
+    taps.fill(0);
     let outer = place;
     let inputStride = 1;
     let kernelStride = 1;
@@ -126,10 +136,10 @@ function convolutionPlaces(
       const [k, size] = [kernel[axis]!, inputSize[axis]!];
       const origin = (outer % outputSize[axis]!) * strides[axis]! - pads[axis]!;
       outer = Math.floor(outer / outputSize[axis]!);
-      for (let tap = 0; tap < target.length; tap++) {
+      for (let tap = 0; tap < taps.length; tap++) {
         const along = origin + (Math.floor(tap / kernelStride) % k) * dilations[axis]!;
-        if (along < 0 || along >= size) target[tap] = -1;
-        else if (target[tap]! >= 0) target[tap] = target[tap]! + along * inputStride;
+        if (along < 0 || along >= size) taps[tap] = -1;
+        else if (taps[tap]! >= 0) taps[tap] = taps[tap]! + along * inputStride;
       }
       inputStride *= size;
       kernelStride *= k;
@@ -155,8 +165,4 @@ function padBegins(
     const total = Math.max(0, (Math.ceil(inputSize[axis]! / stride) - 1) * stride + extent - inputSize[axis]!);
     return autoPad === 'SAME_LOWER' ? Math.ceil(total / 2) : Math.floor(total / 2);
   });
-}
-
-function product(sizes: readonly number[]): number {
-  return sizes.reduce((all, size) => all * size, 1);
 }

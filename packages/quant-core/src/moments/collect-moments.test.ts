@@ -1,0 +1,507 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { elementCount, intsValue, intValue, readFloats, stringValue } from '../ir/index.js';
+import { findLayers } from '../layers/find-layers.js';
+import type { Layer } from '../layers/layer.js';
+import type { SampleValues } from '../prefix/sample-values.js';
+import { runWhole } from '../prefix/testing.js';
+import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
+import type { Feeds, HostTensor } from '../runtime/runtime.js';
+import type { InputMoments } from '../solve/input-moments.js';
+import { floats } from '../testing/memory-dataset.js';
+import { gaussian, seededRandom } from '../testing/random.js';
+import { randomTensor } from '../testing/random-tensor.js';
+import { temporaryFolder } from '../testing/temporary-folder.js';
+import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
+import { collectMoments, momentsByteLength } from './collect-moments.js';
+
+const ALL = { maxRows: 1e9, seed: 0 };
+
+interface Case {
+  readonly node: Omit<TinyNode, 'inputs' | 'outputs'>;
+  readonly weight: readonly number[];
+  /** Shapes of the input, run by run. */
+  readonly x: readonly (readonly number[])[];
+  readonly bias?: boolean;
+  readonly weightLeft?: boolean;
+}
+
+interface Setup {
+  readonly layer: Layer;
+  readonly x: HostTensor[];
+  readonly y: HostTensor[];
+  /** [OC, K], tap-major. */
+  readonly weights: Float64Array;
+  readonly bias: Float32Array | null;
+}
+
+/** Inputs far from zero, so that moments taken without a shift would cancel; outputs from onnxruntime. */
+async function setUp(
+  t: TestContext,
+  { node, weight, x: shapes, bias = true, weightLeft = false }: Case,
+): Promise<Setup> {
+  const rank = shapes[0]!.length;
+  const channels = node.op === 'Gemm' && !node.attributes?.transB ? weight[1]! : weight[0]!;
+  const hasBias = bias && node.op !== 'MatMul';
+  const model = tinyModel({
+    inputs: [['x', 'float32', Array.from({ length: rank }, () => null)]],
+    outputs: [['y', 'float32', null]],
+    nodes: [{ ...node, inputs: weightLeft ? ['w', 'x'] : ['x', 'w', ...(hasBias ? ['b'] : [])], outputs: ['y'] }],
+    constants: { w: randomTensor(weight, 4), ...(hasBias && { b: randomTensor([channels], 5) }) },
+  });
+  const next = gaussian(seededRandom(6));
+  const x = shapes.map((shape) =>
+    floats(
+      shape,
+      Float32Array.from({ length: elementCount(shape) }, () => 20 + next()),
+    ),
+  );
+  const feeds = x.map((tensor): Feeds => new Map([['x', tensor]]));
+  const y = (await runWhole(model, ['y'], feeds, temporaryFolder(t))).map((outputs) => outputs.get('y')!);
+  const layer = findLayers(model).layers[0]!;
+  return { layer, x, y, weights: await tapMajor(layer), bias: layer.bias && (await readFloats(layer.bias)) };
+}
+
+async function tapMajor({ weight, layout, transposed }: Layer): Promise<Float64Array> {
+  const { outputChannels, inputChannels, taps } = layout;
+  const values = await readFloats(weight);
+  const result = new Float64Array(values.length);
+  for (let oc = 0; oc < outputChannels; oc++) {
+    for (let ic = 0; ic < inputChannels; ic++) {
+      for (let tap = 0; tap < taps; tap++) {
+        const from = transposed ? ic * outputChannels + oc : (oc * inputChannels + ic) * taps + tap;
+        result[(oc * taps + tap) * inputChannels + ic] = values[from]!;
+      }
+    }
+  }
+  return result;
+}
+
+function valuesOf(tensors: readonly HostTensor[]): SampleValues {
+  return {
+    runCount: tensors.length,
+    shape: (run) => tensors[run]!.shape,
+    read: async (run) => tensors[run]!,
+  };
+}
+
+function collect(t: TestContext, { layer, x, y }: Setup, options: { maxRows: number; seed: number }) {
+  const shared = { runtime: createOnnxRuntime(), scratchDir: temporaryFolder(t) };
+  return collectMoments(layer, valuesOf(x), valuesOf(y), { ...shared, ...options });
+}
+
+/** Two passes in float64 over rows of windows and outputs. */
+function naiveMoments(windows: readonly number[][], outputs: readonly number[][]): InputMoments {
+  const rows = windows.length;
+  const meanOf = (table: readonly number[][]) =>
+    Float64Array.from(table[0]!, (_, c) => table.reduce((sum, row) => sum + row[c]!, 0) / rows);
+  const [mean, outputMean] = [meanOf(windows), meanOf(outputs)];
+  const covariance = (left: readonly number[][], a: Float64Array, right: readonly number[][], b: Float64Array) =>
+    Float64Array.from({ length: a.length * b.length }, (_, at) => {
+      const [i, j] = [Math.floor(at / b.length), at % b.length];
+      return left.reduce((sum, row, r) => sum + (row[i]! - a[i]!) * (right[r]![j]! - b[j]!), 0) / rows;
+    });
+  const yy = covariance(outputs, outputMean, outputs, outputMean);
+  return {
+    columns: mean.length,
+    rows,
+    mean,
+    second: covariance(windows, mean, windows, mean),
+    cross: covariance(windows, mean, outputs, outputMean),
+    outputMean,
+    outputVariance: outputMean.map((_, oc) => yy[oc * outputMean.length + oc]!),
+  };
+}
+
+function assertClose(actual: InputMoments, expected: InputMoments): void {
+  assert.equal(actual.columns, expected.columns);
+  assert.equal(actual.rows, expected.rows);
+  for (const field of ['mean', 'second', 'cross', 'outputMean', 'outputVariance'] as const) {
+    assert.equal(actual[field].length, expected[field].length, field);
+    const magnitude = expected[field].reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+    // float32 has 24 bits; y itself was rounded by onnxruntime at the magnitude of its mean.
+    const tolerance = magnitude * 1e-4;
+    expected[field].forEach((value, i) => {
+      assert.ok(
+        Math.abs(actual[field][i]! - value) <= tolerance,
+        `${field}[${i}] is ${actual[field][i]}, not ${value}`,
+      );
+    });
+  }
+}
+
+/** What holds for any layer that is linear in its windows, however those are laid out: y = Wx + b. */
+function assertLinear(moments: InputMoments, weights: Float64Array, bias: Float32Array | null): void {
+  const { columns, second, cross, mean, outputMean } = moments;
+  const outputs = outputMean.length;
+  const magnitude = Math.max(...cross.map(Math.abs), ...outputMean.map(Math.abs));
+  const dot = (a: Float64Array, oc: number) => a.reduce((sum, value, k) => sum + value * weights[oc * columns + k]!, 0);
+  for (let oc = 0; oc < outputs; oc++) {
+    const expected = dot(mean, oc) + (bias?.[oc] ?? 0);
+    assert.ok(Math.abs(outputMean[oc]! - expected) <= 1e-4 * magnitude, `mean of output ${oc}`);
+    for (let k = 0; k < columns; k++) {
+      const row = second.subarray(k * columns, (k + 1) * columns);
+      assert.ok(Math.abs(cross[k * outputs + oc]! - dot(row, oc)) <= 1e-4 * magnitude, `cross ${k}, ${oc}`);
+    }
+  }
+}
+
+interface Sliding {
+  readonly strides: readonly number[];
+  readonly dilations: readonly number[];
+  /** Zeros in front of and behind each axis. */
+  readonly begins: readonly number[];
+  readonly ends: readonly number[];
+}
+
+/** Windows of a convolution by its definition, on an input that really is padded. */
+function* convolutionWindows(
+  x: HostTensor,
+  kernel: readonly number[],
+  channels: readonly [number, number],
+  s: Sliding,
+) {
+  const [images, allChannels, ...size] = x.shape as [number, number, ...number[]];
+  const data = x.data as Float32Array;
+  const at = (image: number, channel: number, where: readonly number[]) => {
+    let index = image * allChannels + channel;
+    for (const [axis, padded] of where.entries()) {
+      const place = padded - s.begins[axis]!;
+      if (place < 0 || place >= size[axis]!) return 0;
+      index = index * size[axis]! + place;
+    }
+    return data[index]!;
+  };
+  const steps = size.map((length, axis) => {
+    const room = length + s.begins[axis]! + s.ends[axis]! - (kernel[axis]! - 1) * s.dilations[axis]! - 1;
+    return Math.floor(room / s.strides[axis]!) + 1;
+  });
+  for (let image = 0; image < images; image++) {
+    for (const out of indices(steps)) {
+      const window: number[] = [];
+      for (const tap of indices(kernel)) {
+        const where = out.map((o, axis) => o * s.strides[axis]! + tap[axis]! * s.dilations[axis]!);
+        for (let c = channels[0]; c < channels[1]; c++) window.push(at(image, c, where));
+      }
+      yield window;
+    }
+  }
+}
+
+function indices(sizes: readonly number[]): number[][] {
+  return sizes.reduce<number[][]>(
+    (all, size) => all.flatMap((head) => Array.from({ length: size }, (_, i) => [...head, i])),
+    [[]],
+  );
+}
+
+/** Outputs [N, C, places] as rows of some channels. */
+function outputRows(y: HostTensor, first: number, end: number): number[][] {
+  const [images, channels] = y.shape as [number, number];
+  const places = elementCount(y.shape.slice(2));
+  const data = y.data as Float32Array;
+  const row = (image: number, place: number) =>
+    Array.from({ length: end - first }, (_, c) => data[(image * channels + first + c) * places + place]!);
+  return indices([images, places]).map(([image, place]) => row(image!, place!));
+}
+
+const SLIDING: readonly (readonly [string, Case, Sliding])[] = [
+  [
+    'with strides and asymmetric pads',
+    {
+      node: { op: 'Conv', attributes: { strides: intsValue([2, 1]), pads: intsValue([1, 0, 2, 1]) } },
+      weight: [4, 3, 3, 2],
+      x: [
+        [1, 3, 6, 5],
+        [2, 3, 6, 5],
+      ],
+    },
+    { strides: [2, 1], dilations: [1, 1], begins: [1, 0], ends: [2, 1] },
+  ],
+  [
+    'with dilations and no bias, of images of any size',
+    {
+      node: { op: 'Conv', attributes: { dilations: intsValue([2, 3]), pads: intsValue([2, 2, 2, 2]) } },
+      weight: [3, 2, 3, 3],
+      x: [
+        [1, 2, 7, 6],
+        [1, 2, 5, 9],
+      ],
+      bias: false,
+    },
+    { strides: [1, 1], dilations: [2, 3], begins: [2, 2], ends: [2, 2] },
+  ],
+  [
+    'with three groups',
+    {
+      node: { op: 'Conv', attributes: { group: intValue(3), pads: intsValue([1, 1, 1, 1]) } },
+      weight: [6, 2, 3, 3],
+      x: [[2, 6, 5, 5]],
+    },
+    { strides: [1, 1], dilations: [1, 1], begins: [1, 1], ends: [1, 1] },
+  ],
+  [
+    'depthwise',
+    { node: { op: 'Conv', attributes: { group: intValue(4) } }, weight: [4, 1, 2, 2], x: [[3, 4, 5, 5]] },
+    { strides: [1, 1], dilations: [1, 1], begins: [0, 0], ends: [0, 0] },
+  ],
+  [
+    'with auto_pad SAME_UPPER',
+    {
+      node: { op: 'Conv', attributes: { auto_pad: stringValue('SAME_UPPER'), strides: intsValue([2, 2]) } },
+      weight: [2, 2, 3, 4],
+      x: [[2, 2, 6, 7]],
+    },
+    { strides: [2, 2], dilations: [1, 1], begins: [0, 1], ends: [1, 2] },
+  ],
+  [
+    'with auto_pad SAME_LOWER',
+    {
+      node: { op: 'Conv', attributes: { auto_pad: stringValue('SAME_LOWER'), strides: intsValue([2, 2]) } },
+      weight: [2, 2, 3, 4],
+      x: [[2, 2, 6, 7]],
+    },
+    { strides: [2, 2], dilations: [1, 1], begins: [1, 2], ends: [0, 1] },
+  ],
+  [
+    'with auto_pad VALID',
+    {
+      node: { op: 'Conv', attributes: { auto_pad: stringValue('VALID') } },
+      weight: [2, 2, 2, 2],
+      x: [[2, 2, 5, 4]],
+    },
+    { strides: [1, 1], dilations: [1, 1], begins: [0, 0], ends: [0, 0] },
+  ],
+  [
+    'over one axis',
+    {
+      node: { op: 'Conv', attributes: { strides: intsValue([2]), pads: intsValue([3, 1]), dilations: intsValue([2]) } },
+      weight: [3, 4, 3],
+      x: [
+        [2, 4, 11],
+        [1, 4, 8],
+      ],
+    },
+    { strides: [2], dilations: [2], begins: [3], ends: [1] },
+  ],
+  [
+    'over three axes',
+    {
+      node: { op: 'Conv', attributes: { strides: intsValue([1, 2, 1]), pads: intsValue([1, 0, 0, 0, 1, 1]) } },
+      weight: [2, 2, 2, 2, 3],
+      x: [[2, 2, 3, 4, 5]],
+    },
+    { strides: [1, 2, 1], dilations: [1, 1, 1], begins: [1, 0, 0], ends: [0, 1, 1] },
+  ],
+];
+
+for (const [title, given, sliding] of SLIDING) {
+  test(`moments of a convolution ${title} are those of its definition`, async (t) => {
+    const setup = await setUp(t, given);
+    const found = await collect(t, setup, ALL);
+    const [outputChannels, inputs, ...kernel] = given.weight as [number, number, ...number[]];
+    const groups = setup.x[0]!.shape[1]! / inputs;
+    const outputs = outputChannels / groups;
+    assert.equal(found.length, groups);
+    for (const [g, moments] of found.entries()) {
+      const channels = [g * inputs, (g + 1) * inputs] as const;
+      const windows = setup.x.flatMap((x) => [...convolutionWindows(x, kernel, channels, sliding)]);
+      const rows = setup.y.flatMap((y) => outputRows(y, g * outputs, (g + 1) * outputs));
+      assertClose(moments, naiveMoments(windows, rows));
+      const columns = moments.columns;
+      assertLinear(
+        moments,
+        setup.weights.subarray(g * outputs * columns, (g + 1) * outputs * columns),
+        setup.bias?.subarray(g * outputs, (g + 1) * outputs) ?? null,
+      );
+    }
+  });
+}
+
+/** Rows [.., K] of a matrix or a batch of them. */
+function lastAxis({ shape, data }: HostTensor): number[][] {
+  const width = shape.at(-1)!;
+  const values = Array.from(data as Float32Array);
+  return Array.from({ length: values.length / width }, (_, row) => values.slice(row * width, (row + 1) * width));
+}
+
+/** Columns [.., K, columns] of a matrix or a batch of them. */
+function beforeLastAxis({ shape, data }: HostTensor): number[][] {
+  const [height, width] = shape.slice(-2) as [number, number];
+  const values = data as Float32Array;
+  return indices([values.length / (height * width), width]).map(([batch, column]) =>
+    Array.from({ length: height }, (_, row) => values[(batch! * height + row) * width + column!]!),
+  );
+}
+
+type RowsOf = (tensor: HostTensor) => number[][];
+
+const LINEAR: readonly (readonly [string, Case, RowsOf, RowsOf])[] = [
+  [
+    'a Gemm',
+    {
+      node: { op: 'Gemm' },
+      weight: [5, 3],
+      x: [
+        [7, 5],
+        [4, 5],
+      ],
+    },
+    lastAxis,
+    lastAxis,
+  ],
+  [
+    'a Gemm with both operands transposed',
+    { node: { op: 'Gemm', attributes: { transA: intValue(1), transB: intValue(1) } }, weight: [3, 5], x: [[5, 9]] },
+    beforeLastAxis,
+    lastAxis,
+  ],
+  ['a MatMul', { node: { op: 'MatMul' }, weight: [5, 3], x: [[9, 5]] }, lastAxis, lastAxis],
+  [
+    'a MatMul of batches',
+    {
+      node: { op: 'MatMul' },
+      weight: [5, 3],
+      x: [
+        [2, 3, 4, 5],
+        [1, 1, 2, 5],
+      ],
+    },
+    lastAxis,
+    lastAxis,
+  ],
+  [
+    'a MatMul of vectors',
+    { node: { op: 'MatMul' }, weight: [4, 2], x: Array.from({ length: 9 }, () => [4]) },
+    lastAxis,
+    lastAxis,
+  ],
+  [
+    'a MatMul with the weight on the left',
+    {
+      node: { op: 'MatMul' },
+      weight: [3, 5],
+      x: [
+        [5, 4],
+        [5, 7],
+      ],
+      weightLeft: true,
+    },
+    beforeLastAxis,
+    beforeLastAxis,
+  ],
+  [
+    'a MatMul of batches with the weight on the left',
+    { node: { op: 'MatMul' }, weight: [3, 5], x: [[2, 2, 5, 4]], weightLeft: true },
+    beforeLastAxis,
+    beforeLastAxis,
+  ],
+  [
+    'a MatMul of vectors with the weight on the left',
+    { node: { op: 'MatMul' }, weight: [2, 4], x: Array.from({ length: 9 }, () => [4]), weightLeft: true },
+    lastAxis,
+    lastAxis,
+  ],
+];
+
+for (const [title, given, windowsOf, outputsOf] of LINEAR) {
+  test(`moments of ${title} are those of its definition`, async (t) => {
+    const setup = await setUp(t, given);
+    const [moments] = await collect(t, setup, ALL);
+    assertClose(moments!, naiveMoments(setup.x.flatMap(windowsOf), setup.y.flatMap(outputsOf)));
+    assertLinear(moments!, setup.weights, setup.bias);
+  });
+}
+
+/** More columns than a block and more rows than a chunk, on inputs that nearly repeat. */
+const WIDE: Case = { node: { op: 'Gemm' }, weight: [520, 40], x: Array.from({ length: 3 }, () => [900, 520]) };
+
+test('blocks of columns and chunks of rows add up', async (t) => {
+  const setup = await setUp(t, WIDE);
+  const [moments] = await collect(t, setup, ALL);
+  const { columns, second, cross, mean, rows } = moments!;
+  assert.deepEqual([columns, rows], [520, 2700]);
+  const x = setup.x.flatMap(lastAxis);
+  const y = setup.y.flatMap(lastAxis);
+  for (const [i, j] of [
+    [0, 0],
+    [511, 512],
+    [512, 511],
+    [519, 519],
+    [3, 515],
+    [517, 2],
+  ] as const) {
+    const exact = x.reduce((sum, row) => sum + (row[i]! - mean[i]!) * (row[j]! - mean[j]!), 0) / rows;
+    assert.ok(Math.abs(second[i * columns + j]! - exact) < 1e-5, `second ${i}, ${j}`);
+  }
+  const outputMean = moments!.outputMean;
+  for (const [i, oc] of [
+    [0, 0],
+    [511, 39],
+    [512, 0],
+    [519, 39],
+  ] as const) {
+    const exact = x.reduce((sum, row, r) => sum + (row[i]! - mean[i]!) * (y[r]![oc]! - outputMean[oc]!), 0) / rows;
+    assert.ok(Math.abs(cross[i * 40 + oc]! - exact) < 1e-3, `cross ${i}, ${oc}`);
+  }
+});
+
+test('windows are drawn by the seed, from every run, and never more than allowed', async (t) => {
+  const given: Case = {
+    node: { op: 'Conv', attributes: { pads: intsValue([1, 1, 1, 1]) } },
+    weight: [2, 3, 3, 3],
+    x: Array.from({ length: 8 }, () => [1, 3, 9, 9]),
+  };
+  const setup = await setUp(t, given);
+  const reads = new Map<number, number>();
+  const x: SampleValues = {
+    ...valuesOf(setup.x),
+    read: async (run) => {
+      reads.set(run, (reads.get(run) ?? 0) + 1);
+      return setup.x[run]!;
+    },
+  };
+  const draw = (seed: number) =>
+    collectMoments(setup.layer, x, valuesOf(setup.y), {
+      runtime: createOnnxRuntime(),
+      scratchDir: temporaryFolder(t),
+      maxRows: 100,
+      seed,
+    });
+  const [[first], [again], [other]] = [await draw(1), await draw(1), await draw(2)];
+  assert.equal(first!.rows, 100);
+  assert.deepEqual(first, again);
+  assert.notDeepEqual(first!.mean, other!.mean);
+  assert.deepEqual([...reads.values()], Array(8).fill(3));
+  assertLinear(first!, setup.weights, setup.bias);
+});
+
+test('runs without positions give moments of no rows', async (t) => {
+  const setup = await setUp(t, { node: { op: 'MatMul' }, weight: [4, 2], x: [[0, 4]] });
+  const [moments] = await collect(t, setup, ALL);
+  assert.equal(moments!.rows, 0);
+  assert.ok(moments!.second.every((value) => value === 0));
+});
+
+test('values that are not finite, or not of the layer, are refused, and no files stay', async (t) => {
+  const setup = await setUp(t, { node: { op: 'Gemm', name: 'fc' }, weight: [5, 3], x: [[7, 5]] });
+  const spoiled = { ...setup, y: [floats([7, 3], Array(21).fill(Number.POSITIVE_INFINITY))] };
+  await assert.rejects(collect(t, spoiled, ALL), { code: 'MODEL_NONFINITE_ACTIVATIONS' });
+  const foreign = { ...setup, x: [floats([7, 4], Array(28).fill(1))] };
+  await assert.rejects(collect(t, foreign, ALL), /fc does not make an output of shape \[7,3\] from .* \[7,4\]/);
+  const fewer = { ...setup, x: [floats([6, 5], Array(30).fill(1))] };
+  await assert.rejects(collect(t, fewer, ALL), RangeError);
+  const scratchDir = temporaryFolder(t);
+  const signal = AbortSignal.abort();
+  const options = { runtime: createOnnxRuntime(), scratchDir, ...ALL, signal };
+  const canceled = collectMoments(setup.layer, valuesOf(setup.x), valuesOf(setup.y), options);
+  await assert.rejects(canceled, { code: 'CANCELED' });
+  assert.deepEqual(readdirSync(scratchDir), []);
+});
+
+test('the memory that moments take is known before', async (t) => {
+  const { layer } = await setUp(t, WIDE);
+  assert.ok(momentsByteLength(layer) > 8 * 520 * 560);
+  assert.ok(momentsByteLength(layer) < 8 * 520 * 560 + 2 * 4 * 2048 * 560 + 1);
+});
