@@ -15,6 +15,7 @@ const SEEDS: [file: string, imported: string, allowed: boolean][] = [
   ['packages/store/src/seed.ts', '@tritforge/quant-core', false],
   ['packages/store/src/fine.ts', '@tritforge/contracts', true],
   ['packages/quant-core/src/calibrate/seed.ts', '@tritforge/store', false],
+  ['packages/quant-core/src/pipeline/page-seed.ts', '@tritforge/report-html', false],
   ['packages/quant-core/src/calibrate/kernels-seed.ts', '@tritforge/kernels', false],
   ['packages/quant-core/src/calibrate/ort-seed.ts', 'onnxruntime-node', false],
   ['packages/quant-core/src/passes/protobuf-seed.ts', '@bufbuild/protobuf', false],
@@ -22,10 +23,14 @@ const SEEDS: [file: string, imported: string, allowed: boolean][] = [
   ['packages/quant-core/src/runtime/fine.ts', 'onnxruntime-node', true],
   ['packages/quant-core/src/ir/seed.ts', '../onnx/read-model.js', false],
   ['packages/quant-core/src/fgq/seed.ts', '../passes/any.js', false],
+  ['packages/report-html/src/seed.ts', '@tritforge/quant-core', false],
+  ['packages/report-html/src/fine.ts', '@tritforge/contracts', true],
   ['packages/cli/src/seed.ts', '@tritforge/store', false],
+  ['packages/cli/src/fine.ts', '@tritforge/report-html', true],
   ['apps/api/src/seed.ts', '@tritforge/worker', false],
   ['apps/api/src/ort-seed.ts', 'onnxruntime-node', false],
   ['apps/api/src/fine.ts', '@tritforge/store', true],
+  ['apps/worker/src/page-seed.ts', '@tritforge/report-html', false],
   ['apps/worker/src/seed.ts', '@tritforge/api', false],
 ];
 

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Report } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
+import { renderReport } from '@tritforge/report-html';
 import { Value } from 'typebox/value';
 
 const BINARY = fileURLToPath(new URL('../bin/tritforge.mjs', import.meta.url));
@@ -87,7 +88,11 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.match(run.stdout, /original +int8 +fgq N=64/);
     assert.match(run.stdout, /^size +319\.5 kB +\S+ kB +\S+ kB +\d\.\d× smaller$/m);
     assert.match(run.stdout, /^top1 \(1024 samples\) +92\.68 %/m);
-    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n64.portable.onnx', 'model.fgq-n64.report.json']);
+    assert.deepEqual(readdirSync(out).sort(), [
+      'model.fgq-n64.portable.onnx',
+      'model.fgq-n64.report.html',
+      'model.fgq-n64.report.json',
+    ]);
   });
 
   test('prints exactly the report as JSON, and does what the flags say', async () => {
@@ -100,7 +105,12 @@ describe('tritforge', { concurrency: 2 }, () => {
     const report = JSON.parse(run.stdout);
     assert.deepEqual(Value.Errors(Report, report), []);
     assert.deepEqual(report, JSON.parse(readFileSync(join(out, 'model.fgq-n4.report.json'), 'utf8')));
-    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n4.compat.onnx', 'model.fgq-n4.report.json']);
+    assert.deepEqual(readdirSync(out).sort(), [
+      'model.fgq-n4.compat.onnx',
+      'model.fgq-n4.report.html',
+      'model.fgq-n4.report.json',
+    ]);
+    assert.equal(readFileSync(join(out, 'model.fgq-n4.report.html'), 'utf8'), renderReport(report));
     assert.equal(statSync(join(out, 'model.fgq-n4.compat.onnx')).size, report.artifacts[0].sizeBytes);
     const applied = Object.fromEntries(
       report.layers.map((layer: Report['layers'][number]) => [layer.node, layer.applied]),
@@ -118,7 +128,11 @@ describe('tritforge', { concurrency: 2 }, () => {
     );
     assert.equal(run.exitCode, 0, run.stderr);
     assert.match(run.stdout, /original +int8 +fgq N=4, 4-bit inputs/);
-    assert.deepEqual(readdirSync(out).sort(), ['model.fgq-n4-a4.portable.onnx', 'model.fgq-n4-a4.report.json']);
+    assert.deepEqual(readdirSync(out).sort(), [
+      'model.fgq-n4-a4.portable.onnx',
+      'model.fgq-n4-a4.report.html',
+      'model.fgq-n4-a4.report.json',
+    ]);
     const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-a4.report.json'), 'utf8'));
     const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).map(({ node }) => node);
     assert.match(run.stdout, new RegExp(`, ${fourBit.length} with 4-bit inputs`));
@@ -135,6 +149,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.deepEqual(readdirSync(out).sort(), [
       'model.int8.compat.onnx',
       'model.int8.portable.onnx',
+      'model.int8.report.html',
       'model.int8.report.json',
     ]);
   });
@@ -173,7 +188,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.equal(run.exitCode, 3);
     assert.equal(JSON.parse(run.stderr).code, 'GATE_FAILED');
     assert.equal(JSON.parse(run.stdout).gates[0].passed, false);
-    assert.equal(readdirSync(out).length, 2);
+    assert.equal(readdirSync(out).length, 3);
   });
 
   for (const [flag, value, code] of [

@@ -1,8 +1,8 @@
 import type { EngineName, Metric } from '@tritforge/contracts';
 import { evaluateInChild } from '@tritforge/quant-core/process';
+import { formatCount, formatMetric, formatMs } from '@tritforge/report-html/figures';
 import type { CommandContext } from '../command-context.js';
 import { datasetFile, modelFile, readPreprocess } from '../input-files.js';
-import { formatCount, formatMetric, formatMs } from '../output/format.js';
 import { openProgressDisplay } from '../output/progress-bar.js';
 import { formatTable } from '../output/table.js';
 import { type LimitFlags, limitsOf } from '../work-limits.js';

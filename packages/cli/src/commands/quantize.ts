@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { type Gates, type Metric, type Recipe, type Report, resolveRecipe, TritforgeError } from '@tritforge/contracts';
 import { type QuantizeTaskRequest, quantizeInChild } from '@tritforge/quant-core/process';
+import { renderReport } from '@tritforge/report-html';
 import type { CommandContext } from '../command-context.js';
 import { datasetFile, modelFile, readPreprocess } from '../input-files.js';
 import { openProgressDisplay } from '../output/progress-bar.js';
@@ -24,7 +25,7 @@ export interface QuantizeFlags extends RecipeFlags, LimitFlags {
 }
 
 /**
- * Quantizes a model into the output folder, writes the report beside the artifacts and prints it.
+ * Quantizes a model into the output folder, writes the report, as JSON and as a page, beside the artifacts and prints it.
  * @throws TritforgeError of the engine; GATE_FAILED after everything was written
  */
 export async function quantizeCommand(model: string, flags: QuantizeFlags, context: CommandContext): Promise<void> {
@@ -36,7 +37,7 @@ export async function quantizeCommand(model: string, flags: QuantizeFlags, conte
       flags,
       context,
     );
-    await writeReport(result, request.fileStem, workplace);
+    await writeReports(result, request.fileStem, workplace);
     await workplace.publish();
     return result;
   });
@@ -83,11 +84,12 @@ async function quantizeWithProgress(
   }
 }
 
-/** The report is named as the artifacts, without their profile. */
-async function writeReport(report: Report, fileStem: string, { resultsDir }: Workplace): Promise<void> {
+/** The reports, as JSON and as a page, are named as the artifacts, without their profile. */
+async function writeReports(report: Report, fileStem: string, { resultsDir }: Workplace): Promise<void> {
   const { fileName, profile } = report.artifacts[0] ?? { fileName: fileStem, profile: '' };
   const stem = fileName.replace(/\.onnx$/, '').replace(`.${profile}`, '');
   await writeFile(join(resultsDir, `${stem}.report.json`), `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(join(resultsDir, `${stem}.report.html`), renderReport(report));
 }
 
 function titleOf(recipe: Recipe): string {

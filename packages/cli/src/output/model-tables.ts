@@ -1,6 +1,6 @@
 import type { TensorInfo } from '@tritforge/contracts';
 import type { LayerSummary, ModelInspection } from '@tritforge/quant-core/process';
-import { formatCount, formatShape } from './format.js';
+import { formatCount, formatShape } from '@tritforge/report-html/figures';
 import { formatTable } from './table.js';
 
 /** A model in words: facts, operators, then the layers that can be quantized. */

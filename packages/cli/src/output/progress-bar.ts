@@ -1,6 +1,6 @@
 import type { TaskProgress } from '@tritforge/quant-core/process';
 import { Presets, SingleBar } from 'cli-progress';
-import { formatDuration } from './format.js';
+import { formatDuration } from './duration.js';
 
 /** A progress bar on standard error when that is a terminal; otherwise nothing is shown. */
 export interface ProgressDisplay {

@@ -1,5 +1,5 @@
 import type { LayerReport, Report } from '@tritforge/contracts';
-import { formatBytes, formatMetric, formatMs, formatNumber } from './format.js';
+import { formatBytes, formatMetric, formatMs, formatNumber } from '@tritforge/report-html/figures';
 import { formatTable } from './table.js';
 
 /**

@@ -1,4 +1,7 @@
+/** Figures as people read them. */
 import type { Metric } from '@tritforge/contracts';
+
+type Figure = number | null | undefined;
 
 /** 319549 → `319.5 kB`. */
 export function formatBytes(sizeBytes: number): string {
@@ -18,28 +21,32 @@ export function formatCount(count: number): string {
 }
 
 /** A number with the given decimals, or `–` when there is none. */
-export function formatNumber(value: number | null, decimals: number): string {
-  return value === null ? '–' : value.toFixed(decimals);
+export function formatNumber(value: Figure, decimals: number): string {
+  return value === null || value === undefined ? '–' : value.toFixed(decimals);
 }
 
-/** 0.0123 → `12.3 µs` and so on, from milliseconds. */
-export function formatMs(ms: number | null): string {
-  if (ms === null) return '–';
+/** 0.0123 → `12.3 µs` and so on, from milliseconds; `–` when there is none. */
+export function formatMs(ms: Figure): string {
+  if (ms === null || ms === undefined) return '–';
   return ms < 1 ? `${(ms * 1000).toFixed(0)} µs` : `${ms.toPrecision(3)} ms`;
 }
 
-/** 125 → `2 min 5 s`. */
-export function formatDuration(seconds: number): string {
-  const whole = Math.ceil(seconds);
-  return whole < 60 ? `${whole} s` : `${Math.floor(whole / 60)} min ${whole % 60} s`;
+/** 0.4567 → `45.7 %`; `–` when there is none. */
+export function formatShare(share: Figure): string {
+  return share === null || share === undefined ? '–' : `${(100 * share).toFixed(1)} %`;
 }
 
 const PERCENT_METRICS: ReadonlySet<Metric> = new Set<Metric>(['top1', 'top5', 'agreement']);
 
+/** Whether values of the metric are percentages, and larger ones better. */
+export function isPercentMetric(metric: Metric): boolean {
+  return PERCENT_METRICS.has(metric);
+}
+
 /** A value of a metric in its unit, or `–` when there is none. */
-export function formatMetric(metric: Metric, value: number | null): string {
-  if (value === null) return '–';
-  return PERCENT_METRICS.has(metric) ? `${value.toFixed(2)} %` : value.toPrecision(4);
+export function formatMetric(metric: Metric, value: Figure): string {
+  if (value === null || value === undefined) return '–';
+  return isPercentMetric(metric) ? `${value.toFixed(2)} %` : value.toPrecision(4);
 }
 
 /** [1, 3, "N"] → `1 × 3 × N`; unknown sizes are `?`. */

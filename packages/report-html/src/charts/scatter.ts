@@ -1,0 +1,128 @@
+import { html, type Markup, type Piece } from '../markup.js';
+import { type Axis, coordinate, linearAxis, logAxis } from './axis.js';
+import { placeLabels } from './place-labels.js';
+
+/** What a point stands for; decides its mark. */
+export type PointKind = 'original' | 'int8' | 'result' | 'kept' | 'tried';
+
+export interface ScatterPoint {
+  readonly label: string;
+  readonly x: number;
+  readonly y: number;
+  readonly kind: PointKind;
+}
+
+/** One direction of a plot. */
+export interface Dimension {
+  readonly title: string;
+  readonly format: (value: number) => string;
+  /** A bound that was asked for, drawn as a line. */
+  readonly limit?: number | undefined;
+}
+
+export interface ScatterOptions {
+  /** What the plot shows, for those who cannot see it; no text of others. */
+  readonly description: string;
+  readonly x: Dimension;
+  readonly y: Dimension;
+  /** The ends that y cannot pass. */
+  readonly yBounds: readonly [low: number, high: number];
+}
+
+const WIDTH = 560;
+const HEIGHT = 330;
+const PLOT = { left: 62, right: WIDTH - 14, top: 14, bottom: HEIGHT - 46 };
+/** Ratio of the ends from which an axis is logarithmic. */
+const LOG_RATIO = 3;
+const TICKS = 5;
+
+/** Points in a plane, the kept ones joined by a line from left to right. x is positive. */
+export function scatter(points: readonly ScatterPoint[], { description, x, y, yBounds }: ScatterOptions): Markup {
+  const xAxis = axisOfX(points.map((point) => point.x));
+  const yAxis = axisOfY(
+    points.map((point) => point.y),
+    yBounds,
+  );
+  const placed = points.map((point) => ({
+    ...point,
+    cx: coordinate(xAxis.at(point.x)),
+    cy: coordinate(yAxis.at(point.y)),
+  }));
+  const line = placed.filter(({ kind }) => kind === 'kept').sort((a, b) => a.cx - b.cx);
+  const labels = placeLabels(inOrderOfWeight(placed), PLOT);
+  return html`<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${description}">
+${grid(xAxis, yAxis, x, y)}${limitLines(xAxis, yAxis, x.limit, y.limit)}
+${line.length > 1 && html`<polyline class="front" points="${line.map(({ cx, cy }) => `${cx},${cy}`).join(' ')}"/>`}
+${placed.map((point) => mark(point, x, y))}
+${labels.map(({ text, x: left, y: baseline, anchor }) => html`<text class="name" x="${left}" y="${baseline}" text-anchor="${anchor}">${text}</text>`)}
+</svg>`;
+}
+
+function axisOfX(values: readonly number[]): Axis {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const span = { from: PLOT.left, to: PLOT.right };
+  if (low > 0 && high / low > LOG_RATIO) {
+    const margin = (high / low) ** 0.07;
+    return logAxis(low / margin, high * margin, span);
+  }
+  const margin = (high - low || high || 1) * 0.1;
+  return linearAxis(Math.max(0, low - margin), high + margin, span, TICKS);
+}
+
+function axisOfY(values: readonly number[], [lowest, highest]: readonly [number, number]): Axis {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const margin = (high - low || Math.abs(high) || 1) * 0.1;
+  const span = { from: PLOT.bottom, to: PLOT.top };
+  return linearAxis(Math.max(lowest, low - margin), Math.min(highest, high + margin), span, TICKS);
+}
+
+function grid(xAxis: Axis, yAxis: Axis, x: Dimension, y: Dimension): Markup {
+  const { left, right, top, bottom } = PLOT;
+  const rows = yAxis.ticks.map((tick) => {
+    const at = coordinate(yAxis.at(tick));
+    return html`<path class="grid" d="M${left} ${at}H${right}"/><text x="${left - 8}" y="${at + 4}" text-anchor="end">${y.format(tick)}</text>`;
+  });
+  const columns = xAxis.ticks.map((tick) => {
+    const at = coordinate(xAxis.at(tick));
+    return html`<path class="grid" d="M${at} ${top}V${bottom}"/><text x="${at}" y="${bottom + 18}" text-anchor="middle">${x.format(tick)}</text>`;
+  });
+  return html`${rows}${columns}<path class="axis" d="M${left} ${top}V${bottom}H${right}"/>
+<text class="title" x="${(left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${x.title}</text>
+<text class="title" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${y.title}</text>`;
+}
+
+/** Limits that lie outside of what is drawn have no line. */
+function limitLines(xAxis: Axis, yAxis: Axis, xLimit: number | undefined, yLimit: number | undefined): Piece {
+  const { left, right, top, bottom } = PLOT;
+  const vertical = xLimit === undefined ? Number.NaN : coordinate(xAxis.at(xLimit));
+  const level = yLimit === undefined ? Number.NaN : coordinate(yAxis.at(yLimit));
+  return [
+    vertical >= left &&
+      vertical <= right &&
+      html`<path class="limit" d="M${vertical} ${top}V${bottom}"/><text class="gate" x="${vertical + 4}" y="${top + 11}">gate</text>`,
+    level >= top &&
+      level <= bottom &&
+      html`<path class="limit" d="M${left} ${level}H${right}"/><text class="gate" x="${right}" y="${level - 5}" text-anchor="end">gate</text>`,
+  ];
+}
+
+interface PlacedPoint extends ScatterPoint {
+  readonly cx: number;
+  readonly cy: number;
+}
+
+function mark({ label, x, y, cx, cy, kind }: PlacedPoint, xOf: Dimension, yOf: Dimension): Markup {
+  const title = html`<title>${label}: ${xOf.format(x)}, ${yOf.format(y)}</title>`;
+  if (kind === 'int8')
+    return html`<rect class="p-int8" x="${cx - 5}" y="${cy - 5}" width="10" height="10">${title}</rect>`;
+  if (kind === 'result') {
+    return html`<path class="p-result" d="M${cx} ${cy - 8}l8 8l-8 8l-8 -8z">${title}</path>`;
+  }
+  return html`<circle class="p-${kind}" cx="${cx}" cy="${cy}" r="${kind === 'tried' ? 3.5 : 5}">${title}</circle>`;
+}
+
+const WEIGHTS: readonly PointKind[] = ['result', 'original', 'int8', 'kept', 'tried'];
+
+function inOrderOfWeight(points: readonly PlacedPoint[]): PlacedPoint[] {
+  return [...points].sort((a, b) => WEIGHTS.indexOf(a.kind) - WEIGHTS.indexOf(b.kind));
+}

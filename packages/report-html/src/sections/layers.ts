@@ -1,0 +1,91 @@
+import type { LayerReport, Report } from '@tritforge/contracts';
+import { type BarPanel, layerBars } from '../charts/layer-bars.js';
+import { formatCount, formatNumber, formatShare } from '../figures.js';
+import { groupBy } from '../group-by.js';
+import { html, type Markup, type Piece } from '../markup.js';
+import { lowest, precisionClass, weightCount, weightPrecision } from '../precision.js';
+import { nodeName, type Section, table } from './section.js';
+
+/** Above it, outputs are as good as exact, and bars of the others would become too short to compare. */
+const HIGHEST_SQNR_DB = 60;
+const LOWEST_SQNR_DB = -20;
+const MOST_SENSITIVE = 10;
+
+/** What each layer became and what that did to it, as bars in the order of the model. */
+export const layersSection: Section = {
+  id: 'layers',
+  title: 'Layers',
+  render: ({ layers, accuracy }) => {
+    if (layers.length === 0) return null;
+    const panels = panelsOf(layers);
+    const description = `${panels.map(({ title }) => title).join('; ')}: one bar for each of ${layers.length} layers. The table of all layers has the figures`;
+    return html`${mixLegend(layers)}<div class="scroll">${layerBars(layers, panels, description)}</div>
+<p class="note">Output SQNR: the signal-to-noise ratio of what leaves the layer in the quantized network against the original, noise of all layers before included; bars end at ${HIGHEST_SQNR_DB} dB. Bits per weight: codes and scales as stored; floating-point layers have no bar.</p>
+${sensitivities(layers, accuracy)}`;
+  },
+};
+
+function panelsOf(layers: readonly LayerReport[]): BarPanel[] {
+  const panel = (
+    title: string,
+    format: BarPanel['format'],
+    figureOf: BarPanel['figureOf'],
+    ends: (low: number, high: number) => [number, number],
+  ) => {
+    const values = layers.map(figureOf).filter((value) => value !== null && value !== undefined);
+    if (values.length === 0) return [];
+    const extreme = (choose: (a: number, b: number) => number) => values.reduce((a, b) => choose(a, b), 0);
+    return [{ title, format, figureOf, ends: ends(extreme(Math.min), extreme(Math.max)) }];
+  };
+  const short = (value: number) => String(Number(value.toPrecision(3)));
+  return [
+    ...panel(
+      'Output SQNR, dB',
+      short,
+      ({ outputSqnrDb }) => outputSqnrDb,
+      (low, high) => [Math.max(low, LOWEST_SQNR_DB), Math.min(Math.max(high, 1), HIGHEST_SQNR_DB)],
+    ),
+    ...panel(
+      'Sensitivity: accuracy lost by this layer alone',
+      short,
+      ({ sensitivity }) => sensitivity,
+      (low, high) => [low, high > low ? high : low + 1],
+    ),
+    ...panel(
+      'Bits per weight',
+      short,
+      ({ bitsPerWeight }) => bitsPerWeight,
+      (_, high) => [0, Math.max(high, 4)],
+    ),
+  ];
+}
+
+/** Which precisions there are, in which colour, and how much of the model has them. */
+function mixLegend(layers: readonly LayerReport[]): Markup {
+  const total = layers.reduce((sum, layer) => sum + weightCount(layer), 0);
+  const groups = [...groupBy(layers, ({ applied }) => weightPrecision(applied)).entries()];
+  const entries = groups.map(([name, group]) => ({
+    name,
+    group,
+    weights: group.reduce((sum, layer) => sum + weightCount(layer), 0),
+  }));
+  entries.sort((a, b) => b.weights - a.weights);
+  return html`<ul class="legend">${entries.map(({ name, group, weights }) => {
+    const share = total === 0 ? '' : `, ${formatShare(weights / total)} of the weights`;
+    return html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true"><rect class="${precisionClass(group[0]!.applied)}" width="14" height="14"/></svg>${name}: ${formatCount(group.length)} ${group.length === 1 ? 'layer' : 'layers'}${share}</li>`;
+  })}</ul>`;
+}
+
+function sensitivities(layers: readonly LayerReport[], accuracy: Report['accuracy']): Piece {
+  const found = lowest(layers, MOST_SENSITIVE, ({ sensitivity }) =>
+    typeof sensitivity === 'number' ? -sensitivity : null,
+  );
+  if (found.length === 0) return null;
+  const unit = accuracy ? `, ${accuracy.metric}` : '';
+  const head = html`<th scope="col">Layer</th><th scope="col" class="text">Node</th><th scope="col" class="text">Weights</th><th scope="col">Accuracy lost${unit}</th><th scope="col">Output SQNR, dB</th>`;
+  const rows = found.map(
+    ({ number, layer }) =>
+      html`<tr><td><a href="#layer-${number}">${number}</a></td><th scope="row">${nodeName(layer.node)}</th><td class="text">${weightPrecision(layer.applied)}</td><td>${formatNumber(layer.sensitivity, 3)}</td><td>${formatNumber(layer.outputSqnrDb, 1)}</td></tr>\n`,
+  );
+  return table('Most sensitive layers: what quantizing one of them alone costs', head, rows);
+}

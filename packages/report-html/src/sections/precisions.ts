@@ -1,0 +1,58 @@
+import type { LayerReport, Report } from '@tritforge/contracts';
+import { formatCount } from '../figures.js';
+import { groupBy } from '../group-by.js';
+import { foreign, html, type Markup, type Piece } from '../markup.js';
+import { layerPrecision } from '../precision.js';
+import { capped, MESSAGE_LENGTH, nodeName, type Section, table } from './section.js';
+
+const SHOWN_NODES = 8;
+const SHOWN_GROUPS = 100;
+
+/** Where what was applied differs from what was requested, and what stayed in floating point, layers of one reason together. */
+export const precisionsSection: Section = {
+  id: 'precisions',
+  title: 'Requested and applied',
+  render: ({ layers, kept }) => {
+    if (layers.length + kept.length === 0) return null;
+    const different = layers.map((layer, index) => ({ ...layer, number: index + 1 })).filter(isDifferent);
+    return html`${different.length === 0 ? html`<p>Every layer got the precision that was requested.</p>` : differences(different, layers.length)}
+${kept.length > 0 && keptTable(kept)}`;
+  },
+};
+
+function isDifferent({ requested, applied }: LayerReport): boolean {
+  return layerPrecision(requested) !== layerPrecision(applied);
+}
+
+function differences(layers: readonly (LayerReport & { number: number })[], total: number): Markup {
+  const groups = [
+    ...groupBy(layers, ({ requested, applied, reason }) =>
+      JSON.stringify([layerPrecision(requested), layerPrecision(applied), reason]),
+    ).values(),
+  ];
+  const head = html`<th scope="col" class="text">Requested</th><th scope="col" class="text">Applied</th><th scope="col" class="text">Reason</th><th scope="col">Layers</th><th scope="col" class="text">Nodes</th>`;
+  const { shown, more } = capped(groups, SHOWN_GROUPS);
+  const rows = shown.map((group) => {
+    const { requested, applied, reason } = group[0]!;
+    const nodes = list(group, ({ number, node }) => html`<a href="#layer-${number}">${nodeName(node)}</a>`);
+    return html`<tr><td class="text">${layerPrecision(requested)}</td><th scope="row">${layerPrecision(applied)}</th><td class="text">${foreign(reason ?? 'no reason given', MESSAGE_LENGTH)}</td><td>${formatCount(group.length)}</td><td class="text">${nodes}</td></tr>\n`;
+  });
+  return html`<p>${formatCount(layers.length)} of ${formatCount(total)} layers did not get the precision that was requested.</p>
+${table('Layers whose precision is not the requested one', head, rows)}${more && html`<p class="note">${more}</p>`}`;
+}
+
+function keptTable(kept: Report['kept']): Markup {
+  const groups = [...groupBy(kept, ({ op, reason }) => JSON.stringify([op, reason])).values()];
+  const head = html`<th scope="col" class="text">Operator</th><th scope="col" class="text">Reason</th><th scope="col">Layers</th><th scope="col" class="text">Nodes</th>`;
+  const { shown, more } = capped(groups, SHOWN_GROUPS);
+  const rows = shown.map((group) => {
+    const { op, reason } = group[0]!;
+    return html`<tr><th scope="row">${foreign(op, 60)}</th><td class="text">${foreign(reason, MESSAGE_LENGTH)}</td><td>${formatCount(group.length)}</td><td class="text">${list(group, ({ node }) => nodeName(node))}</td></tr>\n`;
+  });
+  return html`${table('Layers that stay in floating point', head, rows)}${more && html`<p class="note">${more}</p>`}`;
+}
+
+function list<T>(items: readonly T[], render: (item: T) => Markup): Piece {
+  const { shown, more } = capped(items, SHOWN_NODES);
+  return html`${shown.map((item, index) => html`${index > 0 && ', '}${render(item)}`)}${more && `, ${more}`}`;
+}
