@@ -88,6 +88,10 @@ export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated'], 
 });
 export type ArtifactProfile = 'portable' | 'compat' | 'accelerated';
 
+/** A statistic of the outputs of a layer. */
+const Correction = Type.Enum(['mean', 'variance']);
+export type Correction = 'mean' | 'variance';
+
 /** What to do with a model. Every field has a default; `{}` is FGQ with N = 64 and 8-bit activations. */
 export const Recipe = Type.Object(
   {
@@ -137,6 +141,15 @@ export const Recipe = Type.Object(
         { additionalProperties: false, description: 'Weight bits of the first and the last quantizable layer.' },
       ),
     ),
+    correction: Type.Optional(
+      Type.Array(Correction, {
+        maxItems: 2,
+        uniqueItems: true,
+        description:
+          'What is matched per output channel with the original network on the calibration data, and folded into scales and ' +
+          'biases. mean and variance unless told; nothing with the solver exact.',
+      }),
+    ),
     layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
     artifacts: Type.Optional(
       Type.Array(ArtifactProfile, { minItems: 1, maxItems: 3, uniqueItems: true, default: ['portable'] }),
@@ -154,6 +167,7 @@ export interface ResolvedRecipe {
   weights: { groupSize: GroupSize; solver: Solver; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: ActivationRange };
   firstLast: { bits: 2 | 8 | null };
+  correction: Correction[];
   layers: LayerRule[];
   artifacts: ArtifactProfile[];
   seed: number;
@@ -162,12 +176,14 @@ export interface ResolvedRecipe {
 /** Fills in the defaults of a recipe that matches the schema. Artifact profiles come back in a fixed order. */
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
+  const solver = recipe.weights?.solver ?? 'exact';
+  const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method: recipe.method ?? 'fgq',
     paper: recipe.paper ?? false,
     weights: {
       groupSize: recipe.weights?.groupSize ?? 64,
-      solver: recipe.weights?.solver ?? 'exact',
+      solver,
       residualPlanes: recipe.weights?.residualPlanes ?? 0,
     },
     activations: {
@@ -175,6 +191,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
       range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
+    correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

@@ -12,13 +12,17 @@ import { planActivations } from './activations/plan-activations.js';
 import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
 import { type Reference, runReference, verifyArtifact } from './artifact/verify.js';
 import { artifactFileName, PROFILE_OPSET, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
+import { throwIfCanceled } from './cancellation.js';
 import { measureSqnr } from './evaluate/index.js';
 import { fileDigest } from './file-digest.js';
+import { quantizeInOrder } from './in-order/quantize-in-order.js';
 import { type ModelInspection, summarizeModel } from './inspect.js';
 import { type Model, type Tensor, walkGraphs } from './ir/index.js';
+import { encodeWeights, type QuantizedWeight } from './layers/encoded-weight.js';
 import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
 import { type QuantizedWeights, quantizeWeights } from './layers/quantize-weights.js';
+import { readRows } from './layers/weight-rows.js';
 import { readModel, validateModel, writeModel } from './onnx/index.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
@@ -97,11 +101,12 @@ class Quantization {
     const shared = { recipe: this.#recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
     const { scales, eightBitScales } = await calibrateActivations({ prepared: model, layers, activations, ...shared });
 
+    const original8 = { prepared: model, layers, activations, scales: eightBitScales };
     const source = { prepared: model, layers, activations, scales };
-    const weights = await this.#quantizeWeights(source, eightBitScales);
-    const network: QuantizedModel = { ...source, weights: weights.recipe };
-
-    const int8: QuantizedModel = { ...source, scales: eightBitScales, weights: weights.baseline };
+    const solved = await this.#solveInOrder(source, data);
+    const weights = await this.#quantizeWeights(source, eightBitScales, solved.weights);
+    const network: QuantizedModel = { ...source, layers: solved.layers, weights: weights.recipe };
+    const int8: QuantizedModel = { ...original8, weights: weights.baseline };
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const feeds = await sampleFeeds(
       data,
@@ -160,17 +165,43 @@ class Quantization {
   async #quantizeWeights(
     { layers, activations, scales }: Omit<QuantizedModel, 'weights'>,
     eightBitScales: QuantizedModel['scales'],
+    solved: ReadonlyMap<Tensor, QuantizedWeight>,
   ): Promise<QuantizedWeights> {
-    this.#meter.begin('quantize', layers.length, 'layers');
     return quantizeWeights(layers, {
       scratch: this.#scratch,
+      solved,
       smallestInputScale: ({ node }) => {
         const value = activations.values.get(node.inputs[0]!);
         if (value === undefined) return null;
         return Math.min(scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
       },
-      onLayer: async (done, total) => this.#meter.done(done, total),
+      onLayer: async (done, total) => {
+        if (solved.size === 0) this.#meter.done(done, total);
+        else throwIfCanceled(this.#context.signal);
+      },
     });
+  }
+
+  /** Layers that the recipe's solver or correction wants to see data for; none where there are no data. */
+  async #solveInOrder(source: Omit<QuantizedModel, 'weights'>, { calibration }: JobData) {
+    const { layers } = source;
+    const weights = new Map<Tensor, QuantizedWeight>();
+    this.#meter.begin('quantize', layers.length, 'layers');
+    const isPlain = this.#recipe.weights.solver === 'exact' && this.#recipe.correction.length === 0;
+    if (isPlain || calibration === null) return { layers, weights };
+    const corrected = await quantizeInOrder(source, {
+      recipe: this.#recipe,
+      calibration,
+      maxSamples: this.#request.maxCalibrationSamples,
+      runtime: this.#context.runtime,
+      scratchDir: this.#request.scratchDir,
+      signal: this.#context.signal,
+      onLayer: async (done, total) => this.#meter.done(done, total),
+      onSolved: async ({ layer }, { codes }) => {
+        weights.set(layer.weight, await encodeWeights(codes, await readRows(layer), layer, this.#scratch));
+      },
+    });
+    return { layers: corrected, weights };
   }
 
   /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */

@@ -1,4 +1,3 @@
-import { ternarize } from '../fgq/index.js';
 import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
 import { readFloats, type Tensor } from '../ir/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
@@ -10,6 +9,7 @@ import {
   type WeightCodes,
 } from './encoded-weight.js';
 import type { Layer, PlannedLayer } from './layer.js';
+import { nearestCodes } from './nearest-codes.js';
 import { readRows } from './weight-rows.js';
 
 /** Quantized weights by original tensor: as the recipe has it, and all int8 for the baseline. */
@@ -20,6 +20,8 @@ export interface QuantizedWeights {
 
 export interface QuantizeWeightsOptions {
   readonly scratch: ScratchTensors;
+  /** Weights that are quantized already, by original tensor. */
+  readonly solved?: ReadonlyMap<Tensor, QuantizedWeight>;
   /** The smaller of the scales that a layer's input has in the two models; null where it stays in floating point. */
   readonly smallestInputScale: (layer: Layer) => number | null;
   /** Called between two layers; may throw to stop. */
@@ -37,19 +39,21 @@ export async function quantizeWeights(
   const recipe = new Map<Tensor, QuantizedWeight>();
   const baseline = new Map<Tensor, EncodedWeight>();
   const quantized = plan.filter(({ applied }) => applied.bits !== null);
-  for (const [done, { layer, applied }] of quantized.entries()) {
+  for (const [done, planned] of quantized.entries()) {
+    const { layer, applied } = planned;
     await options.onLayer(done, quantized.length);
     if (recipe.has(layer.weight)) continue;
     const weights = await readRows(layer);
     const sharing = quantized.filter((other) => other.layer.weight === layer.weight).map((other) => other.layer);
     const minimumScales = await minimumScalesOf(sharing, options.smallestInputScale);
     const int8 = quantizeInt8(weights, layer.layout, { minimumScales });
-    const codes: WeightCodes =
-      applied.bits === 2
-        ? { kind: 'ternary', weights: ternarize(weights, layer.layout, applied.groupSize!, { minimumScales }) }
-        : { kind: 'int8', weights: int8 };
     baseline.set(layer.weight, { ...(await storeInt8(int8, layer, options.scratch)), decoded: null });
-    recipe.set(layer.weight, await encodeWeights(codes, weights, layer, options.scratch));
+    const known = options.solved?.get(layer.weight);
+    const codes = (): WeightCodes =>
+      applied.bits === 2
+        ? nearestCodes(weights, planned, minimumScales)
+        : { kind: 'int8', weights: int8 };
+    recipe.set(layer.weight, known ?? (await encodeWeights(codes(), weights, layer, options.scratch)));
   }
   await options.onLayer(quantized.length, quantized.length);
   return { recipe, baseline };

@@ -1,0 +1,200 @@
+/**
+ * START HERE: quantizes layers in the order in which the network computes them. Each layer is fitted to the outputs that the
+ * original network has, for the inputs that it gets from the layers quantized before it, so that what one layer loses the
+ * next ones can make up for.
+ *
+ *   for each layer
+ *     original  ──▶ y       its output in the original network            prefix/
+ *     working   ──▶ x       its input behind the layers quantized so far
+ *     moments   of x, and of x with y                                     moments/
+ *     solve     weights as codes                                          solve/
+ *     correct   mean and variance of its outputs: channel scales, bias
+ *     working graph goes on with what the codes mean
+ *
+ * Source of the order: batch-norm re-estimation front to back, arXiv 1701.08978, section 3.2; of fitting to the inputs of the
+ * quantized network: Frantar et al., arXiv 2210.17323, and what followed it.
+ */
+import type { ResolvedRecipe } from '@tritforge/contracts';
+import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifact/working-graph.js';
+import { firstRun, sampleIndices, sampleRuns } from '../calibrate/sample-runs.js';
+import { smallestWeightScales } from '../int8/index.js';
+import { elementCount, type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import type { Layer, PlannedLayer } from '../layers/layer.js';
+import { inOwnOrder, readRows } from '../layers/weight-rows.js';
+import { collectMoments } from '../moments/index.js';
+import type { JobDataset } from '../pipeline/job-data.js';
+import { PrefixRunner } from '../prefix/index.js';
+import type { Runtime } from '../runtime/runtime.js';
+import type { InputMoments } from '../solve/index.js';
+import { correctMeans, type SolvedLayer, solveWhole } from './solve-whole.js';
+
+/** A network whose activations are calibrated. */
+export type Source = Parameters<typeof buildWorkingGraph>[0];
+
+export interface InOrderOptions {
+  readonly recipe: ResolvedRecipe;
+  readonly calibration: JobDataset;
+  /** Samples to use at most, evenly spread over the dataset; chosen by their size when left out. */
+  readonly maxSamples: number | undefined;
+  readonly runtime: Runtime;
+  readonly scratchDir: string;
+  /** Called before each layer and after the last; may throw to stop. */
+  readonly onLayer: (done: number, total: number) => Promise<void>;
+  /** Takes the codes of a weight as soon as they are known. Each weight comes once. */
+  readonly onSolved: (planned: PlannedLayer, solved: SolvedLayer) => Promise<void>;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Windows of a layer's input that its moments are taken of. */
+const MAX_ROWS = 40_000;
+
+/**
+ * Quantizes the weights of all planned layers of the main graph, and corrects their biases.
+ * @returns the plan with corrected biases, in its order
+ */
+export async function quantizeInOrder(source: Source, options: InOrderOptions): Promise<PlannedLayer[]> {
+  const layers = withBiases(source.layers, options.recipe);
+  const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
+  const order = layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph);
+  const original = await openRunner(
+    source.prepared,
+    order.map(({ layer }) => [layer.node.outputs[0]!]),
+    options,
+  );
+  try {
+    const inputs = order.map(({ layer }) => [working.slots.get(layer.node)!.input]);
+    const quantized = await openRunner(working.model, inputs, options);
+    try {
+      return await new InOrder(source, working, { original, quantized }, options).run(layers, order);
+    } finally {
+      await quantized.close();
+    }
+  } finally {
+    await original.close();
+  }
+}
+
+const WORKING_OPSET = 13;
+/** Corrected biases may be so many times as large as the original ones. */
+const CORRECTION_ROOM = 16;
+/** Samples by default: at least, at most, and so many numbers in their inputs. */
+const FEWEST_SAMPLES = 256;
+const MOST_SAMPLES = 2048;
+const INPUT_NUMBERS = 2 ** 25;
+
+interface Runners {
+  readonly original: PrefixRunner;
+  readonly quantized: PrefixRunner;
+}
+
+class InOrder {
+  readonly #source: Source;
+  readonly #working: WorkingGraph;
+  readonly #runners: Runners;
+  readonly #options: InOrderOptions;
+  readonly #solved = new Map<Tensor, SolvedLayer>();
+  /** Weights and biases that the next part of the working graph is to have. */
+  readonly #replaced = new Map<string, Tensor>();
+
+  constructor(source: Source, working: WorkingGraph, runners: Runners, options: InOrderOptions) {
+    this.#source = source;
+    this.#working = working;
+    this.#runners = runners;
+    this.#options = options;
+  }
+
+  async run(layers: readonly PlannedLayer[], order: readonly PlannedLayer[]): Promise<PlannedLayer[]> {
+    const corrected = new Map<PlannedLayer, PlannedLayer>();
+    for (const [done, planned] of order.entries()) {
+      await this.#options.onLayer(done, order.length);
+      corrected.set(planned, await this.#quantize(planned));
+    }
+    await this.#options.onLayer(order.length, order.length);
+    return layers.map((planned) => corrected.get(planned) ?? planned);
+  }
+
+  async #quantize(planned: PlannedLayer): Promise<PlannedLayer> {
+    const { layer } = planned;
+    const slots = this.#working.slots.get(layer.node)!;
+    const { original, quantized } = this.#runners;
+    await original.advance([layer.node.outputs[0]!]);
+    await quantized.advance([slots.input], { initializers: this.#replaced });
+    this.#replaced.clear();
+    const moments = await this.#moments(planned, slots);
+    const bias = layer.bias === null ? null : await readFloats(layer.bias);
+    const known = this.#solved.get(layer.weight);
+    const solved =
+      known ??
+      solveWhole(await readRows(layer), planned, {
+        moments,
+        bias,
+        recipe: this.#options.recipe,
+        minimumScales: this.#minimumScales(layer, bias),
+      });
+    const correctedBias = known === undefined ? solved.bias : correctMeans(known, layer.layout, moments, bias);
+    if (known === undefined) {
+      this.#solved.set(layer.weight, solved);
+      await this.#options.onSolved(planned, solved);
+      this.#replaced.set(slots.weight, tensorFromFloats(layer.weight.shape, inOwnOrder(solved.decoded, layer)));
+    }
+    if (correctedBias === null) return planned;
+    const tensor = tensorFromFloats([correctedBias.length], correctedBias);
+    this.#replaced.set(slots.bias!, tensor);
+    return { ...planned, layer: { ...layer, bias: tensor } };
+  }
+
+  /** Weight scales with which the bias fits in an int32, also after it was corrected. */
+  #minimumScales({ node }: Layer, bias: Float32Array | null): Float32Array | undefined {
+    const value = this.#source.activations.values.get(node.inputs[0]!);
+    if (value === undefined || bias === null) return undefined;
+    const { scale } = this.#source.scales.get(value.rangeOf)!;
+    return smallestWeightScales(
+      bias.map((b) => b * CORRECTION_ROOM),
+      scale,
+    );
+  }
+
+  #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[]> {
+    const { runtime, scratchDir, recipe, signal } = this.#options;
+    const { original, quantized } = this.#runners;
+    const y = original.values(layer.node.outputs[0]!);
+    return collectMoments(layer, quantized.values(input), y, {
+      runtime,
+      scratchDir,
+      maxRows: MAX_ROWS,
+      seed: recipe.seed,
+      signal,
+    });
+  }
+}
+
+async function openRunner(
+  model: Model,
+  stops: readonly (readonly string[])[],
+  { calibration, maxSamples, runtime, scratchDir, signal }: InOrderOptions,
+): Promise<PrefixRunner> {
+  const indices = sampleIndices(calibration.dataset.sampleCount, maxSamples ?? (await usualSamples(calibration)));
+  const runs = sampleRuns(calibration.dataset, calibration.feedPlan, indices);
+  return PrefixRunner.open(model, { runs, stops, runtime, scratchDir, signal });
+}
+
+/** Small samples are cheap, and more of them make better moments. */
+async function usualSamples({ dataset, feedPlan }: JobDataset): Promise<number> {
+  const { feeds } = await firstRun(dataset, feedPlan);
+  const numbers = [...feeds.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
+  return Math.min(Math.max(Math.floor(INPUT_NUMBERS / Math.max(numbers, 1)), FEWEST_SAMPLES), MOST_SAMPLES);
+}
+
+/** The plan with a bias of zeros where a layer has none and could have one, so that its mean can be corrected. */
+function withBiases(layers: readonly PlannedLayer[], { correction }: ResolvedRecipe): PlannedLayer[] {
+  return layers.map((planned) => {
+    const { layer, applied } = planned;
+    const canHave = layer.node.opType !== 'MatMul' && layer.inMainGraph && applied.bits !== null;
+    if (layer.bias !== null || !canHave || !correction.includes('mean')) return planned;
+    const { outputChannels } = layer.layout;
+    return {
+      ...planned,
+      layer: { ...layer, bias: tensorFromFloats([outputChannels], new Float32Array(outputChannels)) },
+    };
+  });
+}

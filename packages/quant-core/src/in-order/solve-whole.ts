@@ -1,0 +1,144 @@
+/** One layer as a whole: its convolution groups are solved one after the other and put together again. */
+import type { ResolvedRecipe } from '@tritforge/contracts';
+import { dequantize, type TernaryPlane, type TernaryWeights, type WeightLayout } from '../fgq/index.js';
+import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
+import type { PlannedLayer } from '../layers/layer.js';
+import { correctChannels, type InputMoments, solveInt8, solveLayer } from '../solve/index.js';
+
+/** A quantized layer, [OC, IC, taps]; its channel scales are corrected. */
+export interface SolvedLayer {
+  readonly codes: WeightCodes;
+  /** What the codes mean, [OC, IC, taps]. */
+  readonly decoded: Float32Array;
+  /** Corrected, [OC]; null where the layer can have none. */
+  readonly bias: Float32Array | null;
+}
+
+export interface SolveWholeOptions {
+  /** One per convolution group. */
+  readonly moments: readonly InputMoments[];
+  /** [OC]; null where the layer can have none. */
+  readonly bias: Float32Array | null;
+  readonly recipe: ResolvedRecipe;
+  /** Lower bounds of the channel scales, [OC]. */
+  readonly minimumScales: Float32Array | undefined;
+}
+
+/** @param weights [OC, IC, taps] */
+export function solveWhole(weights: Float32Array, planned: PlannedLayer, options: SolveWholeOptions): SolvedLayer {
+  const parts = options.moments.map((moments, group) => solvePart(weights, planned, options, { moments, group }));
+  const bias = options.bias === null ? null : joinFloats(parts.map((part) => part.bias!));
+  const decoded = joinFloats(parts.map((part) => part.decoded));
+  return { codes: joinCodes(parts, planned.layer.layout), decoded, bias };
+}
+
+/** The corrected bias of a layer whose weight was solved for another layer that shares it; null where it can have none. */
+export function correctMeans(
+  { decoded }: SolvedLayer,
+  layout: WeightLayout,
+  moments: readonly InputMoments[],
+  bias: Float32Array | null,
+): Float32Array | null {
+  if (bias === null) return null;
+  const part = layoutOfGroup(layout, moments.length);
+  const perPart = part.outputChannels * part.inputChannels * part.taps;
+  const biases = moments.map((ofGroup, group) => {
+    const own = bias.subarray(group * part.outputChannels, (group + 1) * part.outputChannels);
+    const weights = decoded.subarray(group * perPart, (group + 1) * perPart);
+    return correctChannels(weights, part, ofGroup, own, { mean: true, variance: false }).bias;
+  });
+  return joinFloats(biases);
+}
+
+function solvePart(
+  weights: Float32Array,
+  { layer, applied }: PlannedLayer,
+  { moments: all, bias, recipe, minimumScales }: SolveWholeOptions,
+  { moments, group }: { readonly moments: InputMoments; readonly group: number },
+): SolvedLayer {
+  const layout = layoutOfGroup(layer.layout, all.length);
+  const channels = [group * layout.outputChannels, (group + 1) * layout.outputChannels] as const;
+  const perChannel = layout.inputChannels * layout.taps;
+  const own = weights.subarray(channels[0] * perChannel, channels[1] * perChannel);
+  const bounds = { minimumScales: minimumScales?.subarray(...channels) };
+  const { solver } = recipe.weights;
+  const regress = solver === 'feedback';
+  const codes: WeightCodes =
+    applied.bits === 2
+      ? {
+          kind: 'ternary',
+          weights: solveLayer(own, layout, moments, {
+            solver,
+            groupSize: applied.groupSize!,
+            planes: applied.planes ?? 1,
+            regress,
+            ...bounds,
+          }),
+        }
+      : {
+          kind: 'int8',
+          weights: solveInt8(own, layout, solver === 'feedback' ? moments : null, { regress, ...bounds }),
+        };
+  const decoded = decodeWeights(codes);
+  const corrected = correctChannels(decoded, layout, moments, bias?.subarray(...channels) ?? null, {
+    mean: recipe.correction.includes('mean') && bias !== null,
+    variance: recipe.correction.includes('variance') && codes.kind === 'ternary',
+  });
+  return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
+}
+
+/** Folds the factors into the channel scales. */
+function scaled(
+  codes: WeightCodes,
+  decoded: Float32Array,
+  factors: Float32Array,
+  bias: Float32Array | null,
+): SolvedLayer {
+  if (factors.every((factor) => factor === 1)) return { codes, decoded, bias };
+  if (codes.kind !== 'ternary') throw new TypeError('int8 weights have no factors');
+  const channelScales = codes.weights.channelScales.map((scale, oc) => scale * factors[oc]!);
+  const weights: TernaryWeights = { ...codes.weights, channelScales };
+  return { codes: { kind: 'ternary', weights }, decoded: dequantize(weights), bias };
+}
+
+function layoutOfGroup({ outputChannels, inputChannels, taps }: WeightLayout, groups: number): WeightLayout {
+  return { outputChannels: outputChannels / groups, inputChannels, taps };
+}
+
+function joinCodes(parts: readonly SolvedLayer[], layout: WeightLayout): WeightCodes {
+  if (parts.length === 1) return parts[0]!.codes;
+  const ternary = parts.flatMap(({ codes }) => (codes.kind === 'ternary' ? [codes.weights] : []));
+  if (ternary.length === parts.length) return { kind: 'ternary', weights: joinTernary(ternary, layout) };
+  const int8 = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [codes.weights] : []));
+  const values = Int8Array.from(int8.flatMap((part) => [...part.values]));
+  return { kind: 'int8', weights: { layout, values, scales: joinFloats(int8.map(({ scales }) => scales)) } };
+}
+
+function joinTernary(parts: readonly TernaryWeights[], layout: WeightLayout): TernaryWeights {
+  const residuals = parts.flatMap(({ residual }) => (residual === undefined ? [] : [residual]));
+  return {
+    layout,
+    groupSize: parts[0]!.groupSize,
+    ...joinPlanes(parts),
+    ...(residuals.length > 0 && { residual: joinPlanes(residuals) }),
+    channelScales: joinFloats(parts.map(({ channelScales }) => channelScales)),
+  };
+}
+
+function joinPlanes(planes: readonly TernaryPlane[]): TernaryPlane {
+  return {
+    codes: Int8Array.from(planes.flatMap(({ codes }) => [...codes])),
+    groupCodes: Uint8Array.from(planes.flatMap(({ groupCodes }) => [...groupCodes])),
+  };
+}
+
+function joinFloats(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!;
+  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
