@@ -187,6 +187,29 @@ test('int8 weights may have inputs of 4 bits; the baseline then is the int8 mode
   assert.ok(lastSqnrDb > 10 && lastSqnrDb < eight.layers.at(-1)!.outputSqnrDb! - 6, `${lastSqnrDb} dB`);
 });
 
+test('second planes are in all profiles, in the bits per weight, and nearer to the original', async (t) => {
+  const weights = { groupSize: 4 as const, residualPlanes: [{ name: 'left' }] };
+  const one = await quantize(await smallRequest(t, { weights: { groupSize: 4 } }), { runtime });
+  const request = await smallRequest(t, { weights, artifacts: ['portable', 'compat', 'accelerated'] });
+  const report = await quantize(request, { runtime });
+  const layerOf = ({ layers }: Report, name: string) => layers.find(({ node }) => node === name)!;
+  const [single, double] = [layerOf(one, 'left'), layerOf(report, 'left')];
+  assert.deepEqual([single.applied.planes, double.applied.planes], [1, 2]);
+  assert.deepEqual(double.requested, double.applied);
+  assert.deepEqual(layerOf(report, 'right'), layerOf(one, 'right'));
+  assert.ok(double.weightError! < 0.2 * single.weightError!, `${double.weightError} against ${single.weightError}`);
+  assert.ok(double.outputSqnrDb! > single.outputSqnrDb! + 3, `${double.outputSqnrDb} and ${single.outputSqnrDb} dB`);
+  // 12 × 16 weights: 2-bit codes, and 8 bits for four weights, once more.
+  assert.equal(double.bitsPerWeight! - single.bitsPerWeight!, 4);
+  for (const { fileName, verification } of report.artifacts) {
+    assert.ok(verification.encodingMaxAbsError! <= MAX_ENCODING_ERROR);
+    assert.ok(verification.sqnrDb! >= MIN_SQNR_DB + 20, `${fileName}: ${verification.sqnrDb} dB`);
+    const artifact = await readModel(join(request.outputDir, fileName));
+    await validateModel(artifact);
+    if (fileName.includes('portable')) await checkReport(report, smallNetwork(), artifact);
+  }
+});
+
 test('weights alone need no data, and layers that are excluded stay as they are', async (t) => {
   const layers = [{ match: { name: 'down' }, set: { exclude: true } }];
   const { report, request } = await quantizeModel(t, smallNetwork(), { layers, firstLast: { bits: null } });

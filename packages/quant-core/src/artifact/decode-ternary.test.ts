@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { pack2, ternarize, toInt8Weights, type WeightLayout } from '../fgq/index.js';
+import { pack2, type TernaryPlane, ternarize, ternarizeTwice, toInt8Weights, type WeightLayout } from '../fgq/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { writeModel } from '../onnx/index.js';
@@ -9,7 +9,7 @@ import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { tinyModel } from '../testing/tiny-model.js';
-import { decodeTernary } from './decode-ternary.js';
+import { type DecodingType, decodeTernary } from './decode-ternary.js';
 import { GraphBuilder } from './graph-builder.js';
 
 /** Shapes around every boundary: N divides IC or not, IC below N, a number of codes that no byte ends with. */
@@ -28,17 +28,23 @@ async function encoded(
   shape: readonly number[],
   groupSize: number,
   transposed: boolean,
+  planes: 1 | 2 = 1,
 ): Promise<EncodedWeight & { expected: Int8Array }> {
   const [outputChannels, inputChannels, ...kernel] = shape as [number, number, ...number[]];
   const layout: WeightLayout = { outputChannels, inputChannels, taps: kernel.reduce((a, b) => a * b, 1) };
-  const ternary = ternarize(await readFloats(randomTensor(shape, 3)), layout, groupSize);
+  const solve = planes === 2 ? ternarizeTwice : ternarize;
+  const ternary = solve(await readFloats(randomTensor(shape, 3)), layout, groupSize);
+  const stored = ({ codes, groupCodes }: TernaryPlane) => ({
+    packed: tensorFromUint8([Math.ceil(codes.length / 4)], pack2(codes)),
+    groupCodes: tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes)),
+  });
   return {
     codes: {
       kind: 'ternary',
       layout,
       groupSize,
-      packed: tensorFromUint8([Math.ceil(ternary.codes.length / 4)], pack2(ternary.codes)),
-      groupCodes: tensorFromInt8([ternary.groupCodes.length], Int8Array.from(ternary.groupCodes)),
+      ...stored(ternary),
+      residual: ternary.residual ? stored(ternary.residual) : null,
     },
     channelScales: ternary.channelScales,
     shape: transposed ? [inputChannels, outputChannels] : shape,
@@ -49,27 +55,29 @@ async function encoded(
 }
 
 /** A model that has decoded weights as its only outputs. */
-function decodingModel(weights: readonly EncodedWeight[], multiply: 'int8' | 'float'): Model {
-  const empty = tinyModel({ inputs: [], outputs: [], nodes: [], opset: multiply === 'int8' ? 14 : 13 });
+function decodingModel(weights: readonly EncodedWeight[], type: DecodingType): Model {
+  const empty = tinyModel({ inputs: [], outputs: [], nodes: [], opset: type === 'int8' ? 14 : 13 });
   const builder = new GraphBuilder(empty);
   const outputs = weights.map((weight, i) => {
     if (weight.codes.kind !== 'ternary') throw new TypeError();
-    const name = decodeTernary(builder, `w${i}`, weight, weight.codes, multiply);
+    const name = decodeTernary(builder, `w${i}`, weight, weight.codes, type);
     return { name, dtype: 'int8' as const, shape: weight.shape };
   });
   const graph: Graph = { ...empty.graph, nodes: builder.nodes, outputs, initializers: builder.initializers };
   return { ...empty, graph };
 }
 
-for (const multiply of ['int8', 'float'] as const) {
-  test(`packed weights decode to exactly the int8 weights of the engine, multiplied as ${multiply}`, async (t: TestContext) => {
+for (const type of ['int8', 'float'] as const) {
+  test(`packed weights decode to exactly the int8 weights of the engine, computed as ${type}`, async (t: TestContext) => {
     const weights = [];
-    for (const groupSize of [4, 8, 16, 32, 64]) {
-      for (const shape of SHAPES) weights.push(await encoded(shape, groupSize, false));
-      for (const shape of SHAPES.filter(({ length }) => length === 2))
-        weights.push(await encoded(shape, groupSize, true));
+    for (const planes of [1, 2] as const) {
+      for (const groupSize of [4, 8, 16, 32, 64]) {
+        for (const shape of SHAPES) weights.push(await encoded(shape, groupSize, false, planes));
+        for (const shape of SHAPES.filter(({ length }) => length === 2))
+          weights.push(await encoded(shape, groupSize, true, planes));
+      }
     }
-    const model = decodingModel(weights, multiply);
+    const model = decodingModel(weights, type);
     const path = join(temporaryFolder(t), 'decode.onnx');
     await writeModel(model, path);
     for (const optimization of ['none', 'all'] as const) {

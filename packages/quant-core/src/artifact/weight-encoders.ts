@@ -65,10 +65,10 @@ export class WeightWriter {
     const known = this.#written.get(weight);
     if (known !== undefined) return known;
     const { codes } = weight;
-    const multiply = this.#encoding === 'compat' ? 'float' : 'int8';
+    const type = this.#encoding === 'compat' ? 'float' : 'int8';
     const added =
       codes.kind === 'ternary'
-        ? decodeTernary(this.#builder, name, weight, codes, multiply)
+        ? decodeTernary(this.#builder, name, weight, codes, type)
         : this.#builder.constant(`${name}_int8`, codes.values);
     this.#written.set(weight, added);
     return added;

@@ -1,20 +1,34 @@
 /** Quantized weights as artifacts store them. */
-import { dequantize, pack2, relativeError, type TernaryWeights, type WeightLayout, zeroShare } from '../fgq/index.js';
+import {
+  dequantize,
+  pack2,
+  relativeError,
+  type TernaryPlane,
+  type TernaryWeights,
+  type WeightLayout,
+  zeroShare,
+} from '../fgq/index.js';
 import { dequantizeInt8, type Int8Weights } from '../int8/index.js';
 import { type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { Layer } from './layer.js';
 import { inOwnOrder } from './weight-rows.js';
 
-/** Ternary weights as artifacts store them. */
-export interface TernaryCodes {
-  readonly kind: 'ternary';
-  readonly layout: WeightLayout;
-  readonly groupSize: number;
+/** A plane of ternary weights as artifacts store it. */
+export interface PlaneCodes {
   /** uint8, four codes per byte in the order [OC, IC, taps]. */
   readonly packed: Tensor;
   /** int8, in the order [OC, G, taps]. */
   readonly groupCodes: Tensor;
+}
+
+/** Ternary weights as artifacts store them. */
+export interface TernaryCodes extends PlaneCodes {
+  readonly kind: 'ternary';
+  readonly layout: WeightLayout;
+  readonly groupSize: number;
+  /** The second plane, which adds to the first; null where there is one alone. */
+  readonly residual: PlaneCodes | null;
 }
 
 /** Int8 weights as artifacts store them, in the tensor's own shape. */
@@ -31,7 +45,10 @@ export interface EncodedWeight {
   /** The tensor's own shape, and whether it stores [IC, OC]. */
   readonly shape: readonly number[];
   readonly transposed: boolean;
-  /** t·c·s in the tensor's own shape: the engine's own reading of the codes, for its reference model; null in the baseline. */
+  /**
+   * t·c·s, or (t·c + t₂·c₂)·s, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
+   * in the baseline.
+   */
   readonly decoded: Tensor | null;
 }
 
@@ -94,16 +111,23 @@ async function storeTernary(
   { weight, transposed, layout }: Layer,
   scratch: ScratchTensors,
 ): Promise<Omit<EncodedWeight, 'decoded'>> {
-  const { groupSize, groupCodes, channelScales } = ternary;
-  const bytes = pack2(ternary.codes);
+  const { groupSize, residual, channelScales } = ternary;
   const codes: TernaryCodes = {
     kind: 'ternary',
     layout,
     groupSize,
+    ...(await storePlane(ternary, scratch)),
+    residual: residual === undefined ? null : await storePlane(residual, scratch),
+  };
+  return { codes, channelScales, shape: weight.shape, transposed };
+}
+
+async function storePlane({ codes, groupCodes }: TernaryPlane, scratch: ScratchTensors): Promise<PlaneCodes> {
+  const bytes = pack2(codes);
+  return {
     packed: await scratch.keep(tensorFromUint8([bytes.length], bytes)),
     groupCodes: await scratch.keep(tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes))),
   };
-  return { codes, channelScales, shape: weight.shape, transposed };
 }
 
 function countDeadChannels(weights: Float32Array, decoded: Float32Array, channels: number): number {

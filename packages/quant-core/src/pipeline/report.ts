@@ -13,8 +13,8 @@ import { ENGINE_VERSION } from '../engine-version.js';
 import { checkGates } from '../evaluate/index.js';
 import type { ModelInspection } from '../inspect.js';
 import { elementCount, type Tensor, tensorByteLength } from '../ir/index.js';
-import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizedWeight } from '../layers/encoded-weight.js';
+import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import { kernelInfo } from '../runtime/kernels.js';
 import type { JobData } from './job-data.js';
@@ -108,7 +108,9 @@ function artifactReport(artifact: VerifiedArtifact, { weights, original }: Resul
 
 /** Bytes of codes, group scales and channel scales as an artifact stores them. */
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
-  const tensors = codes.kind === 'int8' ? [codes.values] : [codes.packed, codes.groupCodes];
+  const planes = codes.kind === 'ternary' ? [codes, ...(codes.residual === null ? [] : [codes.residual])] : [];
+  const tensors =
+    codes.kind === 'int8' ? [codes.values] : planes.flatMap(({ packed, groupCodes }) => [packed, groupCodes]);
   return channelScales.byteLength + tensors.reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);
 }
 

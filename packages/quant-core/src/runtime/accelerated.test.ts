@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Recipe } from '@tritforge/contracts';
 import { kernelInfo, openOrtLibrary } from '@tritforge/kernels';
 import { TRITFORGE_DOMAIN } from '../artifact/accelerated/functions.js';
 import { writeNpz } from '../data/index.js';
@@ -32,13 +33,13 @@ async function accelerated(
   modelPath: string,
   input: string,
   sizes: readonly number[],
-  bits: 8 | 4,
+  { bits, weights = {} }: { bits: 8 | 4; weights?: Recipe['weights'] },
 ): Promise<string> {
   const folder = temporaryFolder(t);
   const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
   mkdirSync(scratchDir);
   await noise(calibration, input, sizes);
-  const recipe = { artifacts: ['accelerated' as const], activations: { bits, range: 'minmax' as const } };
+  const recipe: Recipe = { weights, artifacts: ['accelerated'], activations: { bits, range: 'minmax' } };
   const request = {
     modelPath,
     recipe,
@@ -81,9 +82,20 @@ for (const [bits, expected] of [
     skip,
   }, async (t) => {
     const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
-    await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], bits), expected);
+    await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], { bits }), expected);
   });
 }
+
+test('layers with two ternary planes compute the same bytes with our operators as without', { skip }, async (t) => {
+  const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
+  for (const [bits, expected] of [
+    [8, { Int8Conv: 4, Int8ConvAdd: 1, MaxPool: 1, Int8MatMul: 1 }],
+    [4, { Int8Conv: 3, Int8ConvClip: 1, Int8ConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 }],
+  ] as const) {
+    const weights: Recipe['weights'] = { groupSize: 4, residualPlanes: [{ op: 'Conv' }] };
+    await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], { bits, weights }), expected);
+  }
+});
 
 const REAL = [
   ['resnet20_cifar10', 'input', [3, 32, 32], 8, { Int8Conv: 1, TernaryConv: 9, TernaryConvAdd: 9, Int8MatMul: 1 }],
@@ -104,6 +116,6 @@ for (const [model, input, sizes, bits, expected] of REAL) {
   test(`${model} with ${bits}-bit inputs computes the same bytes with our operators as without`, {
     skip: skip || skipWithout(file),
   }, async (t) => {
-    await checkSameOutputs(t, await accelerated(t, sharedData(file), input, sizes, bits), expected);
+    await checkSameOutputs(t, await accelerated(t, sharedData(file), input, sizes, { bits }), expected);
   });
 }

@@ -1,15 +1,20 @@
 import { GraphIndex, type Model, type Node, readFloats, readInts, readTensor, type Tensor } from '../ir/index.js';
 
+/** A ternary plane as a portable artifact stores it. */
+export interface StoredPlane {
+  readonly packedCodes: Uint8Array;
+  readonly groupCodes: Uint8Array;
+}
+
 /** How a portable artifact stores the weight of a layer. */
 export type StoredWeight =
   | { readonly kind: 'float' }
   | { readonly kind: 'int8'; readonly values: Int8Array; readonly channelScales: Float32Array }
-  | {
+  | (StoredPlane & {
       readonly kind: 'ternary';
-      readonly packedCodes: Uint8Array;
-      readonly groupCodes: Uint8Array;
+      readonly residual: StoredPlane | null;
       readonly channelScales: Float32Array;
-    };
+    });
 
 /** A layer of an artifact, as its graph has it. */
 export interface ArtifactLayer {
@@ -66,14 +71,17 @@ function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | n
 }
 
 async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight> {
-  const packed = constants.find(({ dtype }) => dtype === 'uint8');
+  const packed = constants.filter(({ dtype }) => dtype === 'uint8');
   // Besides: zero points, of rank 1, and the table that decodes bytes.
-  const int8 = constants.find(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && shape.join() !== '256,4');
-  if (int8 === undefined) return { kind: 'float' };
+  const int8 = constants.filter(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && shape.join() !== '256,4');
+  if (int8.length === 0) return { kind: 'float' };
   const channelScales = await readFloats(constants.find(({ dtype }) => dtype === 'float32')!);
-  const bytes = await readTensor(int8);
-  if (packed === undefined) return { kind: 'int8', values: new Int8Array(bytes), channelScales };
-  return { kind: 'ternary', packedCodes: await readTensor(packed), groupCodes: bytes, channelScales };
+  if (packed.length === 0) return { kind: 'int8', values: new Int8Array(await readTensor(int8[0]!)), channelScales };
+  const plane = async (i: number) => ({
+    packedCodes: await readTensor(packed[i]!),
+    groupCodes: await readTensor(int8[i]!),
+  });
+  return { kind: 'ternary', ...(await plane(0)), residual: packed.length > 1 ? await plane(1) : null, channelScales };
 }
 
 async function storedBias(name: string, index: GraphIndex): Promise<Int32Array | null> {

@@ -30,6 +30,7 @@ export async function checkReport(report: Report, original: Model, artifact: Mod
       { ...describe(found, layer), activationBits: found.input === null ? null : Math.log2(found.input.maxCode + 1) },
       {
         bits: layer.applied.bits,
+        planes: layer.applied.planes,
         activationBits: layer.applied.activationBits,
         bitsPerWeight: layer.bitsPerWeight,
         zeros: layer.zeros,
@@ -42,20 +43,25 @@ export async function checkReport(report: Report, original: Model, artifact: Mod
 
 /** What the stored tensors amount to, after checking that they have the sizes that the reported group size gives. */
 function describe({ weight }: ArtifactLayer, layer: LayerReport) {
-  if (weight.kind === 'float') return { bits: null, bitsPerWeight: null, zeros: null };
+  if (weight.kind === 'float') return { bits: null, planes: null, bitsPerWeight: null, zeros: null };
   const count = elementCount(layer.shape!);
   const scaleBytes = weight.channelScales.byteLength;
   const bitsOf = (bytes: number) => (8 * bytes) / count;
   if (weight.kind === 'int8') {
     assert.equal(weight.values.length, count, layer.node);
-    return { bits: 8, bitsPerWeight: bitsOf(count + scaleBytes), zeros: null };
+    return { bits: 8, planes: null, bitsPerWeight: bitsOf(count + scaleBytes), zeros: null };
   }
-  const { packedCodes, groupCodes, channelScales } = weight;
-  assert.equal(packedCodes.length, packedByteLength(count), layer.node);
+  const { channelScales } = weight;
+  const planes = weight.residual === null ? [weight] : [weight, weight.residual];
   const channels = channelScales.length;
   const taps = layer.op === 'Conv' ? elementCount(layer.shape!.slice(2)) : 1;
   const groups = Math.ceil(count / channels / taps / layer.applied.groupSize!);
-  assert.equal(groupCodes.length, channels * groups * taps, layer.node);
-  const zeros = unpack2(packedCodes, count).filter((code) => code === 0).length / count;
-  return { bits: 2, bitsPerWeight: bitsOf(packedCodes.length + groupCodes.length + scaleBytes), zeros };
+  let [bytes, zeros] = [scaleBytes, 0];
+  for (const { packedCodes, groupCodes } of planes) {
+    assert.equal(packedCodes.length, packedByteLength(count), layer.node);
+    assert.equal(groupCodes.length, channels * groups * taps, layer.node);
+    bytes += packedCodes.length + groupCodes.length;
+    zeros += unpack2(packedCodes, count).filter((code) => code === 0).length;
+  }
+  return { bits: 2, planes: planes.length, bitsPerWeight: bitsOf(bytes), zeros: zeros / (count * planes.length) };
 }

@@ -12,6 +12,7 @@ import { quantizedNetwork } from '../../testing/quantized-network.js';
 import { randomTensor } from '../../testing/random-tensor.js';
 import { smallNetwork } from '../../testing/small-network.js';
 import { temporaryFolder } from '../../testing/temporary-folder.js';
+import { tinyModel } from '../../testing/tiny-model.js';
 import { TRITFORGE_DOMAIN } from './functions.js';
 
 test('the small network runs on operators of the domain, with the residual addition inside a convolution', async (t) => {
@@ -36,6 +37,52 @@ test('the small network runs on operators of the domain, with the residual addit
     GlobalAveragePool: 1,
     Flatten: 1,
   });
+});
+
+test('layers with two ternary planes run on the int8 operators, with weights that are computed from their codes', async (t) => {
+  const artifact = await accelerate(t, smallNetwork(), { weights: { groupSize: 4, residualPlanes: [{ op: 'Conv' }] } });
+  const { calls, others } = operators(artifact);
+  assert.deepEqual(calls, {
+    stem: 'Int8Conv',
+    depthwise: 'Int8Conv',
+    down: 'Int8ConvAdd',
+    pool: 'MaxPool',
+    left: 'Int8Conv',
+    right: 'Int8Conv',
+    classifier: 'TernaryMatMul',
+  });
+  assert.equal(others.Add, 4, 'one sum of planes per convolution but the depthwise one');
+  const weights = [...artifact.graph.initializers].filter(([name]) => name.includes('ternary'));
+  assert.equal(weights.length, 4 * 2 + 1 + 1, 'two planes of four layers, the classifier, and the table');
+});
+
+test('linear layers with two ternary planes run on the int8 operators, whichever way their weight is stored', async (t) => {
+  const model = (op: string, transB: number) =>
+    tinyModel({
+      inputs: [['x', 'float32', ['N', 20]]],
+      outputs: [['y', 'float32', null]],
+      nodes: [
+        {
+          op,
+          name: 'layer',
+          inputs: op === 'Gemm' ? ['x', 'w', 'b'] : ['x', 'w'],
+          outputs: ['y'],
+          attributes: op === 'Gemm' ? { transB: intValue(transB) } : {},
+        },
+      ],
+      constants: { w: randomTensor(transB ? [9, 20] : [20, 9], 3), b: randomTensor([9], 4) },
+      opset: 17,
+    });
+  for (const [op, transB] of [
+    ['Gemm', 0],
+    ['Gemm', 1],
+    ['MatMul', 0],
+  ] as const) {
+    const artifact = await accelerate(t, model(op, transB), {
+      weights: { groupSize: 8, residualPlanes: [{ name: '*' }] },
+    });
+    assert.deepEqual(operators(artifact).calls, { layer: op === 'Gemm' ? 'Int8MatMul' : 'Int8MatMulNoBias' });
+  }
 });
 
 test('values of 4 bits are promised to the operators that take them in and clipped by those that make them', async (t) => {

@@ -1,12 +1,16 @@
 import { readFloats, readTensor, type Tensor, tensorFromFloats, tensorFromInt8 } from '../../ir/index.js';
 import type { EncodedWeight, TernaryCodes } from '../../layers/encoded-weight.js';
 import type { ScratchTensors } from '../../scratch-tensors.js';
+import { decodeTernaryRows } from '../decode-ternary.js';
 import type { GraphBuilder } from '../graph-builder.js';
 
 /** A weight as operands of the domain's operators. */
 export interface WeightOperands {
   readonly weights: 'Ternary' | 'Int8';
-  /** Packed codes, or int8 weights with output channels first. */
+  /**
+   * Packed codes, or int8 weights with output channels first. Those of two ternary planes are computed from codes, which
+   * onnxruntime does once, when it loads the model.
+   */
   readonly codes: string;
   readonly scales: string;
   /** Null for int8. */
@@ -38,7 +42,7 @@ export class WeightOperandWriter {
     const { codes, channelScales } = weight;
     const scales = this.#builder.shared(`${name}_scales`, tensorFromFloats([channelScales.length], channelScales));
     const written: WeightOperands =
-      codes.kind === 'ternary' && !this.#options.decoded
+      codes.kind === 'ternary' && codes.residual === null && !this.#options.decoded
         ? { weights: 'Ternary', scales, ...this.#ternary(name, weight, codes) }
         : { weights: 'Int8', scales, codes: await this.#int8(name, weight), groupCodes: null };
     this.#written.set(weight, written);
@@ -58,6 +62,9 @@ export class WeightOperandWriter {
   }
 
   async #int8(name: string, weight: EncodedWeight): Promise<string> {
+    if (weight.codes.kind === 'ternary' && !this.#options.decoded) {
+      return decodeTernaryRows(this.#builder, name, weight, weight.codes, 'int8');
+    }
     const values = weight.codes.kind === 'int8' ? weight.codes.values : await decodedInt8(weight);
     const rows = weight.transposed ? await transposed(values) : values;
     return this.#builder.constant(`${name}_int8`, (await this.#options.scratch?.keep(rows)) ?? rows);

@@ -1,0 +1,19 @@
+import { ternarize, ternarizeTwice } from '../fgq/index.js';
+import type { WeightCodes } from './encoded-weight.js';
+import type { PlannedLayer } from './layer.js';
+
+/**
+ * The codes of a group-wise precision that come nearest to the weights themselves, whatever the layer's inputs are.
+ *
+ * @param weights [OC, IC, taps]
+ * @param minimumScales lower bounds of the channel scales, [OC]
+ * @throws TritforgeError MODEL_NONFINITE_WEIGHTS
+ */
+export function nearestCodes(
+  weights: Float32Array,
+  { layer, applied }: PlannedLayer,
+  minimumScales: Float32Array | undefined,
+): WeightCodes {
+  const solve = applied.planes === 2 ? ternarizeTwice : ternarize;
+  return { kind: 'ternary', weights: solve(weights, layer.layout, applied.groupSize!, { minimumScales }) };
+}
