@@ -55,6 +55,13 @@ export function nonNegativeNumber(text: string): number {
   return value;
 }
 
+/** Parses a number from 0 to 1. */
+export function share(text: string): number {
+  const value = nonNegativeNumber(text);
+  if (value > 1) throw new InvalidArgumentError('Give a number from 0 to 1.');
+  return value;
+}
+
 /** Parses a number above 0. */
 export function positiveNumber(text: string): number {
   const value = nonNegativeNumber(text);
@@ -68,6 +75,7 @@ const LAYER_SETTINGS: ReadonlyMap<string, LayerSettings> = new Map<string, Layer
   ['float', { bits: null }],
   ['exclude', { exclude: true }],
   ...([4, 8, 16, 32, 64] as const).map((n): [string, LayerSettings] => [`n${n}`, { bits: 2, groupSize: n }]),
+  ...([1, 2] as const).map((n): [string, LayerSettings] => [`p${n}`, { planes: n }]),
   ...([4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
 ]);
 

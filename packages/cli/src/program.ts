@@ -15,6 +15,7 @@ import {
   naturalNumber,
   nonNegativeNumber,
   positiveNumber,
+  share,
 } from './flags.js';
 import { versionText } from './output/version-text.js';
 
@@ -93,6 +94,11 @@ function withRecipe(command: Command): Command {
     .option('--recipe <recipe>', 'fgq (ternary weights), int8, or a recipe as a .json file', 'fgq')
     .option('--paper', 'FGQ exactly as published, for comparison')
     .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
+    .option(
+      '--residual-planes <share>',
+      'share of the ternary weights, from 0 to 1, that get a second plane, where one plane does most damage',
+      share,
+    )
     .addOption(
       new Option(
         '--activation-bits <bits>',
@@ -101,7 +107,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--layer <glob=setting>',
-      'ternary, int8, float, exclude, n4 … n64, a4 or a8 (bits of the input) for the layers named so (repeatable)',
+      'ternary, int8, float, exclude, n4 … n64, p1 or p2 (planes), a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(

@@ -16,6 +16,7 @@ export interface RecipeFlags {
   readonly recipe: string;
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64';
+  readonly residualPlanes?: number;
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
@@ -33,7 +34,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
   const recipe: Recipe = {
     ...base,
     ...(flags.paper && { paper: true }),
-    ...(flags.groupSize && { weights: { ...base.weights, groupSize: Number(flags.groupSize) as GroupSize } }),
+    ...withWeights(base, flags),
     ...(flags.activationBits && {
       activations: { ...base.activations, bits: ACTIVATION_BITS[flags.activationBits] },
     }),
@@ -42,6 +43,17 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
   };
   checkRecipe(recipe);
   return recipe;
+}
+
+function withWeights({ weights }: Recipe, { groupSize, residualPlanes }: RecipeFlags): Pick<Recipe, 'weights'> {
+  if (groupSize === undefined && residualPlanes === undefined) return {};
+  return {
+    weights: {
+      ...weights,
+      ...(groupSize && { groupSize: Number(groupSize) as GroupSize }),
+      ...(residualPlanes !== undefined && { residualPlanes }),
+    },
+  };
 }
 
 async function baseRecipe(recipe: string): Promise<Recipe> {

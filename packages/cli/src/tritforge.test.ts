@@ -115,9 +115,9 @@ describe('tritforge', { concurrency: 2 }, () => {
     const applied = Object.fromEntries(
       report.layers.map((layer: Report['layers'][number]) => [layer.node, layer.applied]),
     );
-    assert.deepEqual(applied['/block1/conv1'], { bits: 8, groupSize: null, activationBits: null });
-    assert.deepEqual(applied['/block2/conv1'], { bits: 2, groupSize: 16, activationBits: null });
-    assert.deepEqual(applied['/block3/conv1'], { bits: 2, groupSize: 4, activationBits: null });
+    assert.deepEqual(applied['/block1/conv1'], { bits: 8, groupSize: null, planes: null, activationBits: null });
+    assert.deepEqual(applied['/block2/conv1'], { bits: 2, groupSize: 16, planes: 1, activationBits: null });
+    assert.deepEqual(applied['/block3/conv1'], { bits: 2, groupSize: 4, planes: 1, activationBits: null });
   });
 
   test('quantizes inputs to 4 bits where flags ask for it', async () => {
@@ -137,6 +137,21 @@ describe('tritforge', { concurrency: 2 }, () => {
     const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).map(({ node }) => node);
     assert.match(run.stdout, new RegExp(`, ${fourBit.length} with 4-bit inputs`));
     assert.ok(fourBit.includes('/block1/conv1') && !fourBit.some((node) => node.startsWith('/block2/')), `${fourBit}`);
+  });
+
+  test('gives layers second planes where flags ask for it', async () => {
+    const out = newPath();
+    const run = await tritforge(
+      ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', 'none'],
+      ...['--residual-planes', '0.5', '--layer', '/block1/*=p2', '--layer', '/block2/*=p1'],
+    );
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.match(run.stdout, /original +int8 +fgq N=4, second planes/);
+    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-p2.report.json'), 'utf8'));
+    const two = layers.filter(({ applied }) => applied.planes === 2).map(({ node }) => node);
+    assert.match(run.stdout, new RegExp(`, ${two.length} with two planes`));
+    assert.ok(two.includes('/block1/conv1') && two.some((node) => node.startsWith('/block3/')), `${two}`);
+    assert.ok(!two.some((node) => node.startsWith('/block2/')), `${two}`);
   });
 
   test('takes a recipe from a file', async () => {
@@ -216,6 +231,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['USAGE_INVALID', ['quantize', MODEL]],
     ['USAGE_INVALID', ['evaluate', MODEL]],
     ['USAGE_INVALID', [...quantize, '--group-size', '5']],
+    ['USAGE_INVALID', [...quantize, '--residual-planes', '1.5']],
     ['USAGE_INVALID', [...quantize, '--artifact', 'exotic']],
     ['USAGE_INVALID', [...quantize, '--layer', '/block1/*=3']],
     ['USAGE_INVALID', [...quantize, '--recipe', 'magic']],

@@ -23,6 +23,7 @@ import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
 import { type QuantizedWeights, quantizeWeights } from './layers/quantize-weights.js';
 import { readRows } from './layers/weight-rows.js';
+import { withSecondPlanes } from './layers/second-planes.js';
 import { readModel, validateModel, writeModel } from './onnx/index.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
@@ -92,7 +93,7 @@ class Quantization {
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(model);
     const { layers: found, kept } = findLayers(model);
-    const wanted = planLayers(found, this.#recipe);
+    const wanted = await withSecondPlanes(planLayers(found, this.#recipe), this.#recipe);
     if (wanted.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
     const activations = await planActivations(model.graph, wanted);
     const layers = settleActivationBits(wanted, activations);

@@ -95,7 +95,8 @@ async function writeReports(report: Report, fileStem: string, { resultsDir }: Wo
 function titleOf(recipe: Recipe): string {
   const { method, paper, weights, activations } = resolveRecipe(recipe);
   const inputs = activations.bits === 4 ? ', 4-bit inputs' : '';
-  return `${method === 'fgq' ? `fgq N=${weights.groupSize}` : method}${inputs}${paper ? ', as published' : ''}`;
+  const planes = weights.residualPlanes === 0 ? '' : ', second planes';
+  return `${method === 'fgq' ? `fgq N=${weights.groupSize}${planes}` : method}${inputs}${paper ? ', as published' : ''}`;
 }
 
 function requireGates({ gates }: Report): void {

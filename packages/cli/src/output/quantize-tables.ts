@@ -89,12 +89,14 @@ function latencyRows(latency: NonNullable<Report['latency']>, row: Row): string[
 
 function layersLine({ layers, kept }: Report): string {
   const count = (bits: LayerReport['applied']['bits']) => layers.filter(({ applied }) => applied.bits === bits).length;
+  const twoPlanes = layers.filter(({ applied }) => applied.planes === 2).length;
   const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).length;
   const unlike = layers.filter(({ reason }) => reason !== null).length;
   const parts = [
     `${count(2)} ternary`,
     `${count(8)} int8`,
     `${count(null) + kept.length} kept in floating point`,
+    ...(twoPlanes > 0 ? [`${twoPlanes} with two planes`] : []),
     ...(fourBit > 0 ? [`${fourBit} with 4-bit inputs`] : []),
     ...(unlike > 0 ? [`${unlike} not as requested (see the report)`] : []),
   ];

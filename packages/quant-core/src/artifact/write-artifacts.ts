@@ -52,9 +52,15 @@ async function writeTo(model: Model, folder: string, fileName: string): Promise<
   };
 }
 
-/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-a4.portable.onnx`, `<stem>.int8.compat.onnx`, … */
+/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-p2-a4.portable.onnx`, `<stem>.int8.compat.onnx`, … */
 export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: ArtifactProfile): string {
-  const method = recipe.method === 'fgq' ? `fgq-n${recipe.weights.groupSize}` : recipe.method;
+  const planes = hasSecondPlanes(recipe) ? '-p2' : '';
+  const method = recipe.method === 'fgq' ? `fgq-n${recipe.weights.groupSize}${planes}` : recipe.method;
   const activations = recipe.activations.bits === 4 ? '-a4' : '';
   return `${stem}.${method}${activations}.${profile}.onnx`;
+}
+
+/** Whether the recipe asks for second planes beyond single rules. */
+function hasSecondPlanes({ weights: { residualPlanes } }: ResolvedRecipe): boolean {
+  return typeof residualPlanes === 'number' ? residualPlanes > 0 : residualPlanes.length > 0;
 }
