@@ -22,8 +22,8 @@ import { encodeWeights, type QuantizedWeight } from './layers/encoded-weight.js'
 import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
 import { type QuantizedWeights, quantizeWeights } from './layers/quantize-weights.js';
-import { readRows } from './layers/weight-rows.js';
 import { withSecondPlanes } from './layers/second-planes.js';
+import { readRows } from './layers/weight-rows.js';
 import { readModel, validateModel, writeModel } from './onnx/index.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
