@@ -17,11 +17,13 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifact/working-graph.js';
 import { firstRun, sampleIndices, sampleRuns } from '../calibrate/sample-runs.js';
-import { smallestWeightScales } from '../int8/index.js';
+import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
 import { elementCount, type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
+import { nearestCodes } from '../layers/nearest-codes.js';
 import { inOwnOrder, readRows } from '../layers/weight-rows.js';
-import { collectMoments } from '../moments/index.js';
+import { collectMoments, momentsByteLength } from '../moments/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { PrefixRunner } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -47,6 +49,11 @@ export interface InOrderOptions {
 
 /** Windows of a layer's input that its moments are taken of. */
 const MAX_ROWS = 40_000;
+const FEWEST_ROWS = 8192;
+const ROWS_PER_COLUMN = 64;
+/** Layers whose moments would need more memory are quantized without. */
+const MOST_MOMENTS_BYTES = 3 * 2 ** 30;
+const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weights';
 
 /**
  * Quantizes the weights of all planned layers of the main graph, and corrects their biases.
@@ -123,24 +130,31 @@ class InOrder {
     const moments = await this.#moments(planned, slots);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
     const known = this.#solved.get(layer.weight);
-    const solved =
-      known ??
-      solveWhole(await readRows(layer), planned, {
-        moments,
-        bias,
-        recipe: this.#options.recipe,
-        minimumScales: this.#minimumScales(layer, bias),
-      });
-    const correctedBias = known === undefined ? solved.bias : correctMeans(known, layer.layout, moments, bias);
+    const solved = known ?? (await this.#solve(planned, moments, bias));
+    const correctedBias =
+      known === undefined || moments === null ? solved.bias : correctMeans(known, layer.layout, moments, bias);
     if (known === undefined) {
       this.#solved.set(layer.weight, solved);
       await this.#options.onSolved(planned, solved);
       this.#replaced.set(slots.weight, tensorFromFloats(layer.weight.shape, inOwnOrder(solved.decoded, layer)));
     }
-    if (correctedBias === null) return planned;
+    const told = moments === null ? { ...planned, reason: joinReasons(planned.reason, TOO_LARGE) } : planned;
+    if (correctedBias === null) return told;
     const tensor = tensorFromFloats([correctedBias.length], correctedBias);
     this.#replaced.set(slots.bias!, tensor);
-    return { ...planned, layer: { ...layer, bias: tensor } };
+    return { ...told, layer: { ...layer, bias: tensor } };
+  }
+
+  async #solve(planned: PlannedLayer, moments: InputMoments[] | null, bias: Float32Array | null): Promise<SolvedLayer> {
+    const weights = await readRows(planned.layer);
+    const minimumScales = this.#minimumScales(planned.layer, bias);
+    if (moments !== null)
+      return solveWhole(weights, planned, { moments, bias, recipe: this.#options.recipe, minimumScales });
+    const codes: WeightCodes =
+      planned.applied.bits === 8
+        ? { kind: 'int8', weights: quantizeInt8(weights, planned.layer.layout, { minimumScales }) }
+        : nearestCodes(weights, planned, minimumScales);
+    return { codes, decoded: decodeWeights(codes), bias };
   }
 
   /** Weight scales with which the bias fits in an int32, also after it was corrected. */
@@ -154,14 +168,17 @@ class InOrder {
     );
   }
 
-  #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[]> {
+  /** Null where they would not fit in memory. */
+  async #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[] | null> {
+    if (momentsByteLength(layer) > MOST_MOMENTS_BYTES) return null;
+    const { layout } = layer;
     const { runtime, scratchDir, recipe, signal } = this.#options;
     const { original, quantized } = this.#runners;
     const y = original.values(layer.node.outputs[0]!);
     return collectMoments(layer, quantized.values(input), y, {
       runtime,
       scratchDir,
-      maxRows: MAX_ROWS,
+      maxRows: Math.min(MAX_ROWS, Math.max(ROWS_PER_COLUMN * layout.inputChannels * layout.taps, FEWEST_ROWS)),
       seed: recipe.seed,
       signal,
     });
@@ -197,4 +214,8 @@ function withBiases(layers: readonly PlannedLayer[], { correction }: ResolvedRec
       layer: { ...layer, bias: tensorFromFloats([outputChannels], new Float32Array(outputChannels)) },
     };
   });
+}
+
+function joinReasons(first: string | null, second: string): string {
+  return first === null ? second : `${first}; ${second}`;
 }
