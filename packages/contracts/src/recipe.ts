@@ -58,6 +58,14 @@ export const Solver = Type.Enum(['exact', 'weighted', 'feedback'], {
 });
 export type Solver = 'exact' | 'weighted' | 'feedback';
 
+/** What quantized weights are to come near to. */
+const WeightTarget = Type.Enum(['weights', 'outputs'], {
+  description:
+    'weights: the original weights. outputs: weights regressed so that the inputs which a layer gets from the quantized network ' +
+    'give the outputs of the original one; needs calibration data. outputs with the solver feedback unless told, else weights.',
+});
+export type WeightTarget = 'weights' | 'outputs';
+
 /** Which layers get a second ternary plane. */
 export const ResidualPlanes = Type.Union(
   [Type.Number({ minimum: 0, maximum: 1 }), Type.Array(LayerMatch, { maxItems: 1000 })],
@@ -114,6 +122,7 @@ export const Recipe = Type.Object(
         {
           groupSize: Type.Optional(GroupSize),
           solver: Type.Optional(Solver),
+          target: Type.Optional(WeightTarget),
           residualPlanes: Type.Optional(ResidualPlanes),
         },
         { additionalProperties: false },
@@ -164,7 +173,7 @@ export type Recipe = Static<typeof Recipe>;
 export interface ResolvedRecipe {
   method: 'fgq' | 'int8';
   paper: boolean;
-  weights: { groupSize: GroupSize; solver: Solver; residualPlanes: ResidualPlanes };
+  weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: ActivationRange };
   firstLast: { bits: 2 | 8 | null };
   correction: Correction[];
@@ -184,6 +193,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     weights: {
       groupSize: recipe.weights?.groupSize ?? 64,
       solver,
+      target: recipe.weights?.target ?? (solver === 'feedback' ? 'outputs' : 'weights'),
       residualPlanes: recipe.weights?.residualPlanes ?? 0,
     },
     activations: {

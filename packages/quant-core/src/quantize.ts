@@ -188,7 +188,8 @@ class Quantization {
     const { layers } = source;
     const weights = new Map<Tensor, QuantizedWeight>();
     this.#meter.begin('quantize', layers.length, 'layers');
-    const isPlain = this.#recipe.weights.solver === 'exact' && this.#recipe.correction.length === 0;
+    const { weights: wanted, correction } = this.#recipe;
+    const isPlain = wanted.solver === 'exact' && wanted.target === 'weights' && correction.length === 0;
     if (isPlain || calibration === null) return { layers, weights };
     const corrected = await quantizeInOrder(source, {
       recipe: this.#recipe,

@@ -61,8 +61,8 @@ function solvePart(
   const perChannel = layout.inputChannels * layout.taps;
   const own = weights.subarray(channels[0] * perChannel, channels[1] * perChannel);
   const bounds = { minimumScales: minimumScales?.subarray(...channels) };
-  const { solver } = recipe.weights;
-  const regress = solver === 'feedback';
+  const { solver, target } = recipe.weights;
+  const regress = target === 'outputs';
   const codes: WeightCodes =
     applied.bits === 2
       ? {
