@@ -2,7 +2,15 @@
 export { MAX_GROUP_CODE } from './group-codes.js';
 export { groupCount, groupsAlongInputs, type WeightLayout, weightCount } from './grouping.js';
 export { pack2, packedByteLength, unpack2 } from './pack.js';
-export { bitsPerWeight, dequantize, relativeError, toInt8Weights, zeroShare } from './reconstruct.js';
+export {
+  bitsPerWeight,
+  type CodePlane,
+  dequantize,
+  type GroupedWeights,
+  relativeError,
+  toInt8Weights,
+  zeroShare,
+} from './reconstruct.js';
 export { ternarizeTwice } from './residual-plane.js';
 export { type GroupSolution, solveGroup } from './solve-group.js';
 export { type TernarizeOptions, type TernaryPlane, type TernaryWeights, ternarize } from './ternarize.js';

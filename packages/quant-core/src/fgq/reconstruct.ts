@@ -1,24 +1,44 @@
 /**
- * From ternary weights back to numbers, and what was lost.
+ * From codes in groups back to numbers, and what was lost.
  *
  *   int8:   q = t · c           float:  ŵ = t · c · s           error:  ‖w − ŵ‖² / ‖w‖²
  */
 import { groupCount, groupsOfChannel, type WeightLayout, weightCount } from './grouping.js';
-import type { TernaryPlane, TernaryWeights } from './ternarize.js';
+import type { TernaryWeights } from './ternarize.js';
+
+/** Codes of a weight tensor and the scales of their groups; ternary weights are such codes, with one plane or two. */
+export interface GroupedWeights extends CodePlane {
+  readonly layout: WeightLayout;
+  /** N. */
+  readonly groupSize: number;
+  /** A second plane, which adds to the first. */
+  readonly residual?: CodePlane;
+  /** s, [OC]. */
+  readonly channelScales: Float32Array;
+}
+
+/** Codes, [OC, IC, taps], and the codes of their groups' scales, [OC, G, taps]. */
+export interface CodePlane {
+  readonly codes: Int8Array;
+  readonly groupCodes: Uint8Array;
+}
 
 const TERNARY_CODE_BITS = 2;
 const GROUP_CODE_BITS = 8;
 const CHANNEL_SCALE_BITS = 32;
 
-/** q = t·c + t₂·c₂ in the order of the weights: exact int8 weights of the per-output-channel scales, |q| ≤ MAX_GROUP_CODE. */
-export function toInt8Weights(ternary: TernaryWeights): Int8Array {
-  const values = new Int8Array(ternary.codes.length);
-  addPlane(ternary, ternary, values);
-  if (ternary.residual !== undefined) addPlane(ternary, ternary.residual, values);
+/**
+ * q = t·c + t₂·c₂ in the order of the weights: exact int8 weights of the per-output-channel scales. Of ternary weights |q| is at
+ * most MAX_GROUP_CODE.
+ */
+export function toInt8Weights(grouped: GroupedWeights): Int8Array {
+  const values = new Int8Array(grouped.codes.length);
+  addPlane(grouped, grouped, values);
+  if (grouped.residual !== undefined) addPlane(grouped, grouped.residual, values);
   return values;
 }
 
-function addPlane({ layout, groupSize }: TernaryWeights, { codes, groupCodes }: TernaryPlane, values: Int8Array): void {
+function addPlane({ layout, groupSize }: GroupedWeights, { codes, groupCodes }: CodePlane, values: Int8Array): void {
   const groups = groupsOfChannel(layout, groupSize);
   for (let oc = 0; oc < layout.outputChannels; oc++) {
     for (let j = 0; j < groups.groupCount; j++) {
@@ -31,12 +51,12 @@ function addPlane({ layout, groupSize }: TernaryWeights, { codes, groupCodes }: 
 }
 
 /** ŵ = t·c·s as float32, in the order of the weights. */
-export function dequantize(ternary: TernaryWeights): Float32Array {
-  const values = toInt8Weights(ternary);
-  const perChannel = values.length / ternary.layout.outputChannels;
+export function dequantize(grouped: GroupedWeights): Float32Array {
+  const values = toInt8Weights(grouped);
+  const perChannel = values.length / grouped.layout.outputChannels;
   const weights = new Float32Array(values.length);
-  for (let oc = 0, at = 0; oc < ternary.layout.outputChannels; oc++) {
-    const scale = ternary.channelScales[oc]!;
+  for (let oc = 0, at = 0; oc < grouped.layout.outputChannels; oc++) {
+    const scale = grouped.channelScales[oc]!;
     for (const end = at + perChannel; at < end; at++) weights[at] = values[at]! * scale;
   }
   return weights;
