@@ -9,7 +9,7 @@
  */
 import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
 import { columnsOfChannel } from './column-order.js';
-import type { InputMoments } from './input-moments.js';
+import { checkMoments, type InputMoments } from './input-moments.js';
 
 /** What is matched. */
 export interface ChannelCorrection {
@@ -39,9 +39,7 @@ export function correctChannels(
 ): { factors: Float32Array; bias: Float32Array } {
   checkLayout(decoded.length, layout);
   const { outputChannels } = layout;
-  if (moments.columns !== layout.inputChannels * layout.taps) {
-    throw new RangeError(`${moments.columns} columns of moments for ${layout.inputChannels * layout.taps} weights`);
-  }
+  checkMoments(moments, layout);
   const factors = new Float32Array(outputChannels).fill(1);
   const corrected = new Float32Array(outputChannels);
   const row = new Float64Array(moments.columns);

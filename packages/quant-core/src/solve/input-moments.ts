@@ -8,6 +8,7 @@
  * **Column order.** Column tap·IC + ic: tap-major, so that a group of N neighbouring input channels at one kernel
  * position is a contiguous range of columns. Weight tensors come as [OC, IC, taps].
  */
+import type { WeightLayout } from '../fgq/grouping.js';
 
 /** Moments of the inputs of one convolution group, or of one linear layer; float64. */
 export interface InputMoments {
@@ -25,4 +26,38 @@ export interface InputMoments {
   readonly outputMean: Float64Array;
   /** E[(y − ν)²], [OC]. */
   readonly outputVariance: Float64Array;
+}
+
+/**
+ * Moments about zero, E[x xᵀ] and E[x (y − b)ᵀ], for a solver whose layer gets no corrected mean afterwards. Means and output
+ * variances stay as they are.
+ * @param bias b of the layer, [OC]; null where it has none
+ */
+export function momentsAboutZero(moments: InputMoments, bias: Float32Array | null): InputMoments {
+  const { columns, mean, outputMean } = moments;
+  const channels = outputMean.length;
+  const offset = outputMean.map((value, oc) => value - (bias?.[oc] ?? 0));
+  return {
+    ...moments,
+    second: moments.second.map((value, i) => value + mean[Math.floor(i / columns)]! * mean[i % columns]!),
+    cross: moments.cross.map((value, i) => value + mean[Math.floor(i / channels)]! * offset[i % channels]!),
+  };
+}
+
+/** @throws RangeError when the moments are not those of a layer with this layout */
+export function checkMoments(moments: InputMoments, { outputChannels, inputChannels, taps }: WeightLayout): void {
+  const columns = inputChannels * taps;
+  const expected = {
+    mean: columns,
+    second: columns * columns,
+    cross: columns * outputChannels,
+    outputMean: outputChannels,
+    outputVariance: outputChannels,
+  };
+  if (moments.columns !== columns)
+    throw new RangeError(`moments of ${moments.columns} columns for a layer of ${columns}`);
+  for (const name of ['mean', 'second', 'cross', 'outputMean', 'outputVariance'] as const) {
+    if (moments[name].length === expected[name]) continue;
+    throw new RangeError(`moments.${name} must have ${expected[name]} values, got ${moments[name].length}`);
+  }
 }

@@ -1,13 +1,19 @@
-import { type TernaryWeights, ternarize, type WeightLayout } from '../fgq/index.js';
-import { type Int8Weights, quantizeInt8 } from '../int8/index.js';
-import type { InputMoments } from './input-moments.js';
+/** START HERE: the solvers, behind one interface. */
+import { checkGroupSize, checkLayout } from '../fgq/grouping.js';
+import type { TernaryWeights, WeightLayout } from '../fgq/index.js';
+import { rejectNonFinite } from '../int8/finite-weights.js';
+import { checkMinimumScales } from '../int8/weight-scale.js';
+import { solveExact } from './exact.js';
+import { feedbackTarget, solveFeedback } from './feedback.js';
+import { checkMoments, type InputMoments } from './input-moments.js';
+import type { TernarySolver } from './layer-problem.js';
+import { solveWeighted } from './weighted.js';
 
-/** How ternary weights are found. */
+/** How ternary weights are found: `exact` nearest to the weights, `weighted` by the variance of each input, `feedback` nearest in the outputs. */
 export type Solver = 'exact' | 'weighted' | 'feedback';
 
 /** How one layer is ternarized. */
 export interface SolveOptions {
-  /** exact: nearest to the weights. weighted: by the variance of each input. feedback: nearest in the outputs. */
   readonly solver: Solver;
   /** N. */
   readonly groupSize: number;
@@ -16,27 +22,28 @@ export interface SolveOptions {
   readonly regress: boolean;
   /** Share of the mean diagonal of H that is added to its diagonal; 0.01 unless told. */
   readonly damping?: number | undefined;
-  /** Sweeps of coordinate descent afterwards, at most. */
+  /** Sweeps of coordinate descent after error feedback, at most; 4 unless told. */
   readonly refinements?: number | undefined;
   /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
 }
 
-/** How one layer is quantized to int8. */
-export interface SolveInt8Options {
-  readonly regress: boolean;
-  readonly damping?: number | undefined;
-  readonly refinements?: number | undefined;
-  /** L, the largest |q|: 127 unless told. */
-  readonly largestCode?: number | undefined;
-  readonly minimumScales?: Float32Array | undefined;
-}
+const SOLVERS: Readonly<Record<Solver, TernarySolver>> = {
+  exact: solveExact,
+  weighted: solveWeighted,
+  feedback: solveFeedback,
+};
 
 /**
- * Ternarizes the weights of one convolution group.
+ * Ternarizes the weights of one convolution group, or of one linear layer.
+ *
+ * Output channels are independent: permuting them permutes the result. The same arguments give the same result, bit by bit.
  *
  * @param weights float32, [OC, IC, taps]; not modified
- * @param moments of the layer's inputs; null only for the solver exact without regression
+ * @param moments of the layer's inputs; null only for the solver `exact` without regression
+ * @throws RangeError when the arguments do not fit each other
+ * @throws TritforgeError MODEL_NONFINITE_WEIGHTS
+ * @example solveLayer(weights, layout, moments, { solver: 'feedback', groupSize: 64, planes: 1, regress: true })
  */
 export function solveLayer(
   weights: Float32Array,
@@ -44,19 +51,19 @@ export function solveLayer(
   moments: InputMoments | null,
   options: SolveOptions,
 ): TernaryWeights {
-  if (options.solver !== 'exact' || options.regress || options.planes === 2) {
-    throw new RangeError(`solver ${options.solver} with ${moments?.rows ?? 0} rows is not built`);
+  const { solver, groupSize, planes, regress, damping, refinements, minimumScales } = options;
+  checkLayout(weights.length, layout);
+  checkGroupSize(groupSize);
+  checkMinimumScales(minimumScales, layout.outputChannels);
+  if (!weights.every(Number.isFinite)) rejectNonFinite(weights, 0, weights.length);
+  const problem = { weights, layout, groupSize, planes, minimumScales };
+  if (moments === null) {
+    if (solver !== 'exact' || regress) throw new RangeError(`the solver ${solver} needs moments`);
+    return solveExact(problem);
   }
-  return ternarize(weights, layout, options.groupSize, { minimumScales: options.minimumScales });
-}
-
-/** Quantizes the weights of one convolution group to int8 by error feedback; null moments: nearest to the weights. */
-export function solveInt8(
-  weights: Float32Array,
-  layout: WeightLayout,
-  moments: InputMoments | null,
-  options: SolveInt8Options,
-): Int8Weights {
-  if (moments !== null) throw new RangeError('int8 by error feedback is not built');
-  return quantizeInt8(weights, layout, options);
+  checkMoments(moments, layout);
+  const calibrated = { moments, regress, damping, refinements };
+  if (solver === 'feedback' || !regress) return SOLVERS[solver](problem, calibrated);
+  const { aim } = feedbackTarget(weights, layout, calibrated);
+  return SOLVERS[solver]({ ...problem, weights: aim }, calibrated);
 }

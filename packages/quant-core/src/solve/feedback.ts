@@ -1,0 +1,88 @@
+/**
+ * The solver `feedback`: nearest in what the layer puts out. Error feedback finds a first solution, refinement improves it.
+ * See error-feedback.ts and refine.ts.
+ */
+import { MAX_GROUP_CODE, type TernaryWeights, type WeightLayout } from '../fgq/index.js';
+import { storableScale } from '../int8/weight-scale.js';
+import { multiplyUpper, solveUpper } from '../linalg/index.js';
+import { floatsInTensorOrder, groupStarts, toColumns } from './column-order.js';
+import { feedErrorsForward } from './error-feedback.js';
+import { solveExact } from './exact.js';
+import type { GroupGrid } from './group-grid.js';
+import { factorMoments, type LayerMetric } from './layer-metric.js';
+import type { Calibrated, TernaryProblem } from './layer-problem.js';
+import { refine } from './refine.js';
+import { regressedTarget } from './regress.js';
+import { TernaryGrid } from './ternary-grid.js';
+import { ternaryWeights } from './ternary-result.js';
+import { TwoPlaneGrid } from './two-plane-grid.js';
+
+/** Sweeps of refinement unless told. */
+export const DEFAULT_REFINEMENTS = 4;
+
+/** Room for scales that grow on the way, as a share of those that fit the weights. */
+const HEADROOM = 1.3;
+
+/** What error feedback aims at. */
+export interface FeedbackTarget {
+  readonly metric: LayerMetric;
+  /** W*·U, [OC, K]. */
+  readonly target: Float64Array;
+  /** W* in the order of the weights, [OC, IC, taps]: what the scales are chosen for. */
+  readonly aim: Float32Array;
+}
+
+/** Ternarizes by error feedback. */
+export function solveFeedback(problem: TernaryProblem, calibrated: Calibrated): TernaryWeights {
+  const { layout, groupSize, planes, minimumScales } = problem;
+  const aimed = feedbackTarget(problem.weights, layout, calibrated);
+  const plain = solveExact({ ...problem, weights: aimed.aim, minimumScales: undefined }).channelScales;
+  const scales = plain.map((scale, oc) =>
+    Math.max(storableScale(scale * HEADROOM, MAX_GROUP_CODE), minimumScales?.[oc] ?? 0),
+  );
+  const starts = groupStarts(layout, groupSize);
+  const groups = starts.length - 1;
+  if (planes === 1) {
+    const grid = new TernaryGrid(scales, groups);
+    const values = solveOnGrid(aimed, starts, grid, calibrated.refinements);
+    const codes = Int8Array.from(values, Math.sign);
+    return ternaryWeights(layout, groupSize, scales, [{ codes, groupCodes: grid.groupCodes }]);
+  }
+  const grid = new TwoPlaneGrid(scales, aimed.metric.columns, groups);
+  solveOnGrid(aimed, starts, grid, calibrated.refinements);
+  return ternaryWeights(layout, groupSize, scales, [grid.first, grid.second]);
+}
+
+/** Factors the metric and finds what to aim at. */
+export function feedbackTarget(
+  weights: Float32Array,
+  layout: WeightLayout,
+  { moments, regress, damping }: Calibrated,
+): FeedbackTarget {
+  const metric = factorMoments(moments, damping);
+  const rows = layout.outputChannels;
+  const columns = toColumns(weights, layout);
+  if (!regress) {
+    return { metric, target: multiplyUpper(columns, rows, metric.factor, metric.columns, false), aim: weights };
+  }
+  const target = regressedTarget(columns, moments, metric);
+  const aim = target.slice();
+  solveUpper(aim, rows, metric.factor, metric.columns);
+  return { metric, target, aim: floatsInTensorOrder(aim, layout) };
+}
+
+/** Error feedback and refinement on any grid; returns the points, [OC, K]. */
+export function solveOnGrid(
+  { metric, target }: FeedbackTarget,
+  starts: Int32Array,
+  grid: GroupGrid,
+  refinements: number = DEFAULT_REFINEMENTS,
+): Float64Array {
+  const { columns, factor, second, ridge } = metric;
+  const rows = target.length / columns;
+  const values = feedErrorsForward({ rows, columns, starts, factor, target }, grid);
+  if (refinements === 0) return values;
+  const gradient = multiplyUpper(target, rows, factor, columns, true);
+  refine({ rows, columns, starts, second, ridge, gradient, values }, grid, refinements);
+  return values;
+}

@@ -1,0 +1,65 @@
+import { type GroupGrid, type GroupMetric, pullOfTarget, targetOfPull } from './group-grid.js';
+import { type ScaleSteps, UniformSearch } from './uniform-search.js';
+
+/** Candidates, as shares of the α with which nothing is clipped. */
+const START_SHARES = [1, 0.9, 0.8, 0.7, 0.6];
+
+/** Symmetric integers: q = k·α with k ∈ {−L … L}. What α may be is said per row. */
+export class IntegerGrid implements GroupGrid {
+  /** k, [rows, K] in the order of the columns. */
+  readonly codes: Int8Array;
+  /** c of α = step·c, [rows, groups]. */
+  readonly scaleCodes: Float64Array;
+  readonly #steps: readonly ScaleSteps[];
+  readonly #largest: number;
+  readonly #groups: number;
+  #group = 0;
+  #metric!: GroupMetric;
+  #search!: UniformSearch;
+  #buffer = new Float64Array(0);
+  #before = new Float64Array(0);
+
+  /** @param largest L, at most 127 */
+  constructor(steps: readonly ScaleSteps[], largest: number, columns: number, groups: number) {
+    this.#steps = steps;
+    this.#largest = largest;
+    this.#groups = groups;
+    this.codes = new Int8Array(steps.length * columns);
+    this.scaleCodes = new Float64Array(steps.length * groups);
+  }
+
+  begin(group: number, metric: GroupMetric): void {
+    this.#group = group;
+    this.#metric = metric;
+    this.#search = new UniformSearch(metric, this.#largest, START_SHARES);
+    this.#buffer = new Float64Array(metric.size);
+    this.#before = new Float64Array(metric.size);
+  }
+
+  place(row: number, target: Float64Array, values: Float64Array, at: number): void {
+    pullOfTarget(this.#metric, target, this.#buffer);
+    const code = this.#search.solve(target, this.#buffer, this.#steps[row]!, null, 0);
+    this.#write(row, code, values, at);
+  }
+
+  improve(row: number, pull: Float64Array, values: Float64Array, at: number): boolean {
+    const before = this.#before;
+    for (let i = 0; i < before.length; i++) before[i] = this.codes[at + i]!;
+    targetOfPull(this.#metric, pull, this.#buffer);
+    const codeBefore = this.scaleCodes[row * this.#groups + this.#group]!;
+    const code = this.#search.solve(this.#buffer, pull, this.#steps[row]!, before, codeBefore);
+    if (code < 0) return false;
+    this.#write(row, code, values, at);
+    return true;
+  }
+
+  #write(row: number, code: number, values: Float64Array, at: number): void {
+    const alpha = code * this.#steps[row]!.step;
+    const { codes } = this.#search;
+    this.scaleCodes[row * this.#groups + this.#group] = code;
+    for (let i = 0; i < codes.length; i++) {
+      this.codes[at + i] = codes[i]!;
+      values[at + i] = codes[i]! * alpha;
+    }
+  }
+}

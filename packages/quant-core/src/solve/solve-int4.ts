@@ -1,0 +1,115 @@
+import { checkGroupSize, checkLayout, type WeightLayout } from '../fgq/grouping.js';
+import { rejectNonFinite } from '../int8/finite-weights.js';
+import { checkMinimumScales, EMPTY_CHANNEL_SCALE, storableScale } from '../int8/weight-scale.js';
+import { groupPlaces, groupStarts, toColumns } from './column-order.js';
+import { feedbackTarget, solveOnGrid } from './feedback.js';
+import type { GroupMetric } from './group-grid.js';
+import { checkMoments, type InputMoments } from './input-moments.js';
+import { IntegerGrid } from './integer-grid.js';
+import { codesInTensorOrder } from './ternary-result.js';
+
+/** L of int4: −8 does not occur. */
+export const LARGEST_INT4 = 7;
+
+/** Int4 weights in groups: W ≈ v·c·s. */
+export interface Int4Weights {
+  readonly layout: WeightLayout;
+  /** N: groups lie like those of ternary weights. */
+  readonly groupSize: number;
+  /** v ∈ {−7 … 7}, [OC, IC, taps]. */
+  readonly values: Int8Array;
+  /** c ∈ {0 … largestGroupCode}, [OC, G, taps]. */
+  readonly groupCodes: Uint8Array;
+  /** s, [OC]; positive and finite. */
+  readonly channelScales: Float32Array;
+}
+
+/** How one layer is quantized to int4. */
+export interface SolveInt4Options {
+  readonly groupSize: number;
+  /** Largest c. With 9 v·c is an int8 weight whose products fit like those of ternary weights; 255 is as good as free scales. */
+  readonly largestGroupCode: number;
+  readonly regress: boolean;
+  readonly damping?: number | undefined;
+  readonly refinements?: number | undefined;
+  readonly minimumScales?: Float32Array | undefined;
+}
+
+const DEFAULT_REFINEMENTS = 2;
+
+/** Scales of groups may grow by this on the way, as a share of those that fit the largest weight aimed at. */
+const HEADROOM = 1.05;
+
+/**
+ * Quantizes the weights of one convolution group to int4 with a scale per group, by error feedback.
+ *
+ * @param weights float32, [OC, IC, taps]; not modified
+ * @param moments of the layer's inputs; null: the nearest codes, without feedback
+ * @throws RangeError when the arguments do not fit each other
+ * @throws TritforgeError MODEL_NONFINITE_WEIGHTS
+ */
+export function solveInt4(
+  weights: Float32Array,
+  layout: WeightLayout,
+  moments: InputMoments | null,
+  options: SolveInt4Options,
+): Int4Weights {
+  const { groupSize, largestGroupCode, regress, damping, refinements = DEFAULT_REFINEMENTS, minimumScales } = options;
+  checkLayout(weights.length, layout);
+  checkGroupSize(groupSize);
+  checkMinimumScales(minimumScales, layout.outputChannels);
+  if (!Number.isInteger(largestGroupCode) || largestGroupCode < 1 || largestGroupCode > 255) {
+    throw new RangeError(`largestGroupCode must be an integer from 1 to 255, got ${largestGroupCode}`);
+  }
+  if (!weights.every(Number.isFinite)) rejectNonFinite(weights, 0, weights.length);
+  if (moments !== null) checkMoments(moments, layout);
+  if (moments === null && regress) throw new RangeError('regression needs moments');
+  const aimed = moments === null ? null : feedbackTarget(weights, layout, { moments, regress, damping, refinements });
+  const channelScales = scalesOf(aimed?.aim ?? weights, layout, largestGroupCode).map((scale, oc) =>
+    Math.max(scale, minimumScales?.[oc] ?? 0),
+  );
+  const starts = groupStarts(layout, groupSize);
+  const groups = starts.length - 1;
+  const steps = Array.from(channelScales, (step) => ({ step, least: 0, most: largestGroupCode }));
+  const grid = new IntegerGrid(steps, LARGEST_INT4, layout.inputChannels * layout.taps, groups);
+  if (aimed === null) placeNearest(toColumns(weights, layout), layout.outputChannels, starts, grid);
+  else solveOnGrid(aimed, starts, grid, refinements);
+  const places = groupPlaces(layout, groupSize);
+  const groupCodes = new Uint8Array(grid.scaleCodes.length);
+  grid.scaleCodes.forEach((code, i) => {
+    groupCodes[i - (i % groups) + places[i % groups]!] = code;
+  });
+  return { layout, groupSize, values: codesInTensorOrder(grid.codes, layout), groupCodes, channelScales };
+}
+
+/** s: the largest weight of a channel gets the largest code of a group, with room to grow. */
+function scalesOf(aim: Float32Array, { outputChannels }: WeightLayout, largestGroupCode: number): Float32Array {
+  const perChannel = aim.length / outputChannels;
+  return Float32Array.from({ length: outputChannels }, (_, oc) => {
+    let largest = 0;
+    for (let i = oc * perChannel; i < (oc + 1) * perChannel; i++) largest = Math.max(largest, Math.abs(aim[i]!));
+    if (largest === 0) return EMPTY_CHANNEL_SCALE;
+    const codes = LARGEST_INT4 * largestGroupCode;
+    return storableScale((largest * HEADROOM) / codes, codes);
+  });
+}
+
+/** Every group by itself, all of its weights alike. */
+function placeNearest(columns: Float64Array, rows: number, starts: Int32Array, grid: IntegerGrid): void {
+  const values = new Float64Array(columns.length);
+  const perRow = columns.length / rows;
+  for (let group = 0; group + 1 < starts.length; group++) {
+    const [start, end] = [starts[group]!, starts[group + 1]!];
+    grid.begin(group, identityMetric(end - start));
+    for (let row = 0; row < rows; row++) {
+      const at = row * perRow + start;
+      grid.place(row, columns.subarray(at, at + end - start), values, at);
+    }
+  }
+}
+
+function identityMetric(size: number): GroupMetric {
+  const matrix = new Float64Array(size * size);
+  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
+  return { size, matrix, factor: matrix };
+}

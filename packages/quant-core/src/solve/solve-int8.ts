@@ -1,0 +1,61 @@
+import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
+import { type Int8Weights, quantizeInt8 } from '../int8/index.js';
+import { feedbackTarget, solveOnGrid } from './feedback.js';
+import { checkMoments, type InputMoments } from './input-moments.js';
+import { IntegerGrid } from './integer-grid.js';
+import { codesInTensorOrder } from './ternary-result.js';
+
+/** How one layer is quantized to int8. */
+export interface SolveInt8Options {
+  /** Aim at the outputs of the original network instead of at the weights. */
+  readonly regress: boolean;
+  /** Share of the mean diagonal of H that is added to its diagonal; 0.01 unless told. */
+  readonly damping?: number | undefined;
+  /** Sweeps of coordinate descent afterwards, at most; 2 unless told. */
+  readonly refinements?: number | undefined;
+  /** L, the largest |q|: 127 unless told. */
+  readonly largestCode?: number | undefined;
+  /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
+  readonly minimumScales?: Float32Array | undefined;
+}
+
+const DEFAULT_LARGEST_CODE = 127;
+const DEFAULT_REFINEMENTS = 2;
+
+/** Columns that are searched together: all share one scale, so that the number is a matter of speed alone. */
+const BLOCK_COLUMNS = 32;
+
+/**
+ * Quantizes the weights of one convolution group to int8 by error feedback. Scales are those with the least squared error
+ * of the weights aimed at.
+ *
+ * @param weights float32, [OC, IC, taps]; not modified
+ * @param moments of the layer's inputs; null: the nearest codes, without feedback
+ * @throws RangeError when the arguments do not fit each other
+ * @throws TritforgeError MODEL_NONFINITE_WEIGHTS
+ */
+export function solveInt8(
+  weights: Float32Array,
+  layout: WeightLayout,
+  moments: InputMoments | null,
+  options: SolveInt8Options,
+): Int8Weights {
+  const { regress, damping, refinements = DEFAULT_REFINEMENTS, largestCode = DEFAULT_LARGEST_CODE } = options;
+  const { minimumScales } = options;
+  checkLayout(weights.length, layout);
+  const plain = quantizeInt8(weights, layout, { largestCode, minimumScales });
+  if (moments === null) return plain;
+  checkMoments(moments, layout);
+  const aimed = feedbackTarget(weights, layout, { moments, regress, damping, refinements });
+  const { scales } = regress ? quantizeInt8(aimed.aim, layout, { largestCode, minimumScales }) : plain;
+  const starts = blockStarts(moments.columns);
+  const steps = Array.from(scales, (step) => ({ step, least: 1, most: 1 }));
+  const grid = new IntegerGrid(steps, largestCode, moments.columns, starts.length - 1);
+  solveOnGrid(aimed, starts, grid, refinements);
+  return { layout, values: codesInTensorOrder(grid.codes, layout), scales };
+}
+
+function blockStarts(columns: number): Int32Array {
+  const blocks = Math.ceil(columns / BLOCK_COLUMNS);
+  return Int32Array.from({ length: blocks + 1 }, (_, i) => Math.min(i * BLOCK_COLUMNS, columns));
+}
