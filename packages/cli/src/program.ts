@@ -64,7 +64,7 @@ function addQuantize(program: Command, context: CommandContext): void {
     .command('quantize')
     .argument('<model>', 'the .onnx file')
     .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report (.json and .html); made when missing');
-  withLimits(withGates(withData(withRecipe(command), 'optional')))
+  withLimits(withGates(withSearch(withData(withRecipe(command), 'optional'))))
     .description('Quantize a model, verify the result and measure it.')
     .addHelpText('after', QUANTIZE_EXAMPLES)
     .action((model, flags) => quantizeCommand(model, flags, context));
@@ -91,7 +91,7 @@ function addEvaluate(program: Command, context: CommandContext): void {
 
 function withRecipe(command: Command): Command {
   return command
-    .option('--recipe <recipe>', 'fgq (ternary weights), int8, or a recipe as a .json file', 'fgq')
+    .option('--recipe <recipe>', 'fgq (ternary weights), int8, auto (a search), or a recipe as a .json file', 'fgq')
     .option('--paper', 'FGQ exactly as published, for comparison')
     .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
     .option(
@@ -115,7 +115,25 @@ function withRecipe(command: Command): Command {
       "portable (onnxruntime ≥ 1.21, the default), compat (older ones too) or accelerated (faster with Tritforge's operators) (repeatable)",
       collect(artifactProfile),
     )
+    .option('--sensitivity', 'measure what each layer costs at each precision, and recommend what to change')
     .option('--calibration <file>', 'samples that set the ranges of activations (.npz, .zip, .tar)');
+}
+
+function withSearch(command: Command): Command {
+  return command
+    .option(
+      '--search-max-accuracy-drop <n>',
+      'with --recipe auto: the smallest file that is not worse by more, in the unit of the metric (default: 1)',
+      nonNegativeNumber,
+    )
+    .option('--search-max-size <size>', 'with --recipe auto: the most accurate file that is not larger', byteCount)
+    .option(
+      '--search-max-bits <n>',
+      'with --recipe auto: the most accurate file with at most so many bits per quantized weight',
+      positiveNumber,
+    )
+    .option('--search-evaluations <n>', 'networks that the search measures at most (default: 24)', naturalNumber)
+    .option('--search-minutes <n>', 'time for the search, after which the best so far is taken', positiveNumber);
 }
 
 function withGates(command: Command): Command {

@@ -4,6 +4,7 @@ import {
   type GroupSize,
   type LayerRule,
   type Recipe,
+  type Search,
   TritforgeError,
 } from '@tritforge/contracts';
 import { readRecipe } from './input-files.js';
@@ -12,7 +13,7 @@ const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
 
 /** The flags that say how to quantize. */
 export interface RecipeFlags {
-  /** `fgq`, `int8` or the path of a .json file. */
+  /** `fgq`, `int8`, `auto` or the path of a .json file. */
   readonly recipe: string;
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64';
@@ -20,6 +21,12 @@ export interface RecipeFlags {
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
+  readonly sensitivity?: boolean;
+  readonly searchMaxAccuracyDrop?: number;
+  readonly searchMaxSize?: number;
+  readonly searchMaxBits?: number;
+  readonly searchEvaluations?: number;
+  readonly searchMinutes?: number;
 }
 
 /**
@@ -40,6 +47,8 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     }),
     ...(layers.length > 0 && { layers }),
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),
+    ...(flags.sensitivity && { sensitivity: true }),
+    ...withSearch(base, flags),
   };
   checkRecipe(recipe);
   return recipe;
@@ -56,10 +65,22 @@ function withWeights({ weights }: Recipe, { groupSize, residualPlanes }: RecipeF
   };
 }
 
+function withSearch({ search }: Recipe, flags: RecipeFlags): Pick<Recipe, 'search'> {
+  const { searchMaxAccuracyDrop, searchMaxSize, searchMaxBits, searchEvaluations, searchMinutes } = flags;
+  const given: Search = {
+    ...(searchMaxAccuracyDrop !== undefined && { maxAccuracyDrop: searchMaxAccuracyDrop }),
+    ...(searchMaxSize !== undefined && { maxBytes: searchMaxSize }),
+    ...(searchMaxBits !== undefined && { maxBitsPerWeight: searchMaxBits }),
+    ...(searchEvaluations !== undefined && { evaluations: searchEvaluations }),
+    ...(searchMinutes !== undefined && { minutes: searchMinutes }),
+  };
+  return Object.keys(given).length === 0 ? {} : { search: { ...search, ...given } };
+}
+
 async function baseRecipe(recipe: string): Promise<Recipe> {
-  if (recipe === 'fgq' || recipe === 'int8') return { method: recipe };
+  if (recipe === 'fgq' || recipe === 'int8' || recipe === 'auto') return { method: recipe };
   if (recipe.endsWith('.json')) return readRecipe(recipe);
   throw new TritforgeError('USAGE_INVALID', `--recipe is "${recipe}".`, {
-    remediation: 'Give fgq, int8 or the path of a .json file.',
+    remediation: 'Give fgq, int8, auto or the path of a .json file.',
   });
 }

@@ -26,7 +26,7 @@ test('the paper mode is dynamic fixed point and the exact solver, with any group
     {
       method: 'fgq',
       paper: true,
-      weights: { groupSize: 4, solver: 'exact', residualPlanes: 0 },
+      weights: { groupSize: 4, solver: 'exact', target: 'weights', residualPlanes: 0 },
       activations: { bits: 4, range: 'dfp' },
       firstLast: { bits: 8 },
     },
@@ -54,4 +54,16 @@ test('settings that contradict each other are refused, and allowed alone', () =>
   assert.equal(fieldOf(rule({ bits: 8, groupSize: 4 })), 'recipe.layers.0.set.groupSize');
   for (const set of [{ exclude: true }, { bits: null }, { activationBits: 4 as const }, { groupSize: 4 as const }])
     checkRecipe(rule(set));
+});
+
+test('a search chooses precisions itself, and only the method auto searches', () => {
+  assert.equal(fieldOf({ method: 'auto', weights: { groupSize: 4 } }), 'recipe.weights.groupSize');
+  assert.equal(fieldOf({ method: 'auto', weights: { residualPlanes: 0.5 } }), 'recipe.weights.residualPlanes');
+  assert.equal(fieldOf({ method: 'auto', firstLast: { bits: 8 } }), 'recipe.firstLast');
+  assert.equal(fieldOf({ method: 'auto', paper: true }), 'recipe.method');
+  assert.equal(fieldOf({ search: { minutes: 1 } }), 'recipe.search');
+  checkRecipe({ method: 'auto', search: { maxBytes: 1e6 }, layers: [{ match: { name: '*' }, set: { bits: 8 } }] });
+  const { search, sensitivity, weights } = resolveRecipe({ method: 'auto', search: { minutes: 1 } });
+  assert.deepEqual([search, sensitivity, weights.solver], [{ evaluations: 24, minutes: 1 }, true, 'feedback']);
+  assert.deepEqual([resolveRecipe({}).search, resolveRecipe({}).sensitivity], [null, false]);
 });

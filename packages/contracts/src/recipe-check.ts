@@ -17,6 +17,14 @@ export function checkRecipe(recipe: Recipe): void {
     );
   }
   if (paper) checkPaper(recipe);
+  if (method === 'auto') checkAuto(recipe);
+  else if (recipe.search !== undefined) {
+    throw contradiction(
+      'recipe.search',
+      `has no meaning with the method ${method}`,
+      'Choose the method auto, or drop search.',
+    );
+  }
   layers.forEach(({ set }, index) => {
     checkLayerSettings(set, `recipe.layers.${index}.set`);
   });
@@ -39,6 +47,23 @@ function checkPaper(recipe: Recipe): void {
       `recipe.${field}`,
       'is not as published, which recipe.paper asks for',
       `Drop recipe.paper, or leave ${field} at ${published}.`,
+    );
+  }
+}
+
+/** A search chooses these itself; rules settle single layers. */
+function checkAuto({ weights, firstLast }: Recipe): void {
+  const chosen: readonly (readonly [field: string, given: unknown])[] = [
+    ['weights.groupSize', weights?.groupSize],
+    ['weights.residualPlanes', weights?.residualPlanes],
+    ['firstLast', firstLast],
+  ];
+  for (const [field, given] of chosen) {
+    if (given === undefined) continue;
+    throw contradiction(
+      `recipe.${field}`,
+      'is what the method auto chooses',
+      `Drop ${field}; to settle layers, add a rule such as { "match": { "name": "*" }, "set": { "groupSize": 64 } }.`,
     );
   }
 }

@@ -53,7 +53,7 @@ export type LayerSettings = Static<typeof LayerSettings>;
 export const Solver = Type.Enum(['exact', 'weighted', 'feedback'], {
   default: 'exact',
   description:
-    'exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
+    'feedback for the method auto. exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
     'feedback: what a group loses is made good by the groups after it, by all second moments of the inputs.',
 });
 export type Solver = 'exact' | 'weighted' | 'feedback';
@@ -96,6 +96,48 @@ export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated'], 
 });
 export type ArtifactProfile = 'portable' | 'compat' | 'accelerated';
 
+/** What a search over precisions is to reach, and what it may cost. */
+export const Search = Type.Object(
+  {
+    maxAccuracyDrop: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        description:
+          'Find the smallest file that is at most so much worse than the original, in the unit of the metric on the evaluation ' +
+          'data; without evaluation data in points of agreement with the original, on calibration data kept aside. 1 where no ' +
+          'other limit and no gate on the drop is given.',
+      }),
+    ),
+    maxBytes: Type.Optional(
+      Type.Integer({ minimum: 1, description: 'Size of the first artifact. Alone: find the most accurate that fits.' }),
+    ),
+    maxBitsPerWeight: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 32,
+        description: 'Of the quantized layers. Alone: find the most accurate that fits.',
+      }),
+    ),
+    evaluations: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 1000,
+        default: 24,
+        description: 'Networks to quantize and measure at most. The same number gives the same result.',
+      }),
+    ),
+    minutes: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10_080,
+        description: 'Time for the search, after which the best so far is taken. Not limited when left out.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'For the method auto.' },
+);
+export type Search = Static<typeof Search>;
+
 /** A statistic of the outputs of a layer. */
 const Correction = Type.Enum(['mean', 'variance']);
 export type Correction = 'mean' | 'variance';
@@ -104,9 +146,20 @@ export type Correction = 'mean' | 'variance';
 export const Recipe = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['fgq', 'int8'], {
+      Type.Enum(['fgq', 'int8', 'auto'], {
         default: 'fgq',
-        description: 'fgq: fine-grained ternary weights. int8: the static int8 baseline.',
+        description:
+          'fgq: fine-grained ternary weights. int8: the static int8 baseline. auto: a search by measurement for the precision of ' +
+          'every layer that no rule settles.',
+      }),
+    ),
+    search: Type.Optional(Search),
+    sensitivity: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Measure what each layer costs the network at each precision, and why, and recommend what to change. Needs calibration ' +
+          'data. The method auto always does.',
       }),
     ),
     paper: Type.Optional(
@@ -171,7 +224,10 @@ export type Recipe = Static<typeof Recipe>;
 
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
-  method: 'fgq' | 'int8';
+  method: 'fgq' | 'int8' | 'auto';
+  /** Null unless the method is auto. */
+  search: (Search & { evaluations: number }) | null;
+  sensitivity: boolean;
   paper: boolean;
   weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: ActivationRange };
@@ -185,10 +241,13 @@ export interface ResolvedRecipe {
 /** Fills in the defaults of a recipe that matches the schema. Artifact profiles come back in a fixed order. */
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
-  const solver = recipe.weights?.solver ?? 'exact';
+  const method = recipe.method ?? 'fgq';
+  const solver = recipe.weights?.solver ?? (method === 'auto' ? 'feedback' : 'exact');
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
-    method: recipe.method ?? 'fgq',
+    method,
+    search: method === 'auto' ? { evaluations: 24, ...recipe.search } : null,
+    sensitivity: method === 'auto' || (recipe.sensitivity ?? false),
     paper: recipe.paper ?? false,
     weights: {
       groupSize: recipe.weights?.groupSize ?? 64,

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
-import { ActivationBits, ArtifactProfile, GroupSize, Planes } from './recipe.js';
+import { ActivationBits, ArtifactProfile, GroupSize, LayerRule, Planes, type Recipe } from './recipe.js';
 
 export const LayerPrecision = Type.Object({
   bits: nullable(Type.Union([Type.Literal(2), Type.Literal(8)])),
@@ -29,6 +29,26 @@ export const WeightHistogram = Type.Object(
 );
 export type WeightHistogram = Static<typeof WeightHistogram>;
 
+/** What one layer costs the network at one precision. */
+export const LayerDamage = Type.Object({
+  precision: LayerPrecision,
+  damage: Type.Number({ description: 'In the unit of recommendation.measure; positive is worse.' }),
+  bytes: Type.Integer({ description: 'Stored codes and scales of the weight.' }),
+});
+export type LayerDamage = Static<typeof LayerDamage>;
+
+/** Why a layer loses accuracy. */
+export const DamageCause = Type.Object({
+  cause: Type.Enum(['rangeOutlier', 'saturation', 'deadGroups', 'inputShift', 'sharedScaleMismatch'], {
+    description:
+      'rangeOutlier: steps of the input are wide for the sake of its outermost 0.1 %. saturation: inputs outside their range. ' +
+      'deadGroups: groups of weights that became zero. inputShift: the mean input moved because of the layers before. ' +
+      'sharedScaleMismatch: group scales that the common scale of their output channel rounds.',
+  }),
+  noise: Type.Number({ description: 'Noise power that the cause adds to the output of the layer, over its variance.' }),
+});
+export type DamageCause = Static<typeof DamageCause>;
+
 export const LayerReport = Type.Object({
   node: Type.String(),
   op: Type.String(),
@@ -47,9 +67,16 @@ export const LayerReport = Type.Object({
     nullable(
       Type.Number({
         description:
-          'How much worse the model becomes when this layer alone is quantized, in the unit of the metric; positive is worse.',
+          'How far the output of the model moves when the weights of this layer alone are quantized as applied, in the unit of ' +
+          'recommendation.measure; positive is worse.',
       }),
     ),
+  ),
+  damages: Type.Optional(
+    Type.Array(LayerDamage, { description: 'The same at every precision that was measured, small files first.' }),
+  ),
+  causes: Type.Optional(
+    Type.Array(DamageCause, { description: 'Why, the worst first; what adds less than a thousandth is left out.' }),
   ),
   histogram: Type.Optional(nullable(WeightHistogram)),
 });
@@ -152,8 +179,44 @@ export const FrontierPoint = Type.Object({
   accuracy: nullable(Type.Number({ description: 'Value of the metric.' })),
   latencyMs: nullable(Type.Number()),
   kept: Type.Boolean({ description: 'Whether no other point is at least as good in everything that was asked for.' }),
+  drop: Type.Optional(
+    nullable(
+      Type.Number({
+        description:
+          'How much worse than the original; in points of agreement on calibration data kept aside where there are no ' +
+          'evaluation data.',
+      }),
+    ),
+  ),
+  meets: Type.Optional(Type.Boolean({ description: 'Whether it is within all limits of the search.' })),
+  singlePrecision: Type.Optional(
+    Type.Boolean({ description: 'Whether one precision was asked for all layers, as without a search.' }),
+  ),
+  fileName: Type.Optional(nullable(Type.String({ description: 'Its first artifact; null where none was kept.' }))),
+  recipe: Type.Optional(
+    Type.Unsafe<Recipe>(Type.Unknown({ description: 'The recipe that makes this network without a search.' })),
+  ),
 });
 export type FrontierPoint = Static<typeof FrontierPoint>;
+
+/** What to change about a recipe, as the measured sensitivities have it. */
+export const Recommendation = Type.Object(
+  {
+    measure: Type.Enum(['kl', 'relativeMse'], {
+      description:
+        'Unit of damage at the output of the model. kl: Kullback-Leibler divergence of the class probabilities from those of the ' +
+        'original, nats. relativeMse: squared error over the variance of the output.',
+    }),
+    samples: Type.Integer({ description: 'Calibration samples kept aside for the measurement.' }),
+    damage: Type.Number({ description: 'Sum over the layers as they were applied.' }),
+    patch: Type.Array(LayerRule, { description: 'Rules to add behind those of the recipe.' }),
+    predictedGain: Type.Number({ description: 'By how much the patch lowers the sum.' }),
+    addedBytes: Type.Integer({ description: 'By how much the patch makes the stored weights larger.' }),
+    recipe: Type.Unsafe<Recipe>(Type.Unknown({ description: 'The recipe with the patch, to be submitted as it is.' })),
+  },
+  { description: 'What to change about the recipe, where sensitivities were measured.' },
+);
+export type Recommendation = Static<typeof Recommendation>;
 
 /** What was asked, what was done and what it measured to. */
 export const Report = Type.Object(
@@ -179,6 +242,7 @@ export const Report = Type.Object(
     frontier: Type.Optional(
       Type.Array(FrontierPoint, { description: 'Precisions that were tried, where several were.' }),
     ),
+    recommendation: Type.Optional(nullable(Recommendation)),
     gates: Type.Array(GateReport),
     warnings: Type.Array(Warning),
     provenance: Type.Object({

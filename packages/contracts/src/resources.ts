@@ -85,8 +85,18 @@ export function isTerminal(state: JobState): boolean {
   return state !== 'queued' && state !== 'running';
 }
 
-export const PHASES = ['read', 'prepare', 'calibrate', 'quantize', 'encode', 'verify', 'measure', 'publish'] as const;
-/** The step of the pipeline that a running job is in, in this order. */
+export const PHASES = [
+  'read',
+  'prepare',
+  'calibrate',
+  'search',
+  'quantize',
+  'encode',
+  'verify',
+  'measure',
+  'publish',
+] as const;
+/** The step of the pipeline that a running job is in, in this order; only recipes that ask for measurements have `search`. */
 export type Phase = (typeof PHASES)[number];
 export const PhaseSchema = Type.Enum([...PHASES]);
 

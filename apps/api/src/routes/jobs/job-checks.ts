@@ -34,6 +34,16 @@ export function checkWanted(
       },
     );
   }
+  if (resolveRecipe(recipe).sensitivity && !has.calibration) {
+    throw new TritforgeError(
+      'CALIBRATION_REQUIRED',
+      'The recipe asks for measurements and the job has no calibration data',
+      {
+        field: 'datasets.calibration',
+        remediation: 'Add a calibration dataset, or choose another method than auto and leave recipe.sensitivity out.',
+      },
+    );
+  }
   if (has.evaluation) return;
   if (metric !== undefined) throw needsEvaluation('metric', `The metric ${metric}`);
   if (gates?.maxAccuracyDrop !== undefined) throw needsEvaluation('gates.maxAccuracyDrop', 'The gate maxAccuracyDrop');
