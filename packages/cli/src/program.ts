@@ -91,9 +91,15 @@ function addEvaluate(program: Command, context: CommandContext): void {
 
 function withRecipe(command: Command): Command {
   return command
-    .option('--recipe <recipe>', 'fgq (ternary weights), int8, auto (a search), or a recipe as a .json file', 'fgq')
+    .option(
+      '--recipe <recipe>',
+      'fgq (ternary weights), int4, int8, auto (a search), or a recipe as a .json file',
+      'fgq',
+    )
     .option('--paper', 'FGQ exactly as published, for comparison')
-    .addOption(new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64']))
+    .addOption(
+      new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64', '128']),
+    )
     .option(
       '--residual-planes <share>',
       'share of the ternary weights, from 0 to 1, that get a second plane, where one plane does most damage',
@@ -107,7 +113,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--layer <glob=setting>',
-      'ternary, int8, float, exclude, n4 … n64, p1 or p2 (planes), a4 or a8 (bits of the input) for the layers named so (repeatable)',
+      'ternary, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(

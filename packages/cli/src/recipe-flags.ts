@@ -13,10 +13,10 @@ const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
 
 /** The flags that say how to quantize. */
 export interface RecipeFlags {
-  /** `fgq`, `int8`, `auto` or the path of a .json file. */
+  /** `fgq`, `int4`, `int8`, `auto` or the path of a .json file. */
   readonly recipe: string;
   readonly paper?: boolean;
-  readonly groupSize?: '4' | '8' | '16' | '32' | '64';
+  readonly groupSize?: '4' | '8' | '16' | '32' | '64' | '128';
   readonly residualPlanes?: number;
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
@@ -78,9 +78,9 @@ function withSearch({ search }: Recipe, flags: RecipeFlags): Pick<Recipe, 'searc
 }
 
 async function baseRecipe(recipe: string): Promise<Recipe> {
-  if (recipe === 'fgq' || recipe === 'int8' || recipe === 'auto') return { method: recipe };
+  if (recipe === 'fgq' || recipe === 'int4' || recipe === 'int8' || recipe === 'auto') return { method: recipe };
   if (recipe.endsWith('.json')) return readRecipe(recipe);
   throw new TritforgeError('USAGE_INVALID', `--recipe is "${recipe}".`, {
-    remediation: 'Give fgq, int8, auto or the path of a .json file.',
+    remediation: 'Give fgq, int4, int8, auto or the path of a .json file.',
   });
 }

@@ -154,6 +154,21 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.ok(!two.some((node) => node.startsWith('/block2/')), `${two}`);
   });
 
+  test('quantizes to 4 bits where flags ask for it', async () => {
+    const out = newPath();
+    const run = await tritforge(
+      ...['quantize', MODEL, '--out', out, '--recipe', 'int4', '--group-size', '128', '--activation-bits', 'none'],
+      ...['--layer', '/block1/*=ternary'],
+    );
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.match(run.stdout, /original +int8 +int4 N=128/);
+    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.int4-n128.report.json'), 'utf8'));
+    const bitsOf = (name: string) => layers.find(({ node }) => node === name)!.applied.bits;
+    assert.deepEqual([bitsOf('/block1/conv1'), bitsOf('/block2/conv1')], [2, 4]);
+    const int4 = layers.filter(({ applied }) => applied.bits === 4).length;
+    assert.match(run.stdout, new RegExp(`, ${int4} int4, `));
+  });
+
   test('takes a recipe from a file', async () => {
     const recipe = join(folder, 'recipe.json');
     writeFileSync(recipe, JSON.stringify({ method: 'int8', artifacts: ['compat', 'portable'] }));

@@ -46,12 +46,17 @@ test('what was not published is refused in paper mode, by the name of the field'
 
 test('settings that contradict each other are refused, and allowed alone', () => {
   assert.equal(fieldOf({ method: 'int8', firstLast: { bits: 2 } }), 'recipe.firstLast.bits');
+  assert.equal(fieldOf({ method: 'int8', firstLast: { bits: 4 } }), 'recipe.firstLast.bits');
+  assert.equal(fieldOf({ method: 'int4', firstLast: { bits: 2 } }), 'recipe.firstLast.bits');
+  checkRecipe({ method: 'int4', firstLast: { bits: 4 } });
   const rule = (set: LayerSettings) => ({
     layers: [{ match: { name: '*' }, set }],
   });
   assert.equal(fieldOf(rule({ exclude: true, bits: 8 })), 'recipe.layers.0.set');
   assert.equal(fieldOf(rule({ bits: null, activationBits: 4 })), 'recipe.layers.0.set.activationBits');
   assert.equal(fieldOf(rule({ bits: 8, groupSize: 4 })), 'recipe.layers.0.set.groupSize');
+  assert.equal(fieldOf(rule({ bits: 4, planes: 2 })), 'recipe.layers.0.set.planes');
+  checkRecipe(rule({ bits: 4, groupSize: 128 }));
   for (const set of [{ exclude: true }, { bits: null }, { activationBits: 4 as const }, { groupSize: 4 as const }])
     checkRecipe(rule(set));
 });

@@ -9,10 +9,11 @@ import { TritforgeError } from './tritforge-error.js';
  */
 export function checkRecipe(recipe: Recipe): void {
   const { method, paper, firstLast, layers } = resolveRecipe(recipe);
-  if (method === 'int8' && firstLast.bits === 2) {
+  const fewest = method === 'int8' ? 8 : method === 'int4' ? 4 : 2;
+  if (firstLast.bits !== null && firstLast.bits < fewest) {
     throw contradiction(
       'recipe.firstLast.bits',
-      'asks for ternary weights, which the method int8 does not make',
+      `asks for weights of ${firstLast.bits} bits, which the method ${method} does not make`,
       'Choose the method fgq, or leave firstLast.bits at 8.',
     );
   }
@@ -84,11 +85,11 @@ function checkLayerSettings({ exclude, ...precision }: LayerSettings, field: str
       'Leave activationBits out, or set bits to 2 or 8.',
     );
   }
-  if (groupSize !== undefined && bits !== undefined && bits !== 2) {
+  if (groupSize !== undefined && (bits === 8 || bits === null)) {
     throw contradiction(
       `${field}.groupSize`,
-      `has no meaning with ${bits} bits: only ternary weights have groups`,
-      'Leave groupSize out, or set bits to 2.',
+      `has no meaning with ${bits} bits: only ternary and int4 weights have groups`,
+      'Leave groupSize out, or set bits to 2 or 4.',
     );
   }
   if (planes !== undefined && bits !== undefined && bits !== 2) {

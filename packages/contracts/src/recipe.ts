@@ -1,8 +1,12 @@
 import Type, { type Static } from 'typebox';
 
-/** Number of weights that share one ternary scale. */
-export const GroupSize = Type.Enum([4, 8, 16, 32, 64]);
-export type GroupSize = 4 | 8 | 16 | 32 | 64;
+/** Number of weights that share one scale. */
+export const GroupSize = Type.Enum([4, 8, 16, 32, 64, 128]);
+export type GroupSize = 4 | 8 | 16 | 32 | 64 | 128;
+
+/** Bits of quantized weights: 2 is ternary, 4 is int4 in groups, 8 is int8. */
+export const WeightBits = Type.Union([Type.Literal(2), Type.Literal(4), Type.Literal(8)]);
+export type WeightBits = Static<typeof WeightBits>;
 
 /** What a selector looks at; all given properties must hold. `name` is a glob over node names (`*`, `?`). */
 export const LayerMatch = Type.Object(
@@ -32,10 +36,10 @@ export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entrop
 });
 export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp';
 
-/** What a selector changes: `bits` 2 is ternary, 8 is int8, null keeps the layer in floating point. */
+/** What a selector changes: `bits` 2 is ternary, 4 is int4 in groups, 8 is int8, null keeps the layer in floating point. */
 export const LayerSettings = Type.Object(
   {
-    bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()])),
+    bits: Type.Optional(Type.Union([...WeightBits.anyOf, Type.Null()])),
     groupSize: Type.Optional(GroupSize),
     planes: Type.Optional(
       Type.Union([Type.Literal(1), Type.Literal(2)], { description: 'Ternary planes of the weights.' }),
@@ -146,10 +150,10 @@ export type Correction = 'mean' | 'variance';
 export const Recipe = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['fgq', 'int8', 'auto'], {
+      Type.Enum(['fgq', 'int4', 'int8', 'auto'], {
         default: 'fgq',
         description:
-          'fgq: fine-grained ternary weights. int8: the static int8 baseline. auto: a search by measurement for the precision of ' +
+          'fgq: fine-grained ternary weights. int4: 4-bit weights in groups. int8: the static int8 baseline. auto: a search by measurement for the precision of ' +
           'every layer that no rule settles.',
       }),
     ),
@@ -188,7 +192,7 @@ export const Recipe = Type.Object(
             Type.Union([Type.Literal(8), Type.Literal(4), Type.Null()], {
               default: 8,
               description:
-                'Bits of the inputs of layers. 4: the first and the last layer, and layers that the method fgq keeps at ' +
+                'Bits of the inputs of layers. 4: the first and the last layer, and layers that another method keeps at ' +
                 'int8, have 8-bit inputs all the same unless a rule says otherwise. null quantizes weights only.',
             }),
           ),
@@ -199,7 +203,7 @@ export const Recipe = Type.Object(
     ),
     firstLast: Type.Optional(
       Type.Object(
-        { bits: Type.Optional(Type.Union([Type.Literal(2), Type.Literal(8), Type.Null()], { default: 8 })) },
+        { bits: Type.Optional(Type.Union([...WeightBits.anyOf, Type.Null()], { default: 8 })) },
         { additionalProperties: false, description: 'Weight bits of the first and the last quantizable layer.' },
       ),
     ),
@@ -224,14 +228,14 @@ export type Recipe = Static<typeof Recipe>;
 
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
-  method: 'fgq' | 'int8' | 'auto';
+  method: 'fgq' | 'int4' | 'int8' | 'auto';
   /** Null unless the method is auto. */
   search: (Search & { evaluations: number }) | null;
   sensitivity: boolean;
   paper: boolean;
   weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
   activations: { bits: ActivationBits | null; range: ActivationRange };
-  firstLast: { bits: 2 | 8 | null };
+  firstLast: { bits: WeightBits | null };
   correction: Correction[];
   layers: LayerRule[];
   artifacts: ArtifactProfile[];

@@ -1,10 +1,10 @@
 import Type, { type Static } from 'typebox';
 import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
-import { ActivationBits, ArtifactProfile, GroupSize, LayerRule, Planes, type Recipe } from './recipe.js';
+import { ActivationBits, ArtifactProfile, GroupSize, LayerRule, Planes, type Recipe, WeightBits } from './recipe.js';
 
 export const LayerPrecision = Type.Object({
-  bits: nullable(Type.Union([Type.Literal(2), Type.Literal(8)])),
+  bits: nullable(WeightBits),
   groupSize: nullable(GroupSize),
   planes: Type.Optional(
     nullable(
@@ -62,7 +62,9 @@ export const LayerReport = Type.Object({
   outputSqnrDb: nullable(
     Type.Number({ description: 'Signal to quantization noise of the layer output against the original model, dB.' }),
   ),
-  zeros: nullable(Type.Number({ description: 'Share of ternary codes that are zero, of all planes.' })),
+  zeros: nullable(
+    Type.Number({ description: 'Share of ternary codes that are zero, of all planes; null for other weights.' }),
+  ),
   sensitivity: Type.Optional(
     nullable(
       Type.Number({

@@ -210,6 +210,34 @@ test('second planes are in all profiles, in the bits per weight, and nearer to t
   }
 });
 
+test('4-bit weights in groups are in all profiles and nearer to the original than ternary ones', async (t) => {
+  const weights = { groupSize: 32 as const };
+  const ternary = await quantize(await smallRequest(t, { weights }), { runtime });
+  const request = await smallRequest(t, {
+    method: 'int4',
+    weights,
+    artifacts: ['portable', 'compat', 'accelerated'],
+  });
+  const report = await quantize(request, { runtime });
+  assert.deepEqual(
+    report.layers.map(({ applied }) => applied.bits),
+    [8, 8, 4, 4, 4, 8],
+  );
+  report.layers.forEach((layer, i) => {
+    if (layer.applied.bits !== 4) return;
+    assert.ok(layer.weightError! < 0.02 && layer.zeros === null, `${layer.node}: ${layer.weightError}`);
+    assert.ok(layer.outputSqnrDb! > ternary.layers[i]!.outputSqnrDb! + 6, `${layer.node}: ${layer.outputSqnrDb} dB`);
+  });
+  for (const { fileName, verification } of report.artifacts) {
+    assert.match(fileName, /^small\.int4-n32\./);
+    assert.ok(verification.encodingMaxAbsError! <= MAX_ENCODING_ERROR);
+    assert.ok(verification.sqnrDb! >= MIN_SQNR_DB + 20, `${fileName}: ${verification.sqnrDb} dB`);
+    const artifact = await readModel(join(request.outputDir, fileName));
+    await validateModel(artifact);
+    if (fileName.includes('portable')) await checkReport(report, smallNetwork(), artifact);
+  }
+});
+
 test('weights alone need no data, and layers that are excluded stay as they are', async (t) => {
   const layers = [{ match: { name: 'down' }, set: { exclude: true } }];
   const { report, request } = await quantizeModel(t, smallNetwork(), { layers, firstLast: { bits: null } });

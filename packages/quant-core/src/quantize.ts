@@ -225,7 +225,9 @@ class Quantization {
       artifacts.push({ ...written, profile });
       this.#meter.done(artifacts.length);
     }
-    const isInt8 = network.layers.every(({ applied }) => applied.bits !== 2 && applied.activationBits !== 4);
+    const isInt8 = network.layers.every(
+      ({ applied: { bits, activationBits } }) => (bits === 8 || bits === null) && activationBits !== 4,
+    );
     return {
       artifacts,
       baseline: isInt8 ? null : await writeArtifact(int8, 'portable', scratchDir, 'int8-baseline.onnx', this.#scratch),

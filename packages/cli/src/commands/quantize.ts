@@ -96,7 +96,8 @@ function titleOf(recipe: Recipe): string {
   const { method, paper, weights, activations } = resolveRecipe(recipe);
   const inputs = activations.bits === 4 ? ', 4-bit inputs' : '';
   const planes = weights.residualPlanes === 0 ? '' : ', second planes';
-  return `${method === 'fgq' ? `fgq N=${weights.groupSize}${planes}` : method}${inputs}${paper ? ', as published' : ''}`;
+  const groups = method === 'fgq' || method === 'int4' ? ` N=${weights.groupSize}` : '';
+  return `${method}${groups}${method === 'fgq' ? planes : ''}${inputs}${paper ? ', as published' : ''}`;
 }
 
 function requireGates({ gates }: Report): void {

@@ -94,6 +94,7 @@ function layersLine({ layers, kept }: Report): string {
   const unlike = layers.filter(({ reason }) => reason !== null).length;
   const parts = [
     `${count(2)} ternary`,
+    ...(count(4) > 0 ? [`${count(4)} int4`] : []),
     `${count(8)} int8`,
     `${count(null) + kept.length} kept in floating point`,
     ...(twoPlanes > 0 ? [`${twoPlanes} with two planes`] : []),

@@ -1,7 +1,7 @@
 import type { ArtifactProfile } from '@tritforge/contracts';
 import { intValue, tensorFromFloats, tensorFromInt8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
-import { decodeTernary } from './decode-ternary.js';
+import { decodeGroups } from './decode-groups.js';
 import type { GraphBuilder } from './graph-builder.js';
 
 /**
@@ -67,9 +67,9 @@ export class WeightWriter {
     const { codes } = weight;
     const type = this.#encoding === 'compat' ? 'float' : 'int8';
     const added =
-      codes.kind === 'ternary'
-        ? decodeTernary(this.#builder, name, weight, codes, type)
-        : this.#builder.constant(`${name}_int8`, codes.values);
+      codes.kind === 'int8'
+        ? this.#builder.constant(`${name}_int8`, codes.values)
+        : decodeGroups(this.#builder, name, weight, codes, type);
     this.#written.set(weight, added);
     return added;
   }

@@ -52,12 +52,13 @@ async function writeTo(model: Model, folder: string, fileName: string): Promise<
   };
 }
 
-/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-p2-a4.portable.onnx`, `<stem>.int8.compat.onnx`, … */
+/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-p2-a4.portable.onnx`, `<stem>.int4-n32.compat.onnx`, … */
 export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: ArtifactProfile): string {
-  const planes = hasSecondPlanes(recipe) ? '-p2' : '';
-  const method = recipe.method === 'fgq' ? `fgq-n${recipe.weights.groupSize}${planes}` : recipe.method;
+  const { method, weights } = recipe;
+  const groups = method === 'fgq' || method === 'int4' ? `-n${weights.groupSize}` : '';
+  const planes = method === 'fgq' && hasSecondPlanes(recipe) ? '-p2' : '';
   const activations = recipe.activations.bits === 4 ? '-a4' : '';
-  return `${stem}.${method}${activations}.${profile}.onnx`;
+  return `${stem}.${method}${groups}${planes}${activations}.${profile}.onnx`;
 }
 
 /** Whether the recipe asks for second planes beyond single rules. */

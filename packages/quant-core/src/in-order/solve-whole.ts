@@ -1,6 +1,7 @@
 /** One layer as a whole: its convolution groups are solved one after the other and put together again. */
 import type { ResolvedRecipe } from '@tritforge/contracts';
-import { dequantize, type TernaryPlane, type TernaryWeights, type WeightLayout } from '../fgq/index.js';
+import type { CodePlane, GroupedWeights, WeightLayout } from '../fgq/index.js';
+import { quantizeInt4 } from '../int4/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { correctChannels, type InputMoments, solveInt8, solveLayer } from '../solve/index.js';
@@ -75,14 +76,16 @@ function solvePart(
             ...bounds,
           }),
         }
-      : {
-          kind: 'int8',
-          weights: solveInt8(own, layout, solver === 'feedback' ? moments : null, { regress, ...bounds }),
-        };
+      : applied.bits === 4
+        ? { kind: 'int4', weights: quantizeInt4(own, layout, applied.groupSize!, bounds) }
+        : {
+            kind: 'int8',
+            weights: solveInt8(own, layout, solver === 'feedback' ? moments : null, { regress, ...bounds }),
+          };
   const decoded = decodeWeights(codes);
   const corrected = correctChannels(decoded, layout, moments, bias?.subarray(...channels) ?? null, {
     mean: recipe.correction.includes('mean') && bias !== null,
-    variance: recipe.correction.includes('variance') && codes.kind === 'ternary',
+    variance: recipe.correction.includes('variance') && codes.kind !== 'int8',
   });
   return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
 }
@@ -95,10 +98,11 @@ function scaled(
   bias: Float32Array | null,
 ): SolvedLayer {
   if (factors.every((factor) => factor === 1)) return { codes, decoded, bias };
-  if (codes.kind !== 'ternary') throw new TypeError('int8 weights have no factors');
+  if (codes.kind === 'int8') throw new TypeError('int8 weights have no factors');
   const channelScales = codes.weights.channelScales.map((scale, oc) => scale * factors[oc]!);
-  const weights: TernaryWeights = { ...codes.weights, channelScales };
-  return { codes: { kind: 'ternary', weights }, decoded: dequantize(weights), bias };
+  const { kind } = codes;
+  const scaledCodes: WeightCodes = { kind, weights: { ...codes.weights, channelScales } };
+  return { codes: scaledCodes, decoded: decodeWeights(scaledCodes), bias };
 }
 
 function layoutOfGroup({ outputChannels, inputChannels, taps }: WeightLayout, groups: number): WeightLayout {
@@ -107,14 +111,22 @@ function layoutOfGroup({ outputChannels, inputChannels, taps }: WeightLayout, gr
 
 function joinCodes(parts: readonly SolvedLayer[], layout: WeightLayout): WeightCodes {
   if (parts.length === 1) return parts[0]!.codes;
-  const ternary = parts.flatMap(({ codes }) => (codes.kind === 'ternary' ? [codes.weights] : []));
-  if (ternary.length === parts.length) return { kind: 'ternary', weights: joinTernary(ternary, layout) };
+  const grouped = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [] : [codes]));
+  if (grouped.length === parts.length) {
+    return {
+      kind: grouped[0]!.kind,
+      weights: joinGroups(
+        grouped.map(({ weights }) => weights),
+        layout,
+      ),
+    };
+  }
   const int8 = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [codes.weights] : []));
   const values = Int8Array.from(int8.flatMap((part) => [...part.values]));
   return { kind: 'int8', weights: { layout, values, scales: joinFloats(int8.map(({ scales }) => scales)) } };
 }
 
-function joinTernary(parts: readonly TernaryWeights[], layout: WeightLayout): TernaryWeights {
+function joinGroups(parts: readonly GroupedWeights[], layout: WeightLayout): GroupedWeights {
   const residuals = parts.flatMap(({ residual }) => (residual === undefined ? [] : [residual]));
   return {
     layout,
@@ -125,7 +137,7 @@ function joinTernary(parts: readonly TernaryWeights[], layout: WeightLayout): Te
   };
 }
 
-function joinPlanes(planes: readonly TernaryPlane[]): TernaryPlane {
+function joinPlanes(planes: readonly CodePlane[]): CodePlane {
   return {
     codes: Int8Array.from(planes.flatMap(({ codes }) => [...codes])),
     groupCodes: Uint8Array.from(planes.flatMap(({ groupCodes }) => [...groupCodes])),

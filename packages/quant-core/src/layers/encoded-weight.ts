@@ -1,33 +1,35 @@
 /** Quantized weights as artifacts store them. */
 import {
+  type CodePlane,
   dequantize,
+  type GroupedWeights,
   pack2,
   relativeError,
-  type TernaryPlane,
   type TernaryWeights,
   type WeightLayout,
   zeroShare,
 } from '../fgq/index.js';
+import { type Int4Weights, pack4 } from '../int4/index.js';
 import { dequantizeInt8, type Int8Weights } from '../int8/index.js';
 import { type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { Layer } from './layer.js';
 import { inOwnOrder } from './weight-rows.js';
 
-/** A plane of ternary weights as artifacts store it. */
+/** Codes of weights and of their groups as artifacts store them. */
 export interface PlaneCodes {
-  /** uint8, four codes per byte in the order [OC, IC, taps]. */
+  /** uint8, four ternary codes or two 4-bit ones per byte, in the order [OC, IC, taps]. */
   readonly packed: Tensor;
   /** int8, in the order [OC, G, taps]. */
   readonly groupCodes: Tensor;
 }
 
-/** Ternary weights as artifacts store them. */
-export interface TernaryCodes extends PlaneCodes {
-  readonly kind: 'ternary';
+/** Weights in groups as artifacts store them. */
+export interface GroupCodes extends PlaneCodes {
+  readonly kind: 'ternary' | 'int4';
   readonly layout: WeightLayout;
   readonly groupSize: number;
-  /** The second plane, which adds to the first; null where there is one alone. */
+  /** The second ternary plane, which adds to the first; null where there is one alone. */
   readonly residual: PlaneCodes | null;
 }
 
@@ -39,14 +41,14 @@ export interface Int8Codes {
 
 /** A quantized weight tensor, as a graph needs it. */
 export interface EncodedWeight {
-  readonly codes: TernaryCodes | Int8Codes;
+  readonly codes: GroupCodes | Int8Codes;
   /** s, [OC]. */
   readonly channelScales: Float32Array;
   /** The tensor's own shape, and whether it stores [IC, OC]. */
   readonly shape: readonly number[];
   readonly transposed: boolean;
   /**
-   * t·c·s, or (t·c + t₂·c₂)·s, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
+   * q·s, q being t·c, t·c + t₂·c₂, v·c or an int8 value, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
    * in the baseline.
    */
   readonly decoded: Tensor | null;
@@ -57,7 +59,7 @@ export interface QuantizedWeight extends EncodedWeight {
   readonly decoded: Tensor;
   /** ‖w − ŵ‖² / ‖w‖². */
   readonly weightError: number;
-  /** Share of ternary codes that are zero; null for int8. */
+  /** Share of ternary codes that are zero; null for others. */
   readonly zeros: number | null;
   /** Output channels without any weight left, although the original has some. */
   readonly deadChannels: number;
@@ -66,11 +68,12 @@ export interface QuantizedWeight extends EncodedWeight {
 /** Codes of a layer's weights, [OC, IC, taps]. */
 export type WeightCodes =
   | { readonly kind: 'ternary'; readonly weights: TernaryWeights }
+  | { readonly kind: 'int4'; readonly weights: Int4Weights }
   | { readonly kind: 'int8'; readonly weights: Int8Weights };
 
 /** What codes mean, [OC, IC, taps]. */
 export function decodeWeights(codes: WeightCodes): Float32Array {
-  return codes.kind === 'ternary' ? dequantize(codes.weights) : dequantizeInt8(codes.weights);
+  return codes.kind === 'int8' ? dequantizeInt8(codes.weights) : dequantize(codes.weights);
 }
 
 /**
@@ -85,9 +88,9 @@ export async function encodeWeights(
 ): Promise<QuantizedWeight> {
   const decoded = decodeWeights(codes);
   return {
-    ...(codes.kind === 'ternary'
-      ? await storeTernary(codes.weights, layer, scratch)
-      : await storeInt8(codes.weights, layer, scratch)),
+    ...(codes.kind === 'int8'
+      ? await storeInt8(codes.weights, layer, scratch)
+      : await storeGroups(codes, layer, scratch)),
     decoded: await scratch.keep(tensorFromFloats(layer.weight.shape, inOwnOrder(decoded, layer))),
     weightError: relativeError(original, decoded),
     deadChannels: countDeadChannels(original, decoded, layer.layout.outputChannels),
@@ -106,24 +109,28 @@ export async function storeInt8(
   return { codes: { kind: 'int8', values: stored }, channelScales: scales, shape: weight.shape, transposed };
 }
 
-async function storeTernary(
-  ternary: TernaryWeights,
+async function storeGroups(
+  { kind, weights }: Exclude<WeightCodes, { kind: 'int8' }>,
   { weight, transposed, layout }: Layer,
   scratch: ScratchTensors,
 ): Promise<Omit<EncodedWeight, 'decoded'>> {
-  const { groupSize, residual, channelScales } = ternary;
-  const codes: TernaryCodes = {
-    kind: 'ternary',
+  const { groupSize, residual, channelScales }: GroupedWeights = weights;
+  const codes: GroupCodes = {
+    kind,
     layout,
     groupSize,
-    ...(await storePlane(ternary, scratch)),
-    residual: residual === undefined ? null : await storePlane(residual, scratch),
+    ...(await storePlane(kind, weights, scratch)),
+    residual: residual === undefined ? null : await storePlane(kind, residual, scratch),
   };
   return { codes, channelScales, shape: weight.shape, transposed };
 }
 
-async function storePlane({ codes, groupCodes }: TernaryPlane, scratch: ScratchTensors): Promise<PlaneCodes> {
-  const bytes = pack2(codes);
+async function storePlane(
+  kind: GroupCodes['kind'],
+  { codes, groupCodes }: CodePlane,
+  scratch: ScratchTensors,
+): Promise<PlaneCodes> {
+  const bytes = kind === 'int4' ? pack4(codes) : pack2(codes);
   return {
     packed: await scratch.keep(tensorFromUint8([bytes.length], bytes)),
     groupCodes: await scratch.keep(tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes))),

@@ -98,6 +98,19 @@ test('an excluded layer keeps its weights and its activations', () => {
   assert.deepEqual(planned[2]!.applied, { bits: null, groupSize: null, planes: null, activationBits: null });
 });
 
+test('the method int4 has groups like fgq, and the same exceptions', () => {
+  const planned = plan({ method: 'int4', weights: { groupSize: 128 } });
+  assert.deepEqual(
+    planned.map(({ applied }) => applied.bits),
+    [8, 8, 4, 8],
+  );
+  assert.deepEqual(planned[2]!.applied, { bits: 4, groupSize: 128, planes: null, activationBits: 8 });
+  assert.match(planned[1]!.reason!, /depthwise/);
+  const layers = [{ match: { name: '*2' }, set: { bits: 4 as const } }];
+  assert.deepEqual(plan({ layers })[2]!.applied, { bits: 4, groupSize: 64, planes: null, activationBits: 8 });
+  assert.deepEqual(bits({ method: 'int4', firstLast: { bits: 4 } }), [4, 8, 4, 4]);
+});
+
 test('selectors and rules give layers a second plane, rules having the last word', () => {
   const planes = (recipe: Recipe) => plan({ firstLast: { bits: 2 }, ...recipe }).map(({ applied }) => applied.planes);
   assert.deepEqual(planes({}), [1, null, 1, 1]);

@@ -1,4 +1,5 @@
 import { ternarize, ternarizeTwice } from '../fgq/index.js';
+import { quantizeInt4 } from '../int4/index.js';
 import type { WeightCodes } from './encoded-weight.js';
 import type { PlannedLayer } from './layer.js';
 
@@ -14,6 +15,9 @@ export function nearestCodes(
   { layer, applied }: PlannedLayer,
   minimumScales: Float32Array | undefined,
 ): WeightCodes {
-  const solve = applied.planes === 2 ? ternarizeTwice : ternarize;
-  return { kind: 'ternary', weights: solve(weights, layer.layout, applied.groupSize!, { minimumScales }) };
+  const { layout } = layer;
+  const { bits, planes, groupSize } = applied;
+  if (bits === 4) return { kind: 'int4', weights: quantizeInt4(weights, layout, groupSize!, { minimumScales }) };
+  const solve = planes === 2 ? ternarizeTwice : ternarize;
+  return { kind: 'ternary', weights: solve(weights, layout, groupSize!, { minimumScales }) };
 }

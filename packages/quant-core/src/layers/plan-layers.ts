@@ -14,6 +14,9 @@ import type { Tensor } from '../ir/index.js';
 import { matchesGlob } from './glob.js';
 import type { Layer, PlannedLayer } from './layer.js';
 
+/** Where a search starts from is int8. */
+const BITS_OF_METHOD = { fgq: 2, int4: 4, int8: 8, auto: 8 } as const;
+
 /**
  * Plans every layer.
  * @throws TritforgeError SELECTOR_UNMATCHED naming the first selector that matches no layer
@@ -39,7 +42,7 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
 function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): PlannedLayer {
   const rules = rulesFor(layer, recipe);
   const requested = requestedPrecision(layer, recipe, isEnd, rules);
-  if (requested.bits === 2 && layer.depthwise && rules.bits === undefined) {
+  if (requested.groupSize !== null && layer.depthwise && rules.bits === undefined) {
     return {
       layer,
       requested,
@@ -69,10 +72,11 @@ function requestedPrecision(
   isEnd: boolean,
   rules: LayerSettings,
 ): LayerPrecision {
-  const methodBits = recipe.method === 'fgq' ? 2 : 8;
-  const endBits = recipe.method === 'fgq' && isEnd ? recipe.firstLast.bits : methodBits;
+  const methodBits = BITS_OF_METHOD[recipe.method];
+  const endBits = methodBits < 8 && isEnd ? recipe.firstLast.bits : methodBits;
   const bits = rules.exclude ? null : rules.bits === undefined ? endBits : rules.bits;
-  const groupSize: GroupSize | null = bits === 2 ? (rules.groupSize ?? recipe.weights.groupSize) : null;
+  const hasGroups = bits === 2 || bits === 4;
+  const groupSize: GroupSize | null = hasGroups ? (rules.groupSize ?? recipe.weights.groupSize) : null;
   const selected = selectorsOf(recipe).some((match) => matches(match, layer));
   const planes = bits === 2 ? (rules.planes ?? (selected ? 2 : 1)) : null;
   const activationBits = rules.activationBits ?? usualActivationBits(recipe, isEnd, bits);
@@ -93,7 +97,7 @@ function usualActivationBits(
   isEnd: boolean,
   bits: LayerPrecision['bits'],
 ): LayerPrecision['activationBits'] {
-  const keeps8 = isEnd || (method === 'fgq' && bits === 8);
+  const keeps8 = isEnd || (BITS_OF_METHOD[method] < 8 && bits === 8);
   return activations.bits === 4 && keeps8 ? 8 : activations.bits;
 }
 

@@ -50,9 +50,7 @@ export async function quantizeWeights(
     baseline.set(layer.weight, { ...(await storeInt8(int8, layer, options.scratch)), decoded: null });
     const known = options.solved?.get(layer.weight);
     const codes = (): WeightCodes =>
-      applied.bits === 2
-        ? nearestCodes(weights, planned, minimumScales)
-        : { kind: 'int8', weights: int8 };
+      applied.bits === 8 ? { kind: 'int8', weights: int8 } : nearestCodes(weights, planned, minimumScales);
     recipe.set(layer.weight, known ?? (await encodeWeights(codes(), weights, layer, options.scratch)));
   }
   await options.onLayer(quantized.length, quantized.length);

@@ -108,7 +108,7 @@ function artifactReport(artifact: VerifiedArtifact, { weights, original }: Resul
 
 /** Bytes of codes, group scales and channel scales as an artifact stores them. */
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
-  const planes = codes.kind === 'ternary' ? [codes, ...(codes.residual === null ? [] : [codes.residual])] : [];
+  const planes = codes.kind === 'int8' ? [] : [codes, ...(codes.residual === null ? [] : [codes.residual])];
   const tensors =
     codes.kind === 'int8' ? [codes.values] : planes.flatMap(({ packed, groupCodes }) => [packed, groupCodes]);
   return channelScales.byteLength + tensors.reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);

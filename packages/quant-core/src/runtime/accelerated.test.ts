@@ -33,13 +33,13 @@ async function accelerated(
   modelPath: string,
   input: string,
   sizes: readonly number[],
-  { bits, weights = {} }: { bits: 8 | 4; weights?: Recipe['weights'] },
+  { bits, ...precision }: { bits: 8 | 4 } & Pick<Recipe, 'method' | 'weights'>,
 ): Promise<string> {
   const folder = temporaryFolder(t);
   const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
   mkdirSync(scratchDir);
   await noise(calibration, input, sizes);
-  const recipe: Recipe = { weights, artifacts: ['accelerated'], activations: { bits, range: 'minmax' } };
+  const recipe: Recipe = { ...precision, artifacts: ['accelerated'], activations: { bits, range: 'minmax' } };
   const request = {
     modelPath,
     recipe,
@@ -85,6 +85,12 @@ for (const [bits, expected] of [
     await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], { bits }), expected);
   });
 }
+
+test('layers of 4 bits compute the same bytes with our operators as without', { skip }, async (t) => {
+  const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
+  const path = await accelerated(t, modelPath, 'image', [3, 12, 12], { bits: 8, method: 'int4' });
+  await checkSameOutputs(t, path, { Int8Conv: 4, Int8ConvAdd: 1, MaxPool: 1, Int8MatMul: 1 });
+});
 
 test('layers with two ternary planes compute the same bytes with our operators as without', { skip }, async (t) => {
   const { modelPath } = await writeSmallNetwork(temporaryFolder(t));

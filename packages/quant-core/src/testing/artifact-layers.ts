@@ -1,6 +1,6 @@
 import { GraphIndex, type Model, type Node, readFloats, readInts, readTensor, type Tensor } from '../ir/index.js';
 
-/** A ternary plane as a portable artifact stores it. */
+/** Codes in groups as a portable artifact stores it. */
 export interface StoredPlane {
   readonly packedCodes: Uint8Array;
   readonly groupCodes: Uint8Array;
@@ -11,7 +11,7 @@ export type StoredWeight =
   | { readonly kind: 'float' }
   | { readonly kind: 'int8'; readonly values: Int8Array; readonly channelScales: Float32Array }
   | (StoredPlane & {
-      readonly kind: 'ternary';
+      readonly kind: 'ternary' | 'int4';
       readonly residual: StoredPlane | null;
       readonly channelScales: Float32Array;
     });
@@ -73,7 +73,9 @@ function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | n
 async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight> {
   const packed = constants.filter(({ dtype }) => dtype === 'uint8');
   // Besides: zero points, of rank 1, and the table that decodes bytes.
-  const int8 = constants.filter(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && shape.join() !== '256,4');
+  const isTable = ([rows, codes]: readonly number[]) => rows === 256 && (codes === 4 || codes === 2);
+  const table = constants.find(({ dtype, shape }) => dtype === 'int8' && isTable(shape));
+  const int8 = constants.filter(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && !isTable(shape));
   if (int8.length === 0) return { kind: 'float' };
   const channelScales = await readFloats(constants.find(({ dtype }) => dtype === 'float32')!);
   if (packed.length === 0) return { kind: 'int8', values: new Int8Array(await readTensor(int8[0]!)), channelScales };
@@ -81,7 +83,8 @@ async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight>
     packedCodes: await readTensor(packed[i]!),
     groupCodes: await readTensor(int8[i]!),
   });
-  return { kind: 'ternary', ...(await plane(0)), residual: packed.length > 1 ? await plane(1) : null, channelScales };
+  const kind = table!.shape[1] === 4 ? 'ternary' : 'int4';
+  return { kind, ...(await plane(0)), residual: packed.length > 1 ? await plane(1) : null, channelScales };
 }
 
 async function storedBias(name: string, index: GraphIndex): Promise<Int32Array | null> {

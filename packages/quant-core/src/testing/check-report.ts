@@ -52,16 +52,18 @@ function describe({ weight }: ArtifactLayer, layer: LayerReport) {
     return { bits: 8, planes: null, bitsPerWeight: bitsOf(count + scaleBytes), zeros: null };
   }
   const { channelScales } = weight;
+  const isInt4 = weight.kind === 'int4';
   const planes = weight.residual === null ? [weight] : [weight, weight.residual];
   const channels = channelScales.length;
   const taps = layer.op === 'Conv' ? elementCount(layer.shape!.slice(2)) : 1;
   const groups = Math.ceil(count / channels / taps / layer.applied.groupSize!);
   let [bytes, zeros] = [scaleBytes, 0];
   for (const { packedCodes, groupCodes } of planes) {
-    assert.equal(packedCodes.length, packedByteLength(count), layer.node);
+    assert.equal(packedCodes.length, isInt4 ? Math.ceil(count / 2) : packedByteLength(count), layer.node);
     assert.equal(groupCodes.length, channels * groups * taps, layer.node);
     bytes += packedCodes.length + groupCodes.length;
-    zeros += unpack2(packedCodes, count).filter((code) => code === 0).length;
+    if (!isInt4) zeros += unpack2(packedCodes, count).filter((code) => code === 0).length;
   }
+  if (isInt4) return { bits: 4, planes: null, bitsPerWeight: bitsOf(bytes), zeros: null };
   return { bits: 2, planes: planes.length, bitsPerWeight: bitsOf(bytes), zeros: zeros / (count * planes.length) };
 }

@@ -56,6 +56,20 @@ test('layers with two ternary planes run on the int8 operators, with weights tha
   assert.equal(weights.length, 4 * 2 + 1 + 1, 'two planes of four layers, the classifier, and the table');
 });
 
+test('layers of 4 bits run on the int8 operators, with weights that are computed from their codes', async (t) => {
+  const recipe: Recipe = { method: 'int4', weights: { groupSize: 8 }, firstLast: { bits: 4 } };
+  const { calls } = operators(await accelerate(t, smallNetwork(), recipe));
+  assert.deepEqual(calls, {
+    stem: 'Int8Conv',
+    depthwise: 'Int8Conv',
+    down: 'Int8ConvAdd',
+    pool: 'MaxPool',
+    left: 'Int8Conv',
+    right: 'Int8Conv',
+    classifier: 'Int8MatMul',
+  });
+});
+
 test('linear layers with two ternary planes run on the int8 operators, whichever way their weight is stored', async (t) => {
   const model = (op: string, transB: number) =>
     tinyModel({

@@ -13,7 +13,7 @@
  *   MaxPool
  */
 import { type FunctionDefinition, intsValue, intValue, scalarInt8, tensorFromInt8 } from '../../ir/index.js';
-import { codesOfBytes } from '../decode-ternary.js';
+import { codesOfBytes } from '../decode-groups.js';
 import { FunctionBody } from './function-body.js';
 
 /** The domain of the operators and its version. */
@@ -117,11 +117,11 @@ function clip(body: FunctionBody, value: string, output: string): void {
 
 /**
  * W, four codes per byte, times the code of each weight's group, as an int8 tensor of the given shape; `group_codes` has the
- * same shape but for axis 1, which counts groups. See decode-ternary.ts, where the shapes are known beforehand.
+ * same shape but for axis 1, which counts groups. See decode-groups.ts, where the shapes are known beforehand.
  */
 function ternaryWeight(body: FunctionBody, shape: string): string {
   const bytes = body.add('Cast', ['W'], 'bytes', { to: TO.int32 });
-  const table = body.tensor('codes_of_byte', tensorFromInt8([256, 4], codesOfBytes()));
+  const table = body.tensor('codes_of_byte', tensorFromInt8([256, 4], codesOfBytes('ternary')));
   const fours = body.add('Gather', [table, bytes], 'fours', { axis: intValue(0) });
   const flat = body.add('Reshape', [fours, body.ints('flat_shape', [-1])], 'flat');
   const count = body.add('ReduceProd', [shape], 'count', { keepdims: intValue(1) });

@@ -1,15 +1,15 @@
 import { readFloats, readTensor, type Tensor, tensorFromFloats, tensorFromInt8 } from '../../ir/index.js';
-import type { EncodedWeight, TernaryCodes } from '../../layers/encoded-weight.js';
+import type { EncodedWeight, GroupCodes } from '../../layers/encoded-weight.js';
 import type { ScratchTensors } from '../../scratch-tensors.js';
-import { decodeTernaryRows } from '../decode-ternary.js';
+import { decodeGroupRows } from '../decode-groups.js';
 import type { GraphBuilder } from '../graph-builder.js';
 
 /** A weight as operands of the domain's operators. */
 export interface WeightOperands {
   readonly weights: 'Ternary' | 'Int8';
   /**
-   * Packed codes, or int8 weights with output channels first. Those of two ternary planes are computed from codes, which
-   * onnxruntime does once, when it loads the model.
+   * Packed codes, or int8 weights with output channels first. Those of 4 bits, and of two ternary planes, are computed from
+   * codes, which onnxruntime does once, when it loads the model.
    */
   readonly codes: string;
   readonly scales: string;
@@ -49,7 +49,7 @@ export class WeightOperandWriter {
     return written;
   }
 
-  #ternary(name: string, weight: EncodedWeight, { packed, groupCodes, layout }: TernaryCodes) {
+  #ternary(name: string, weight: EncodedWeight, { packed, groupCodes, layout }: GroupCodes) {
     const kernel = weight.shape.length === 2 ? [] : weight.shape.slice(2);
     const groups = groupCodes.shape[0]! / (layout.outputChannels * layout.taps);
     return {
@@ -62,8 +62,8 @@ export class WeightOperandWriter {
   }
 
   async #int8(name: string, weight: EncodedWeight): Promise<string> {
-    if (weight.codes.kind === 'ternary' && !this.#options.decoded) {
-      return decodeTernaryRows(this.#builder, name, weight, weight.codes, 'int8');
+    if (weight.codes.kind !== 'int8' && !this.#options.decoded) {
+      return decodeGroupRows(this.#builder, name, weight, weight.codes, 'int8');
     }
     const values = weight.codes.kind === 'int8' ? weight.codes.values : await decodedInt8(weight);
     const rows = weight.transposed ? await transposed(values) : values;

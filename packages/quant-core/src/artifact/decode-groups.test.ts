@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { pack2, type TernaryPlane, ternarize, ternarizeTwice, toInt8Weights, type WeightLayout } from '../fgq/index.js';
+import {
+  type CodePlane,
+  type GroupedWeights,
+  pack2,
+  ternarize,
+  ternarizeTwice,
+  toInt8Weights,
+  type WeightLayout,
+} from '../fgq/index.js';
+import { pack4, quantizeInt4 } from '../int4/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { writeModel } from '../onnx/index.js';
@@ -9,7 +18,7 @@ import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { tinyModel } from '../testing/tiny-model.js';
-import { type DecodingType, decodeTernary } from './decode-ternary.js';
+import { type DecodingType, decodeGroups } from './decode-groups.js';
 import { GraphBuilder } from './graph-builder.js';
 
 /** Shapes around every boundary: N divides IC or not, IC below N, a number of codes that no byte ends with. */
@@ -24,33 +33,42 @@ const SHAPES: readonly (readonly number[])[] = [
   [9, 33],
 ];
 
+type Solver = (weights: Float32Array, layout: WeightLayout, groupSize: number) => GroupedWeights;
+const SOLVERS: Readonly<Record<'ternary' | 'two planes' | 'int4', Solver>> = {
+  ternary: ternarize,
+  'two planes': ternarizeTwice,
+  int4: quantizeInt4,
+};
+
 async function encoded(
   shape: readonly number[],
   groupSize: number,
   transposed: boolean,
-  planes: 1 | 2 = 1,
+  format: 'ternary' | 'two planes' | 'int4' = 'ternary',
 ): Promise<EncodedWeight & { expected: Int8Array }> {
   const [outputChannels, inputChannels, ...kernel] = shape as [number, number, ...number[]];
   const layout: WeightLayout = { outputChannels, inputChannels, taps: kernel.reduce((a, b) => a * b, 1) };
-  const solve = planes === 2 ? ternarizeTwice : ternarize;
-  const ternary = solve(await readFloats(randomTensor(shape, 3)), layout, groupSize);
-  const stored = ({ codes, groupCodes }: TernaryPlane) => ({
-    packed: tensorFromUint8([Math.ceil(codes.length / 4)], pack2(codes)),
+  const grouped = SOLVERS[format](await readFloats(randomTensor(shape, 3)), layout, groupSize);
+  const stored = ({ codes, groupCodes }: CodePlane) => ({
+    packed:
+      format === 'int4'
+        ? tensorFromUint8([Math.ceil(codes.length / 2)], pack4(codes))
+        : tensorFromUint8([Math.ceil(codes.length / 4)], pack2(codes)),
     groupCodes: tensorFromInt8([groupCodes.length], Int8Array.from(groupCodes)),
   });
   return {
     codes: {
-      kind: 'ternary',
+      kind: format === 'int4' ? 'int4' : 'ternary',
       layout,
       groupSize,
-      ...stored(ternary),
-      residual: ternary.residual ? stored(ternary.residual) : null,
+      ...stored(grouped),
+      residual: grouped.residual ? stored(grouped.residual) : null,
     },
-    channelScales: ternary.channelScales,
+    channelScales: grouped.channelScales,
     shape: transposed ? [inputChannels, outputChannels] : shape,
     transposed,
     decoded: null,
-    expected: toInt8Weights(ternary),
+    expected: toInt8Weights(grouped),
   };
 }
 
@@ -59,8 +77,8 @@ function decodingModel(weights: readonly EncodedWeight[], type: DecodingType): M
   const empty = tinyModel({ inputs: [], outputs: [], nodes: [], opset: type === 'int8' ? 14 : 13 });
   const builder = new GraphBuilder(empty);
   const outputs = weights.map((weight, i) => {
-    if (weight.codes.kind !== 'ternary') throw new TypeError();
-    const name = decodeTernary(builder, `w${i}`, weight, weight.codes, type);
+    if (weight.codes.kind === 'int8') throw new TypeError();
+    const name = decodeGroups(builder, `w${i}`, weight, weight.codes, type);
     return { name, dtype: 'int8' as const, shape: weight.shape };
   });
   const graph: Graph = { ...empty.graph, nodes: builder.nodes, outputs, initializers: builder.initializers };
@@ -70,11 +88,11 @@ function decodingModel(weights: readonly EncodedWeight[], type: DecodingType): M
 for (const type of ['int8', 'float'] as const) {
   test(`packed weights decode to exactly the int8 weights of the engine, computed as ${type}`, async (t: TestContext) => {
     const weights = [];
-    for (const planes of [1, 2] as const) {
-      for (const groupSize of [4, 8, 16, 32, 64]) {
-        for (const shape of SHAPES) weights.push(await encoded(shape, groupSize, false, planes));
+    for (const format of ['ternary', 'two planes', 'int4'] as const) {
+      for (const groupSize of [4, 8, 16, 32, 64, 128]) {
+        for (const shape of SHAPES) weights.push(await encoded(shape, groupSize, false, format));
         for (const shape of SHAPES.filter(({ length }) => length === 2))
-          weights.push(await encoded(shape, groupSize, true, planes));
+          weights.push(await encoded(shape, groupSize, true, format));
       }
     }
     const model = decodingModel(weights, type);
