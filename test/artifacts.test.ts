@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import type { Artifact, Job, Model, Report } from '@tritforge/contracts';
+import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
 import { openStore } from '@tritforge/store';
 import { expectJson, expectProblem, file, form, json } from './support/http.js';
 import { classifier } from './support/models.js';
@@ -64,7 +65,7 @@ const REPORT: Report = {
   accuracy: null,
   latency: null,
   layers: [],
-  kept: [],
+  kept: [{ node: '<script>alert(1)</script>', op: 'Conv', reason: 'excluded by the recipe' }],
   gates: [],
   warnings: [],
   provenance: { engineVersion: '0.0.0', onnxruntimeVersion: '1.0', recipe: {}, seed: 0, datasets: [] },
@@ -79,6 +80,22 @@ test('a job that has ended shows its report and its artifacts', async () => {
   assert.deepEqual(await expectJson(await stack.fetch(`/jobs/${jobId}/report`), 200), REPORT);
   assert.deepEqual(await expectJson(await stack.fetch(`/artifacts/${artifact.id}`), 200), artifact);
   await expectProblem(await stack.fetch(`/jobs/${jobId}/cancel`, { method: 'POST' }), 'JOB_ALREADY_ENDED');
+});
+
+test('the report is a page too, which may neither load nor run anything', async () => {
+  const response = await stack.fetch(`/jobs/${jobId}/report.html`);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('content-type'), 'text/html; charset=utf-8');
+  assert.equal(response.headers.get('content-security-policy'), REPORT_SECURITY_POLICY);
+  assert.match(
+    REPORT_SECURITY_POLICY,
+    /^default-src 'none'; style-src 'sha256-[^' ]+'; .*frame-ancestors 'none'; sandbox$/,
+  );
+  assert.equal(response.headers.get('x-content-type-options'), 'nosniff');
+  const page = await response.text();
+  assert.equal(page, renderReport(REPORT));
+  assert.match(page, /&lt;script&gt;alert\(1\)/);
+  assert.doesNotMatch(page, /<script/);
 });
 
 test('a download is the bytes of the digest, with the name of the file', async () => {

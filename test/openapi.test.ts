@@ -38,6 +38,7 @@ test('every route is in the document', () => {
     'GET /jobs/{id} getJob',
     'GET /jobs/{id}/artifacts listArtifactsOfJob',
     'GET /jobs/{id}/report getReport',
+    'GET /jobs/{id}/report.html getReportPage',
     'GET /models listModels',
     'GET /models/{id} getModel',
     'GET /openapi.json getOpenapi',

@@ -143,14 +143,19 @@ test('a job is queued, found by state and labels, holds on to its model, and is 
 
   await expectProblem(await stack.fetch(`/models/${model.id}`, { method: 'DELETE' }), 'RESOURCE_IN_USE');
   await expectProblem(await stack.fetch(`/datasets/${data.id}`, { method: 'DELETE' }), 'RESOURCE_IN_USE');
-  await expectProblem(await stack.fetch(`/jobs/${job.id}/report`), 'REPORT_NOT_READY');
+  for (const report of ['report', 'report.html']) {
+    await expectProblem(await stack.fetch(`/jobs/${job.id}/${report}`), 'REPORT_NOT_READY');
+    await expectProblem(await stack.fetch(`/jobs/job_01k9zq3v5w8e6r2t4y7u9i1o3p/${report}`), 'JOB_NOT_FOUND');
+  }
   assert.deepEqual(await ready(stack.fetch(`/jobs/${job.id}/artifacts`)), { items: [] });
 
   const canceled = await expectJson<Job>(await stack.fetch(`/jobs/${job.id}/cancel`, { method: 'POST' }), 200);
   assert.equal(canceled.state, 'canceled');
   const again = await expectJson<Job>(await stack.fetch(`/jobs/${job.id}/cancel`, { method: 'POST' }), 200);
   assert.deepEqual(again, canceled);
-  await expectProblem(await stack.fetch(`/jobs/${job.id}/report`), 'REPORT_UNAVAILABLE');
+  for (const report of ['report', 'report.html']) {
+    await expectProblem(await stack.fetch(`/jobs/${job.id}/${report}`), 'REPORT_UNAVAILABLE');
+  }
   assert.equal((await stack.fetch(`/models/${model.id}`, { method: 'DELETE' })).status, 204);
 });
 

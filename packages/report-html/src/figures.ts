@@ -31,9 +31,11 @@ export function formatMs(ms: Figure): string {
   return ms < 1 ? `${(ms * 1000).toFixed(0)} µs` : `${ms.toPrecision(3)} ms`;
 }
 
-/** 0.4567 → `45.7 %`; `–` when there is none. */
+/** 0.4567 → `45.7 %`, 0.0000123 → `0.0012 %`; `–` when there is none. */
 export function formatShare(share: Figure): string {
-  return share === null || share === undefined ? '–' : `${(100 * share).toFixed(1)} %`;
+  if (share === null || share === undefined) return '–';
+  const percent = 100 * share;
+  return `${percent === 0 || percent >= 0.1 ? percent.toFixed(1) : Number(percent.toPrecision(2))} %`;
 }
 
 const PERCENT_METRICS: ReadonlySet<Metric> = new Set<Metric>(['top1', 'top5', 'agreement']);
@@ -41,6 +43,19 @@ const PERCENT_METRICS: ReadonlySet<Metric> = new Set<Metric>(['top1', 'top5', 'a
 /** Whether values of the metric are percentages, and larger ones better. */
 export function isPercentMetric(metric: Metric): boolean {
   return PERCENT_METRICS.has(metric);
+}
+
+const METRIC_NAMES: Readonly<Record<Metric, string>> = {
+  top1: 'Top-1 accuracy',
+  top5: 'Top-5 accuracy',
+  mse: 'Mean squared error',
+  perplexity: 'Perplexity',
+  agreement: 'Agreement',
+};
+
+/** `Top-1 accuracy` for `top1`, and so on; what is not known stays as it is. */
+export function metricName(metric: Metric): string {
+  return METRIC_NAMES[metric] ?? metric;
 }
 
 /** A value of a metric in its unit, or `–` when there is none. */

@@ -1,9 +1,14 @@
+/** Lengths of a bar in a table cell, from `w0` to `w28`. */
+export const BAR_STEPS = 28;
+
+const BAR_WIDTHS = Array.from({ length: BAR_STEPS + 1 }, (_, step) => `.w${step} { --w: ${step}; }`).join(' ');
+
 /** The style sheet of a report: fonts of the system, light and dark, paper. Colours are told apart by lightness too. */
 export const STYLE = `
 :root {
   --paper: #fdfdfc; --raised: #f4f4f1; --ink: #1c1e22; --soft: #565c66; --rule: #dcdcd6; --link: #1d5a9e;
   --good: #1a6b3c; --bad: #a8281c;
-  --n64: #14407a; --n32: #1f5799; --n16: #2f6db5; --n8: #4583c9; --n4: #5f97d6;
+  --n64: #14407a; --n32: #1f5799; --n16: #2f6db5; --n8: #4583c9; --n4: #5a92d1;
   --planes: #7a4fb0; --int4: #1d8274; --int8: #b8620e; --float: #84868c;
 }
 @media screen and (prefers-color-scheme: dark) {
@@ -39,7 +44,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.1rem; margin: 1rem 0 0; 
 .tiles dt { color: var(--soft); font-size: 0.8125rem; }
 .tiles dd { margin: 0; }
 .tiles strong { display: block; font-size: 1.75rem; font-weight: 600; line-height: 1.3; letter-spacing: -0.015em; }
-.tiles span { color: var(--soft); font-size: 0.8125rem; line-height: 1.4; }
+.tiles span { display: block; color: var(--soft); font-size: 0.8125rem; line-height: 1.4; }
 .scroll { margin: 0.75rem 0 1.25rem; overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.875rem; line-height: 1.4; }
 caption { padding: 0 0 0.4rem; color: var(--soft); font-size: 0.8125rem; text-align: left; }
@@ -50,12 +55,18 @@ tbody th { font-weight: 400; }
 th[scope=row], .text { text-align: left; white-space: normal; }
 tr:target { background: var(--raised); }
 .comparison td, .comparison th { padding-right: 1.6rem; }
+.wish { min-width: 8.5rem; }
+.why { min-width: 13rem; }
 .layers { width: 100%; }
+.layers tbody th { min-width: 12rem; }
 .layers td.text { min-width: 9rem; }
-.layers small { display: block; }
-.node { display: inline-block; max-width: 26rem; overflow: hidden; overflow-wrap: anywhere; vertical-align: top; }
+.layers td.text small { color: var(--soft); }
+.whole, .swatched { white-space: nowrap; }
+.figures { display: flex; flex-wrap: wrap; gap: 0 0.9rem; }
+.histograms + .note { margin-top: 1rem; }
+.node { overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: 0.8125rem; }
-.digest { overflow-wrap: anywhere; color: var(--soft); font-size: 0.75rem; }
+.digest { white-space: nowrap; color: var(--soft); font-size: 0.75rem; }
 pre { margin: 0.5rem 0; padding: 0.9rem 1.1rem; overflow-x: auto; border: 1px solid var(--rule); border-radius: 6px; background: var(--raised); line-height: 1.5; }
 .warnings { margin: 0.75rem 0; }
 .warnings div { margin: 0 0 0.75rem; padding-left: 0.9rem; border-left: 3px solid var(--int8); }
@@ -79,33 +90,40 @@ svg text.name { fill: var(--ink); }
 .limit { fill: none; stroke: var(--bad); stroke-dasharray: 5 3; }
 svg text.gate { fill: var(--bad); }
 .p-original { fill: var(--paper); stroke: var(--ink); stroke-width: 2; }
-.p-int8, .k-int8 { fill: var(--int8); }
+.p-int8 { fill: var(--int8); }
 .p-result { fill: var(--ink); }
 .p-kept { fill: var(--n16); }
 .p-tried { fill: none; stroke: var(--soft); stroke-width: 1.5; }
-.k-n64 { fill: var(--n64); } .k-n32 { fill: var(--n32); } .k-n16 { fill: var(--n16); } .k-n8 { fill: var(--n8); } .k-n4 { fill: var(--n4); }
-.k-planes { fill: var(--planes); } .k-int4 { fill: var(--int4); } .k-float { fill: var(--float); }
+.k-n64 { --k: var(--n64); } .k-n32 { --k: var(--n32); } .k-n16 { --k: var(--n16); } .k-n8 { --k: var(--n8); } .k-n4 { --k: var(--n4); }
+.k-planes { --k: var(--planes); } .k-int4 { --k: var(--int4); } .k-int8 { --k: var(--int8); } .k-float { --k: var(--float); }
+svg [class^=k-] { fill: var(--k); }
+.swatched::before { content: ""; display: inline-block; width: 0.7rem; height: 0.7rem; margin-right: 0.45rem; background: var(--k); vertical-align: -0.02rem; }
 .h-original { fill: var(--float); }
 .h-quantized { fill: var(--n16); }
 .cut { fill: none; stroke: var(--paper); stroke-width: 3; }
 .hover { fill: transparent; }
 .hover:hover { fill: var(--ink); fill-opacity: 0.08; }
-.bar { width: 4rem; }
-.b { width: 3.5rem; height: 0.5rem; vertical-align: 0.05rem; }
+.bar { width: 4.5rem; text-align: left; }
+.bar::before { content: ""; display: inline-block; width: calc(var(--w) * 2px); height: 0.5rem; background: var(--k); vertical-align: 0.05rem; }
+${BAR_WIDTHS}
 @media screen and (min-width: 72rem) {
   .scroll { overflow: visible; }
   thead th { position: sticky; top: 0; padding-top: 0.5rem; background: var(--paper); }
 }
 @media print {
   @page { margin: 14mm; }
-  body { max-width: none; padding: 0; font-size: 9.5pt; }
+  :root { --paper: #fff; }
+  html { font-size: 9pt; }
+  body { max-width: none; padding: 0; }
   nav { display: none; }
   h2, h3, caption, thead { break-after: avoid; }
   tr, .tiles, .plots svg, .bars { break-inside: avoid; }
   .scroll { overflow: visible; }
   .bars { min-width: 0; }
+  .layers { font-size: 7.5pt; }
+  .layers th, .layers td { padding-right: 0.6rem; }
   a { color: inherit; text-decoration: none; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  svg, .tiles, .warnings div { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  svg, .tiles, .warnings div, .bar, .swatched { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 `;

@@ -53,6 +53,11 @@ export function jsonResponse(
   return { description, ...(headers && { headers }), content: { 'application/json': { schema } } };
 }
 
+/** A page, with its headers. */
+export function htmlResponse(description: string, headers: Record<string, Type.TSchema>): object {
+  return { description, headers, content: { 'text/html': { schema: Type.String() } } };
+}
+
 /** A response without a body. */
 export function emptyResponse(description: string): object {
   return { type: 'null', description };

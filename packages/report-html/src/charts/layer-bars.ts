@@ -14,16 +14,16 @@ export interface BarPanel {
 
 const WIDTH = 960;
 const LEFT = 48;
-const RIGHT = WIDTH - 4;
+const RIGHT = WIDTH - 18;
 const PANEL_HEIGHT = 96;
-const PANEL_PITCH = 138;
+const PANEL_PITCH = 148;
 const FIRST_TOP = 24;
 const WIDEST_BAR = 34;
 /** Least distance of two layer numbers, and how many layers may lie between them. */
 const LABEL_PITCH = 32;
 const LABEL_STEPS: readonly number[] = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000];
 /** With more layers than this a column stands for several, of which it shows the noisiest. */
-const MAX_COLUMNS = 900;
+const MAX_COLUMNS = 1200;
 
 interface Column {
   readonly number: number;
@@ -37,10 +37,10 @@ interface Column {
 export function layerBars(layers: readonly LayerReport[], panels: readonly BarPanel[], description: string): Markup {
   const columns = columnsOf(layers);
   const pitch = (RIGHT - LEFT) / columns.length;
-  const height = FIRST_TOP + panels.length * PANEL_PITCH - 6;
+  const height = FIRST_TOP + panels.length * PANEL_PITCH - 26;
   const drawn = panels.map((panel, row) => {
     const top = FIRST_TOP + row * PANEL_PITCH;
-    const axis = linearAxis(...panel.ends, { from: top + PANEL_HEIGHT, to: top }, 3);
+    const axis = linearAxis(...panel.ends, { from: top + PANEL_HEIGHT, to: top }, 5);
     return html`${frame(panel, axis, top)}${bars(columns, panel, axis, pitch)}${numbers(layers.length, top + PANEL_HEIGHT)}`;
   });
   return html`<svg class="bars" viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${description}">

@@ -25,7 +25,8 @@ export interface ScatterOptions {
   readonly description: string;
   readonly x: Dimension;
   readonly y: Dimension;
-  /** The ends that y cannot pass. */
+  readonly higherIsBetter: boolean;
+  /** The values that y can have. */
   readonly yBounds: readonly [low: number, high: number];
 }
 
@@ -36,11 +37,22 @@ const PLOT = { left: 62, right: WIDTH - 14, top: 14, bottom: HEIGHT - 46 };
 const LOG_RATIO = 3;
 const TICKS = 5;
 
-/** Points in a plane, the kept ones joined by a line from left to right. x is positive. */
-export function scatter(points: readonly ScatterPoint[], { description, x, y, yBounds }: ScatterOptions): Markup {
-  const xAxis = axisOfX(points.map((point) => point.x));
+/** Points in a plane, x being positive and better where it is less. A line joins the kept ones that are best in this plane. */
+export function scatter(
+  points: readonly ScatterPoint[],
+  { description, x, y, yBounds, higherIsBetter }: ScatterOptions,
+): Markup {
+  const xAxis = axisOfX(
+    withLimit(
+      points.map((point) => point.x),
+      x.limit,
+    ),
+  );
   const yAxis = axisOfY(
-    points.map((point) => point.y),
+    withLimit(
+      points.map((point) => point.y),
+      y.limit,
+    ),
     yBounds,
   );
   const placed = points.map((point) => ({
@@ -48,7 +60,10 @@ export function scatter(points: readonly ScatterPoint[], { description, x, y, yB
     cx: coordinate(xAxis.at(point.x)),
     cy: coordinate(yAxis.at(point.y)),
   }));
-  const line = placed.filter(({ kind }) => kind === 'kept').sort((a, b) => a.cx - b.cx);
+  const line = front(
+    placed.filter(({ kind }) => kind === 'kept'),
+    higherIsBetter,
+  );
   const labels = placeLabels(inOrderOfWeight(placed), PLOT);
   return html`<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${description}">
 ${grid(xAxis, yAxis, x, y)}${limitLines(xAxis, yAxis, x.limit, y.limit)}
@@ -56,6 +71,25 @@ ${line.length > 1 && html`<polyline class="front" points="${line.map(({ cx, cy }
 ${placed.map((point) => mark(point, x, y))}
 ${labels.map(({ text, x: left, y: baseline, anchor }) => html`<text class="name" x="${left}" y="${baseline}" text-anchor="${anchor}">${text}</text>`)}
 </svg>`;
+}
+
+/** The points that no other one beats in both directions, from left to right. */
+function front(points: readonly PlacedPoint[], higherIsBetter: boolean): PlacedPoint[] {
+  const sign = higherIsBetter ? 1 : -1;
+  const ordered = [...points].sort((a, b) => a.x - b.x || sign * (b.y - a.y));
+  let best = Number.NEGATIVE_INFINITY;
+  return ordered.filter(({ y }) => {
+    const isBetter = sign * y > best;
+    if (isBetter) best = sign * y;
+    return isBetter;
+  });
+}
+
+/** The values, and the limit unless that is so far away that the points would become hard to tell apart. */
+function withLimit(values: readonly number[], limit: number | undefined): readonly number[] {
+  if (limit === undefined) return values;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  return limit >= 2 * low - high && limit <= 2 * high - low ? [...values, limit] : values;
 }
 
 function axisOfX(values: readonly number[]): Axis {
@@ -73,7 +107,8 @@ function axisOfY(values: readonly number[], [lowest, highest]: readonly [number,
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const margin = (high - low || Math.abs(high) || 1) * 0.1;
   const span = { from: PLOT.bottom, to: PLOT.top };
-  return linearAxis(Math.max(lowest, low - margin), Math.min(highest, high + margin), span, TICKS);
+  const { at, ticks } = linearAxis(low - margin, high + margin, span, TICKS);
+  return { at, ticks: ticks.filter((tick) => tick >= lowest && tick <= highest) };
 }
 
 function grid(xAxis: Axis, yAxis: Axis, x: Dimension, y: Dimension): Markup {
@@ -102,7 +137,7 @@ function limitLines(xAxis: Axis, yAxis: Axis, xLimit: number | undefined, yLimit
       html`<path class="limit" d="M${vertical} ${top}V${bottom}"/><text class="gate" x="${vertical + 4}" y="${top + 11}">gate</text>`,
     level >= top &&
       level <= bottom &&
-      html`<path class="limit" d="M${left} ${level}H${right}"/><text class="gate" x="${right}" y="${level - 5}" text-anchor="end">gate</text>`,
+      html`<path class="limit" d="M${left} ${level}H${right}"/><text class="gate" x="${right}" y="${level + 13}" text-anchor="end">gate</text>`,
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { AccuracyReport, FrontierPoint, Report } from '@tritforge/contracts';
 import { type ScatterPoint, scatter } from '../charts/scatter.js';
-import { formatBytes, formatMetric, formatMs, formatNumber, isPercentMetric } from '../figures.js';
+import { formatBytes, formatMetric, formatMs, formatNumber, isPercentMetric, metricName } from '../figures.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
 import { capped, type Section, table } from './section.js';
 
@@ -51,7 +51,8 @@ function pointsOf({ model, baseline, accuracy, latency, artifacts, frontier = []
         latencyMs: latency?.quantizedMs ?? null,
       }
     : null;
-  const tried = frontier.map(({ kept, label, ...figures }): Point => {
+  const bySize = [...frontier].sort((a, b) => a.sizeBytes - b.sizeBytes);
+  const tried = bySize.map(({ kept, label, ...figures }): Point => {
     return { ...figures, label: foreign(label, LABEL_LENGTH), kind: kept ? 'kept' : 'tried' };
   });
   return [original, int8, result, ...tried].filter((point) => point !== null);
@@ -63,7 +64,7 @@ function plots(points: readonly Point[], accuracy: AccuracyReport, { gates }: Re
   const limitOf = (name: string) => gates.find((gate) => gate.name === name)?.limit;
   const maxDrop = limitOf('maxAccuracyDrop');
   const y = {
-    title: `${metric}, ${isPercent ? 'higher' : 'lower'} is better`,
+    title: `${metricName(metric)}, ${isPercent ? 'higher' : 'lower'} is better`,
     format: (value: number) => (isPercent ? `${Number(value.toFixed(2))} %` : String(Number(value.toPrecision(4)))),
     limit: maxDrop === undefined || original === null ? undefined : isPercent ? original - maxDrop : original + maxDrop,
   };
@@ -73,8 +74,14 @@ function plots(points: readonly Point[], accuracy: AccuracyReport, { gates }: Re
       value === null || position === null || !(position > 0) ? [] : [{ label, kind, x: position, y: value }],
     );
     if (drawn.length < 2) return null;
-    const description = `${metric} of ${drawn.length} networks against ${options.x.title}; the table below has the figures`;
-    return scatter(drawn, { ...options, y, yBounds: isPercent ? [0, 100] : [0, Number.MAX_VALUE], description });
+    const description = `${metricName(metric)} of ${drawn.length} networks against ${options.x.title}; the table below has the figures`;
+    return scatter(drawn, {
+      ...options,
+      y,
+      higherIsBetter: isPercent,
+      yBounds: isPercent ? [0, 100] : [0, Number.MAX_VALUE],
+      description,
+    });
   };
   const bySize = plot('sizeBytes', { x });
   const byLatency = plot('latencyMs', { x: { title: 'latency in stock ONNX Runtime', format: roundMs } });
@@ -106,11 +113,12 @@ const SWATCHES: Readonly<Record<Point['kind'], Markup>> = {
 
 function frontierTable(points: readonly Point[], accuracy: AccuracyReport | null): Piece {
   const metric = accuracy?.metric ?? null;
-  const head = html`<th scope="col" class="text">Network</th><th scope="col">Bits per weight</th><th scope="col">Size</th><th scope="col">${metric ?? 'Accuracy'}</th><th scope="col">Latency</th><th scope="col" class="text">Kept</th>`;
+  const hasTried = points.some(({ kind }) => kind === 'kept' || kind === 'tried');
+  const head = html`<th scope="col" class="text">Network</th><th scope="col">Bits per weight</th><th scope="col">Size</th><th scope="col">${metric ? metricName(metric) : 'Accuracy'}</th><th scope="col">Latency</th>${hasTried && html`<th scope="col" class="text">Kept</th>`}`;
   const { shown, more } = capped(points, SHOWN_POINTS);
   const rows = shown.map(
     ({ label, kind, bitsPerWeight, sizeBytes, accuracy: value, latencyMs }) =>
-      html`<tr><th scope="row"><bdi>${label}</bdi></th><td>${formatNumber(bitsPerWeight, 2)}</td><td>${formatBytes(sizeBytes)}</td><td>${metric ? formatMetric(metric, value) : formatNumber(value, 3)}</td><td>${formatMs(latencyMs)}</td><td class="text">${kind === 'kept' ? 'kept' : kind === 'tried' ? '–' : ''}</td></tr>\n`,
+      html`<tr><th scope="row"><bdi>${label}</bdi></th><td>${formatNumber(bitsPerWeight, 2)}</td><td>${formatBytes(sizeBytes)}</td><td>${metric ? formatMetric(metric, value) : formatNumber(value, 3)}</td><td>${formatMs(latencyMs)}</td>${hasTried && html`<td class="text">${kind === 'kept' ? 'kept' : kind === 'tried' ? 'no' : ''}</td>`}</tr>\n`,
   );
   return html`${table('Networks in the plot', head, rows)}${more && html`<p class="note">${more}</p>`}`;
 }

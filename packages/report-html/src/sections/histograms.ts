@@ -1,9 +1,9 @@
 import type { WeightHistogram } from '@tritforge/contracts';
 import { weightHistogramChart } from '../charts/histogram.js';
-import { formatNumber, formatShare } from '../figures.js';
+import { formatShare } from '../figures.js';
 import { html, type Markup } from '../markup.js';
 import { lowest, type NumberedLayer, weightPrecision } from '../precision.js';
-import { nodeName, type Section } from './section.js';
+import { decimals, layerLink, nodeName, type Section } from './section.js';
 
 const MOST_SHOWN = 12;
 
@@ -25,9 +25,9 @@ function card({ number, layer }: NumberedLayer, histogram: WeightHistogram): Mar
   const { node, applied, outputSqnrDb, weightError } = layer;
   const figures = [
     weightPrecision(applied),
-    ...(outputSqnrDb === null ? [] : [`output SQNR ${formatNumber(outputSqnrDb, 1)} dB`]),
+    ...(outputSqnrDb === null ? [] : [`output SQNR ${decimals(outputSqnrDb, 1)} dB`]),
     `weight error ${formatShare(weightError)}`,
   ];
   const description = `Histogram of the weights of layer ${number} before and after quantization, between ${(-histogram.limit).toPrecision(2)} and ${histogram.limit.toPrecision(2)}`;
-  return html`<figure><figcaption><a href="#layer-${number}">${number}</a> ${nodeName(node)}<br><small>${figures.join(' · ')}</small></figcaption>${weightHistogramChart(histogram, description)}</figure>\n`;
+  return html`<figure><figcaption>${layerLink(number, number)} ${nodeName(node)}<small class="figures">${figures.map((figure) => html`<span>${figure}</span>`)}</small></figcaption>${weightHistogramChart(histogram, description)}</figure>\n`;
 }

@@ -4,7 +4,7 @@ import { groupBy } from '../group-by.js';
 import { foreign, html, type Markup } from '../markup.js';
 import { capped, MESSAGE_LENGTH, nodeName, type Section, table } from './section.js';
 
-const SHOWN_WARNINGS = 12;
+const SHOWN_WARNINGS = 6;
 
 /** Whether the gates hold, and what one should know. */
 export const judgementSection: Section = {

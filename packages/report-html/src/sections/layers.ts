@@ -1,10 +1,10 @@
 import type { LayerReport, Report } from '@tritforge/contracts';
 import { type BarPanel, layerBars } from '../charts/layer-bars.js';
-import { formatCount, formatNumber, formatShare } from '../figures.js';
+import { formatCount, formatShare, metricName } from '../figures.js';
 import { groupBy } from '../group-by.js';
 import { html, type Markup, type Piece } from '../markup.js';
 import { lowest, precisionClass, weightCount, weightPrecision } from '../precision.js';
-import { nodeName, type Section, table } from './section.js';
+import { decimals, layerLink, nodeName, type Section, table } from './section.js';
 
 /** Above it, outputs are as good as exact, and bars of the others would become too short to compare. */
 const HIGHEST_SQNR_DB = 60;
@@ -37,7 +37,7 @@ function panelsOf(layers: readonly LayerReport[]): BarPanel[] {
     const extreme = (choose: (a: number, b: number) => number) => values.reduce((a, b) => choose(a, b), 0);
     return [{ title, format, figureOf, ends: ends(extreme(Math.min), extreme(Math.max)) }];
   };
-  const short = (value: number) => String(Number(value.toPrecision(3)));
+  const short = (value: number) => String(Number(value.toPrecision(3))).replace('-', '−');
   return [
     ...panel(
       'Output SQNR, dB',
@@ -46,7 +46,7 @@ function panelsOf(layers: readonly LayerReport[]): BarPanel[] {
       (low, high) => [Math.max(low, LOWEST_SQNR_DB), Math.min(Math.max(high, 1), HIGHEST_SQNR_DB)],
     ),
     ...panel(
-      'Sensitivity: accuracy lost by this layer alone',
+      'Sensitivity: what this layer alone costs, in the unit of the metric',
       short,
       ({ sensitivity }) => sensitivity,
       (low, high) => [low, high > low ? high : low + 1],
@@ -81,11 +81,11 @@ function sensitivities(layers: readonly LayerReport[], accuracy: Report['accurac
     typeof sensitivity === 'number' ? -sensitivity : null,
   );
   if (found.length === 0) return null;
-  const unit = accuracy ? `, ${accuracy.metric}` : '';
-  const head = html`<th scope="col">Layer</th><th scope="col" class="text">Node</th><th scope="col" class="text">Weights</th><th scope="col">Accuracy lost${unit}</th><th scope="col">Output SQNR, dB</th>`;
+  const unit = accuracy ? `, ${metricName(accuracy.metric)}` : '';
+  const head = html`<th scope="col">Layer</th><th scope="col" class="text">Node</th><th scope="col" class="text">Weights</th><th scope="col">Loss${unit}</th><th scope="col">Output SQNR, dB</th>`;
   const rows = found.map(
     ({ number, layer }) =>
-      html`<tr><td><a href="#layer-${number}">${number}</a></td><th scope="row">${nodeName(layer.node)}</th><td class="text">${weightPrecision(layer.applied)}</td><td>${formatNumber(layer.sensitivity, 3)}</td><td>${formatNumber(layer.outputSqnrDb, 1)}</td></tr>\n`,
+      html`<tr><td>${layerLink(number, number)}</td><th scope="row">${nodeName(layer.node)}</th><td class="text">${weightPrecision(layer.applied)}</td><td>${decimals(layer.sensitivity, 3)}</td><td>${decimals(layer.outputSqnrDb, 1)}</td></tr>\n`,
   );
   return table('Most sensitive layers: what quantizing one of them alone costs', head, rows);
 }

@@ -1,4 +1,5 @@
 import type { Report } from '@tritforge/contracts';
+import { formatCount, formatNumber } from '../figures.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
 
 /** A part of the page. */
@@ -14,9 +15,26 @@ export interface Section {
 export const NAME_LENGTH = 140;
 export const MESSAGE_LENGTH = 600;
 
-/** A node name in the page. */
+/** A node name in the page; it may break before its last part. */
 export function nodeName(name: string): Markup {
-  return html`<bdi class="node">${foreign(name, NAME_LENGTH)}</bdi>`;
+  const shown = foreign(name, NAME_LENGTH);
+  const last = shown.lastIndexOf('/');
+  const parts = last > 0 ? html`${shown.slice(0, last)}<wbr>${shown.slice(last)}` : shown;
+  return html`<bdi class="node">${parts}</bdi>`;
+}
+
+/** Rows of models that are larger than this are in the JSON report alone: pages must open at once. */
+export const SHOWN_LAYERS = 2000;
+
+/** A link to the row of a layer, where there is one. */
+export function layerLink(number: number, content: Piece): Markup {
+  return number <= SHOWN_LAYERS ? html`<a href="#layer-${number}">${content}</a>` : html`${content}`;
+}
+
+/** A figure with a minus sign where it is negative, also after rounding; `–` when there is none. */
+export function decimals(value: number | null | undefined, count: number): string {
+  const text = formatNumber(value, count);
+  return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
 /** The first items of a list, and what to say of the others. */
@@ -24,7 +42,7 @@ export function capped<T>(items: readonly T[], most: number): { shown: readonly 
   const left = items.length - most;
   return {
     shown: items.slice(0, most),
-    more: left > 0 ? `and ${left.toLocaleString('en-US')} more in the JSON report` : null,
+    more: left > 0 ? `and ${formatCount(left)} more in the JSON report` : null,
   };
 }
 

@@ -1,5 +1,5 @@
 import type { AccuracyReport, LatencyReport, Report } from '@tritforge/contracts';
-import { formatBytes, formatCount, formatMetric, formatMs, formatNumber, formatShare } from '../figures.js';
+import { formatBytes, formatCount, formatMetric, formatMs, formatNumber, formatShare, metricName } from '../figures.js';
 import { html, type Markup, type Piece } from '../markup.js';
 import { type Section, table } from './section.js';
 
@@ -32,18 +32,10 @@ function bitsTile({ quantizedLayers, wholeModel }: Report['artifacts'][number]['
 }
 
 function accuracyTile({ metric, quantized, original, drop, pairedStandardError }: AccuracyReport): Markup {
-  const from = original === null ? '' : ` from ${formatMetric(metric, original)}`;
-  const remark = drop === null ? 'nothing to compare with' : `${dropText(drop, pairedStandardError)}${from}`;
-  return tile(METRIC_NAMES[metric], formatMetric(metric, quantized), remark);
+  const than = original === null ? '' : ` than ${formatMetric(metric, original)}`;
+  const remark = drop === null ? 'nothing to compare with' : `${dropText(drop, pairedStandardError)}${than}`;
+  return tile(metricName(metric), formatMetric(metric, quantized), remark);
 }
-
-const METRIC_NAMES: Readonly<Record<AccuracyReport['metric'], string>> = {
-  top1: 'Top-1 accuracy',
-  top5: 'Top-5 accuracy',
-  mse: 'Mean squared error',
-  perplexity: 'Perplexity',
-  agreement: 'Agreement',
-};
 
 function comparison(report: Report): Markup {
   const hasBaseline = report.baseline !== null;
@@ -87,7 +79,7 @@ function accuracyRows(accuracy: AccuracyReport | null, row: Row): Markup[] {
   const { metric, samples, original, int8, quantized, drop, pairedStandardError, agreement } = accuracy;
   const format = (value: number | null) => formatMetric(metric, value);
   const change = drop === null ? '' : dropText(drop, pairedStandardError);
-  const name = `${METRIC_NAMES[metric]}, ${formatCount(samples)} samples`;
+  const name = `${metricName(metric)}, ${formatCount(samples)} samples`;
   const rows = [row(name, format(original), format(int8), format(quantized), change)];
   if (agreement === null || metric === 'agreement') return rows;
   return [...rows, row('Same top class as the original', '', '', formatMetric('agreement', agreement), '')];

@@ -9,13 +9,14 @@ import {
   Report,
   TritforgeError,
 } from '@tritforge/contracts';
+import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { DATASET_ERRORS, MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
 import { matchesEtag, weakEtag } from '../../http/etag.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
-import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { emptyResponse, htmlResponse, jsonResponse, problems } from '../../http/responses.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
 import { createJob } from './create-job.js';
@@ -42,6 +43,13 @@ const EXAMPLE_REQUEST: JobRequest = {
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
   const { store, uploads } = deps;
   const find = (id: string) => lookUp('job', id, (known) => store.jobs.get(known));
+  const findReport = async (id: string) => {
+    const job = await find(id);
+    if (!isTerminal(job.state)) throw notReady(job);
+    const report = await store.jobs.getReport(id);
+    if (report === null) throw withoutReport(job);
+    return report;
+  };
 
   await app.register(async (scope) => {
     acceptUploads(scope, [MULTIPART], { json: true });
@@ -177,12 +185,30 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ params: { id } }) => {
-      const job = await find(id);
-      if (!isTerminal(job.state)) throw notReady(job);
-      const report = await store.jobs.getReport(id);
-      if (report === null) throw withoutReport(job);
-      return report;
+    async ({ params: { id } }) => findReport(id),
+  );
+
+  app.get(
+    '/jobs/:id/report.html',
+    {
+      schema: {
+        operationId: 'getReportPage',
+        summary: 'Get the report of a job as a page',
+        description: 'One HTML file for people: it loads nothing else, runs no script, and can be kept and printed.',
+        tags,
+        params,
+        response: {
+          200: htmlResponse('The page.', { 'Content-Security-Policy': Type.String() }),
+          ...problems('JOB_NOT_FOUND', 'REPORT_NOT_READY', 'REPORT_UNAVAILABLE'),
+        },
+      },
+    },
+    async ({ params: { id } }, reply) => {
+      const page = renderReport(await findReport(id));
+      return reply
+        .type('text/html; charset=utf-8')
+        .header('content-security-policy', REPORT_SECURITY_POLICY)
+        .send(page);
     },
   );
 

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { renderReport } from '../render-report.js';
+import { textsOf } from '../testing/read-page.js';
+import { BARE_REPORT, fullReport } from '../testing/sample-reports.js';
+
+interface Run {
+  /** Arguments of npm or curl. */
+  readonly args: readonly string[];
+  readonly files: Readonly<Record<string, unknown>>;
+}
+
+/** Runs commands of a page in a shell in which npm and curl write down their arguments. */
+async function run(commands: string): Promise<Run> {
+  const folder = await mkdtemp(join(tmpdir(), 'tritforge-reproduce-'));
+  try {
+    const record =
+      'npm() { printf "%s\\0" "$@" > args; }\ncurl() { npm "$@"; }\nset -eu\nTRITFORGE=http://127.0.0.1:1\n';
+    const { status, stdout, stderr } = spawnSync('sh', { input: record + commands, cwd: folder, encoding: 'utf8' });
+    assert.deepEqual([status, stdout, stderr], [0, '', '']);
+    const names = ['recipe.json', 'preprocess.json', 'job.json'].filter((name) => existsSync(join(folder, name)));
+    const read = (name: string) => readFileSync(join(folder, name), 'utf8');
+    return {
+      args: read('args').split('\0').slice(0, -1),
+      files: Object.fromEntries(names.map((name) => [name, JSON.parse(read(name))])),
+    };
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+const HOSTILE = "'EOF'\nEOF\n$(touch owned) `id` \"\\ \u202e\u0007 </pre>";
+
+test('the commands write down recipe and preprocessing and run the program with what was asked for', async () => {
+  const report = fullReport(HOSTILE);
+  const [commandLine] = textsOf(renderReport(report), 'pre');
+  const { args, files } = await run(commandLine!);
+  assert.deepEqual(files, {
+    'recipe.json': report.provenance.recipe,
+    'preprocess.json': report.provenance.datasets[0]!.preprocess,
+  });
+  assert.deepEqual(args, [
+    ...['run', '-s', 'tritforge', '--', 'quantize', 'model.onnx', '--out', 'out', '--recipe', 'recipe.json'],
+    ...['--calibration', 'calibration.npz', '--evaluation', 'evaluation.npz', '--preprocess', 'preprocess.json'],
+    ...['--metric', 'top1', '--threads', '2', '--gate-max-accuracy-drop', '2', '--gate-max-size', '900'],
+  ]);
+});
+
+test('over HTTP the same goes into one call', async () => {
+  const report = fullReport(HOSTILE);
+  const [, overHttp] = textsOf(renderReport(report), 'pre');
+  const { args, files } = await run(overHttp!);
+  assert.deepEqual(files, {
+    'job.json': {
+      recipe: report.provenance.recipe,
+      preprocess: report.provenance.datasets[0]!.preprocess,
+      metric: 'top1',
+      gates: { maxAccuracyDrop: 2, maxSizeBytes: 900 },
+    },
+  });
+  assert.deepEqual(args.slice(2), [
+    'http://127.0.0.1:1/jobs',
+    ...['-F', 'model=@model.onnx', '-F', 'calibration=@calibration.npz', '-F', 'evaluation=@evaluation.npz'],
+    ...['-F', 'job=<job.json'],
+  ]);
+});
+
+test('a job without data needs a model and a recipe alone', async () => {
+  const [commandLine, overHttp] = textsOf(renderReport(BARE_REPORT), 'pre');
+  const { args } = await run(commandLine!);
+  assert.deepEqual(args.slice(4), ['quantize', 'model.onnx', '--out', 'out', '--recipe', 'recipe.json']);
+  assert.deepEqual((await run(overHttp!)).files, { 'job.json': { recipe: {} } });
+});
+
+test('datasets that were preprocessed in different ways cannot go into one call, and the page says so', () => {
+  const report = fullReport();
+  report.provenance.datasets[1]!.preprocess = null;
+  assert.match(renderReport(report), /preprocessed in different ways/);
+  assert.doesNotMatch(renderReport(fullReport()), /preprocessed in different ways/);
+});
