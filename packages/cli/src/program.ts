@@ -111,6 +111,16 @@ function withRecipe(command: Command): Command {
         'bits of the inputs of layers; 4 spares first, last and int8 layers, none quantizes weights only',
       ).choices(['8', '4', 'none']),
     )
+    .addOption(
+      new Option('--activation-range <how>', 'how the ranges of activations are chosen').choices([
+        'minmax',
+        'percentile',
+        'mse',
+        'entropy',
+        'dfp',
+        'auto',
+      ]),
+    )
     .option(
       '--layer <glob=setting>',
       'ternary, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a4 or a8 (bits of the input) for the layers named so (repeatable)',

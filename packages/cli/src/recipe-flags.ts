@@ -1,4 +1,5 @@
 import {
+  type ActivationRange,
   type ArtifactProfile,
   checkRecipe,
   type GroupSize,
@@ -18,6 +19,7 @@ export interface RecipeFlags {
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64' | '128';
   readonly residualPlanes?: number;
+  readonly activationRange?: ActivationRange;
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
@@ -42,8 +44,12 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     ...base,
     ...(flags.paper && { paper: true }),
     ...withWeights(base, flags),
-    ...(flags.activationBits && {
-      activations: { ...base.activations, bits: ACTIVATION_BITS[flags.activationBits] },
+    ...((flags.activationBits || flags.activationRange) && {
+      activations: {
+        ...base.activations,
+        ...(flags.activationBits && { bits: ACTIVATION_BITS[flags.activationBits] }),
+        ...(flags.activationRange && { range: flags.activationRange }),
+      },
     }),
     ...(layers.length > 0 && { layers }),
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),

@@ -123,7 +123,8 @@ describe('tritforge', { concurrency: 2 }, () => {
   test('quantizes inputs to 4 bits where flags ask for it', async () => {
     const out = newPath();
     const run = await tritforge(
-      ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', '4', '--layer', '/block2/*=a8'],
+      ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', '4', '--activation-range', 'auto'],
+      ...['--layer', '/block2/*=a8'],
       ...CALIBRATION,
     );
     assert.equal(run.exitCode, 0, run.stderr);

@@ -28,13 +28,14 @@ export const Planes = Type.Union([Type.Literal(1), Type.Literal(2)]);
 export type Planes = Static<typeof Planes>;
 
 /** How the range of a quantized activation follows from its values on the calibration data. */
-export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entropy', 'dfp'], {
+export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entropy', 'dfp', 'auto'], {
   default: 'mse',
   description:
     'minmax: all values. percentile: without the outermost 0.01 % at either end, 0.1 % with 4 bits. mse: the least squared error. ' +
-    'entropy: the least Kullback-Leibler divergence. dfp: dynamic fixed point, the scale a power of two.',
+    'entropy: the least Kullback-Leibler divergence. dfp: dynamic fixed point, the scale a power of two. auto: for each ' +
+    'value the one of them with which the layers that take it in lose least, as measured on calibration data.',
 });
-export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp';
+export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp' | 'auto';
 
 /** What a selector changes: `bits` 2 is ternary, 4 is int4 in groups, 8 is int8, null keeps the layer in floating point. */
 export const LayerSettings = Type.Object(

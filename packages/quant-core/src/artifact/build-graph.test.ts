@@ -4,6 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { resolveRecipe } from '@tritforge/contracts';
 import { settleActivationBits } from '../activations/activation-bits.js';
 import { planActivations } from '../activations/plan-activations.js';
+import { chooseRange } from '../calibrate/choose-range.js';
 import { calibrate } from '../calibrate/index.js';
 import { planFeeds } from '../data/feed-plan.js';
 import { GraphIndex, type Model, readFloats, readTensor, scalarFloat } from '../ir/index.js';
@@ -72,17 +73,20 @@ async function quantized(t: TestContext): Promise<QuantizedModel> {
   const activations = await planActivations(prepared.graph, wanted);
   const layers = settleActivationBits(wanted, activations);
   const dataset = memoryDataset({ x: noise() });
-  const { ranges: scales } = await calibrate({
+  const { histograms } = await calibrate({
     model: prepared,
     values: activations.observed,
-    nonNegative: activations.nonNegative,
-    maxCodes: activations.maxCodes,
     dataset,
     feedPlan: planFeeds(prepared.graph.inputs, dataset.summary, null),
     runtime,
     scratchDir: folder,
-    range: 'mse',
   });
+  const scales = new Map(
+    [...histograms].map(([name, histogram]) => {
+      const nonNegative = activations.nonNegative.has(name);
+      return [name, chooseRange(histogram, { method: 'mse', nonNegative, maxCode: activations.maxCodes.get(name)! })];
+    }),
+  );
   const { recipe: weights } = await quantizeWeights(layers, {
     scratch: new ScratchTensors(join(folder, 'tensors.bin')),
     smallestInputScale: ({ node }) => scales.get(activations.values.get(node.inputs[0]!)!.rangeOf)!.scale,

@@ -6,39 +6,28 @@ import { trimPadding } from '../data/feeds.js';
 import type { Model } from '../ir/index.js';
 import { hostFloats, isFloating } from '../runtime/host-floats.js';
 import type { HostTensor, Runtime } from '../runtime/runtime.js';
-import { chooseRange } from './choose-range.js';
 import { Histogram } from './histogram.js';
 import { memoryGroups } from './memory-groups.js';
 import { type ObservedShape, observedByteLength, observeShapes } from './observe-shapes.js';
 import { type Laboratory, loadScratchModel, mainGraphValues, withOutputs } from './observed-model.js';
 import { firstRun, sampleIndices, sampleRuns } from './sample-runs.js';
-import type { MaxCode, RangeMethod, ValueRange } from './value-range.js';
 
 /** Bytes of observed values that one run may return, unless the caller says otherwise. */
 export const DEFAULT_MEMORY_CAP_BYTES = 256 * 2 ** 20;
 const DEFAULT_MAX_SAMPLES = 256;
-/** The fewer the levels, the more a wide range costs the many values in its middle. */
-const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9 };
 
 export interface CalibrationRequest {
   readonly model: Model;
-  /** Values whose ranges are wanted. Names that the main graph does not have are ignored. */
+  /** Values whose histograms are wanted. Names that the main graph does not have are ignored. */
   readonly values: readonly string[];
   /** Further values of which only dtype and shape are wanted. */
   readonly shapeValues?: readonly string[] | undefined;
-  /** Values that come out of a ReLU: their range starts at 0 and their zero point is 0. */
-  readonly nonNegative?: ReadonlySet<string> | undefined;
-  /** Largest codes of values; 255 for those left out. */
-  readonly maxCodes?: ReadonlyMap<string, MaxCode> | undefined;
   readonly dataset: Dataset;
   /** How the dataset's arrays go into the model's inputs. */
   readonly feedPlan: FeedPlan;
   readonly runtime: Runtime;
   /** An existing folder for scratch files. */
   readonly scratchDir: string;
-  readonly range: RangeMethod;
-  /** For `range: 'percentile'`. Default 99.99, for values of 4 bits 99.9. */
-  readonly percentile?: number | undefined;
   /** Bytes of observed values that one run may return. Default 256 MiB. */
   readonly memoryCapBytes?: number | undefined;
   /** Samples to use, evenly spread over the dataset. Default 256. */
@@ -48,20 +37,18 @@ export interface CalibrationRequest {
 }
 
 export interface Calibration {
-  /** By value name; floating-point values only. */
-  readonly ranges: ReadonlyMap<string, ValueRange>;
-  /** The ranges that the same statistics give with 8 bits for every value. */
-  readonly eightBitRanges: ReadonlyMap<string, ValueRange>;
+  /** By value name; floating-point values only. {@link chooseRange} makes ranges of them. */
+  readonly histograms: ReadonlyMap<string, Histogram>;
   /** dtype and shape of every value asked for, as seen on the first sample. */
   readonly shapes: ReadonlyMap<string, ObservedShape>;
   readonly samples: number;
 }
 
 /**
- * Runs the model over the samples once and chooses a range for every value.
+ * Runs the model over the samples once and counts the values.
  *
  * Samples run one at a time, on one thread, on the graph as written: over several samples or threads onnxruntime rounds
- * products differently, and ranges, hence artifacts, would depend on the machine. What one run returns stays under the
+ * products differently, and counts, hence ranges and artifacts, would depend on the machine. What one run returns stays under the
  * memory cap; if the values of one sample do not fit, they are split over several scratch graphs, which changes no
  * number.
  * @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS naming a value that becomes NaN or infinite, MODEL_RUN_FAILED,
@@ -81,7 +68,7 @@ export async function calibrate(request: CalibrationRequest): Promise<Calibratio
       request.onProgress?.(pass * indices.length + samplesDone, groups.length * indices.length);
     });
   }
-  return { ...chooseRanges(request, histograms), shapes, samples: indices.length };
+  return { histograms, shapes, samples: indices.length };
 }
 
 function laboratoryOf(request: CalibrationRequest): Laboratory {
@@ -148,25 +135,4 @@ function tally(histogram: Histogram, name: string, value: HostTensor): void {
     field: 'datasets.calibration',
     remediation: 'Check the preprocessing of the data, or exclude the layer that computes this value.',
   });
-}
-
-function chooseRanges(
-  request: CalibrationRequest,
-  histograms: ReadonlyMap<string, Histogram>,
-): Pick<Calibration, 'ranges' | 'eightBitRanges'> {
-  const choose = (name: string, histogram: Histogram, maxCode: MaxCode) =>
-    chooseRange(histogram, {
-      method: request.range,
-      percentile: request.percentile ?? DEFAULT_PERCENTILE[maxCode],
-      nonNegative: request.nonNegative?.has(name) ?? false,
-      maxCode,
-    });
-  const eightBitRanges = new Map([...histograms].map(([name, histogram]) => [name, choose(name, histogram, 255)]));
-  const ranges = new Map(
-    [...histograms].map(([name, histogram]) => {
-      const maxCode = request.maxCodes?.get(name) ?? 255;
-      return [name, maxCode === 255 ? eightBitRanges.get(name)! : choose(name, histogram, maxCode)];
-    }),
-  );
-  return { ranges, eightBitRanges };
 }

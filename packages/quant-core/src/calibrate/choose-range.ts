@@ -11,13 +11,17 @@ import { type Affine, affineFor, type MaxCode, type RangeMethod, type ValueRange
 export interface RangeChoice {
   readonly method: RangeMethod;
   /**
-   * Share of the values, in percent, that the `percentile` range keeps below its upper end, and above its lower end.
+   * Share of the values, in percent, that the `percentile` range keeps below its upper end, and above its lower end. Default
+   * 99.99, with 4 bits 99.9.
    */
-  readonly percentile: number;
+  readonly percentile?: number | undefined;
   /** The value comes out of a ReLU: the range starts at 0. */
   readonly nonNegative: boolean;
   readonly maxCode: MaxCode;
 }
+
+/** The fewer the levels, the more a wide range costs the many values in its middle. */
+const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9 };
 
 /** Chooses the range of a value. Zero always lies in it. It does not exceed what was seen, but for few levels and dynamic fixed point. */
 export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRange {
@@ -39,7 +43,7 @@ function ends(histogram: Histogram, choice: RangeChoice): readonly [number, numb
     case 'minmax':
       return [histogram.min, histogram.max];
     case 'percentile':
-      return percentileRange(histogram, choice.percentile);
+      return percentileRange(histogram, choice.percentile ?? DEFAULT_PERCENTILE[choice.maxCode]);
     case 'dfp':
       return dynamicFixedPointRange(histogram, choice.nonNegative, choice.maxCode);
     case 'mse': {

@@ -6,8 +6,8 @@ const SMALLEST_SCALE = 2 ** -60;
 /** Largest code of a quantized activation: 255 with 8 bits, 15 with 4. Both are stored as uint8. */
 export type MaxCode = 255 | 15;
 
-/** How the range of an activation is chosen from its statistics. */
-export type RangeMethod = ActivationRange;
+/** How the range of an activation is chosen from its statistics alone. */
+export type RangeMethod = Exclude<ActivationRange, 'auto'>;
 
 /**
  * The observed and the chosen range of a value, with the quantization q = clamp(round(x / scale) + zeroPoint, 0, maxCode)

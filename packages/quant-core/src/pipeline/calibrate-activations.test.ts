@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { type Recipe, resolveRecipe } from '@tritforge/contracts';
+import { settleActivationBits } from '../activations/activation-bits.js';
+import { planActivations } from '../activations/plan-activations.js';
+import { planFeeds } from '../data/feed-plan.js';
+import { tensorFromFloats } from '../ir/index.js';
+import { findLayers } from '../layers/find-layers.js';
+import { planLayers } from '../layers/plan-layers.js';
+import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
+import { floats, memoryDataset } from '../testing/memory-dataset.js';
+import { gaussian, seededRandom } from '../testing/random.js';
+import { temporaryFolder } from '../testing/temporary-folder.js';
+import { tinyModel } from '../testing/tiny-model.js';
+import { calibrateActivations } from './calibrate-activations.js';
+import { ProgressMeter } from './progress-meter.js';
+
+const SAMPLES = 40;
+const CHANNELS = 8;
+const PIXELS = 64;
+const OUTLIER = 60;
+
+/** x → first → second → third, 1×1. x is normal but for a few large values in channel 0. */
+async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: number) {
+  const identity = Float32Array.from({ length: CHANNELS ** 2 }, (_, i) => (i % (CHANNELS + 1) === 0 ? 1 : 0));
+  const normal = gaussian(seededRandom(9));
+  const weights = identity.map((_, i) => (i % CHANNELS === 0 ? weightOfOutliers : normal()));
+  const conv = (name: string, from: string, weight: string) => ({
+    op: 'Conv',
+    name,
+    inputs: [from, weight],
+    outputs: [name],
+  });
+  const model = tinyModel({
+    inputs: [['x', 'float32', ['N', CHANNELS, PIXELS, 1]]],
+    outputs: [['third', 'float32', null]],
+    nodes: [conv('first', 'x', 'identity'), conv('second', 'first', 'w'), conv('third', 'second', 'w')],
+    constants: {
+      identity: tensorFromFloats([CHANNELS, CHANNELS, 1, 1], identity),
+      w: tensorFromFloats([CHANNELS, CHANNELS, 1, 1], weights),
+    },
+  });
+  const x = Float32Array.from({ length: SAMPLES * CHANNELS * PIXELS }, (_, i) =>
+    i % (CHANNELS * PIXELS) === 5 ? OUTLIER : normal(),
+  );
+  const dataset = memoryDataset({ x: floats([SAMPLES, CHANNELS, PIXELS, 1], x) });
+  const resolved = resolveRecipe({ method: 'int8', ...recipe });
+  const wanted = planLayers(findLayers(model).layers, resolved);
+  const activations = await planActivations(model.graph, wanted);
+  const scratchDir = temporaryFolder(t);
+  const context = { runtime: createOnnxRuntime() };
+  const meter = new ProgressMeter(context, new Map());
+  meter.begin('calibrate', 1, 'samples');
+  const feedPlan = planFeeds(model.graph.inputs, dataset.summary, null);
+  return calibrateActivations({
+    prepared: model,
+    layers: settleActivationBits(wanted, activations),
+    activations,
+    recipe: resolved,
+    data: { calibration: { dataset, feedPlan, digest: '' }, evaluation: null, close: async () => {} },
+    request: { modelPath: '', recipe, outputDir: '', fileStem: '', scratchDir },
+    context,
+    meter,
+  });
+}
+
+test('auto gives up outliers where the layer behind them does without, and keeps them where it does not', async (t) => {
+  const topOf = async (recipe: Recipe, weightOfOutliers: number) => {
+    const { scale, zeroPoint, maxCode } = (await calibrated(t, recipe, weightOfOutliers)).scales.get('first')!;
+    return (maxCode - zeroPoint) * scale;
+  };
+  const auto: Recipe = { activations: { bits: 4, range: 'auto' } };
+  assert.ok((await topOf({ activations: { bits: 4, range: 'mse' } }, 0)) > OUTLIER / 2);
+  assert.ok((await topOf(auto, 0)) < OUTLIER / 4);
+  assert.ok((await topOf(auto, 3)) > OUTLIER / 2);
+});
+
+test('the int8 model to compare with has 8 bits for every value, by the same method', async (t) => {
+  for (const range of ['mse', 'auto'] as const) {
+    const four = await calibrated(t, { activations: { bits: 4, range } }, 1);
+    const eight = await calibrated(t, { activations: { bits: 8, range } }, 1);
+    assert.deepEqual(four.eightBitScales, eight.eightBitScales);
+    assert.deepEqual(eight.scales, eight.eightBitScales);
+    const maxCodes = [...four.scales].map(([name, { maxCode }]) => [name, maxCode]);
+    assert.deepEqual(Object.fromEntries(maxCodes), { x: 255, first: 15, second: 255, third: 255 });
+  }
+});
