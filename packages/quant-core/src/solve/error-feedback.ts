@@ -13,24 +13,26 @@
  */
 import { subtractProduct } from '../linalg/index.js';
 import type { GroupGrid, GroupMetric } from './group-grid.js';
+import type { GroupOrder } from './group-order.js';
 
 /** Columns that one product prepares; a group may be wider. */
 const PANEL_COLUMNS = 128;
 
-/** Columns in groups: group j is [starts[j], starts[j + 1]). */
 export interface FeedbackInput {
   readonly rows: number;
   readonly columns: number;
-  readonly starts: Int32Array;
+  /** The order of the columns of `factor` and `target`. */
+  readonly order: GroupOrder;
   /** U, [K, K]. */
   readonly factor: Float64Array;
   /** W*·U on entry, E·U on return; [OC, K]. */
   readonly target: Float64Array;
 }
 
-/** Quantizes all columns; returns Q, [OC, K]. */
+/** Quantizes all columns; returns Q, [OC, K], in the same order. */
 export function feedErrorsForward(input: FeedbackInput, grid: GroupGrid): Float64Array {
-  const { rows, columns, starts, factor, target } = input;
+  const { rows, columns, order, factor, target } = input;
+  const { starts } = order;
   const values = new Float64Array(rows * columns);
   for (let first = 0; first + 1 < starts.length; ) {
     const last = lastGroupOfPanel(starts, first);
@@ -43,9 +45,7 @@ export function feedErrorsForward(input: FeedbackInput, grid: GroupGrid): Float6
       { data: factor, start, rowStride: columns, columnStride: 1 },
       { data: target, start, rowStride: columns, columnStride: 1 },
     );
-    for (let group = first; group < last; group++) {
-      quantizeGroup(input, grid, group, starts[last]!, values);
-    }
+    for (let turn = first; turn < last; turn++) quantizeGroup(input, grid, turn, starts[last]!, values);
     first = last;
   }
   return values;
@@ -60,15 +60,15 @@ export function lastGroupOfPanel(starts: Int32Array, first: number): number {
 
 /** Quantizes one group in all rows and takes it out of the rest of its panel. */
 function quantizeGroup(
-  { rows, columns, starts, factor, target }: FeedbackInput,
+  { rows, columns, order, factor, target }: FeedbackInput,
   grid: GroupGrid,
-  group: number,
+  turn: number,
   panelEnd: number,
   values: Float64Array,
 ): void {
-  const start = starts[group]!;
-  const size = starts[group + 1]! - start;
-  grid.begin(group, metricOfFactor(factor, columns, start, size));
+  const start = order.starts[turn]!;
+  const size = order.starts[turn + 1]! - start;
+  grid.begin(order.groups[turn]!, metricOfFactor(factor, columns, start, size));
   const wanted = new Float64Array(size);
   for (let row = 0; row < rows; row++) {
     const at = row * columns + start;

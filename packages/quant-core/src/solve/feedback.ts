@@ -9,6 +9,7 @@ import { floatsInTensorOrder, groupStarts, toColumns } from './column-order.js';
 import { feedErrorsForward } from './error-feedback.js';
 import { solveExact } from './exact.js';
 import type { GroupGrid } from './group-grid.js';
+import { inOrder, outOfOrder } from './group-order.js';
 import { factorMoments, type LayerMetric } from './layer-metric.js';
 import type { Calibrated, TernaryProblem } from './layer-problem.js';
 import { refine } from './refine.js';
@@ -26,7 +27,7 @@ const HEADROOM = 1.3;
 /** What error feedback aims at. */
 export interface FeedbackTarget {
   readonly metric: LayerMetric;
-  /** W*·U, [OC, K]. */
+  /** W*·U, [OC, K], columns in the order of the metric. */
   readonly target: Float64Array;
   /** W* in the order of the weights, [OC, IC, taps]: what the scales are chosen for. */
   readonly aim: Float32Array;
@@ -35,20 +36,19 @@ export interface FeedbackTarget {
 /** Ternarizes by error feedback. */
 export function solveFeedback(problem: TernaryProblem, calibrated: Calibrated): TernaryWeights {
   const { layout, groupSize, planes, minimumScales } = problem;
-  const aimed = feedbackTarget(problem.weights, layout, calibrated);
+  const starts = groupStarts(layout, groupSize);
+  const aimed = feedbackTarget(problem.weights, layout, starts, calibrated);
   const plain = solveExact({ ...problem, weights: aimed.aim, minimumScales: undefined }).channelScales;
   const scales = plain.map((scale, oc) =>
     Math.max(storableScale(scale * HEADROOM, MAX_GROUP_CODE), minimumScales?.[oc] ?? 0),
   );
-  const starts = groupStarts(layout, groupSize);
-  const groups = starts.length - 1;
   if (planes === 1) {
-    const grid = new TernaryGrid(scales, groups);
+    const grid = new TernaryGrid(scales, starts.length - 1);
     const values = solveOnGrid(aimed, starts, grid, calibrated.refinements);
     const codes = Int8Array.from(values, Math.sign);
     return ternaryWeights(layout, groupSize, scales, [{ codes, groupCodes: grid.groupCodes }]);
   }
-  const grid = new TwoPlaneGrid(scales, aimed.metric.columns, groups);
+  const grid = new TwoPlaneGrid(scales, starts);
   solveOnGrid(aimed, starts, grid, calibrated.refinements);
   return ternaryWeights(layout, groupSize, scales, [grid.first, grid.second]);
 }
@@ -57,32 +57,35 @@ export function solveFeedback(problem: TernaryProblem, calibrated: Calibrated): 
 export function feedbackTarget(
   weights: Float32Array,
   layout: WeightLayout,
+  starts: Int32Array,
   { moments, regress, damping }: Calibrated,
 ): FeedbackTarget {
-  const metric = factorMoments(moments, damping);
+  const metric = factorMoments(moments, starts, damping);
   const rows = layout.outputChannels;
   const columns = toColumns(weights, layout);
   if (!regress) {
-    return { metric, target: multiplyUpper(columns, rows, metric.factor, metric.columns, false), aim: weights };
+    const ordered = inOrder(columns, metric.order.columns);
+    return { metric, target: multiplyUpper(ordered, rows, metric.factor, metric.columns, false), aim: weights };
   }
   const target = regressedTarget(columns, moments, metric);
   const aim = target.slice();
   solveUpper(aim, rows, metric.factor, metric.columns);
-  return { metric, target, aim: floatsInTensorOrder(aim, layout) };
+  return { metric, target, aim: floatsInTensorOrder(outOfOrder(aim, metric.order.columns), layout) };
 }
 
-/** Error feedback and refinement on any grid; returns the points, [OC, K]. */
+/** Error feedback and refinement on any grid; returns the points, [OC, K], columns in their own order. */
 export function solveOnGrid(
   { metric, target }: FeedbackTarget,
   starts: Int32Array,
   grid: GroupGrid,
   refinements: number = DEFAULT_REFINEMENTS,
 ): Float64Array {
-  const { columns, factor, second, ridge } = metric;
+  const { columns, order, factor, second, ridge } = metric;
   const rows = target.length / columns;
-  const values = feedErrorsForward({ rows, columns, starts, factor, target }, grid);
+  const ordered = feedErrorsForward({ rows, columns, order, factor, target }, grid);
+  const values = outOfOrder(ordered, order.columns);
   if (refinements === 0) return values;
-  const gradient = multiplyUpper(target, rows, factor, columns, true);
+  const gradient = outOfOrder(multiplyUpper(target, rows, factor, columns, true), order.columns);
   refine({ rows, columns, starts, second, ridge, gradient, values }, grid, refinements);
   return values;
 }

@@ -12,18 +12,27 @@ export class IntegerGrid implements GroupGrid {
   readonly scaleCodes: Float64Array;
   readonly #steps: readonly ScaleSteps[];
   readonly #largest: number;
+  readonly #starts: Int32Array;
   readonly #groups: number;
+  readonly #columns: number;
   #group = 0;
   #metric!: GroupMetric;
   #search!: UniformSearch;
   #buffer = new Float64Array(0);
   #before = new Float64Array(0);
 
-  /** @param largest L, at most 127 */
-  constructor(steps: readonly ScaleSteps[], largest: number, columns: number, groups: number) {
+  /**
+   * @param largest L, at most 127
+   * @param starts the column where each group starts, and K at the end
+   */
+  constructor(steps: readonly ScaleSteps[], largest: number, starts: Int32Array) {
+    const groups = starts.length - 1;
+    const columns = starts[groups]!;
     this.#steps = steps;
     this.#largest = largest;
+    this.#starts = starts;
     this.#groups = groups;
+    this.#columns = columns;
     this.codes = new Int8Array(steps.length * columns);
     this.scaleCodes = new Float64Array(steps.length * groups);
   }
@@ -44,7 +53,8 @@ export class IntegerGrid implements GroupGrid {
 
   improve(row: number, pull: Float64Array, values: Float64Array, at: number): boolean {
     const before = this.#before;
-    for (let i = 0; i < before.length; i++) before[i] = this.codes[at + i]!;
+    const own = row * this.#columns + this.#starts[this.#group]!;
+    for (let i = 0; i < before.length; i++) before[i] = this.codes[own + i]!;
     targetOfPull(this.#metric, pull, this.#buffer);
     const codeBefore = this.scaleCodes[row * this.#groups + this.#group]!;
     const code = this.#search.solve(this.#buffer, pull, this.#steps[row]!, before, codeBefore);
@@ -56,9 +66,10 @@ export class IntegerGrid implements GroupGrid {
   #write(row: number, code: number, values: Float64Array, at: number): void {
     const alpha = code * this.#steps[row]!.step;
     const { codes } = this.#search;
+    const own = row * this.#columns + this.#starts[this.#group]!;
     this.scaleCodes[row * this.#groups + this.#group] = code;
     for (let i = 0; i < codes.length; i++) {
-      this.codes[at + i] = codes[i]!;
+      this.codes[own + i] = codes[i]!;
       values[at + i] = codes[i]! * alpha;
     }
   }

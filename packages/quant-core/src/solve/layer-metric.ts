@@ -1,4 +1,5 @@
 import { factorUpper } from '../linalg/index.js';
+import { type GroupOrder, orderGroups } from './group-order.js';
 import type { InputMoments } from './input-moments.js';
 
 /** What errors of weights cost: A = H + λI with H the second moments of the inputs. */
@@ -9,12 +10,17 @@ export interface LayerMetric {
   readonly second: Float64Array;
   /** λ > 0: what errors at inputs cost that never occurred, and what keeps A positive definite. */
   readonly ridge: number;
-  /** U, upper triangular, with A = U·Uᵀ. */
+  /** In which order columns stand in `factor`. */
+  readonly order: GroupOrder;
+  /** U, upper triangular, with A = U·Uᵀ, rows and columns of A in the order of the groups. */
   readonly factor: Float64Array;
 }
 
-/** Share of the mean diagonal of H that λ is, unless told. */
-export const DEFAULT_DAMPING = 0.01;
+/**
+ * Share of the mean diagonal of H that λ is, unless told. Measured on layers of three networks with moments of other images:
+ * 0.1 loses least or next to nothing at any number of samples; 0.01 loses 1 to 8 % more, 0.4 up to 8 %.
+ */
+export const DEFAULT_DAMPING = 0.1;
 
 /** Damping that follows one with which A is singular in float64. */
 const SMALLEST_RAISED_DAMPING = 1e-8;
@@ -24,19 +30,35 @@ const DAMPING_STEP = 10;
  * Factors the damped second moments. Damping is raised until that is possible; inputs that are always zero take λ from the
  * others, and when all are, A is the identity.
  *
+ * @param starts the column where each group starts, and K at the end
  * @throws RangeError when a moment is not finite or the damping is negative
  */
-export function factorMoments({ columns, second }: InputMoments, damping: number = DEFAULT_DAMPING): LayerMetric {
+export function factorMoments(
+  { columns, second }: InputMoments,
+  starts: Int32Array,
+  damping: number = DEFAULT_DAMPING,
+): LayerMetric {
   if (!(damping >= 0 && Number.isFinite(damping))) throw new RangeError(`damping must not be negative, got ${damping}`);
   const mean = meanDiagonal(second, columns);
   if (!Number.isFinite(mean)) throw new RangeError('the second moments are not finite');
+  const order = orderGroups(starts, second);
   for (let share = damping; ; share = Math.max(share * DAMPING_STEP, SMALLEST_RAISED_DAMPING)) {
     const ridge = mean > 0 ? share * mean : 1;
-    const factor = second.slice();
+    const factor = orderedSquare(second, order.columns);
     for (let i = 0; i < columns; i++) factor[i * columns + i] = factor[i * columns + i]! + ridge;
-    if (factorUpper(factor, columns)) return { columns, second, ridge, factor };
+    if (factorUpper(factor, columns)) return { columns, second, ridge, order, factor };
     if (!(share < columns)) throw new RangeError('the second moments are no moments: not finite, or far from positive');
   }
+}
+
+function orderedSquare(square: Float64Array, order: Int32Array): Float64Array {
+  const n = order.length;
+  const ordered = new Float64Array(n * n);
+  for (let i = 0; i < n; i++) {
+    const line = order[i]! * n;
+    for (let j = 0; j < n; j++) ordered[i * n + j] = square[line + order[j]!]!;
+  }
+  return ordered;
 }
 
 function meanDiagonal(second: Float64Array, columns: number): number {

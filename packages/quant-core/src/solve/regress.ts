@@ -10,20 +10,20 @@ import type { InputMoments } from './input-moments.js';
 import type { LayerMetric } from './layer-metric.js';
 
 /**
- * W*·U, [OC, K].
- * @param weights W, [OC, K] in the order of the columns
+ * W*·U, [OC, K], columns in the order of the metric.
+ * @param weights W, [OC, K], columns in their own order
  */
 export function regressedTarget(
   weights: Float64Array,
   { cross }: InputMoments,
-  { columns, ridge, factor }: LayerMetric,
+  { columns, ridge, order, factor }: LayerMetric,
 ): Float64Array {
   const rows = weights.length / columns;
   const target = new Float64Array(weights.length);
-  for (let k = 0; k < columns; k++) {
+  for (let place = 0; place < columns; place++) {
+    const column = order.columns[place]!;
     for (let row = 0; row < rows; row++) {
-      const at = row * columns + k;
-      target[at] = cross[k * rows + row]! + ridge * weights[at]!;
+      target[row * columns + place] = cross[column * rows + row]! + ridge * weights[row * columns + column]!;
     }
   }
   solveTransposed(target, rows, factor, columns);

@@ -64,14 +64,15 @@ export function solveInt4(
   if (!weights.every(Number.isFinite)) rejectNonFinite(weights, 0, weights.length);
   if (moments !== null) checkMoments(moments, layout);
   if (moments === null && regress) throw new RangeError('regression needs moments');
-  const aimed = moments === null ? null : feedbackTarget(weights, layout, { moments, regress, damping, refinements });
+  const starts = groupStarts(layout, groupSize);
+  const aimed =
+    moments === null ? null : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements });
   const channelScales = scalesOf(aimed?.aim ?? weights, layout, largestGroupCode).map((scale, oc) =>
     Math.max(scale, minimumScales?.[oc] ?? 0),
   );
-  const starts = groupStarts(layout, groupSize);
   const groups = starts.length - 1;
   const steps = Array.from(channelScales, (step) => ({ step, least: 0, most: largestGroupCode }));
-  const grid = new IntegerGrid(steps, LARGEST_INT4, layout.inputChannels * layout.taps, groups);
+  const grid = new IntegerGrid(steps, LARGEST_INT4, starts);
   if (aimed === null) placeNearest(toColumns(weights, layout), layout.outputChannels, starts, grid);
   else solveOnGrid(aimed, starts, grid, refinements);
   const places = groupPlaces(layout, groupSize);

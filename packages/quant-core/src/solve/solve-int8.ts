@@ -9,7 +9,7 @@ import { codesInTensorOrder } from './ternary-result.js';
 export interface SolveInt8Options {
   /** Aim at the outputs of the original network instead of at the weights. */
   readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.01 unless told. */
+  /** Share of the mean diagonal of H that is added to its diagonal; 0.1 unless told. */
   readonly damping?: number | undefined;
   /** Sweeps of coordinate descent afterwards, at most; 2 unless told. */
   readonly refinements?: number | undefined;
@@ -46,11 +46,11 @@ export function solveInt8(
   const plain = quantizeInt8(weights, layout, { largestCode, minimumScales });
   if (moments === null) return plain;
   checkMoments(moments, layout);
-  const aimed = feedbackTarget(weights, layout, { moments, regress, damping, refinements });
-  const { scales } = regress ? quantizeInt8(aimed.aim, layout, { largestCode, minimumScales }) : plain;
   const starts = blockStarts(moments.columns);
+  const aimed = feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements });
+  const { scales } = regress ? quantizeInt8(aimed.aim, layout, { largestCode, minimumScales }) : plain;
   const steps = Array.from(scales, (step) => ({ step, least: 1, most: 1 }));
-  const grid = new IntegerGrid(steps, largestCode, moments.columns, starts.length - 1);
+  const grid = new IntegerGrid(steps, largestCode, starts);
   solveOnGrid(aimed, starts, grid, refinements);
   return { layout, values: codesInTensorOrder(grid.codes, layout), scales };
 }

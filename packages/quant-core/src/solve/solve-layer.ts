@@ -3,6 +3,7 @@ import { checkGroupSize, checkLayout } from '../fgq/grouping.js';
 import type { TernaryWeights, WeightLayout } from '../fgq/index.js';
 import { rejectNonFinite } from '../int8/finite-weights.js';
 import { checkMinimumScales } from '../int8/weight-scale.js';
+import { groupStarts } from './column-order.js';
 import { solveExact } from './exact.js';
 import { feedbackTarget, solveFeedback } from './feedback.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
@@ -20,7 +21,7 @@ export interface SolveOptions {
   readonly planes: 1 | 2;
   /** Aim at the outputs of the original network instead of at the weights. */
   readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.01 unless told. */
+  /** Share of the mean diagonal of H that is added to its diagonal; 0.1 unless told. */
   readonly damping?: number | undefined;
   /** Sweeps of coordinate descent after error feedback, at most; 4 unless told. */
   readonly refinements?: number | undefined;
@@ -64,6 +65,6 @@ export function solveLayer(
   checkMoments(moments, layout);
   const calibrated = { moments, regress, damping, refinements };
   if (solver === 'feedback' || !regress) return SOLVERS[solver](problem, calibrated);
-  const { aim } = feedbackTarget(weights, layout, calibrated);
+  const { aim } = feedbackTarget(weights, layout, groupStarts(layout, groupSize), calibrated);
   return SOLVERS[solver]({ ...problem, weights: aim }, calibrated);
 }

@@ -15,16 +15,23 @@ export class TwoPlaneGrid implements GroupGrid {
   readonly first: PlaneCodes;
   readonly second: PlaneCodes;
   readonly #scales: Float32Array;
+  readonly #starts: Int32Array;
   readonly #groups: number;
+  readonly #columns: number;
   #group = 0;
   #search!: TwoPlaneSearch;
   #metric!: GroupMetric;
   #before!: TwoPlanePoint;
   #buffer = new Float64Array(0);
 
-  constructor(scales: Float32Array, columns: number, groups: number) {
+  /** @param starts the column where each group starts, and K at the end */
+  constructor(scales: Float32Array, starts: Int32Array) {
+    const groups = starts.length - 1;
+    const columns = starts[groups]!;
     this.#scales = scales;
+    this.#starts = starts;
     this.#groups = groups;
+    this.#columns = columns;
     const plane = (): PlaneCodes => ({
       codes: new Int8Array(scales.length * columns),
       groupCodes: new Uint8Array(scales.length * groups),
@@ -56,9 +63,10 @@ export class TwoPlaneGrid implements GroupGrid {
   improve(row: number, pull: Float64Array, values: Float64Array, at: number): boolean {
     const slot = row * this.#groups + this.#group;
     const before = this.#before;
+    const own = row * this.#columns + this.#starts[this.#group]!;
     for (let i = 0; i < before.first.length; i++) {
-      before.first[i] = this.first.codes[at + i]!;
-      before.second[i] = this.second.codes[at + i]!;
+      before.first[i] = this.first.codes[own + i]!;
+      before.second[i] = this.second.codes[own + i]!;
     }
     before.firstCode = this.first.groupCodes[slot]!;
     before.secondCode = this.second.groupCodes[slot]!;
@@ -72,11 +80,12 @@ export class TwoPlaneGrid implements GroupGrid {
     const { first, second, firstCode, secondCode } = this.#search.point;
     const slot = row * this.#groups + this.#group;
     const scale = this.#scales[row]!;
+    const own = row * this.#columns + this.#starts[this.#group]!;
     this.first.groupCodes[slot] = firstCode;
     this.second.groupCodes[slot] = secondCode;
     for (let i = 0; i < first.length; i++) {
-      this.first.codes[at + i] = first[i]!;
-      this.second.codes[at + i] = second[i]!;
+      this.first.codes[own + i] = first[i]!;
+      this.second.codes[own + i] = second[i]!;
       values[at + i] = (first[i]! * firstCode + second[i]! * secondCode) * scale;
     }
   }

@@ -5,8 +5,8 @@
  *
  * Exact solutions are out of reach beyond a handful of weights. What is done instead:
  *
- * 1. Candidates: rounding one weight after the other, each with what the earlier ones left (Babai's nearest plane,
- *    Combinatorica 6, 1986), from several α, each with one more round at the α that fits the codes found.
+ * 1. Candidates: rounding one weight after the other at several α, each with what the earlier ones left (Babai's nearest
+ *    plane, Combinatorica 6, 1986).
  * 2. From the best of them and from the point before: coordinate descent on k and refits of α = k·v / kMkᵀ in turn; then α
  *    becomes a code and coordinate descent follows it.
  * 3. The better end, if it is better than the point before.
@@ -24,8 +24,6 @@ export interface ScaleSteps {
 const SWEEPS = 8;
 /** Times that α is refitted or rounded, at most. */
 const REFITS = 6;
-/** Roundings from one α: at it, and at the α that fits the codes found. */
-const ROUNDS = 2;
 /** Relative differences of losses that are rounding errors. */
 const NOISE = 1e-12;
 
@@ -125,12 +123,10 @@ export class UniformSearch {
     }
     this.#bestGain = 0;
     const start = this.#largest === 1 ? this.#ternaryStart() : this.#largestMagnitude() / this.#largest;
+    if (!(start > 0)) return false;
     for (const share of this.#shares) {
-      let alpha = start * share;
-      for (let round = 0; round < ROUNDS && alpha > 0; round++) {
-        this.#round(alpha);
-        alpha = this.#judgeRounded(alpha);
-      }
+      this.#round(start * share);
+      this.#judgeRounded(start * share);
     }
     return this.#bestGain > 0;
   }
@@ -152,8 +148,8 @@ export class UniformSearch {
     }
   }
 
-  /** Keeps the rounded codes if they are the best so far; returns the α that fits them. */
-  #judgeRounded(alpha: number): number {
+  /** Keeps the codes rounded at α if they are the best so far, with the α that fits them. */
+  #judgeRounded(alpha: number): void {
     const size = this.#metric.size;
     let pulled = 0;
     let norm = 0;
@@ -162,14 +158,8 @@ export class UniformSearch {
       pulled += part * this.#target[i]!;
       norm += part * part;
     }
-    if (!(pulled > 0)) return 0;
-    this.#keepIfBetter(pulled, norm);
-    return pulled / norm;
-  }
-
-  #keepIfBetter(pulled: number, norm: number): void {
     const gain = (pulled * pulled) / norm;
-    if (gain <= this.#bestGain) return;
+    if (!(pulled > 0 && gain > this.#bestGain)) return;
     this.#bestGain = gain;
     this.#best.set(this.#k);
   }
