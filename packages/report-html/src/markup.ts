@@ -67,9 +67,9 @@ function shortened(text: string, maxLength: number): string {
   return `${text.slice(0, half)}…${text.slice(text.length - half)}`;
 }
 
-/** JSON to copy: characters that {@link html} would make visible are written as JSON has them. */
-export function jsonText(value: unknown): string {
+/** JSON to copy, in lines where `indent` is above 0: characters that {@link html} would make visible are written as JSON has them. */
+export function jsonText(value: unknown, indent = 2): string {
   const escaped = (match: string) =>
     [...Array(match.length).keys()].map((i) => `\\u${match.charCodeAt(i).toString(16).padStart(4, '0')}`).join('');
-  return (JSON.stringify(value, null, 2) ?? 'null').replace(INVISIBLE, escaped);
+  return (JSON.stringify(value, null, indent) ?? 'null').replace(INVISIBLE, escaped);
 }

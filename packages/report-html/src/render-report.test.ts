@@ -10,6 +10,7 @@ const ALL_SECTIONS = [
   'gates',
   'frontier',
   'layers',
+  'sensitivity',
   'histograms',
   'precisions',
   'artifacts',
@@ -21,6 +22,11 @@ function sectionsOf(page: string): string[] {
   const sections = tagsOf(page).filter(({ name }) => name === 'section');
   return attributeValues(sections, 'id');
 }
+
+const LATER_FIELDS = [
+  ...['histogram', 'sensitivity', 'damages', 'causes', 'planes', 'frontier', 'recommendation'],
+  ...['kernels', 'preprocess', 'acceleratedMs', 'acceleratedEngine'],
+];
 
 /** A layer table of the page, row by row, as text. */
 function rowsOf(page: string): string[] {
@@ -85,10 +91,29 @@ describe('the page of a report', () => {
     const rows = rowsOf(page);
     assert.equal(rows.length, 3);
     assert.match(rows[0]!, /name.*\/first.*int8, 8-bit input.*requested: ternary N=64, 8-bit input/);
-    assert.match(rows[1]!, /64 × 64 × 3 × 3.*ternary N=64, 8-bit input.*12\.0 %.*40\.0 %.*0\.500.*−3\.0/);
+    assert.match(rows[1]!, /64 × 64 × 3 × 3.*ternary N=64, 8-bit input.*12\.0 %.*40\.0 %.*0\.5\b.*−3\.0/);
     assert.doesNotMatch(rows[1]!, /requested/);
     assert.match(rows[2]!, /floating point/);
     assert.match(page, /2 of 3 layers did not get the precision that was requested/);
+  });
+
+  test('ranks the layers by their damage, with its causes, and says what to change', () => {
+    const [, section = ''] = /<section id="sensitivity"(.*?)<\/section>/s.exec(page) ?? [];
+    const rows = [...section.matchAll(/<tr><td>.*?<\/tr>/g)].map(([row]) => row.replace(/<[^>]*>/g, '|'));
+    assert.equal(rows.length, 2);
+    assert.match(
+      rows[0]!,
+      /name.*second.*0\.5.*inputs outside their range.*0\.25.*groups of weights became zero.*0\.01/,
+    );
+    assert.match(section, /Damage, nats/);
+    assert.match(section, /take away 0\.4 \(78\.4 %\) of it and make the stored weights 1\.2 kB larger/);
+    assert.deepEqual(JSON.parse(`{${textsOf(section, 'pre')[0]}}`), { layers: fullReport().recommendation!.patch });
+  });
+
+  test('plots the drop on calibration data where there is no evaluation', () => {
+    const drops = renderReport({ ...fullReport(), accuracy: null });
+    assert.match(drops, /aria-label="Drop in agreement with the original, lower is better: 2 networks against size/);
+    assert.match(page, /aria-label="Top-1 accuracy, higher is better: 5 networks against size/);
   });
 
   test('is the same for the same report', () => {
@@ -123,17 +148,15 @@ describe('the page of a report that lacks things', () => {
 
   test('reads well without the fields that came later', () => {
     const report = JSON.parse(JSON.stringify(fullReport()), (key, value) =>
-      ['histogram', 'sensitivity', 'planes', 'frontier', 'kernels', 'preprocess', 'acceleratedMs'].includes(key)
-        ? undefined
-        : value,
+      LATER_FIELDS.includes(key) ? undefined : value,
     );
     const page = renderReport(report);
     tagsOf(page);
     assert.deepEqual(
       sectionsOf(page),
-      ALL_SECTIONS.filter((id) => id !== 'histograms'),
+      ALL_SECTIONS.filter((id) => id !== 'histograms' && id !== 'sensitivity'),
     );
-    assert.doesNotMatch(page, /undefined|NaN|Sensitivity|Kept/);
+    assert.doesNotMatch(page, /undefined|NaN|Sensitivity|Kept|Within limits/);
     assert.match(page, /does not say how samples were preprocessed/);
   });
 });

@@ -11,6 +11,7 @@ import { layersSection } from './sections/layers.js';
 import { precisionsSection } from './sections/precisions.js';
 import { reproduceSection } from './sections/reproduce.js';
 import { NAME_LENGTH, type Section } from './sections/section.js';
+import { sensitivitySection } from './sections/sensitivity.js';
 import { summarySection } from './sections/summary.js';
 import { STYLE } from './style.js';
 
@@ -19,6 +20,7 @@ const SECTIONS: readonly Section[] = [
   judgementSection,
   frontierSection,
   layersSection,
+  sensitivitySection,
   histogramsSection,
   precisionsSection,
   artifactsSection,

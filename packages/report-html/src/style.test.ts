@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GroupSize } from '@tritforge/contracts';
+import { precisionClass } from './precision.js';
 import { STYLE } from './style.js';
 
 const TEXT = ['ink', 'soft', 'link', 'good', 'bad'];
-const MARKS = ['n64', 'n32', 'n16', 'n8', 'n4', 'planes', 'int4', 'int8', 'float'];
+const MARKS = ['n128', 'n64', 'n32', 'n16', 'n8', 'n4', 'planes', 'int4', 'int8', 'float'];
 
 /** Colours of the first and the second `:root` block: light and dark. */
 const SCHEMES = [...STYLE.matchAll(/:root \{([^}]*#[^}]*--ink[^}]*)\}/g)].map(
@@ -23,6 +25,13 @@ function contrast(a: string, b: string): number {
   const [light, dark] = [luminance(a), luminance(b)].sort((x, y) => y - x);
   return (light! + 0.05) / (dark! + 0.05);
 }
+
+test('every group size has a colour', () => {
+  for (const groupSize of GroupSize.enum) {
+    const key = precisionClass({ bits: 2, groupSize, activationBits: 8 });
+    assert.match(STYLE, new RegExp(`\\.${key} \\{ --k: `), key);
+  }
+});
 
 test('text and marks stand out from the paper as WCAG asks for, in light and in dark', () => {
   assert.equal(SCHEMES.length, 2);

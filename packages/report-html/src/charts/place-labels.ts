@@ -12,7 +12,8 @@ interface Labelled {
   readonly cy: number;
 }
 
-interface Box {
+/** A rectangle of a drawing. */
+export interface Box {
   readonly left: number;
   readonly right: number;
   readonly top: number;
@@ -30,14 +31,16 @@ const LONGEST = 28;
  * Puts labels beside their points where they cover neither a mark nor a label that was placed before them, and leaves out those
  * for which there is no such place: marks have tooltips and the table beside the plot has every name.
  * @param points the most important first
+ * @param others what else labels must not cover
  */
-export function placeLabels(points: readonly Labelled[], bounds: Box): PlacedLabel[] {
-  const taken: Box[] = points.map(({ cx, cy }) => ({
+export function placeLabels(points: readonly Labelled[], bounds: Box, others: readonly Box[] = []): PlacedLabel[] {
+  const marks = points.map(({ cx, cy }) => ({
     left: cx - MARK_RADIUS,
     right: cx + MARK_RADIUS,
     top: cy - MARK_RADIUS,
     bottom: cy + MARK_RADIUS,
   }));
+  const taken: Box[] = [...marks, ...others];
   const placed: PlacedLabel[] = [];
   for (const { label, cx, cy } of points) {
     const text = label.length > LONGEST ? `${label.slice(0, LONGEST - 1)}…` : label;
@@ -53,7 +56,7 @@ export function placeLabels(points: readonly Labelled[], bounds: Box): PlacedLab
     });
     if (free === undefined) continue;
     placed.push(free);
-    taken.push(boxOf(free));
+    taken.push(widened(boxOf(free)));
   }
   return placed;
 }
@@ -62,6 +65,11 @@ function boxOf({ text, x, y, anchor }: PlacedLabel): Box {
   const width = text.length * CHARACTER_WIDTH;
   const left = anchor === 'start' ? x : anchor === 'end' ? x - width : x - width / 2;
   return { left, right: left + width, top: y - LINE_HEIGHT + 3, bottom: y + 3 };
+}
+
+/** With some air at its sides, as two labels on a line would read as one. */
+function widened({ left, right, ...box }: Box): Box {
+  return { ...box, left: left - GAP / 2, right: right + GAP / 2 };
 }
 
 function isWithin(box: Box, bounds: Box): boolean {

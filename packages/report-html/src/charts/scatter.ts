@@ -1,6 +1,6 @@
-import { html, type Markup, type Piece } from '../markup.js';
+import { html, type Markup } from '../markup.js';
 import { type Axis, coordinate, linearAxis, logAxis } from './axis.js';
-import { placeLabels } from './place-labels.js';
+import { type Box, placeLabels } from './place-labels.js';
 
 /** What a point stands for; decides its mark. */
 export type PointKind = 'original' | 'int8' | 'result' | 'kept' | 'tried';
@@ -64,9 +64,11 @@ export function scatter(
     placed.filter(({ kind }) => kind === 'kept'),
     higherIsBetter,
   );
-  const labels = placeLabels(inOrderOfWeight(placed), PLOT);
+  const limits = limitLines(xAxis, yAxis, x.limit, y.limit);
+  const words = limits.map(({ word }) => word);
+  const labels = placeLabels(inOrderOfWeight(placed), PLOT, words);
   return html`<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${description}">
-${grid(xAxis, yAxis, x, y)}${limitLines(xAxis, yAxis, x.limit, y.limit)}
+${grid(xAxis, yAxis, x, y)}${limits.map(({ drawing }) => drawing)}
 ${line.length > 1 && html`<polyline class="front" points="${line.map(({ cx, cy }) => `${cx},${cy}`).join(' ')}"/>`}
 ${placed.map((point) => mark(point, x, y))}
 ${labels.map(({ text, x: left, y: baseline, anchor }) => html`<text class="name" x="${left}" y="${baseline}" text-anchor="${anchor}">${text}</text>`)}
@@ -126,19 +128,29 @@ function grid(xAxis: Axis, yAxis: Axis, x: Dimension, y: Dimension): Markup {
 <text class="title" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${y.title}</text>`;
 }
 
+/** A limit as a line, and where the word beside it lies. */
+interface LimitLine {
+  readonly drawing: Markup;
+  readonly word: Box;
+}
+
+const WORD = { width: 26, height: 13 };
+
 /** Limits that lie outside of what is drawn have no line. */
-function limitLines(xAxis: Axis, yAxis: Axis, xLimit: number | undefined, yLimit: number | undefined): Piece {
+function limitLines(xAxis: Axis, yAxis: Axis, xLimit: number | undefined, yLimit: number | undefined): LimitLine[] {
   const { left, right, top, bottom } = PLOT;
-  const vertical = xLimit === undefined ? Number.NaN : coordinate(xAxis.at(xLimit));
-  const level = yLimit === undefined ? Number.NaN : coordinate(yAxis.at(yLimit));
-  return [
-    vertical >= left &&
-      vertical <= right &&
-      html`<path class="limit" d="M${vertical} ${top}V${bottom}"/><text class="gate" x="${vertical + 4}" y="${top + 11}">gate</text>`,
-    level >= top &&
-      level <= bottom &&
-      html`<path class="limit" d="M${left} ${level}H${right}"/><text class="gate" x="${right}" y="${level + 13}" text-anchor="end">gate</text>`,
-  ];
+  const lines: LimitLine[] = [];
+  const x = coordinate(xAxis.at(xLimit ?? Number.NaN));
+  if (x >= left && x <= right) {
+    const drawing = html`<path class="limit" d="M${x} ${top}V${bottom}"/><text class="gate" x="${x + 4}" y="${top + 11}">gate</text>`;
+    lines.push({ drawing, word: { left: x, right: x + 4 + WORD.width, top, bottom: top + WORD.height } });
+  }
+  const y = coordinate(yAxis.at(yLimit ?? Number.NaN));
+  if (y >= top && y <= bottom) {
+    const drawing = html`<path class="limit" d="M${left} ${y}H${right}"/><text class="gate" x="${right}" y="${y + 13}" text-anchor="end">gate</text>`;
+    lines.push({ drawing, word: { left: right - WORD.width, right, top: y, bottom: y + 3 + WORD.height } });
+  }
+  return lines;
 }
 
 interface PlacedPoint extends ScatterPoint {

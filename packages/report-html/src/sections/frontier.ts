@@ -1,11 +1,22 @@
 import type { AccuracyReport, FrontierPoint, Report } from '@tritforge/contracts';
-import { type ScatterPoint, scatter } from '../charts/scatter.js';
+import { type Dimension, type ScatterPoint, scatter } from '../charts/scatter.js';
 import { formatBytes, formatMetric, formatMs, formatNumber, isPercentMetric, metricName } from '../figures.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
-import { capped, type Section, table } from './section.js';
+import { capped, decimals, NAME_LENGTH, type Section, table } from './section.js';
 
 const SHOWN_POINTS = 100;
 const LABEL_LENGTH = 60;
+
+/** What the plots show upwards. */
+interface Quality {
+  readonly title: string;
+  readonly format: (value: number) => string;
+  readonly of: (point: Point) => number | null;
+  readonly higherIsBetter: boolean;
+  readonly bounds: readonly [low: number, high: number];
+  /** The gate on accuracy. */
+  readonly limit: number | undefined;
+}
 
 /** Accuracy against size and latency, of the result, of what it is compared with, and of everything that was tried. */
 export const frontierSection: Section = {
@@ -13,9 +24,9 @@ export const frontierSection: Section = {
   title: 'Frontier',
   render: (report) => {
     const points = pointsOf(report);
-    const { accuracy } = report;
     if (points.length < 2) return null;
-    return html`${accuracy && plots(points, accuracy, report)}${frontierTable(points, accuracy)}`;
+    const quality = qualityOf(report);
+    return html`${quality && plots(points, quality, report)}${frontierTable(points, report.accuracy)}`;
   },
 };
 
@@ -30,6 +41,7 @@ function pointsOf({ model, baseline, accuracy, latency, artifacts, frontier = []
     bitsPerWeight: null,
     sizeBytes: model.sizeBytes,
     accuracy: accuracy?.original ?? null,
+    drop: 0,
     latencyMs: latency?.originalMs ?? null,
   };
   const int8: Point | null = baseline && {
@@ -58,33 +70,52 @@ function pointsOf({ model, baseline, accuracy, latency, artifacts, frontier = []
   return [original, int8, result, ...tried].filter((point) => point !== null);
 }
 
-function plots(points: readonly Point[], accuracy: AccuracyReport, { gates }: Report): Markup | null {
+function limitOf({ gates }: Report, name: string): number | undefined {
+  return gates.find((gate) => gate.name === name)?.limit;
+}
+
+/** The metric where it was measured, else the drop that a search measured on calibration data. */
+function qualityOf(report: Report): Quality | null {
+  const { accuracy, frontier = [] } = report;
+  const maxDrop = limitOf(report, 'maxAccuracyDrop');
+  if (accuracy === null) {
+    if (!frontier.some(({ drop }) => typeof drop === 'number')) return null;
+    return {
+      title: 'Drop in agreement with the original, lower is better',
+      format: (value) => String(Number(value.toPrecision(4))),
+      of: ({ drop }) => drop ?? null,
+      higherIsBetter: false,
+      bounds: [Number.NEGATIVE_INFINITY, 100],
+      limit: maxDrop,
+    };
+  }
   const { metric, original } = accuracy;
   const isPercent = isPercentMetric(metric);
-  const limitOf = (name: string) => gates.find((gate) => gate.name === name)?.limit;
-  const maxDrop = limitOf('maxAccuracyDrop');
-  const y = {
+  const sign = isPercent ? -1 : 1;
+  return {
     title: `${metricName(metric)}, ${isPercent ? 'higher' : 'lower'} is better`,
-    format: (value: number) => (isPercent ? `${Number(value.toFixed(2))} %` : String(Number(value.toPrecision(4)))),
-    limit: maxDrop === undefined || original === null ? undefined : isPercent ? original - maxDrop : original + maxDrop,
+    format: (value) => (isPercent ? `${Number(value.toFixed(2))} %` : String(Number(value.toPrecision(4)))),
+    of: ({ accuracy: value }) => value,
+    higherIsBetter: isPercent,
+    bounds: isPercent ? [0, 100] : [0, Number.POSITIVE_INFINITY],
+    limit: maxDrop === undefined || original === null ? undefined : original + sign * maxDrop,
   };
-  const x = { title: 'size of the file', format: roundBytes, limit: limitOf('maxSizeBytes') };
-  const plot = (dimension: 'sizeBytes' | 'latencyMs', options: { x: typeof x | Omit<typeof x, 'limit'> }) => {
-    const drawn = points.flatMap(({ label, kind, accuracy: value, [dimension]: position }) =>
-      value === null || position === null || !(position > 0) ? [] : [{ label, kind, x: position, y: value }],
-    );
-    if (drawn.length < 2) return null;
-    const description = `${metricName(metric)} of ${drawn.length} networks against ${options.x.title}; the table below has the figures`;
-    return scatter(drawn, {
-      ...options,
-      y,
-      higherIsBetter: isPercent,
-      yBounds: isPercent ? [0, 100] : [0, Number.MAX_VALUE],
-      description,
+}
+
+function plots(points: readonly Point[], quality: Quality, report: Report): Piece {
+  const { title, format, limit, higherIsBetter, bounds } = quality;
+  const plot = (positionOf: (point: Point) => number | null, x: Dimension) => {
+    const drawn = points.flatMap((point) => {
+      const [position, value] = [positionOf(point), quality.of(point)];
+      return value === null || position === null || !(position > 0) ? [] : [{ ...point, x: position, y: value }];
     });
+    if (drawn.length < 2) return null;
+    const description = `${title}: ${drawn.length} networks against ${x.title}; the table below has the figures`;
+    return scatter(drawn, { x, y: { title, format, limit }, higherIsBetter, yBounds: bounds, description });
   };
-  const bySize = plot('sizeBytes', { x });
-  const byLatency = plot('latencyMs', { x: { title: 'latency in stock ONNX Runtime', format: roundMs } });
+  const size = { title: 'size of the file', format: roundBytes, limit: limitOf(report, 'maxSizeBytes') };
+  const bySize = plot(({ sizeBytes }) => sizeBytes, size);
+  const byLatency = plot(({ latencyMs }) => latencyMs, { title: 'latency in stock ONNX Runtime', format: roundMs });
   return bySize && html`<div class="plots">${bySize}${byLatency}</div>${legend(points)}`;
 }
 
@@ -113,12 +144,16 @@ const SWATCHES: Readonly<Record<Point['kind'], Markup>> = {
 
 function frontierTable(points: readonly Point[], accuracy: AccuracyReport | null): Piece {
   const metric = accuracy?.metric ?? null;
-  const hasTried = points.some(({ kind }) => kind === 'kept' || kind === 'tried');
-  const head = html`<th scope="col" class="text">Network</th><th scope="col">Bits per weight</th><th scope="col">Size</th><th scope="col">${metric ? metricName(metric) : 'Accuracy'}</th><th scope="col">Latency</th>${hasTried && html`<th scope="col" class="text">Kept</th>`}`;
+  const columns = {
+    drop: points.some(({ drop, kind }) => typeof drop === 'number' && kind !== 'original'),
+    kept: points.some(({ kind }) => kind === 'kept' || kind === 'tried'),
+    meets: points.some(({ meets }) => meets !== undefined),
+  };
+  const head = html`<th scope="col" class="text">Network</th><th scope="col">Bits per weight</th><th scope="col">Size</th><th scope="col">${metric ? metricName(metric) : 'Accuracy'}</th>${columns.drop && html`<th scope="col">Drop</th>`}<th scope="col">Latency</th>${columns.kept && html`<th scope="col" class="text">Kept</th>`}${columns.meets && html`<th scope="col" class="text">Within limits</th>`}`;
   const { shown, more } = capped(points, SHOWN_POINTS);
   const rows = shown.map(
-    ({ label, kind, bitsPerWeight, sizeBytes, accuracy: value, latencyMs }) =>
-      html`<tr><th scope="row"><bdi>${label}</bdi></th><td>${formatNumber(bitsPerWeight, 2)}</td><td>${formatBytes(sizeBytes)}</td><td>${metric ? formatMetric(metric, value) : formatNumber(value, 3)}</td><td>${formatMs(latencyMs)}</td>${hasTried && html`<td class="text">${kind === 'kept' ? 'kept' : kind === 'tried' ? 'no' : ''}</td>`}</tr>\n`,
+    ({ label, kind, bitsPerWeight, sizeBytes, accuracy: value, drop, latencyMs, meets, fileName }) =>
+      html`<tr><th scope="row"><bdi>${label}</bdi>${fileName && html`<br><small class="node">${foreign(fileName, NAME_LENGTH)}</small>`}</th><td>${formatNumber(bitsPerWeight, 2)}</td><td>${formatBytes(sizeBytes)}</td><td>${metric ? formatMetric(metric, value) : formatNumber(value, 3)}</td>${columns.drop && html`<td>${kind === 'original' ? '–' : decimals(drop, 2)}</td>`}<td>${formatMs(latencyMs)}</td>${columns.kept && html`<td class="text">${kind === 'kept' ? 'kept' : kind === 'tried' ? 'no' : ''}</td>`}${columns.meets && html`<td class="text">${meets === undefined ? '' : meets ? 'yes' : 'no'}</td>`}</tr>\n`,
   );
   return html`${table('Networks in the plot', head, rows)}${more && html`<p class="note">${more}</p>`}`;
 }

@@ -3,7 +3,7 @@ import { formatShape, formatShare } from '../figures.js';
 import { foreign, html, type Markup } from '../markup.js';
 import { layerPrecision, precisionClass } from '../precision.js';
 import { BAR_STEPS } from '../style.js';
-import { capped, decimals, nodeName, type Section, SHOWN_LAYERS, table } from './section.js';
+import { capped, decimals, nodeName, type Section, SHOWN_LAYERS, significant, table } from './section.js';
 
 /** The bar of the least noisy layer is full, unless it is as good as exact. */
 const LARGEST_FULL_BAR_DB = 60;
@@ -32,7 +32,7 @@ function row(layer: LayerReport, number: number, { hasSensitivity, fullBarDb }: 
   const { node, op, shape, requested, applied, bitsPerWeight, weightError, zeros, sensitivity, outputSqnrDb } = layer;
   const precision = layerPrecision(applied);
   const wish = layerPrecision(requested);
-  return html`<tr id="layer-${number}"><td>${number}</td><th scope="row">${nodeName(node)}</th><td class="text whole">${foreign(op, 40)} <small>${shape && formatShape(shape)}</small></td><td class="text swatched ${precisionClass(applied)}">${precision}${wish !== precision && html`<br><small>requested: ${wish}</small>`}</td><td>${decimals(bitsPerWeight, 2)}</td><td>${formatShare(weightError)}</td><td>${formatShare(zeros)}</td>${hasSensitivity && html`<td>${decimals(sensitivity, 3)}</td>`}<td>${decimals(outputSqnrDb, 1)}</td><td class="${barClass(applied, (outputSqnrDb ?? 0) / fullBarDb)}"></td></tr>\n`;
+  return html`<tr id="layer-${number}"><td>${number}</td><th scope="row">${nodeName(node)}</th><td class="text whole">${foreign(op, 40)} <small>${shape && formatShape(shape)}</small></td><td class="text swatched ${precisionClass(applied)}">${precision}${wish !== precision && html`<br><small>requested: ${wish}</small>`}</td><td>${decimals(bitsPerWeight, 2)}</td><td>${formatShare(weightError)}</td><td>${formatShare(zeros)}</td>${hasSensitivity && html`<td>${significant(sensitivity)}</td>`}<td>${decimals(outputSqnrDb, 1)}</td><td class="${barClass(applied, (outputSqnrDb ?? 0) / fullBarDb)}"></td></tr>\n`;
 }
 
 /** Bars are classes: thousands of drawings, or of style attributes, would cost a second when the page opens. */

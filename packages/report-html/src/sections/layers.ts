@@ -1,31 +1,30 @@
-import type { LayerReport, Report } from '@tritforge/contracts';
+import type { LayerReport } from '@tritforge/contracts';
 import { type BarPanel, layerBars } from '../charts/layer-bars.js';
-import { formatCount, formatShare, metricName } from '../figures.js';
+import { formatCount, formatShare } from '../figures.js';
 import { groupBy } from '../group-by.js';
-import { html, type Markup, type Piece } from '../markup.js';
-import { lowest, precisionClass, weightCount, weightPrecision } from '../precision.js';
-import { decimals, layerLink, nodeName, type Section, table } from './section.js';
+import { html, type Markup } from '../markup.js';
+import { precisionClass, weightCount, weightPrecision } from '../precision.js';
+import type { Section } from './section.js';
+import { damageUnit } from './sensitivity.js';
 
 /** Above it, outputs are as good as exact, and bars of the others would become too short to compare. */
 const HIGHEST_SQNR_DB = 60;
 const LOWEST_SQNR_DB = -20;
-const MOST_SENSITIVE = 10;
 
 /** What each layer became and what that did to it, as bars in the order of the model. */
 export const layersSection: Section = {
   id: 'layers',
   title: 'Layers',
-  render: ({ layers, accuracy }) => {
+  render: ({ layers, recommendation }) => {
     if (layers.length === 0) return null;
-    const panels = panelsOf(layers);
+    const panels = panelsOf(layers, damageUnit(recommendation));
     const description = `${panels.map(({ title }) => title).join('; ')}: one bar for each of ${layers.length} layers. The table of all layers has the figures`;
     return html`${mixLegend(layers)}<div class="scroll">${layerBars(layers, panels, description)}</div>
-<p class="note">Output SQNR: the signal-to-noise ratio of what leaves the layer in the quantized network against the original, noise of all layers before included; bars end at ${HIGHEST_SQNR_DB} dB. Bits per weight: codes and scales as stored; floating-point layers have no bar.</p>
-${sensitivities(layers, accuracy)}`;
+<p class="note">Output SQNR: the signal-to-noise ratio of what leaves the layer in the quantized network against the original, noise of all layers before included; bars end at ${HIGHEST_SQNR_DB} dB. Bits per weight: codes and scales as stored; floating-point layers have no bar.</p>`;
   },
 };
 
-function panelsOf(layers: readonly LayerReport[]): BarPanel[] {
+function panelsOf(layers: readonly LayerReport[], unit: string): BarPanel[] {
   const panel = (
     title: string,
     format: BarPanel['format'],
@@ -46,7 +45,7 @@ function panelsOf(layers: readonly LayerReport[]): BarPanel[] {
       (low, high) => [Math.max(low, LOWEST_SQNR_DB), Math.min(Math.max(high, 1), HIGHEST_SQNR_DB)],
     ),
     ...panel(
-      'Sensitivity: what this layer alone costs, in the unit of the metric',
+      `Sensitivity: damage at the output of the model by this layer alone${unit}`,
       short,
       ({ sensitivity }) => sensitivity,
       (low, high) => [low, high > low ? high : low + 1],
@@ -74,18 +73,4 @@ function mixLegend(layers: readonly LayerReport[]): Markup {
     const share = total === 0 ? '' : `, ${formatShare(weights / total)} of the weights`;
     return html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true"><rect class="${precisionClass(group[0]!.applied)}" width="14" height="14"/></svg>${name}: ${formatCount(group.length)} ${group.length === 1 ? 'layer' : 'layers'}${share}</li>`;
   })}</ul>`;
-}
-
-function sensitivities(layers: readonly LayerReport[], accuracy: Report['accuracy']): Piece {
-  const found = lowest(layers, MOST_SENSITIVE, ({ sensitivity }) =>
-    typeof sensitivity === 'number' ? -sensitivity : null,
-  );
-  if (found.length === 0) return null;
-  const unit = accuracy ? `, ${metricName(accuracy.metric)}` : '';
-  const head = html`<th scope="col">Layer</th><th scope="col" class="text">Node</th><th scope="col" class="text">Weights</th><th scope="col">Loss${unit}</th><th scope="col">Output SQNR, dB</th>`;
-  const rows = found.map(
-    ({ number, layer }) =>
-      html`<tr><td>${layerLink(number, number)}</td><th scope="row">${nodeName(layer.node)}</th><td class="text">${weightPrecision(layer.applied)}</td><td>${decimals(layer.sensitivity, 3)}</td><td>${decimals(layer.outputSqnrDb, 1)}</td></tr>\n`,
-  );
-  return table('Most sensitive layers: what quantizing one of them alone costs', head, rows);
 }

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Report } from '@tritforge/contracts';
 import { renderReport } from '../render-report.js';
 import { textsOf } from '../testing/read-page.js';
 import { BARE_REPORT, fullReport } from '../testing/sample-reports.js';
@@ -13,6 +14,12 @@ interface Run {
   /** Arguments of npm or curl. */
   readonly args: readonly string[];
   readonly files: Readonly<Record<string, unknown>>;
+}
+
+/** The commands at the end of the page, as a reader copies them. */
+function commandsOf(report: Report): { commandLine: string; overHttp: string } {
+  const [commandLine, overHttp] = textsOf(renderReport(report), 'pre').slice(-2);
+  return { commandLine: commandLine!, overHttp: overHttp! };
 }
 
 /** Runs commands of a page in a shell in which npm and curl write down their arguments. */
@@ -38,8 +45,8 @@ const HOSTILE = "'EOF'\nEOF\n$(touch owned) `id` \"\\ \u202e\u0007 </pre>";
 
 test('the commands write down recipe and preprocessing and run the program with what was asked for', async () => {
   const report = fullReport(HOSTILE);
-  const [commandLine] = textsOf(renderReport(report), 'pre');
-  const { args, files } = await run(commandLine!);
+  const { commandLine } = commandsOf(report);
+  const { args, files } = await run(commandLine);
   assert.deepEqual(files, {
     'recipe.json': report.provenance.recipe,
     'preprocess.json': report.provenance.datasets[0]!.preprocess,
@@ -53,8 +60,8 @@ test('the commands write down recipe and preprocessing and run the program with 
 
 test('over HTTP the same goes into one call', async () => {
   const report = fullReport(HOSTILE);
-  const [, overHttp] = textsOf(renderReport(report), 'pre');
-  const { args, files } = await run(overHttp!);
+  const { overHttp } = commandsOf(report);
+  const { args, files } = await run(overHttp);
   assert.deepEqual(files, {
     'job.json': {
       recipe: report.provenance.recipe,
@@ -71,10 +78,10 @@ test('over HTTP the same goes into one call', async () => {
 });
 
 test('a job without data needs a model and a recipe alone', async () => {
-  const [commandLine, overHttp] = textsOf(renderReport(BARE_REPORT), 'pre');
-  const { args } = await run(commandLine!);
+  const { commandLine, overHttp } = commandsOf(BARE_REPORT);
+  const { args } = await run(commandLine);
   assert.deepEqual(args.slice(4), ['quantize', 'model.onnx', '--out', 'out', '--recipe', 'recipe.json']);
-  assert.deepEqual((await run(overHttp!)).files, { 'job.json': { recipe: {} } });
+  assert.deepEqual((await run(overHttp)).files, { 'job.json': { recipe: {} } });
 });
 
 test('datasets that were preprocessed in different ways cannot go into one call, and the page says so', () => {

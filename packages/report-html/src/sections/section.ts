@@ -37,6 +37,11 @@ export function decimals(value: number | null | undefined, count: number): strin
   return Number(text) === 0 ? text.replace('-', '') : text.replace('-', '−');
 }
 
+/** A figure with two significant digits and a minus sign; `–` when there is none. */
+export function significant(value: number | null | undefined): string {
+  return value === null || value === undefined ? '–' : String(Number(value.toPrecision(2))).replaceAll('-', '−');
+}
+
 /** The first items of a list, and what to say of the others. */
 export function capped<T>(items: readonly T[], most: number): { shown: readonly T[]; more: string | null } {
   const left = items.length - most;

@@ -92,6 +92,10 @@ export function fullReport(text = 'name'): Report {
         op: text,
         outputSqnrDb: -3,
         sensitivity: 0.5,
+        causes: [
+          { cause: 'saturation', noise: 0.25 },
+          { cause: 'deadGroups', noise: 0.01 },
+        ],
         histogram: { limit: 0.5, original: [1, 2, 6, 2, 1], quantized: [1, 0, 10, 0, 1] },
       }),
       sampleLayer(`${text}/third`, {
@@ -105,10 +109,29 @@ export function fullReport(text = 'name'): Report {
     ],
     kept: [kept, { ...kept, node: `${text}/other` }],
     frontier: [
-      { label: `${text} small`, bitsPerWeight: 2.1, sizeBytes: 900, accuracy: 80, latencyMs: 0.5, kept: true },
+      {
+        label: `${text} small`,
+        bitsPerWeight: 2.1,
+        sizeBytes: 900,
+        accuracy: 80,
+        latencyMs: 0.5,
+        kept: true,
+        drop: 11.5,
+        meets: false,
+        fileName: `${text}.onnx`,
+      },
       { label: `${text} large`, bitsPerWeight: 4.1, sizeBytes: 1500, accuracy: 90, latencyMs: 0.6, kept: true },
       { label: `${text} bad`, bitsPerWeight: 4.1, sizeBytes: 1500, accuracy: null, latencyMs: null, kept: false },
     ],
+    recommendation: {
+      measure: 'kl',
+      samples: 64,
+      damage: 0.51,
+      patch: [{ match: { name: text }, set: { bits: 8 } }],
+      predictedGain: 0.4,
+      addedBytes: 1200,
+      recipe: {},
+    },
     gates: [
       { name: 'maxAccuracyDrop', limit: 2, value: 1.25, passed: true },
       { name: 'maxSizeBytes', limit: 900, value: 1000, passed: false },
