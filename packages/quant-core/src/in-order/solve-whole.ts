@@ -25,6 +25,9 @@ export interface SolveWholeOptions {
   readonly minimumScales: Float32Array | undefined;
 }
 
+/** Windows for each column from which on weights can be fitted to outputs. */
+const ROWS_PER_COLUMN = 4;
+
 /** @param weights [OC, IC, taps] */
 export function solveWhole(weights: Float32Array, planned: PlannedLayer, options: SolveWholeOptions): SolvedLayer {
   const parts = options.moments.map((moments, group) => solvePart(weights, planned, options, { moments, group }));
@@ -63,7 +66,8 @@ function solvePart(
   const own = weights.subarray(channels[0] * perChannel, channels[1] * perChannel);
   const bounds = { minimumScales: minimumScales?.subarray(...channels) };
   const { solver, target } = recipe.weights;
-  const regress = target === 'outputs';
+  // Fewer windows than that would be fitted one by one.
+  const regress = target === 'outputs' && moments.rows >= ROWS_PER_COLUMN * moments.columns;
   const codes: WeightCodes =
     applied.bits === 2
       ? {
