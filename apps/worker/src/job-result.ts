@@ -13,6 +13,8 @@ const REQUIRED_ONNXRUNTIME: Readonly<Record<ArtifactProfile, string>> = {
   portable: '>=1.21',
   compat: '>=1.16',
   accelerated: '>=1.21',
+  // MatMulNBits of 2 bits; of 4 bits it is older.
+  'ort-nbits': '>=1.24',
 };
 
 /** A result that is stored but not published yet. */

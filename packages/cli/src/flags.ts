@@ -92,10 +92,13 @@ export function layerRule(text: string): LayerRule {
   return { match: { name }, set };
 }
 
+const PROFILES = ['portable', 'compat', 'accelerated', 'ort-nbits'] as const satisfies ArtifactProfile[];
+
 /** Parses the name of an artifact profile. */
 export function artifactProfile(text: string): ArtifactProfile {
-  if (text === 'portable' || text === 'compat' || text === 'accelerated') return text;
-  throw new InvalidArgumentError('Give portable, compat or accelerated.');
+  const profile = PROFILES.find((known) => known === text);
+  if (profile === undefined) throw new InvalidArgumentError(`Give ${PROFILES.join(', ')}.`);
+  return profile;
 }
 
 /** Turns the parser of one value into that of a flag that may be repeated. */

@@ -128,7 +128,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--artifact <profile>',
-      "portable (onnxruntime ≥ 1.21, the default), compat (older ones too) or accelerated (faster with Tritforge's operators) (repeatable)",
+      "portable (onnxruntime ≥ 1.21, the default), compat (older ones too), accelerated (faster with Tritforge's operators) or ort-nbits (onnxruntime's MatMulNBits, ≥ 1.24) (repeatable)",
       collect(artifactProfile),
     )
     .option('--sensitivity', 'measure what each layer costs at each precision, and recommend what to change')

@@ -94,12 +94,13 @@ export const LayerRule = Type.Object(
 export type LayerRule = Static<typeof LayerRule>;
 
 /** How an artifact writes the quantized network. */
-export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated'], {
+export const ArtifactProfile = Type.Enum(['portable', 'compat', 'accelerated', 'ort-nbits'], {
   description:
     'portable and compat are standard operators alone. accelerated calls operators of the domain `tritforge` and defines them ' +
-    'in standard operators, for a runtime that has no kernels for them.',
+    "in standard operators, for a runtime that has no kernels for them. ort-nbits calls onnxruntime's MatMulNBits for linear " +
+    'layers whose groups it can multiply.',
 });
-export type ArtifactProfile = 'portable' | 'compat' | 'accelerated';
+export type ArtifactProfile = 'portable' | 'compat' | 'accelerated' | 'ort-nbits';
 
 /** What a search over precisions is to reach, and what it may cost. */
 export const Search = Type.Object(
@@ -219,7 +220,7 @@ export const Recipe = Type.Object(
     ),
     layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
     artifacts: Type.Optional(
-      Type.Array(ArtifactProfile, { minItems: 1, maxItems: 3, uniqueItems: true, default: ['portable'] }),
+      Type.Array(ArtifactProfile, { minItems: 1, maxItems: 4, uniqueItems: true, default: ['portable'] }),
     ),
     seed: Type.Optional(Type.Integer({ minimum: 0, maximum: 2 ** 32 - 1, default: 0 })),
   },
@@ -267,7 +268,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     layers: recipe.layers ?? [],
-    artifacts: (['portable', 'compat', 'accelerated'] as const).filter((profile) => wanted.has(profile)),
+    artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,
   };
 }

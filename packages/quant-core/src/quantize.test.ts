@@ -238,6 +238,44 @@ test('4-bit weights in groups are in all profiles and nearer to the original tha
   }
 });
 
+test('the profile ort-nbits is proven in floats, and its bits count the scales of blocks', async (t) => {
+  const gemm = (name: string, from: string, to: string) => ({
+    op: 'MatMul',
+    name,
+    inputs: [from, `${name}.w`],
+    outputs: [to],
+  });
+  const model = tinyModel({
+    inputs: [['x', 'float32', ['N', 64]]],
+    outputs: [['y', 'float32', null]],
+    nodes: [
+      gemm('a', 'x', 'h'),
+      { op: 'Gelu', inputs: ['h'], outputs: ['g'] },
+      gemm('b', 'g', 'i'),
+      gemm('c', 'i', 'y'),
+    ],
+    constants: Object.fromEntries(['a', 'b', 'c'].map((name, i) => [`${name}.w`, randomTensor([64, 64], i + 1, 0.2)])),
+    opset: 20,
+  });
+  const recipe: Recipe = {
+    firstLast: { bits: 2 },
+    weights: { groupSize: 32 },
+    layers: [{ match: { name: 'b' }, set: { bits: 4 } }],
+    artifacts: ['ort-nbits', 'portable'],
+  };
+  const { report, request } = await quantizeModel(t, model, recipe);
+  const [portable, nbits] = report.artifacts;
+  assert.deepEqual([portable!.profile, nbits!.profile], ['portable', 'ort-nbits']);
+  assert.equal(nbits!.fileName, 'model.fgq-n32.ort-nbits.onnx');
+  assert.ok(nbits!.verification.encodingMaxAbsError! < 1e-4 && nbits!.verification.sqnrDb! > 30);
+  // 2 or 4 bits; group codes of 8 bits and a scale per channel, or a float per block.
+  assert.equal(portable!.bitsPerWeight.quantizedLayers, (2 * 2 + 4) / 3 + 8 / 32 + 32 / 64);
+  assert.equal(nbits!.bitsPerWeight.quantizedLayers, (2 * 2 + 4) / 3 + 32 / 32);
+  const artifact = await readModel(join(request.outputDir, nbits!.fileName));
+  await validateModel(artifact);
+  assert.equal(artifact.graph.nodes.filter(({ opType }) => opType === 'MatMulNBits').length, 3);
+});
+
 test('weights alone need no data, and layers that are excluded stay as they are', async (t) => {
   const layers = [{ match: { name: 'down' }, set: { exclude: true } }];
   const { report, request } = await quantizeModel(t, smallNetwork(), { layers, firstLast: { bits: null } });

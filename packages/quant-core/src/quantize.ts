@@ -268,9 +268,11 @@ class Quantization {
     for (const artifact of written) {
       const loadablePath = await this.#loadable(artifact, network);
       const isAccelerated = artifact.profile === 'accelerated';
+      const isNBits = artifact.profile === 'ort-nbits';
       const verification = await verifyArtifact(artifact.path, loadablePath, reference, {
         runtime,
         ...(isAccelerated && { accelerated: accelerated ?? null, asWritten: integerReference! }),
+        ...(isNBits && { writtenPath: await this.#exactTwin(network) }),
       });
       artifacts.push({ ...artifact, loadablePath, verification });
       this.#meter.done(artifacts.length);
@@ -292,6 +294,18 @@ class Quantization {
             signal,
           });
     return { artifacts, sqnr };
+  }
+
+  /** The path of the `ort-nbits` artifact with operators that compute in floats. */
+  async #exactTwin(network: QuantizedModel): Promise<string> {
+    const model = await buildGraph(network, {
+      encoding: 'nbitsReference',
+      minimumOpset: PROFILE_OPSET['ort-nbits'],
+      scratch: this.#scratch,
+    });
+    const path = join(this.#request.scratchDir, 'nbits-reference.onnx');
+    await writeModel(model, path, { externalData: 'by-reference' });
+    return path;
   }
 
   /** What accelerated artifacts are compared with; null when the recipe asks for none. */

@@ -6,9 +6,9 @@ import type { GraphBuilder } from './graph-builder.js';
 
 /**
  * How weights are stored: as an artifact stores them, or decoded by the engine itself, to floats (`reference`) or to the int8
- * operands of the operators that `accelerated` calls (`integerReference`).
+ * operands of the operators that `accelerated` calls (`integerReference`). `nbitsReference` is `ort-nbits`, computed in floats.
  */
-export type WeightEncoding = ArtifactProfile | 'reference' | 'integerReference';
+export type WeightEncoding = ArtifactProfile | 'reference' | 'integerReference' | 'nbitsReference';
 
 /** Writes weights into a graph, each tensor once. */
 export class WeightWriter {

@@ -11,6 +11,7 @@ export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = {
   portable: 14,
   compat: 13,
   accelerated: 14,
+  'ort-nbits': 14,
 };
 
 /** A model file on disk. */

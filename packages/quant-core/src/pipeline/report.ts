@@ -8,6 +8,8 @@ import type {
   Warning,
 } from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/build-graph.js';
+import { nbitsCodes } from '../artifact/nbits/nbits-writer.js';
+import { blocksByteLength } from '../artifact/nbits/pack-blocks.js';
 import type { WrittenModel } from '../artifact/write-artifacts.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { checkGates } from '../evaluate/index.js';
@@ -91,11 +93,15 @@ export async function makeReport(results: Results): Promise<Report> {
   };
 }
 
-function artifactReport(artifact: VerifiedArtifact, { weights, original }: Results): ArtifactReport {
+function artifactReport(artifact: VerifiedArtifact, { weights, original, network }: Results): ArtifactReport {
   const { path: _, loadablePath: __, ...written } = artifact;
-  const stored = [...weights.values()];
-  const weightCount = stored.reduce((sum, weight) => sum + elementCount(weight.shape), 0);
-  const storedBits = stored.reduce((sum, weight) => sum + 8 * storedBytes(weight), 0);
+  const stored = [...weights.entries()];
+  const weightCount = stored.reduce((sum, [tensor]) => sum + elementCount(tensor.shape), 0);
+  const storedBits = stored.reduce((sum, [tensor, weight]) => {
+    const planned = network.layers.find(({ layer }) => layer.weight === tensor)!;
+    const blocks = artifact.profile === 'ort-nbits' ? nbitsCodes(planned, weight) : null;
+    return sum + 8 * (blocks === null ? storedBytes(weight) : blocksByteLength(blocks));
+  }, 0);
   return {
     ...written,
     bitsPerWeight: {
@@ -106,7 +112,7 @@ function artifactReport(artifact: VerifiedArtifact, { weights, original }: Resul
   };
 }
 
-/** Bytes of codes, group scales and channel scales as an artifact stores them. */
+/** Bytes of codes, group scales and channel scales as artifacts of standard operators store them. */
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
   const planes = codes.kind === 'int8' ? [] : [codes, ...(codes.residual === null ? [] : [codes.residual])];
   const tensors =
