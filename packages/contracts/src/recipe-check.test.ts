@@ -27,7 +27,7 @@ test('the paper mode is dynamic fixed point and the exact solver, with any group
       method: 'fgq',
       paper: true,
       weights: { groupSize: 4, solver: 'exact', target: 'weights', residualPlanes: 0 },
-      activations: { bits: 4, range: 'dfp' },
+      activations: { bits: 4, range: 'dfp', minimumSqnrDb: null },
       firstLast: { bits: 8 },
     },
   );
@@ -39,9 +39,24 @@ test('what was not published is refused in paper mode, by the name of the field'
   assert.equal(fieldOf({ paper: true, weights: { solver: 'feedback' } }), 'recipe.weights.solver');
   assert.equal(fieldOf({ paper: true, weights: { residualPlanes: 0.25 } }), 'recipe.weights.residualPlanes');
   assert.equal(fieldOf({ paper: true, activations: { range: 'mse' } }), 'recipe.activations.range');
+  assert.equal(
+    fieldOf({ paper: true, activations: { bits: 4, minimumSqnrDb: 20 } }),
+    'recipe.activations.minimumSqnrDb',
+  );
+  assert.equal(fieldOf({ paper: true, weights: { target: 'outputs' } }), 'recipe.weights.target');
+  assert.equal(fieldOf({ paper: true, correction: ['mean'] }), 'recipe.correction');
   assert.equal(fieldOf({ paper: true, firstLast: { bits: null } }), 'recipe.firstLast.bits');
   const layers = [{ match: { op: 'Conv' }, set: { planes: 2 as const } }];
   assert.equal(fieldOf({ paper: true, layers }), 'recipe.layers.0.set.planes');
+});
+
+test('a limit on the noise of 4-bit inputs has a default with 4 bits, and no meaning without', () => {
+  const limitOf = (activations: NonNullable<Recipe['activations']>) =>
+    resolveRecipe({ activations }).activations.minimumSqnrDb;
+  assert.deepEqual([limitOf({ bits: 4 }), limitOf({ bits: 4, minimumSqnrDb: null }), limitOf({})], [20, null, null]);
+  assert.equal(fieldOf({ activations: { minimumSqnrDb: 15 } }), 'recipe.activations.minimumSqnrDb');
+  checkRecipe({ activations: { bits: 4, minimumSqnrDb: 15 } });
+  checkRecipe({ activations: { minimumSqnrDb: null } });
 });
 
 test('settings that contradict each other are refused, and allowed alone', () => {

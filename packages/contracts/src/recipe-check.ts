@@ -8,13 +8,20 @@ import { TritforgeError } from './tritforge-error.js';
  * @throws TritforgeError RECIPE_INVALID with the field
  */
 export function checkRecipe(recipe: Recipe): void {
-  const { method, paper, firstLast, layers } = resolveRecipe(recipe);
+  const { method, paper, firstLast, activations, layers } = resolveRecipe(recipe);
   const fewest = method === 'int8' ? 8 : method === 'int4' ? 4 : 2;
   if (firstLast.bits !== null && firstLast.bits < fewest) {
     throw contradiction(
       'recipe.firstLast.bits',
       `asks for weights of ${firstLast.bits} bits, which the method ${method} does not make`,
       'Choose the method fgq, or leave firstLast.bits at 8.',
+    );
+  }
+  if (activations.minimumSqnrDb !== null && activations.bits !== 4) {
+    throw contradiction(
+      'recipe.activations.minimumSqnrDb',
+      'has a meaning for 4-bit activations only',
+      'Set recipe.activations.bits to 4, or leave minimumSqnrDb out.',
     );
   }
   if (paper) checkPaper(recipe);
@@ -33,13 +40,16 @@ export function checkRecipe(recipe: Recipe): void {
 
 /** What was published leaves open only the group size, the bits of activations and the choice of layers. */
 function checkPaper(recipe: Recipe): void {
-  const { method, weights, activations, firstLast, layers } = resolveRecipe(recipe);
+  const { method, weights, activations, firstLast, correction, layers } = resolveRecipe(recipe);
   const asPublished: readonly (readonly [field: string, given: unknown, published: unknown])[] = [
     ['method', method, 'fgq'],
     ['weights.solver', weights.solver, 'exact'],
+    ['weights.target', weights.target, 'weights'],
     ['weights.residualPlanes', weights.residualPlanes, 0],
     ['activations.range', activations.range, 'dfp'],
+    ['activations.minimumSqnrDb', activations.minimumSqnrDb, null],
     ['firstLast.bits', firstLast.bits, 8],
+    ['correction', correction.length, 0],
     ...layers.map(({ set }, index) => [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const),
   ];
   for (const [field, given, published] of asPublished) {
@@ -47,7 +57,7 @@ function checkPaper(recipe: Recipe): void {
     throw contradiction(
       `recipe.${field}`,
       'is not as published, which recipe.paper asks for',
-      `Drop recipe.paper, or leave ${field} at ${published}.`,
+      `Drop recipe.paper, or leave ${field} out.`,
     );
   }
 }

@@ -199,6 +199,14 @@ export const Recipe = Type.Object(
             }),
           ),
           range: Type.Optional(ActivationRange),
+          minimumSqnrDb: Type.Optional(
+            Type.Union([Type.Number({ minimum: 0, maximum: 100 }), Type.Null()], {
+              default: 20,
+              description:
+                'With bits 4: a layer whose output has less signal to noise than this, in dB and by the noise of its 4-bit input ' +
+                'alone, keeps 8 bits there, unless a rule asks for 4. null: whatever it costs. 20 dB is noise of a hundredth of the power.',
+            }),
+          ),
         },
         { additionalProperties: false },
       ),
@@ -236,12 +244,18 @@ export interface ResolvedRecipe {
   sensitivity: boolean;
   paper: boolean;
   weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
-  activations: { bits: ActivationBits | null; range: ActivationRange };
+  activations: { bits: ActivationBits | null; range: ActivationRange; minimumSqnrDb: number | null };
   firstLast: { bits: WeightBits | null };
   correction: Correction[];
   layers: LayerRule[];
   artifacts: ArtifactProfile[];
   seed: number;
+}
+
+/** The layers that this concerns are those with 4-bit inputs. */
+function minimumSqnrDb({ paper, activations }: Recipe): number | null {
+  if (activations?.minimumSqnrDb !== undefined) return activations.minimumSqnrDb;
+  return activations?.bits === 4 && !paper ? 20 : null;
 }
 
 /** Fills in the defaults of a recipe that matches the schema. Artifact profiles come back in a fixed order. */
@@ -264,6 +278,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     activations: {
       bits: recipe.activations?.bits === undefined ? 8 : recipe.activations.bits,
       range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
+      minimumSqnrDb: minimumSqnrDb(recipe),
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),

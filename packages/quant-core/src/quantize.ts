@@ -95,12 +95,16 @@ class Quantization {
     const { layers: found, kept } = findLayers(model);
     const wanted = await withSecondPlanes(planLayers(found, this.#recipe), this.#recipe);
     if (wanted.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
-    const activations = await planActivations(model.graph, wanted);
-    const layers = settleActivationBits(wanted, activations);
+    const planned = await planActivations(model.graph, wanted);
 
     this.#meter.begin('calibrate', 1, 'samples');
     const shared = { recipe: this.#recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
-    const { scales, eightBitScales } = await calibrateActivations({ prepared: model, layers, activations, ...shared });
+    const { layers, activations, scales, eightBitScales } = await calibrateActivations({
+      prepared: model,
+      layers: settleActivationBits(wanted, planned),
+      activations: planned,
+      ...shared,
+    });
 
     const original8 = { prepared: model, layers, activations, scales: eightBitScales };
     const source = { prepared: model, layers, activations, scales };

@@ -20,11 +20,15 @@ const CHANNELS = 8;
 const PIXELS = 64;
 const OUTLIER = 60;
 
-/** x → first → second → third, 1×1. x is normal but for a few large values in channel 0. */
-async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: number) {
+/**
+ * x → first → second → third, 1×1. x is normal but for a few large values in channel 0. With a fork `beside` takes what `second`
+ * takes, and hears channel 0 alone.
+ */
+async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: number, isForked = false) {
   const identity = Float32Array.from({ length: CHANNELS ** 2 }, (_, i) => (i % (CHANNELS + 1) === 0 ? 1 : 0));
   const normal = gaussian(seededRandom(9));
   const weights = identity.map((_, i) => (i % CHANNELS === 0 ? weightOfOutliers : normal()));
+  const outliers = identity.map((_, i) => (i % CHANNELS === 0 ? 1 : 0));
   const conv = (name: string, from: string, weight: string) => ({
     op: 'Conv',
     name,
@@ -33,11 +37,17 @@ async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: numb
   });
   const model = tinyModel({
     inputs: [['x', 'float32', ['N', CHANNELS, PIXELS, 1]]],
-    outputs: [['third', 'float32', null]],
-    nodes: [conv('first', 'x', 'identity'), conv('second', 'first', 'w'), conv('third', 'second', 'w')],
+    outputs: [['third', 'float32', null], ...(isForked ? [['beside', 'float32', null] as const] : [])],
+    nodes: [
+      conv('first', 'x', 'identity'),
+      conv('second', 'first', 'w'),
+      ...(isForked ? [conv('beside', 'first', 'outliers')] : []),
+      conv('third', 'second', 'w'),
+    ],
     constants: {
       identity: tensorFromFloats([CHANNELS, CHANNELS, 1, 1], identity),
       w: tensorFromFloats([CHANNELS, CHANNELS, 1, 1], weights),
+      outliers: tensorFromFloats([CHANNELS, CHANNELS, 1, 1], outliers),
     },
   });
   const x = Float32Array.from({ length: SAMPLES * CHANNELS * PIXELS }, (_, i) =>
@@ -69,19 +79,45 @@ test('auto gives up outliers where the layer behind them does without, and keeps
     const { scale, zeroPoint, maxCode } = (await calibrated(t, recipe, weightOfOutliers)).scales.get('first')!;
     return (maxCode - zeroPoint) * scale;
   };
-  const auto: Recipe = { activations: { bits: 4, range: 'auto' } };
-  assert.ok((await topOf({ activations: { bits: 4, range: 'mse' } }, 0)) > OUTLIER / 2);
+  const auto: Recipe = { activations: { bits: 4, range: 'auto', minimumSqnrDb: null } };
+  assert.ok((await topOf({ activations: { bits: 4, range: 'mse', minimumSqnrDb: null } }, 0)) > OUTLIER / 2);
   assert.ok((await topOf(auto, 0)) < OUTLIER / 4);
   assert.ok((await topOf(auto, 3)) > OUTLIER / 2);
 });
 
 test('the int8 model to compare with has 8 bits for every value, by the same method', async (t) => {
   for (const range of ['mse', 'auto'] as const) {
-    const four = await calibrated(t, { activations: { bits: 4, range } }, 1);
+    const four = await calibrated(t, { activations: { bits: 4, range, minimumSqnrDb: null } }, 1);
     const eight = await calibrated(t, { activations: { bits: 8, range } }, 1);
     assert.deepEqual(four.eightBitScales, eight.eightBitScales);
     assert.deepEqual(eight.scales, eight.eightBitScales);
     const maxCodes = [...four.scales].map(([name, { maxCode }]) => [name, maxCode]);
     assert.deepEqual(Object.fromEntries(maxCodes), { x: 255, first: 15, second: 255, third: 255 });
   }
+});
+
+test('a layer that 4 bits cost too much has 8-bit inputs, and the reason says by how much', async (t) => {
+  const secondOf = async (minimumSqnrDb: number | null, rules: Recipe = {}) => {
+    const found = await calibrated(t, { activations: { bits: 4, minimumSqnrDb }, ...rules }, 0);
+    const { applied, reason } = found.layers.find(({ layer }) => layer.node.name === 'second')!;
+    const { maxCode } = found.scales.get('first')!;
+    assert.equal(maxCode, applied.activationBits === 4 ? 15 : 255);
+    assert.equal(found.activations.maxCodes.get('first'), maxCode);
+    if (maxCode === 255) assert.deepEqual(found.scales.get('first'), found.eightBitScales.get('first'));
+    return { bits: applied.activationBits, reason };
+  };
+  // The outliers, which the layer ignores, leave a level or two for everything else.
+  const { bits, reason } = await secondOf(20);
+  assert.equal(bits, 8);
+  assert.match(reason!, /^8-bit activations: with 4 bits the output has -?\d\.\d dB of signal to noise, below 20$/);
+  assert.deepEqual(await secondOf(null), { bits: 4, reason: null });
+  const rule = { match: { name: 'second' }, set: { activationBits: 4 as const } };
+  assert.deepEqual(await secondOf(20, { layers: [rule] }), { bits: 4, reason: null });
+});
+
+test('layers that take the values of one that falls back get 8 bits with it', async (t) => {
+  const found = await calibrated(t, { activations: { bits: 4, minimumSqnrDb: 10 } }, 0, true);
+  const reasons = new Map(found.layers.map(({ layer, reason }) => [layer.node.name, reason]));
+  assert.match(reasons.get('second')!, /dB of signal to noise/);
+  assert.equal(reasons.get('beside'), '8-bit activations: second takes the same values with 8 bits');
 });

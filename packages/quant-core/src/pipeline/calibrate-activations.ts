@@ -1,4 +1,5 @@
 import { type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import { chooseMaxCodes, settleActivationBits } from '../activations/activation-bits.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Histogram } from '../calibrate/histogram.js';
@@ -7,7 +8,8 @@ import type { ValueRange } from '../calibrate/value-range.js';
 import type { Model } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { QuantizeContext, QuantizeRequest } from '../quantize-request.js';
-import { measureRanges } from '../ranges/measure-ranges.js';
+import { fallBackTo8Bits, type MeasuredRanges } from '../ranges/eight-bit-fallback.js';
+import { measureRanges, type RangeErrors } from '../ranges/measure-ranges.js';
 import { leastDamage, rangeCandidates } from '../ranges/range-candidates.js';
 import type { Trials } from '../ranges/trial-graph.js';
 import type { JobData, JobDataset } from './job-data.js';
@@ -25,33 +27,71 @@ export interface CalibrationStep {
   readonly meter: ProgressMeter;
 }
 
-/** Scales by the value that is observed; empty when the recipe quantizes weights only. */
-export interface ActivationScales {
+/** The quantization of all activations; empty when the recipe quantizes weights only. */
+export interface CalibratedActivations {
+  /** Those of the step, with the bits that their inputs have in the end. */
+  readonly layers: readonly PlannedLayer[];
+  readonly activations: ActivationPlan;
+  /** By the value that is observed. */
   readonly scales: ReadonlyMap<string, ActivationScale>;
   /** Those of the int8 model that results are compared with: 8 bits for all. */
   readonly eightBitScales: ReadonlyMap<string, ActivationScale>;
 }
 
 /**
- * Scales of all quantized activations.
+ * Ranges of all quantized activations, and 8 bits where 4 turn out to cost a layer too much.
  * @throws TritforgeError CALIBRATION_REQUIRED without data, MODEL_NONFINITE_ACTIVATIONS, MODEL_RUN_FAILED
  */
-export async function calibrateActivations(step: CalibrationStep): Promise<ActivationScales> {
-  const { activations, data } = step;
-  if (activations.observed.length === 0) return { scales: new Map(), eightBitScales: new Map() };
+export async function calibrateActivations(step: CalibrationStep): Promise<CalibratedActivations> {
+  const { data } = step;
+  const { observed } = step.activations;
+  if (observed.length === 0) {
+    const { layers, activations } = step;
+    return { layers, activations, scales: new Map(), eightBitScales: new Map() };
+  }
   if (data.calibration === null) throw calibrationRequired(step.layers);
-  const histograms = await observe(step, data.calibration);
-  const trials = trialsOf(step, histograms);
-  const best = await chooser(step, data.calibration, trials);
-  const eightBitScales = new Map(activations.observed.map((value) => [value, best(value, 255)]));
-  const scales = new Map(activations.observed.map((value) => [value, best(value, activations.maxCodes.get(value)!)]));
-  return { scales, eightBitScales };
+  const trials = trialsOf(step, await observe(step, data.calibration));
+  const errors = mustMeasure(step) ? await measure(step, data.calibration, trials) : null;
+  const best = (value: string, maxCode: MaxCode): ValueRange =>
+    errors === null
+      ? trials.get(value)!.find((trial) => trial.maxCode === maxCode)!
+      : leastDamage(errors.get(value)!, trials.get(value)!, maxCode);
+  const { layers, activations } =
+    errors === null
+      ? step
+      : settle(step, { plan: step.activations, trials, errors, chosen: (value) => best(value, 15) });
+  const scalesFor = (maxCodeOf: (value: string) => MaxCode) =>
+    new Map(observed.map((value) => [value, best(value, maxCodeOf(value))]));
+  return {
+    layers,
+    activations,
+    scales: scalesFor((value) => activations.maxCodes.get(value)!),
+    eightBitScales: scalesFor(() => 255),
+  };
+}
+
+/** Whether there is something to choose by measurement: a range, or between 4 and 8 bits. */
+function mustMeasure({ activations, recipe }: CalibrationStep): boolean {
+  const { range, minimumSqnrDb } = recipe.activations;
+  return range === 'auto' || (minimumSqnrDb !== null && [...activations.maxCodes.values()].includes(15));
+}
+
+/** The plan after layers have fallen back to 8 bits, and others with them that take the same values. */
+function settle(
+  { layers, activations, recipe }: CalibrationStep,
+  measured: MeasuredRanges,
+): Pick<CalibratedActivations, 'layers' | 'activations'> {
+  const judged = fallBackTo8Bits(layers, measured, recipe);
+  const settled = { ...activations, maxCodes: chooseMaxCodes(judged, activations.values) };
+  return { layers: settleActivationBits(judged, settled), activations: settled };
 }
 
 async function observe(
-  { prepared, activations, request, context, meter }: CalibrationStep,
+  step: CalibrationStep,
   { dataset, feedPlan }: JobDataset,
 ): Promise<ReadonlyMap<string, Histogram>> {
+  const { prepared, activations, request, context, meter } = step;
+  const measures = mustMeasure(step);
   const { histograms } = await calibrate({
     model: prepared,
     values: activations.observed,
@@ -61,7 +101,7 @@ async function observe(
     scratchDir: request.scratchDir,
     memoryCapBytes: request.memoryCapBytes,
     maxSamples: request.maxCalibrationSamples,
-    onProgress: (done, total) => meter.done(done, total),
+    onProgress: (done, total) => meter.done(done, measures ? 2 * total : total),
     signal: context.signal,
   });
   const missing = activations.observed.find((name) => !histograms.has(name));
@@ -85,15 +125,12 @@ function trialsOf({ activations, recipe }: CalibrationStep, histograms: Readonly
   );
 }
 
-/** How to choose between the candidates: by measurement where there are several. */
-async function chooser(
-  { prepared, activations, recipe, request, context }: CalibrationStep,
+function measure(
+  { prepared, activations, request, context, meter }: CalibrationStep,
   { dataset, feedPlan }: JobDataset,
   trials: Trials,
-): Promise<(value: string, maxCode: MaxCode) => ValueRange> {
-  if (recipe.activations.range !== 'auto')
-    return (value, maxCode) => trials.get(value)!.find((trial) => trial.maxCode === maxCode)!;
-  const errors = await measureRanges({
+): Promise<RangeErrors> {
+  return measureRanges({
     model: prepared,
     plan: activations,
     trials,
@@ -102,9 +139,9 @@ async function chooser(
     runtime: context.runtime,
     scratchDir: request.scratchDir,
     maxSamples: request.maxCalibrationSamples,
+    onProgress: (done, total) => meter.done(total + done, 2 * total),
     signal: context.signal,
   });
-  return (value, maxCode) => leastDamage(errors.get(value)!, trials.get(value)!, maxCode);
 }
 
 function calibrationRequired(layers: readonly PlannedLayer[]): TritforgeError {
