@@ -7,7 +7,8 @@ import { buildGraph, type QuantizedModel } from '../artifact/build-graph.js';
 import { loadScratchModel, withOutputs } from '../calibrate/observed-model.js';
 import { feedsOf } from '../data/feeds.js';
 import { openDataset, planFeeds } from '../data/index.js';
-import type { Model } from '../ir/index.js';
+import { relativeError } from '../fgq/index.js';
+import { type Model, readFloats, readTensor } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { JobDataset } from '../pipeline/job-data.js';
@@ -112,6 +113,30 @@ test('codes stay those of the exact solver; only scales and biases are corrected
     else changedScales += channelScales.filter((scale, oc) => scale !== before.channelScales[oc]).length;
   }
   assert.ok(changedScales > 30, `${changedScales} changed`);
+});
+
+test('error feedback finds other codes for 4-bit weights and for two planes, with channel scales that are corrected', async (t) => {
+  const folder = temporaryFolder(t);
+  const recipe: Recipe = {
+    method: 'int4',
+    weights: { groupSize: 8, solver: 'feedback' },
+    layers: [{ match: { name: 'left' }, set: { bits: 2, planes: 2 } }],
+  };
+  const plain = await quantizedNetwork(t, smallNetwork(), recipe);
+  const { network } = await solved(folder, plain, recipe);
+  const kinds: string[] = [];
+  for (const [tensor, { codes, decoded }] of network.weights) {
+    if (codes.kind === 'int8') continue;
+    const before = plain.weights.get(tensor)!;
+    assert.ok(before.codes.kind === codes.kind);
+    assert.deepEqual(codes.packed.shape, before.codes.packed.shape);
+    assert.equal(codes.residual === null, before.codes.residual === null);
+    assert.notDeepEqual(await readTensor(codes.packed), await readTensor(before.codes.packed));
+    const error = relativeError(await readFloats(tensor), await readFloats(decoded!));
+    assert.ok(error > 1e-3 && error < 0.3, `${codes.kind}: ${error}`);
+    kinds.push(codes.residual === null ? codes.kind : 'two planes');
+  }
+  assert.deepEqual(kinds, ['int4', 'two planes', 'int4']);
 });
 
 test('the same request gives the same numbers again', async (t) => {

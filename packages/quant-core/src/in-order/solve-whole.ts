@@ -1,10 +1,17 @@
 /** One layer as a whole: its convolution groups are solved one after the other and put together again. */
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import type { CodePlane, GroupedWeights, WeightLayout } from '../fgq/index.js';
-import { quantizeInt4 } from '../int4/index.js';
+import { type Int4Weights, LARGEST_INT4_GROUP_CODE, quantizeInt4 } from '../int4/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
-import { correctChannels, type InputMoments, solveInt8, solveLayer } from '../solve/index.js';
+import {
+  correctChannels,
+  type InputMoments,
+  type SolveInt4Options,
+  solveInt4,
+  solveInt8,
+  solveLayer,
+} from '../solve/index.js';
 
 /** A quantized layer, [OC, IC, taps]; its channel scales are corrected. */
 export interface SolvedLayer {
@@ -81,7 +88,13 @@ function solvePart(
           }),
         }
       : applied.bits === 4
-        ? { kind: 'int4', weights: quantizeInt4(own, layout, applied.groupSize!, bounds) }
+        ? {
+            kind: 'int4',
+            weights:
+              solver === 'feedback'
+                ? int4ByFeedback(own, layout, moments, { groupSize: applied.groupSize!, regress, ...bounds })
+                : quantizeInt4(own, layout, applied.groupSize!, bounds),
+          }
         : {
             kind: 'int8',
             weights: solveInt8(own, layout, solver === 'feedback' ? moments : null, { regress, ...bounds }),
@@ -92,6 +105,17 @@ function solvePart(
     variance: recipe.correction.includes('variance') && codes.kind !== 'int8',
   });
   return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
+}
+
+function int4ByFeedback(
+  weights: Float32Array,
+  layout: WeightLayout,
+  moments: InputMoments,
+  options: Omit<SolveInt4Options, 'largestGroupCode'>,
+): Int4Weights {
+  const largestGroupCode = LARGEST_INT4_GROUP_CODE;
+  const { values, ...rest } = solveInt4(weights, layout, moments, { ...options, largestGroupCode });
+  return { ...rest, codes: values };
 }
 
 /** Folds the factors into the channel scales. */
