@@ -1,7 +1,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -183,6 +193,30 @@ describe('tritforge', { concurrency: 2 }, () => {
       'model.int8.report.html',
       'model.int8.report.json',
     ]);
+  });
+
+  test('the commands in the page of a report make the same bytes of the same inputs', async () => {
+    const out = newPath();
+    const flags = ['--group-size', '16', '--layer', '/block2/*=n4', '--artifact', 'compat', '--threads', '1'];
+    const made = await tritforge('quantize', MODEL, '--out', out, ...CALIBRATION, ...flags);
+    assert.equal(made.exitCode, 0, made.stderr);
+    const page = readFileSync(join(out, 'model.fgq-n16.report.html'), 'utf8');
+    const [, commands] = /<pre[^>]*><code>(cat &gt; recipe\.json.*?)<\/code>/s.exec(page)!;
+    const typed = commands!
+      .replaceAll('&lt;', '<')
+      .replaceAll('&gt;', '>')
+      .replaceAll('&quot;', '"')
+      .replaceAll('&#39;', "'");
+    const place = newPath();
+    mkdirSync(place);
+    copyFileSync(MODEL, join(place, 'model.onnx'));
+    copyFileSync(join(EXAMPLE, 'calibration.npz'), join(place, 'calibration.npz'));
+    const shell = spawn('sh', ['-eu'], { cwd: place, stdio: ['pipe', 'pipe', 'pipe'] });
+    shell.stdin.end(`npm() { shift 4; '${process.execPath}' '${BINARY}' "$@"; }\n${typed}\n`);
+    const again = await outcomeOf(shell);
+    assert.equal(again.exitCode, 0, again.stderr);
+    const artifact = 'model.fgq-n16.compat.onnx';
+    assert.deepEqual(readFileSync(join(place, 'out', artifact)), readFileSync(join(out, artifact)));
   });
 
   test('evaluates a model', async () => {

@@ -255,7 +255,7 @@ export const Report = Type.Object(
           description: 'Which ternary kernels the process had: both compute the same. Older reports lack it.',
         }),
       ),
-      recipe: Type.Unknown(),
+      recipe: Type.Unknown({ description: 'The recipe with all defaults written out; can be submitted as it is.' }),
       seed: Type.Integer(),
       datasets: Type.Array(
         Type.Object({

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { PHASES, type Recipe, type Report } from '@tritforge/contracts';
+import { checkRecipe, PHASES, type Recipe, type Report, resolveRecipe } from '@tritforge/contracts';
 import { MAX_ENCODING_ERROR, MIN_SQNR_DB } from './artifact/verify.js';
 import { writeNpz } from './data/index.js';
 import type { Graph, Model } from './ir/index.js';
@@ -118,6 +118,8 @@ test('all profiles compute what the engine computes, and the report says what wa
   assert.equal(report.accuracy?.samples, SMALL_SAMPLES);
   assert.ok(report.latency!.int8Ms! > 0);
   assert.equal(report.provenance.datasets.length, 2);
+  checkRecipe(report.provenance.recipe as Recipe);
+  assert.deepEqual(resolveRecipe(report.provenance.recipe as Recipe), resolveRecipe(request.recipe));
   assert.deepEqual(
     [...new Set(seen.map(({ phase }) => phase))],
     PHASES.filter((phase) => phase !== 'search' && phase !== 'publish'),

@@ -1,11 +1,12 @@
-import type {
-  AccuracyReport,
-  ArtifactReport,
-  LatencyReport,
-  LayerReport,
-  Report,
-  ResolvedRecipe,
-  Warning,
+import {
+  type AccuracyReport,
+  type ArtifactReport,
+  completeRecipe,
+  type LatencyReport,
+  type LayerReport,
+  type Report,
+  type ResolvedRecipe,
+  type Warning,
 } from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/build-graph.js';
 import { nbitsCodes } from '../artifact/nbits/nbits-writer.js';
@@ -86,7 +87,7 @@ export async function makeReport(results: Results): Promise<Report> {
       engineVersion: ENGINE_VERSION,
       onnxruntimeVersion: results.engine.replace(/^onnxruntime /, ''),
       kernels: kernelInfo().implementation,
-      recipe,
+      recipe: completeRecipe(recipe),
       seed: recipe.seed,
       datasets: datasets(results),
     },

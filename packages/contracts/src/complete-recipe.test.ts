@@ -1,0 +1,27 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Value } from 'typebox/value';
+import { completeRecipe } from './complete-recipe.js';
+import { Recipe, resolveRecipe } from './recipe.js';
+import { checkRecipe } from './recipe-check.js';
+
+const RECIPES: readonly Recipe[] = [
+  {},
+  { method: 'int8', firstLast: { bits: null }, artifacts: ['compat', 'portable'], seed: 7 },
+  { method: 'int4', weights: { groupSize: 32 } },
+  { paper: true, weights: { groupSize: 4 }, activations: { bits: 4 } },
+  { weights: { solver: 'feedback', residualPlanes: 0.25 }, correction: [], sensitivity: true },
+  { layers: [{ match: { op: 'Conv' }, set: { groupSize: 4, planes: 2 } }], activations: { bits: null } },
+  { method: 'auto', search: { maxBytes: 1e6, minutes: 1 } },
+  { method: 'auto' },
+];
+
+for (const recipe of RECIPES) {
+  test(`the complete form of ${JSON.stringify(recipe)} is accepted and means the same`, () => {
+    const resolved = resolveRecipe(recipe);
+    const complete = JSON.parse(JSON.stringify(completeRecipe(resolved)));
+    assert.ok(Value.Check(Recipe, complete), JSON.stringify(Value.Errors(Recipe, complete)));
+    checkRecipe(complete);
+    assert.deepEqual(resolveRecipe(complete), resolved);
+  });
+}

@@ -1,0 +1,11 @@
+import type { Recipe, ResolvedRecipe } from './recipe.js';
+
+/**
+ * A resolved recipe as a recipe that can be submitted: all defaults are written out, and what its method leaves no choice about
+ * is left out. Resolving it gives the same again, also with an engine whose defaults are others.
+ */
+export function completeRecipe({ search, weights, firstLast, ...rest }: ResolvedRecipe): Recipe {
+  if (search === null) return { ...rest, weights, firstLast };
+  const { groupSize: _, residualPlanes: __, ...solving } = weights;
+  return { ...rest, search, weights: solving };
+}
