@@ -16,19 +16,17 @@
  */
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifact/working-graph.js';
-import { firstRun, sampleIndices, sampleRuns } from '../calibrate/sample-runs.js';
-import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
-import { elementCount, type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
-import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
-import type { Layer, PlannedLayer } from '../layers/layer.js';
-import { nearestCodes } from '../layers/nearest-codes.js';
+import { smallestWeightScales } from '../int8/index.js';
+import { type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { canHaveBias, type Layer, type PlannedLayer } from '../layers/layer.js';
 import { inOwnOrder, readRows } from '../layers/weight-rows.js';
-import { collectMoments, momentsByteLength } from '../moments/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { PrefixRunner } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/index.js';
-import { correctMeans, type SolvedLayer, solveWhole } from './solve-whole.js';
+import { calibrationRuns } from './calibration-runs.js';
+import { layerMoments } from './layer-moments.js';
+import { correctMeans, nearestWhole, type SolvedLayer, solveWhole } from './solve-whole.js';
 
 /** A network whose activations are calibrated. */
 export type Source = Parameters<typeof buildWorkingGraph>[0];
@@ -47,12 +45,6 @@ export interface InOrderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Windows of a layer's input that its moments are taken of. */
-const MAX_ROWS = 40_000;
-const FEWEST_ROWS = 8192;
-const ROWS_PER_COLUMN = 256;
-/** Layers whose moments would need more memory are quantized without. */
-const MOST_MOMENTS_BYTES = 3 * 2 ** 30;
 const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weights';
 
 /**
@@ -84,10 +76,6 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
 const WORKING_OPSET = 13;
 /** Corrected biases may be so many times as large as the original ones. */
 const CORRECTION_ROOM = 16;
-/** Samples by default: at least, at most, and so many numbers in their inputs. */
-const FEWEST_SAMPLES = 1024;
-const MOST_SAMPLES = 2048;
-const INPUT_NUMBERS = 2 ** 25;
 
 interface Runners {
   readonly original: PrefixRunner;
@@ -146,15 +134,12 @@ class InOrder {
   }
 
   async #solve(planned: PlannedLayer, moments: InputMoments[] | null, bias: Float32Array | null): Promise<SolvedLayer> {
-    const weights = await readRows(planned.layer);
     const minimumScales = this.#minimumScales(planned.layer, bias);
-    if (moments !== null)
-      return solveWhole(weights, planned, { moments, bias, recipe: this.#options.recipe, minimumScales });
-    const codes: WeightCodes =
-      planned.applied.bits === 8
-        ? { kind: 'int8', weights: quantizeInt8(weights, planned.layer.layout, { minimumScales }) }
-        : nearestCodes(weights, planned, minimumScales);
-    return { codes, decoded: decodeWeights(codes), bias };
+    const options = { bias, recipe: this.#options.recipe, minimumScales };
+    const weights = await readRows(planned.layer);
+    return moments === null
+      ? nearestWhole(weights, planned, options)
+      : solveWhole(weights, planned, { moments, ...options });
   }
 
   /** Weight scales with which the bias fits in an int32, also after it was corrected. */
@@ -168,20 +153,11 @@ class InOrder {
     );
   }
 
-  /** Null where they would not fit in memory. */
-  async #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[] | null> {
-    if (momentsByteLength(layer) > MOST_MOMENTS_BYTES) return null;
-    const { layout } = layer;
+  #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[] | null> {
     const { runtime, scratchDir, recipe, signal } = this.#options;
     const { original, quantized } = this.#runners;
     const y = original.values(layer.node.outputs[0]!);
-    return collectMoments(layer, quantized.values(input), y, {
-      runtime,
-      scratchDir,
-      maxRows: Math.min(MAX_ROWS, Math.max(ROWS_PER_COLUMN * layout.inputChannels * layout.taps, FEWEST_ROWS)),
-      seed: recipe.seed,
-      signal,
-    });
+    return layerMoments(layer, quantized.values(input), y, { runtime, scratchDir, seed: recipe.seed, signal });
   }
 }
 
@@ -190,26 +166,15 @@ async function openRunner(
   stops: readonly (readonly string[])[],
   { calibration, maxSamples, runtime, scratchDir, signal }: InOrderOptions,
 ): Promise<PrefixRunner> {
-  const indices = sampleIndices(calibration.dataset.sampleCount, maxSamples ?? (await usualSamples(calibration)));
-  const runs = sampleRuns(calibration.dataset, calibration.feedPlan, indices);
+  const runs = await calibrationRuns(calibration, maxSamples);
   return PrefixRunner.open(model, { runs, stops, runtime, scratchDir, signal });
-}
-
-/**
- * More samples make better moments: with 1000 images instead of 256 MobileNetV1 at N = 4 loses 6.9 points instead of 11. Small
- * samples are cheap.
- */
-async function usualSamples({ dataset, feedPlan }: JobDataset): Promise<number> {
-  const { feeds } = await firstRun(dataset, feedPlan);
-  const numbers = [...feeds.values()].reduce((sum, { shape }) => sum + elementCount(shape), 0);
-  return Math.min(Math.max(Math.floor(INPUT_NUMBERS / Math.max(numbers, 1)), FEWEST_SAMPLES), MOST_SAMPLES);
 }
 
 /** The plan with a bias of zeros where a layer has none and could have one, so that its mean can be corrected. */
 function withBiases(layers: readonly PlannedLayer[], { correction }: ResolvedRecipe): PlannedLayer[] {
   return layers.map((planned) => {
     const { layer, applied } = planned;
-    const canHave = layer.node.opType !== 'MatMul' && layer.inMainGraph && applied.bits !== null;
+    const canHave = canHaveBias(layer) && layer.inMainGraph && applied.bits !== null;
     if (layer.bias !== null || !canHave || !correction.includes('mean')) return planned;
     const { outputChannels } = layer.layout;
     return {

@@ -2,8 +2,10 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import type { CodePlane, GroupedWeights, WeightLayout } from '../fgq/index.js';
 import { type Int4Weights, LARGEST_INT4_GROUP_CODE, quantizeInt4 } from '../int4/index.js';
+import { quantizeInt8 } from '../int8/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
+import { nearestCodes } from '../layers/nearest-codes.js';
 import {
   correctChannels,
   type InputMoments,
@@ -41,6 +43,19 @@ export function solveWhole(weights: Float32Array, planned: PlannedLayer, options
   const bias = options.bias === null ? null : joinFloats(parts.map((part) => part.bias!));
   const decoded = joinFloats(parts.map((part) => part.decoded));
   return { codes: joinCodes(parts, planned.layer.layout), decoded, bias };
+}
+
+/** The same for a layer whose inputs are not known: the codes nearest to its weights. */
+export function nearestWhole(
+  weights: Float32Array,
+  planned: PlannedLayer,
+  { bias, minimumScales }: Omit<SolveWholeOptions, 'moments'>,
+): SolvedLayer {
+  const codes: WeightCodes =
+    planned.applied.bits === 8
+      ? { kind: 'int8', weights: quantizeInt8(weights, planned.layer.layout, { minimumScales }) }
+      : nearestCodes(weights, planned, minimumScales);
+  return { codes, decoded: decodeWeights(codes), bias };
 }
 
 /** The corrected bias of a layer whose weight was solved for another layer that shares it; null where it can have none. */

@@ -26,6 +26,11 @@ export interface Layer {
   readonly floatInputReason: string | null;
 }
 
+/** Whether the layer has a constant bias, or a free place for one. */
+export function canHaveBias({ node, bias }: Layer): boolean {
+  return bias !== null || (node.opType !== 'MatMul' && (node.inputs[2] ?? '') === '');
+}
+
 /** A node with weights that stays as it is. */
 export interface KeptNode {
   readonly node: string;
