@@ -24,16 +24,17 @@ const GOLDEN = [
 
 const LAYOUT = { outputChannels: 256, inputChannels: SAMPLES / 256, taps: 1 };
 
-/** A second plane on what an exact first one leaves. */
+/**
+ * A second plane on what an exact first one leaves has its own golden error. Planes that are found together, with codes and a
+ * common scale, were measured to have this share of it, less in runs of more weights by at most two per cent.
+ */
 const GOLDEN_TWO_PLANES = [
-  { groupSize: 4, gaussian: 0.0083, laplace: 0.0075 },
-  { groupSize: 64, gaussian: 0.0386, laplace: 0.0669 },
+  { groupSize: 4, gaussian: 0.0083, laplace: 0.0075, together: { gaussian: 0.4, laplace: 0.55 } },
+  { groupSize: 64, gaussian: 0.0386, laplace: 0.0669, together: { gaussian: 0.59, laplace: 0.505 } },
 ] as const;
 
 /** What 8-bit group codes may add: the largest code costs most where the scales of a channel differ most. */
 const CODE_COST = { gaussian: 2.5e-4, laplace: 6e-4 };
-/** The same of two planes, which have to share 64 codes and one scale. */
-const TWO_PLANES_CODE_COST = { gaussian: 6e-4, laplace: 12e-4 };
 
 for (const [distribution, weightsOf] of [
   ['gaussian', evenGaussianWeights],
@@ -57,12 +58,12 @@ for (const [distribution, weightsOf] of [
     }
     for (const golden of GOLDEN_TWO_PLANES) {
       const { groupSize } = golden;
-      it(`a second plane on groups of ${groupSize} reaches its golden error, and little is lost to a common scale`, () => {
+      it(`a second plane on groups of ${groupSize} has its golden error, and far less if both are found together`, () => {
         const exact = meanError(weights, groupSize, twoPlanesError);
         const coded = relativeError(weights, dequantize(ternarizeTwice(weights, LAYOUT, groupSize)));
         assertNear(exact, golden[distribution]);
-        const cost = TWO_PLANES_CODE_COST[distribution];
-        assert.ok(coded > exact && coded < exact + cost, `${coded} against ${exact}`);
+        const share = coded / exact;
+        assert.ok(Math.abs(share / golden.together[distribution] - 1) < 0.02, `${coded} against ${exact}`);
       });
     }
   });

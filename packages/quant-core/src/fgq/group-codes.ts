@@ -28,20 +28,13 @@ export const MAX_GROUP_CODE = 64;
  * so a group too small for code 1 becomes zeros only where that loses less. Equal gains: the smaller k.
  *
  * @param prefixSums S_k of the group at [start, start + length)
- * @param largestCode the largest code that may be chosen
  */
-export function chooseGroupCode(
-  prefixSums: Float64Array,
-  start: number,
-  length: number,
-  scale: number,
-  largestCode = MAX_GROUP_CODE,
-): number {
+export function chooseGroupCode(prefixSums: Float64Array, start: number, length: number, scale: number): number {
   let best = 0;
   let bestGain = 0;
   for (let k = 1; k <= length; k++) {
     const sum = prefixSums[start + k - 1]!;
-    const code = Math.min(Math.round(sum / (k * scale)), largestCode);
+    const code = Math.min(Math.round(sum / (k * scale)), MAX_GROUP_CODE);
     const gain = code * (2 * sum - k * code * scale);
     if (gain > bestGain) {
       best = code;

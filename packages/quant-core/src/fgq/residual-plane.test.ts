@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chooseGroupCode, MAX_GROUP_CODE } from './group-codes.js';
+import { MAX_GROUP_CODE } from './group-codes.js';
 import { groupsOfChannel, type WeightLayout } from './grouping.js';
 import { gaussianWeights } from './random-weights.js';
 import { dequantize, relativeError, toInt8Weights } from './reconstruct.js';
@@ -13,24 +13,34 @@ const COUNT = 120;
 const errorOf = (weights: Float32Array, ternary: Parameters<typeof dequantize>[0]) =>
   relativeError(weights, dequantize(ternary));
 
-/** S_k of the descending magnitudes. */
-function prefixSumsOf(weights: readonly number[]): Float64Array {
-  let sum = 0;
-  return Float64Array.from(
-    weights.map(Math.abs).sort((a, b) => b - a),
-    (magnitude) => {
-      sum += magnitude;
-      return sum;
-    },
-  );
+/** ‖|w| − levels‖² of the nearest levels. */
+function errorAt(group: readonly number[], [c, c2]: readonly [number, number], scale: number): number {
+  const levels = [0, c2, Math.abs(c - c2), c, c + c2].map((level) => level * scale);
+  return group.reduce((sum, w) => sum + Math.min(...levels.map((level) => (w - level) ** 2)), 0);
+}
+
+/** Calls back with the places of the weights of each group, its codes and its channel's scale. */
+function forEachGroup(
+  { layout, groupSize, groupCodes, residual, channelScales }: ReturnType<typeof ternarizeTwice>,
+  check: (at: readonly number[], codes: readonly [number, number], scale: number) => void,
+): void {
+  const groups = groupsOfChannel(layout, groupSize);
+  for (let oc = 0; oc < layout.outputChannels; oc++) {
+    groups.firstWeight.forEach((first, j) => {
+      const start = oc * groups.weightCount + first;
+      const at = Array.from({ length: groups.lengths[j]! }, (_, i) => start + i * groups.stride);
+      const slot = oc * groups.groupCount + j;
+      check(at, [groupCodes[slot]!, residual.groupCodes[slot]!], channelScales[oc]!);
+    });
+  }
 }
 
 describe('two planes', () => {
   it('lose much less than one', () => {
     for (const [groupSize, share] of [
-      [4, 0.15],
-      [8, 0.2],
-      [64, 0.3],
+      [4, 0.06],
+      [8, 0.1],
+      [64, 0.16],
     ] as const) {
       const layout = { outputChannels: 16, inputChannels: 130, taps: 3 };
       const weights = gaussianWeights(16 * 130 * 3, groupSize);
@@ -52,23 +62,50 @@ describe('two planes', () => {
     }
   });
 
-  it('have as their second plane the best one for what the codes of the first one leave', () => {
+  it('send every weight to its nearest level, with zeros where a group code is 0', () => {
     const weights = gaussianWeights(COUNT, 5);
-    const { codes, groupCodes, residual, channelScales } = ternarizeTwice(weights, LAYOUT, 4);
-    const groups = groupsOfChannel(LAYOUT, 4);
-    for (let oc = 0; oc < 3; oc++) {
-      const scale = channelScales[oc]!;
-      groups.firstWeight.forEach((first, j) => {
-        const at = Array.from({ length: groups.lengths[j]! }, (_, i) => oc * groups.weightCount + first + i * 4);
-        const [c, c2] = [groupCodes, residual.groupCodes].map((plane) => plane[oc * groups.groupCount + j]!);
-        const rest = at.map((i) => Math.fround(weights[i]! - codes[i]! * c! * scale));
-        assert.equal(c2, chooseGroupCode(prefixSumsOf(rest), 0, rest.length, scale, MAX_GROUP_CODE - c!));
-        at.forEach((i, k) => {
-          const expected = Math.abs(rest[k]!) > (c2! * scale) / 2 && c2! > 0 ? Math.sign(rest[k]!) : 0;
-          assert.equal(residual.codes[i], expected);
-        });
+    const ternary = ternarizeTwice(weights, LAYOUT, 4);
+    const values = toInt8Weights(ternary);
+    forEachGroup(ternary, (at, [c, c2], scale) => {
+      const levels = [-1, 0, 1].flatMap((t) => [-1, 0, 1].map((t2) => t * c + t2 * c2));
+      for (const i of at) {
+        const nearest = Math.min(...levels.map((level) => Math.abs(weights[i]! - level * scale)));
+        assert.ok(Math.abs(weights[i]! - values[i]! * scale) <= nearest + 1e-6);
+        assert.equal(values[i], ternary.codes[i]! * c + ternary.residual.codes[i]! * c2);
+        if (c2 === 0) assert.equal(ternary.residual.codes[i], 0);
+      }
+      assert.ok(c >= c2);
+    });
+  });
+
+  it('have group codes whose error is hardly above the least of all codes', () => {
+    for (const [groupSize, most] of [
+      [4, 1.15],
+      [16, 1.08],
+    ] as const) {
+      const layout = { outputChannels: 4, inputChannels: 64, taps: 1 };
+      const weights = gaussianWeights(256, 9);
+      let [found, least] = [0, 0];
+      forEachGroup(ternarizeTwice(weights, layout, groupSize), (at, codes, scale) => {
+        const group = at.map((i) => Math.abs(weights[i]!));
+        const errors: number[] = [];
+        for (let c = 0; c <= MAX_GROUP_CODE; c++)
+          for (let c2 = 0; c2 <= Math.min(c, MAX_GROUP_CODE - c); c2++) errors.push(errorAt(group, [c, c2], scale));
+        found += errorAt(group, codes, scale);
+        least += Math.min(...errors);
       });
+      assert.ok(found >= least && found < most * least, `N = ${groupSize}: ${found} against ${least}`);
     }
+  });
+
+  it('keep the levels 0, α₂, α − α₂, α and α + α₂ exactly, as far as codes go', () => {
+    const weights = Float32Array.from(
+      { length: 64 },
+      (_, i) => [40, -40, 64, 12, -52, 0, 40, 64][i % 8]! * (i < 32 ? 1 : 0.5),
+    );
+    const layout = { outputChannels: 2, inputChannels: 32, taps: 1 };
+    assert.deepEqual(dequantize(ternarizeTwice(weights, layout, 8)), weights);
+    assert.ok(errorOf(weights, ternarize(weights, layout, 8)) > 0.02);
   });
 
   it('treat a short last group like one padded with zeros', () => {

@@ -1,6 +1,6 @@
 /** Steps 2, 4 and 5 for the groups of one output channel. */
 import { rejectNonFinite } from '../int8/finite-weights.js';
-import { chooseGroupCode, MAX_GROUP_CODE } from './group-codes.js';
+import { chooseGroupCode } from './group-codes.js';
 import type { ChannelGroups, WeightLayout } from './grouping.js';
 import { type RankedGroups, rankGroups } from './ranked-groups.js';
 import { bestPrefix } from './solve-group.js';
@@ -54,10 +54,7 @@ export function planeOfChannel({ codes, groupCodes }: TernaryPlane, oc: number, 
   };
 }
 
-/**
- * Chooses the codes of a ranked channel at its scale and writes them into `plane`.
- * @param taken group codes of an earlier plane: sums stay within MAX_GROUP_CODE
- */
+/** Chooses the codes of a ranked channel at its scale and writes them into `plane`. */
 export function codeChannel(
   weights: Float32Array,
   channelStart: number,
@@ -65,18 +62,16 @@ export function codeChannel(
   ranked: RankedGroups,
   scale: number,
   plane: TernaryPlane,
-  taken?: Uint8Array,
 ): void {
   for (let j = 0; j < groups.groupCount; j++) {
-    const largest = MAX_GROUP_CODE - (taken?.[j] ?? 0);
-    const code = chooseGroupCode(ranked.prefixSums, ranked.starts[j]!, groups.lengths[j]!, scale, largest);
+    const code = chooseGroupCode(ranked.prefixSums, ranked.starts[j]!, groups.lengths[j]!, scale);
     plane.groupCodes[j] = code;
     writeCodes(weights, channelStart, groups, j, code * scale, plane.codes);
   }
 }
 
 /** t = sign(w) where |w| > α̂/2, for group j. */
-export function writeCodes(
+function writeCodes(
   weights: Float32Array,
   channelStart: number,
   groups: ChannelGroups,
