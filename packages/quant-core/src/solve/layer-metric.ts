@@ -38,12 +38,11 @@ export function factorMoments(
   starts: Int32Array,
   damping: number = DEFAULT_DAMPING,
 ): LayerMetric {
-  if (!(damping >= 0 && Number.isFinite(damping))) throw new RangeError(`damping must not be negative, got ${damping}`);
   const mean = meanDiagonal(second, columns);
   if (!Number.isFinite(mean)) throw new RangeError('the second moments are not finite');
   const order = orderGroups(starts, second);
   for (let share = damping; ; share = Math.max(share * DAMPING_STEP, SMALLEST_RAISED_DAMPING)) {
-    const ridge = mean > 0 ? share * mean : 1;
+    const ridge = ridgeFor(mean, share);
     const factor = orderedSquare(second, order.columns);
     for (let i = 0; i < columns; i++) factor[i * columns + i] = factor[i * columns + i]! + ridge;
     if (factorUpper(factor, columns)) return { columns, second, ridge, order, factor };
@@ -61,7 +60,17 @@ function orderedSquare(square: Float64Array, order: Int32Array): Float64Array {
   return ordered;
 }
 
-function meanDiagonal(second: Float64Array, columns: number): number {
+/**
+ * λ; 1 where no input ever varied.
+ * @throws RangeError when the damping is negative
+ */
+export function ridgeFor(meanVariance: number, damping: number = DEFAULT_DAMPING): number {
+  if (!(damping >= 0 && Number.isFinite(damping))) throw new RangeError(`damping must not be negative, got ${damping}`);
+  return meanVariance > 0 ? damping * meanVariance : 1;
+}
+
+/** The mean variance of the inputs. */
+export function meanDiagonal(second: Float64Array, columns: number): number {
   let sum = 0;
   for (let i = 0; i < columns; i++) sum += second[i * columns + i]!;
   return sum / columns;

@@ -3,9 +3,9 @@ import { rejectNonFinite } from '../int8/finite-weights.js';
 import { checkMinimumScales, EMPTY_CHANNEL_SCALE, storableScale } from '../int8/weight-scale.js';
 import { groupPlaces, groupStarts, toColumns } from './column-order.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
-import type { GroupMetric } from './group-grid.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
+import { placeAlone } from './place-alone.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
 /** L of int4: −8 does not occur. */
@@ -73,8 +73,10 @@ export function solveInt4(
   const groups = starts.length - 1;
   const steps = Array.from(channelScales, (step) => ({ step, least: 0, most: largestGroupCode }));
   const grid = new IntegerGrid(steps, LARGEST_INT4, starts);
-  if (aimed === null) placeNearest(toColumns(weights, layout), layout.outputChannels, starts, grid);
-  else solveOnGrid(aimed, starts, grid, refinements);
+  if (aimed === null) {
+    const alike = new Float64Array(layout.inputChannels * layout.taps).fill(1);
+    placeAlone(toColumns(weights, layout), starts, alike, grid);
+  } else solveOnGrid(aimed, starts, grid, refinements);
   const places = groupPlaces(layout, groupSize);
   const groupCodes = new Uint8Array(grid.scaleCodes.length);
   grid.scaleCodes.forEach((code, i) => {
@@ -93,24 +95,4 @@ function scalesOf(aim: Float32Array, { outputChannels }: WeightLayout, largestGr
     const codes = LARGEST_INT4 * largestGroupCode;
     return storableScale((largest * HEADROOM) / codes, codes);
   });
-}
-
-/** Every group by itself, all of its weights alike. */
-function placeNearest(columns: Float64Array, rows: number, starts: Int32Array, grid: IntegerGrid): void {
-  const values = new Float64Array(columns.length);
-  const perRow = columns.length / rows;
-  for (let group = 0; group + 1 < starts.length; group++) {
-    const [start, end] = [starts[group]!, starts[group + 1]!];
-    grid.begin(group, identityMetric(end - start));
-    for (let row = 0; row < rows; row++) {
-      const at = row * perRow + start;
-      grid.place(row, columns.subarray(at, at + end - start), values, at);
-    }
-  }
-}
-
-function identityMetric(size: number): GroupMetric {
-  const matrix = new Float64Array(size * size);
-  for (let i = 0; i < size; i++) matrix[i * size + i] = 1;
-  return { size, matrix, factor: matrix };
 }

@@ -4,7 +4,7 @@ import { PatternSearch } from './pattern-search.js';
 import { type ScaleSteps, UniformSearch } from './uniform-search.js';
 
 /** Groups up to this size are solved exactly. */
-const LARGEST_EXACT = 4;
+const LARGEST_EXACT = 6;
 
 /**
  * Candidates for larger groups, as shares of the α that would be exact if M were diagonal. Seven shares, and a second

@@ -6,13 +6,13 @@
  * As in uniform-search.ts, with pairs instead of codes: a weight takes the best of nine points, both α are refitted
  * together from a 2 × 2 system, and then rounded.
  */
+import { TwoScaleSearch } from '../fgq/two-scales.js';
 import { type GroupMetric, pointOfTarget } from './group-grid.js';
 
-/** Starts, as shares of the α that plain rounding of x would have in each plane. */
-const START_SHARES = [0.75, 0.9, 1, 1.15, 1.3];
+/** Starts, as shares of the α that would be best if M were the identity. */
+const START_SHARES = [0.85, 1, 1.15];
 const SWEEPS = 8;
 const REFITS = 6;
-const ROUNDS = 2;
 const NOISE = 1e-12;
 
 /** t₁, t₂ and their codes. */
@@ -36,6 +36,8 @@ export class TwoPlaneSearch {
   readonly #firstProduct: Float64Array;
   readonly #secondProduct: Float64Array;
   readonly #inverseDiagonal: Float64Array;
+  readonly #prefixSums: Float64Array;
+  readonly #scales: TwoScaleSearch;
   #alpha1 = 0;
   #alpha2 = 0;
   #found = false;
@@ -53,6 +55,8 @@ export class TwoPlaneSearch {
     this.#free = new Float64Array(size);
     this.#firstProduct = new Float64Array(size);
     this.#secondProduct = new Float64Array(size);
+    this.#prefixSums = new Float64Array(size);
+    this.#scales = new TwoScaleSearch(this.#prefixSums);
     this.#inverseDiagonal = Float64Array.from({ length: size }, (_, i) => 1 / matrix[i * size + i]!);
   }
 
@@ -95,27 +99,36 @@ export class TwoPlaneSearch {
 
   /** Puts the best rounding into #candidate; false when x is zero. */
   #findCandidate(): boolean {
-    const free = this.#free;
-    pointOfTarget(this.#metric, this.#target, free);
-    const start1 = ternaryScale(free);
+    this.#chooseStart();
+    const [start1, start2] = [this.#alpha1, this.#alpha2];
     if (!(start1 > 0)) return false;
-    const left = free.map((value) => value - start1 * ternaryOf(value, start1));
-    const start2 = ternaryScale(left);
     let leastLoss = 0;
     for (const share of START_SHARES) {
       this.#alpha1 = start1 * share;
       this.#alpha2 = start2 * share;
-      for (let round = 0; round < ROUNDS; round++) {
-        this.#round();
-        this.#multiply();
-        if (!this.#fit()) break;
-        const loss = this.#loss(this.#alpha1, this.#alpha2);
-        if (loss >= leastLoss) continue;
-        leastLoss = loss;
-        copy(this.#current, this.#candidate);
-      }
+      this.#round();
+      this.#multiply();
+      if (!this.#fit()) continue;
+      const loss = this.#loss(this.#alpha1, this.#alpha2);
+      if (loss >= leastLoss) continue;
+      leastLoss = loss;
+      copy(this.#current, this.#candidate);
     }
     return leastLoss < 0;
+  }
+
+  /** Both α that would be best for x if M were the identity. */
+  #chooseStart(): void {
+    pointOfTarget(this.#metric, this.#target, this.#free);
+    const magnitudes = this.#free.map(Math.abs).sort().reverse();
+    let sum = 0;
+    magnitudes.forEach((magnitude, i) => {
+      sum += magnitude;
+      this.#prefixSums[i] = sum;
+    });
+    this.#scales.solve(0, magnitudes.length);
+    this.#alpha1 = this.#scales.first;
+    this.#alpha2 = this.#scales.second;
   }
 
   /** Rounds one weight after the other, each with what the earlier ones left. */
@@ -299,17 +312,4 @@ function exchange(a: Float64Array, b: Float64Array): void {
 /** −1, 0 or 1: which multiple of α is nearest. */
 function ternaryOf(value: number, alpha: number): number {
   return value > alpha / 2 ? 1 : value < -alpha / 2 ? -1 : 0;
-}
-
-/** The exact ternary α of these values: the best prefix of their magnitudes. */
-function ternaryScale(values: Float64Array): number {
-  const magnitudes = values.map(Math.abs).sort();
-  let [sum, best, alpha] = [0, 0, 0];
-  for (let k = 1; k <= magnitudes.length; k++) {
-    sum += magnitudes[magnitudes.length - k]!;
-    if (sum * sum <= best * k) continue;
-    best = (sum * sum) / k;
-    alpha = sum / k;
-  }
-  return alpha;
 }
