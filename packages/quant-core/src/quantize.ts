@@ -9,32 +9,28 @@ import { join } from 'node:path';
 import { type Report, type ResolvedRecipe, resolveRecipe, TritforgeError } from '@tritforge/contracts';
 import { settleActivationBits } from './activations/activation-bits.js';
 import { planActivations } from './activations/plan-activations.js';
-import { buildGraph, type QuantizedModel } from './artifact/build-graph.js';
-import { type Reference, runReference, verifyArtifact } from './artifact/verify.js';
-import { artifactFileName, PROFILE_OPSET, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
-import { throwIfCanceled } from './cancellation.js';
+import type { QuantizedModel } from './artifact/build-graph.js';
+import { artifactFileName, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
 import { measureSqnr } from './evaluate/index.js';
 import { fileDigest } from './file-digest.js';
-import { quantizeInOrder } from './in-order/quantize-in-order.js';
 import { type ModelInspection, summarizeModel } from './inspect.js';
 import { type Model, type Tensor, walkGraphs } from './ir/index.js';
-import { encodeWeights, type QuantizedWeight } from './layers/encoded-weight.js';
 import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
-import { type QuantizedWeights, quantizeWeights } from './layers/quantize-weights.js';
 import { withSecondPlanes } from './layers/second-planes.js';
-import { readRows } from './layers/weight-rows.js';
-import { readModel, validateModel, writeModel } from './onnx/index.js';
+import { readModel, validateModel } from './onnx/index.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
 import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
 import { measure } from './pipeline/measure.js';
+import { quantizeNetwork } from './pipeline/network-weights.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
-import { makeReport, type VerifiedArtifact } from './pipeline/report.js';
+import { makeReport } from './pipeline/report.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
-import { isHeavyToLoad, unpackedCopy } from './pipeline/unpacked-copy.js';
+import { isHeavyToLoad } from './pipeline/unpacked-copy.js';
+import { loadable, verifyArtifacts, type WrittenArtifact } from './pipeline/verify-artifacts.js';
 import type { QuantizeContext, QuantizeRequest } from './quantize-request.js';
 import type { Feeds } from './runtime/runtime.js';
 import { ScratchTensors } from './scratch-tensors.js';
@@ -106,12 +102,16 @@ class Quantization {
       ...shared,
     });
 
-    const original8 = { prepared: model, layers, activations, scales: eightBitScales };
-    const source = { prepared: model, layers, activations, scales };
-    const solved = await this.#solveInOrder(source, data);
-    const weights = await this.#quantizeWeights(source, eightBitScales, solved.weights);
-    const network: QuantizedModel = { ...source, layers: solved.layers, weights: weights.recipe };
-    const int8: QuantizedModel = { ...original8, weights: weights.baseline };
+    this.#meter.begin('quantize', layers.length, 'layers');
+    const { network, int8 } = await quantizeNetwork(
+      { prepared: model, layers, activations, scales, eightBitScales },
+      {
+        ...this.#tools(),
+        ...shared,
+        calibration: data.calibration,
+        onLayer: (done, total) => this.#meter.done(done, total),
+      },
+    );
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const feeds = await sampleFeeds(
       data,
@@ -127,7 +127,7 @@ class Quantization {
       ...shared,
       originalPath: this.#request.modelPath,
       quantizedPath: artifacts[0]!.loadablePath,
-      baselinePath: baseline && (await this.#loadable(baseline, network)),
+      baselinePath: baseline && (await loadable(baseline, network, this.#tools())),
       acceleratedPath: await this.#acceleratedPath(network, artifacts),
       inPairs: isHeavyToLoad(network),
       evaluation: data.evaluation,
@@ -139,7 +139,7 @@ class Quantization {
       engine: this.#context.runtime.engine,
       original,
       network,
-      weights: weights.recipe,
+      weights: network.weights,
       kept,
       artifacts,
       baseline,
@@ -165,49 +165,6 @@ class Quantization {
       scratchDir,
       maxResultBytes: MAX_FOLDED_BYTES,
     });
-  }
-
-  async #quantizeWeights(
-    { layers, activations, scales }: Omit<QuantizedModel, 'weights'>,
-    eightBitScales: QuantizedModel['scales'],
-    solved: ReadonlyMap<Tensor, QuantizedWeight>,
-  ): Promise<QuantizedWeights> {
-    return quantizeWeights(layers, {
-      scratch: this.#scratch,
-      solved,
-      smallestInputScale: ({ node }) => {
-        const value = activations.values.get(node.inputs[0]!);
-        if (value === undefined) return null;
-        return Math.min(scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
-      },
-      onLayer: async (done, total) => {
-        if (solved.size === 0) this.#meter.done(done, total);
-        else throwIfCanceled(this.#context.signal);
-      },
-    });
-  }
-
-  /** Layers that the recipe's solver or correction wants to see data for; none where there are no data. */
-  async #solveInOrder(source: Omit<QuantizedModel, 'weights'>, { calibration }: JobData) {
-    const { layers } = source;
-    const weights = new Map<Tensor, QuantizedWeight>();
-    this.#meter.begin('quantize', layers.length, 'layers');
-    const { weights: wanted, correction } = this.#recipe;
-    const isPlain = wanted.solver === 'exact' && wanted.target === 'weights' && correction.length === 0;
-    if (isPlain || calibration === null) return { layers, weights };
-    const corrected = await quantizeInOrder(source, {
-      recipe: this.#recipe,
-      calibration,
-      maxSamples: this.#request.maxCalibrationSamples,
-      runtime: this.#context.runtime,
-      scratchDir: this.#request.scratchDir,
-      signal: this.#context.signal,
-      onLayer: async (done, total) => this.#meter.done(done, total),
-      onSolved: async ({ layer }, { codes }) => {
-        weights.set(layer.weight, await encodeWeights(codes, await readRows(layer), layer, this.#scratch));
-      },
-    });
-    return { layers: corrected, weights };
   }
 
   /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */
@@ -238,13 +195,6 @@ class Quantization {
     };
   }
 
-  /** The model file by which an artifact is loaded to be measured. */
-  async #loadable({ path }: WrittenModel, network: QuantizedModel): Promise<string> {
-    const { scratchDir } = this.#request;
-    const options = { runtime: this.#context.runtime, scratch: this.#scratch, scratchDir };
-    return isHeavyToLoad(network) ? unpackedCopy(path, options) : path;
-  }
-
   /** The accelerated encoding, written for the measurement where the recipe does not ask for it. */
   async #acceleratedPath(network: QuantizedModel, artifacts: readonly WrittenArtifact[]): Promise<string | null> {
     if (!this.#context.accelerated || isHeavyToLoad(network)) return null;
@@ -256,77 +206,35 @@ class Quantization {
 
   async #verify(network: QuantizedModel, written: readonly WrittenArtifact[], feeds: readonly Feeds[], data: JobData) {
     this.#meter.begin('verify', written.length + 1, 'artifacts');
-    const { runtime, accelerated, signal } = this.#context;
-    const { scratchDir } = this.#request;
-    const keepValues = judgedValues(network);
-    const quantized = await buildGraph(network, {
-      encoding: 'reference',
-      minimumOpset: PROFILE_OPSET.compat,
-      keepValues,
+    const { artifacts, reference } = await verifyArtifacts(network, written, {
+      ...this.#tools(),
+      feeds,
+      onArtifact: (done) => this.#meter.done(done),
     });
-    const referencePath = join(scratchDir, 'reference.onnx');
-    await writeModel(quantized, referencePath, { externalData: 'by-reference' });
-    const reference = await runReference(runtime, referencePath, feeds);
-    const integerReference = await this.#integerReference(network, feeds);
-    const artifacts: VerifiedArtifact[] = [];
-    for (const artifact of written) {
-      const loadablePath = await this.#loadable(artifact, network);
-      const isAccelerated = artifact.profile === 'accelerated';
-      const isNBits = artifact.profile === 'ort-nbits';
-      const verification = await verifyArtifact(artifact.path, loadablePath, reference, {
-        runtime,
-        ...(isAccelerated && { accelerated: accelerated ?? null, asWritten: integerReference! }),
-        ...(isNBits && { writtenPath: await this.#exactTwin(network) }),
-      });
-      artifacts.push({ ...artifact, loadablePath, verification });
-      this.#meter.done(artifacts.length);
-    }
     const samples = data.calibration ?? data.evaluation;
-    const values = new Map(keepValues.map((name) => [name, name]));
     const sqnr =
       samples === null
         ? new Map<string, number>()
         : await measureSqnr({
             ...samples,
+            ...this.#tools(),
             original: network.prepared,
-            quantized,
-            values,
-            runtime,
-            scratchDir,
+            quantized: reference,
+            values: new Map(judgedValues(network).map((name) => [name, name])),
             maxSamples: SQNR_SAMPLES,
             memoryCapBytes: this.#request.memoryCapBytes,
-            signal,
           });
     return { artifacts, sqnr };
   }
 
-  /** The path of the `ort-nbits` artifact with operators that compute in floats. */
-  async #exactTwin(network: QuantizedModel): Promise<string> {
-    const model = await buildGraph(network, {
-      encoding: 'nbitsReference',
-      minimumOpset: PROFILE_OPSET['ort-nbits'],
-      scratch: this.#scratch,
-    });
-    const path = join(this.#request.scratchDir, 'nbits-reference.onnx');
-    await writeModel(model, path, { externalData: 'by-reference' });
-    return path;
-  }
-
-  /** What accelerated artifacts are compared with; null when the recipe asks for none. */
-  async #integerReference(network: QuantizedModel, feeds: readonly Feeds[]): Promise<Reference | null> {
-    if (!this.#recipe.artifacts.includes('accelerated')) return null;
-    const model = await buildGraph(network, {
-      encoding: 'integerReference',
-      minimumOpset: PROFILE_OPSET.accelerated,
-      scratch: this.#scratch,
-    });
-    const path = join(this.#request.scratchDir, 'integer-reference.onnx');
-    await writeModel(model, path, { externalData: 'by-reference' });
-    return runReference(this.#context.runtime, path, feeds);
+  /** What most steps take. */
+  #tools() {
+    const { runtime, signal } = this.#context;
+    const { scratchDir, maxCalibrationSamples } = this.#request;
+    const scratch = this.#scratch;
+    return { context: this.#context, runtime, signal, scratchDir, scratch, maxSamples: maxCalibrationSamples };
   }
 }
-
-type WrittenArtifact = WrittenModel & Pick<VerifiedArtifact, 'profile'>;
 
 interface OriginalModel {
   readonly inspection: ModelInspection;

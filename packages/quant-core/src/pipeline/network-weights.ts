@@ -1,0 +1,72 @@
+import type { ResolvedRecipe } from '@tritforge/contracts';
+import type { QuantizedModel } from '../artifact/build-graph.js';
+import { throwIfCanceled } from '../cancellation.js';
+import { type InOrderOptions, quantizeInOrder } from '../in-order/quantize-in-order.js';
+import type { Tensor } from '../ir/index.js';
+import { encodeWeights, type QuantizedWeight } from '../layers/encoded-weight.js';
+import { type QuantizedWeights, quantizeWeights } from '../layers/quantize-weights.js';
+import { readRows } from '../layers/weight-rows.js';
+import type { ScratchTensors } from '../scratch-tensors.js';
+import type { JobDataset } from './job-data.js';
+
+/** A network whose activations are calibrated and whose weights are not quantized yet. */
+export interface CalibratedNetwork extends Omit<QuantizedModel, 'weights'> {
+  /** Scales of the int8 model that it is compared with. */
+  readonly eightBitScales: QuantizedModel['scales'];
+}
+
+/** What quantizing weights needs. */
+export interface WeightsStep extends Omit<InOrderOptions, 'recipe' | 'calibration' | 'onLayer' | 'onSolved'> {
+  readonly recipe: ResolvedRecipe;
+  readonly calibration: JobDataset | null;
+  readonly scratch: ScratchTensors;
+  /** Called before each layer and after the last; may throw to stop. */
+  readonly onLayer: (done: number, total: number) => void;
+}
+
+/** The network, and the int8 model that it is compared with. */
+export interface QuantizedNetworks {
+  readonly network: QuantizedModel & { readonly weights: QuantizedWeights['recipe'] };
+  readonly int8: QuantizedModel;
+}
+
+/** Quantizes the weights of a network: in order where the recipe's solver or correction wants to see data, else each for itself. */
+export async function quantizeNetwork(source: CalibratedNetwork, step: WeightsStep): Promise<QuantizedNetworks> {
+  const { eightBitScales, ...calibrated } = source;
+  const solved = await solveInOrder(calibrated, step);
+  const weights = await quantizeWeights(source.layers, {
+    scratch: step.scratch,
+    solved: solved.weights,
+    smallestInputScale: ({ node }) => {
+      const value = source.activations.values.get(node.inputs[0]!);
+      if (value === undefined) return null;
+      return Math.min(source.scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
+    },
+    onLayer: async (done, total) => {
+      if (solved.weights.size === 0) step.onLayer(done, total);
+      else throwIfCanceled(step.signal);
+    },
+  });
+  return {
+    network: { ...calibrated, layers: solved.layers, weights: weights.recipe },
+    int8: { ...calibrated, scales: eightBitScales, weights: weights.baseline },
+  };
+}
+
+/** Layers that want to see data; none where there are no data. */
+async function solveInOrder(source: Omit<QuantizedModel, 'weights'>, step: WeightsStep) {
+  const { recipe, calibration, scratch, onLayer } = step;
+  const weights = new Map<Tensor, QuantizedWeight>();
+  const { weights: wanted, correction } = recipe;
+  const isPlain = wanted.solver === 'exact' && wanted.target === 'weights' && correction.length === 0;
+  if (isPlain || calibration === null) return { layers: source.layers, weights };
+  const layers = await quantizeInOrder(source, {
+    ...step,
+    calibration,
+    onLayer: async (done, total) => onLayer(done, total),
+    onSolved: async ({ layer }, { codes }) => {
+      weights.set(layer.weight, await encodeWeights(codes, await readRows(layer), layer, scratch));
+    },
+  });
+  return { layers, weights };
+}
