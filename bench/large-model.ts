@@ -104,7 +104,11 @@ async function quantizeOverHttp(
   const calibration = await uploadDataset(url, await writeCalibration(folder));
   const requests: Record<string, JobRequest> = {
     'weights only': { modelId: model.id, recipe: { method: 'fgq', activations: { bits: null } } },
-    'with activations': { modelId: model.id, recipe: { method: 'fgq' }, datasets: { calibration: calibration.id } },
+    'with activations': {
+      modelId: model.id,
+      recipe: { method: 'fgq', weights: { solver: 'exact' } },
+      datasets: { calibration: calibration.id },
+    },
   };
   for (const [name, request] of Object.entries(requests)) {
     const job = await step(

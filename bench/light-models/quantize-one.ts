@@ -20,7 +20,10 @@ const started = performance.now();
 const report = await quantize(
   {
     modelPath,
-    recipe: { weights: { groupSize: 64 }, activations: { bits: calibration === undefined ? null : 8 } },
+    recipe: {
+      weights: { groupSize: 64, solver: 'exact' },
+      activations: { bits: calibration === undefined ? null : 8 },
+    },
     outputDir,
     scratchDir,
     fileStem: 'model',

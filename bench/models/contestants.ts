@@ -18,10 +18,18 @@ const CALIBRATION_SEED = 1;
 /** The columns after fp32. Portable artifacts run in stock onnxruntime, accelerated ones with Tritforge's operators. */
 const VARIANTS: readonly { readonly name: string; readonly recipe: Recipe; readonly profile: ArtifactProfile }[] = [
   { name: 'int8, ort', recipe: { method: 'int8' }, profile: 'portable' },
-  { name: 'ternary × 8 bit, ort', recipe: { activations: { bits: 8 } }, profile: 'portable' },
+  {
+    name: 'ternary × 8 bit, ort',
+    recipe: { weights: { solver: 'exact' }, activations: { bits: 8 } },
+    profile: 'portable',
+  },
   { name: 'ternary × 4 bit, ort', recipe: { activations: { bits: 4, minimumSqnrDb: null } }, profile: 'portable' },
   { name: 'int8', recipe: { method: 'int8' }, profile: 'accelerated' },
-  { name: 'ternary × 8 bit', recipe: { activations: { bits: 8 } }, profile: 'accelerated' },
+  {
+    name: 'ternary × 8 bit',
+    recipe: { weights: { solver: 'exact' }, activations: { bits: 8 } },
+    profile: 'accelerated',
+  },
   { name: 'ternary × 4 bit', recipe: { activations: { bits: 4, minimumSqnrDb: null } }, profile: 'accelerated' },
 ];
 

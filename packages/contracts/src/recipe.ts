@@ -56,10 +56,11 @@ export type LayerSettings = Static<typeof LayerSettings>;
 
 /** How weights become ternary. */
 export const Solver = Type.Enum(['exact', 'weighted', 'feedback'], {
-  default: 'exact',
+  default: 'feedback',
   description:
-    'feedback for the method auto. exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
-    'feedback: what a group loses is made good by the groups after it, by all second moments of the inputs.',
+    'exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
+    'feedback: what a group loses is made good by the groups after it, by all second moments of the inputs. feedback unless ' +
+    'told; exact for the method int8, in the paper mode and where there are no calibration data.',
 });
 export type Solver = 'exact' | 'weighted' | 'feedback';
 
@@ -262,7 +263,7 @@ function minimumSqnrDb({ paper, activations }: Recipe): number | null {
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   const method = recipe.method ?? 'fgq';
-  const solver = recipe.weights?.solver ?? (method === 'auto' ? 'feedback' : 'exact');
+  const solver = recipe.weights?.solver ?? (method === 'int8' || recipe.paper ? 'exact' : 'feedback');
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,

@@ -33,7 +33,7 @@ async function quantizeIn(
   const report = await quantize(
     {
       modelPath,
-      recipe: { weights: { groupSize: 64 }, activations: { bits: activationBits } },
+      recipe: { weights: { groupSize: 64, solver: 'exact' }, activations: { bits: activationBits } },
       outputDir,
       scratchDir,
       fileStem: 'model',

@@ -163,7 +163,7 @@ function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
     }));
 }
 
-function warnings({ network, weights, data, request, latency }: Results): Warning[] {
+function warnings({ network, weights, data, recipe, request, latency }: Results): Warning[] {
   const found: Warning[] = [];
   if (data.evaluation === null) {
     found.push({
@@ -176,6 +176,13 @@ function warnings({ network, weights, data, request, latency }: Results): Warnin
     found.push({
       code: 'GATE_NOT_MEASURED',
       message: 'The gate on accuracy cannot pass without an evaluation dataset.',
+      node: null,
+    });
+  }
+  if (recipe.weights.solver !== 'exact' && data.calibration === null) {
+    found.push({
+      code: 'SOLVER_WITHOUT_DATA',
+      message: `The solver ${recipe.weights.solver} needs calibration data; weights were quantized by the solver exact.`,
       node: null,
     });
   }
