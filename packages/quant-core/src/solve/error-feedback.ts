@@ -13,7 +13,7 @@
  */
 import { subtractProduct } from '../linalg/index.js';
 import type { GroupGrid, GroupMetric } from './group-grid.js';
-import type { GroupOrder } from './group-order.js';
+import type { GroupSequence } from './group-order.js';
 
 /** Columns that one product prepares; a group may be wider. */
 const PANEL_COLUMNS = 128;
@@ -21,8 +21,8 @@ const PANEL_COLUMNS = 128;
 export interface FeedbackInput {
   readonly rows: number;
   readonly columns: number;
-  /** The order of the columns of `factor` and `target`. */
-  readonly order: GroupOrder;
+  /** The groups in the order of the columns of `factor` and `target`. */
+  readonly order: GroupSequence;
   /** U, [K, K]. */
   readonly factor: Float64Array;
   /** W*·U on entry, E·U on return; [OC, K]. */

@@ -9,17 +9,19 @@ import { floatsInTensorOrder, groupStarts, toColumns } from './column-order.js';
 import { feedErrorsForward } from './error-feedback.js';
 import { solveExact } from './exact.js';
 import type { GroupGrid } from './group-grid.js';
-import { inOrder, outOfOrder } from './group-order.js';
+import { inOrder, outOfOrder, sequenceOf } from './group-order.js';
 import { factorMoments, type LayerMetric } from './layer-metric.js';
 import type { Calibrated, TernaryProblem } from './layer-problem.js';
 import { refine } from './refine.js';
 import { regressedTarget } from './regress.js';
+import { searchWindows } from './search-windows.js';
 import { TernaryGrid } from './ternary-grid.js';
 import { ternaryWeights } from './ternary-result.js';
 import { TwoPlaneGrid } from './two-plane-grid.js';
 
-/** Sweeps of refinement unless told. */
-export const DEFAULT_REFINEMENTS = 4;
+/** Sweeps of refinement, and passes of search in windows, unless told. */
+const DEFAULT_REFINEMENTS = 2;
+const DEFAULT_SEARCHES = 4;
 
 /**
  * Room for group scales that grow on the way, as a share of those that fit the weights; more where the largest of few groups
@@ -47,12 +49,12 @@ export function solveFeedback(problem: TernaryProblem, calibrated: Calibrated): 
   );
   if (planes === 1) {
     const grid = new TernaryGrid(scales, starts.length - 1);
-    const values = solveOnGrid(aimed, starts, grid, calibrated.refinements);
+    const values = solveOnGrid(aimed, starts, grid, calibrated);
     const codes = Int8Array.from(values, Math.sign);
     return ternaryWeights(layout, groupSize, scales, [{ codes, groupCodes: grid.groupCodes }]);
   }
   const grid = new TwoPlaneGrid(scales, starts);
-  solveOnGrid(aimed, starts, grid, calibrated.refinements);
+  solveOnGrid(aimed, starts, grid, calibrated);
   return ternaryWeights(layout, groupSize, scales, [grid.first, grid.second]);
 }
 
@@ -81,14 +83,16 @@ export function solveOnGrid(
   { metric, target }: FeedbackTarget,
   starts: Int32Array,
   grid: GroupGrid,
-  refinements: number = DEFAULT_REFINEMENTS,
+  { refinements = DEFAULT_REFINEMENTS, searches = DEFAULT_SEARCHES }: Pick<Calibrated, 'refinements' | 'searches'>,
 ): Float64Array {
   const { columns, order, factor, second, ridge } = metric;
   const rows = target.length / columns;
   const ordered = feedErrorsForward({ rows, columns, order, factor, target }, grid);
   const values = outOfOrder(ordered, order.columns);
-  if (refinements === 0) return values;
+  if (refinements === 0 && searches === 0) return values;
   const gradient = outOfOrder(multiplyUpper(target, rows, factor, columns, true), order.columns);
-  refine({ rows, columns, starts, second, ridge, gradient, values }, grid, refinements);
+  const refined = { rows, columns, order: sequenceOf(starts), second, ridge, gradient, values };
+  refine(refined, grid, refinements);
+  searchWindows(refined, grid, searches);
   return values;
 }

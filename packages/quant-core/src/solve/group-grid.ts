@@ -33,6 +33,14 @@ export interface GroupGrid {
    * @returns whether it moved
    */
   improve(row: number, pull: Float64Array, values: Float64Array, at: number): boolean;
+  /** A grid to try points on: the same formats and scales, with a memory of its own. */
+  trial(): TrialGrid;
+}
+
+export interface TrialGrid {
+  readonly grid: GroupGrid;
+  /** Takes over what the trial remembers of one row and group. */
+  readonly keep: (row: number, group: number) => void;
 }
 
 /** x·M from x·U. */

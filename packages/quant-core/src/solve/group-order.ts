@@ -3,13 +3,21 @@
  * make up for their errors. On layers of three networks this lowers the loss by 5 to 8 % against the order of the columns,
  * by 2 % after refinement.
  */
-export interface GroupOrder {
-  /** Groups in their order. */
-  readonly groups: Int32Array;
+export interface GroupOrder extends GroupSequence {
   /** The column of each place: columns of one group stay together, in their own order. */
   readonly columns: Int32Array;
-  /** The place where each group of `groups` starts, and K at the end. */
+}
+
+/** Groups, one after the other. */
+export interface GroupSequence {
+  readonly groups: Int32Array;
+  /** The place where each group of `groups` starts, and the number of places at the end. */
   readonly starts: Int32Array;
+}
+
+/** The groups in their own order. */
+export function sequenceOf(starts: Int32Array): GroupSequence {
+  return { groups: Int32Array.from({ length: starts.length - 1 }, (_, group) => group), starts };
 }
 
 /**
@@ -29,15 +37,21 @@ export function orderGroups(starts: Int32Array, second: Float64Array): GroupOrde
   const groups = Int32Array.from({ length: count }, (_, group) => group).sort(
     (a, b) => variances[b]! - variances[a]! || a - b,
   );
-  const places = new Int32Array(columns);
-  const orderedStarts = new Int32Array(count + 1);
+  return placed(groups, starts);
+}
+
+/**
+ * Puts groups one after the other: all of them, or some.
+ * @param starts the column where each group starts, and K at the end
+ */
+export function placed(groups: Int32Array, starts: Int32Array): GroupOrder {
+  const columns: number[] = [];
+  const placedStarts = new Int32Array(groups.length + 1);
   groups.forEach((group, i) => {
-    const size = starts[group + 1]! - starts[group]!;
-    const place = orderedStarts[i]!;
-    for (let k = 0; k < size; k++) places[place + k] = starts[group]! + k;
-    orderedStarts[i + 1] = place + size;
+    for (let column = starts[group]!; column < starts[group + 1]!; column++) columns.push(column);
+    placedStarts[i + 1] = columns.length;
   });
-  return { groups, columns: places, starts: orderedStarts };
+  return { groups, columns: Int32Array.from(columns), starts: placedStarts };
 }
 
 /** Columns of every row, [rows, K], in the given order. */

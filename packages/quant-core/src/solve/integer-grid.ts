@@ -1,4 +1,4 @@
-import { type GroupGrid, type GroupMetric, pullOfTarget, targetOfPull } from './group-grid.js';
+import { type GroupGrid, type GroupMetric, pullOfTarget, type TrialGrid, targetOfPull } from './group-grid.js';
 import { type ScaleSteps, UniformSearch } from './uniform-search.js';
 
 /** Candidates, as shares of the α with which nothing is clipped. */
@@ -61,6 +61,18 @@ export class IntegerGrid implements GroupGrid {
     if (code < 0) return false;
     this.#write(row, code, values, at);
     return true;
+  }
+
+  trial(): TrialGrid {
+    const grid = new IntegerGrid(this.#steps, this.#largest, this.#starts);
+    const keep = (row: number, group: number) => {
+      const slot = row * this.#groups + group;
+      const start = row * this.#columns + this.#starts[group]!;
+      const end = row * this.#columns + this.#starts[group + 1]!;
+      this.scaleCodes[slot] = grid.scaleCodes[slot]!;
+      this.codes.set(grid.codes.subarray(start, end), start);
+    };
+    return { grid, keep };
   }
 
   #write(row: number, code: number, values: Float64Array, at: number): void {

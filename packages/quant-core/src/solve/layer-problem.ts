@@ -22,6 +22,8 @@ export interface Calibrated {
   readonly damping: number | undefined;
   /** Sweeps of coordinate descent afterwards, at most. */
   readonly refinements: number | undefined;
+  /** Passes of search in windows after that. */
+  readonly searches: number | undefined;
 }
 
 /** One way to ternarize a layer; one file each. */

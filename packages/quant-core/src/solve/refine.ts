@@ -10,11 +10,12 @@
 import { factorUpper, subtractProduct } from '../linalg/index.js';
 import { lastGroupOfPanel } from './error-feedback.js';
 import type { GroupGrid, GroupMetric } from './group-grid.js';
+import type { GroupSequence } from './group-order.js';
 
 export interface RefineInput {
   readonly rows: number;
   readonly columns: number;
-  readonly starts: Int32Array;
+  readonly order: GroupSequence;
   /** H, [K, K]. */
   readonly second: Float64Array;
   /** λ: A = H + λI. */
@@ -33,13 +34,14 @@ export function refine(input: RefineInput, grid: GroupGrid, sweeps: number): num
 }
 
 function sweep(input: RefineInput, grid: GroupGrid): number {
-  const { rows, columns, starts, second, gradient, values } = input;
+  const { rows, columns, order, second, gradient, values } = input;
+  const { starts } = order;
   let moves = 0;
   for (let first = 0; first + 1 < starts.length; ) {
     const last = lastGroupOfPanel(starts, first);
     const [start, end] = [starts[first]!, starts[last]!];
     const before = copyColumns(values, rows, columns, start, end);
-    for (let group = first; group < last; group++) moves += improveGroup(input, grid, group, start, end);
+    for (let turn = first; turn < last; turn++) moves += improveGroup(input, grid, turn, start, end);
     const steps = copyColumns(values, rows, columns, start, end);
     for (let i = 0; i < steps.length; i++) steps[i] = steps[i]! - before[i]!;
     for (const [from, to] of [
@@ -69,18 +71,12 @@ function copyColumns(values: Float64Array, rows: number, columns: number, start:
 }
 
 /** Improves one group in all rows and brings the gradient of its panel up to date; returns how many rows moved. */
-function improveGroup(
-  input: RefineInput,
-  grid: GroupGrid,
-  group: number,
-  panelStart: number,
-  panelEnd: number,
-): number {
-  const { rows, columns, starts, gradient, values } = input;
-  const start = starts[group]!;
-  const size = starts[group + 1]! - start;
+function improveGroup(input: RefineInput, grid: GroupGrid, turn: number, panelStart: number, panelEnd: number): number {
+  const { rows, columns, order, gradient, values } = input;
+  const start = order.starts[turn]!;
+  const size = order.starts[turn + 1]! - start;
   const metric = metricOf(input, start, size);
-  grid.begin(group, metric);
+  grid.begin(order.groups[turn]!, metric);
   const pull = new Float64Array(size);
   const before = new Float64Array(size);
   let moves = 0;

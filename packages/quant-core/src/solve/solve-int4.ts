@@ -66,7 +66,9 @@ export function solveInt4(
   if (moments === null && regress) throw new RangeError('regression needs moments');
   const starts = groupStarts(layout, groupSize);
   const aimed =
-    moments === null ? null : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements });
+    moments === null
+      ? null
+      : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches: 0 });
   const channelScales = scalesOf(aimed?.aim ?? weights, layout, largestGroupCode).map((scale, oc) =>
     Math.max(scale, minimumScales?.[oc] ?? 0),
   );
@@ -76,7 +78,7 @@ export function solveInt4(
   if (aimed === null) {
     const alike = new Float64Array(layout.inputChannels * layout.taps).fill(1);
     placeAlone(toColumns(weights, layout), starts, alike, grid);
-  } else solveOnGrid(aimed, starts, grid, refinements);
+  } else solveOnGrid(aimed, starts, grid, { refinements, searches: 0 });
   const places = groupPlaces(layout, groupSize);
   const groupCodes = new Uint8Array(grid.scaleCodes.length);
   grid.scaleCodes.forEach((code, i) => {

@@ -47,11 +47,11 @@ export function solveInt8(
   if (moments === null) return plain;
   checkMoments(moments, layout);
   const starts = blockStarts(moments.columns);
-  const aimed = feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements });
+  const aimed = feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches: 0 });
   const { scales } = regress ? quantizeInt8(aimed.aim, layout, { largestCode, minimumScales }) : plain;
   const steps = Array.from(scales, (step) => ({ step, least: 1, most: 1 }));
   const grid = new IntegerGrid(steps, largestCode, starts);
-  solveOnGrid(aimed, starts, grid, refinements);
+  solveOnGrid(aimed, starts, grid, { refinements, searches: 0 });
   return { layout, values: codesInTensorOrder(grid.codes, layout), scales };
 }
 

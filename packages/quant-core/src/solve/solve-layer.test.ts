@@ -115,10 +115,21 @@ describe('error feedback', () => {
     }
   });
 
-  it('gains by refinement, and never loses', () => {
-    for (const groupSize of [4, 16, 64]) {
-      const [none, one, four] = [0, 1, 4].map((refinements) => lossWith({ groupSize, refinements }));
-      assert.ok(one! < 0.95 * none! && four! <= one!, `N = ${groupSize}: ${none}, ${one}, ${four}`);
+  it('gains by refinement and by search in windows, and never loses', () => {
+    for (const [groupSize, planes] of [
+      [4, 1],
+      [16, 1],
+      [64, 1],
+      [16, 2],
+    ] as const) {
+      const losses = [
+        { refinements: 0, searches: 0 },
+        { refinements: 1, searches: 0 },
+        { refinements: 4, searches: 0 },
+        { refinements: 4, searches: 6 },
+      ].map((effort) => lossWith({ groupSize, planes, damping: 0.01, ...effort }));
+      const text = `N = ${groupSize}, ${planes} planes: ${losses}`;
+      assert.ok(losses[1]! < 0.96 * losses[0]! && losses[2]! < losses[1]! && losses[3]! < 0.98 * losses[2]!, text);
     }
   });
 

@@ -23,8 +23,10 @@ export interface SolveOptions {
   readonly regress: boolean;
   /** Share of the mean diagonal of H that is added to its diagonal; 0.1 unless told. */
   readonly damping?: number | undefined;
-  /** Sweeps of coordinate descent after error feedback, at most; 4 unless told. */
+  /** Sweeps of coordinate descent after error feedback, at most; 2 unless told. */
   readonly refinements?: number | undefined;
+  /** Passes of search in windows after that; 4 unless told. Each takes about as long as two sweeps. */
+  readonly searches?: number | undefined;
   /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
 }
@@ -52,7 +54,7 @@ export function solveLayer(
   moments: InputMoments | null,
   options: SolveOptions,
 ): TernaryWeights {
-  const { solver, groupSize, planes, regress, damping, refinements, minimumScales } = options;
+  const { solver, groupSize, planes, regress, damping, refinements, searches, minimumScales } = options;
   checkLayout(weights.length, layout);
   checkGroupSize(groupSize);
   checkMinimumScales(minimumScales, layout.outputChannels);
@@ -63,7 +65,7 @@ export function solveLayer(
     return solveExact(problem);
   }
   checkMoments(moments, layout);
-  const calibrated = { moments, regress, damping, refinements };
+  const calibrated = { moments, regress, damping, refinements, searches };
   if (solver === 'feedback' || !regress) return SOLVERS[solver](problem, calibrated);
   const { aim } = feedbackTarget(weights, layout, groupStarts(layout, groupSize), calibrated);
   return SOLVERS[solver]({ ...problem, weights: aim }, calibrated);

@@ -1,5 +1,5 @@
 import { MAX_GROUP_CODE } from '../fgq/index.js';
-import { type GroupGrid, type GroupMetric, pullOfTarget, targetOfPull } from './group-grid.js';
+import { type GroupGrid, type GroupMetric, pullOfTarget, type TrialGrid, targetOfPull } from './group-grid.js';
 import { PatternSearch } from './pattern-search.js';
 import { type ScaleSteps, UniformSearch } from './uniform-search.js';
 
@@ -69,6 +69,15 @@ export class TernaryGrid implements GroupGrid {
     this.groupCodes[slot] = code;
     this.#write(row, values, at);
     return true;
+  }
+
+  trial(): TrialGrid {
+    const grid = new TernaryGrid(this.#scales, this.#groups);
+    const keep = (row: number, group: number) => {
+      const slot = row * this.#groups + group;
+      this.groupCodes[slot] = grid.groupCodes[slot]!;
+    };
+    return { grid, keep };
   }
 
   #steps(row: number): ScaleSteps {

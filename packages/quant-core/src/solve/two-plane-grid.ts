@@ -1,5 +1,5 @@
 import { MAX_GROUP_CODE } from '../fgq/index.js';
-import { type GroupGrid, type GroupMetric, pullOfTarget, targetOfPull } from './group-grid.js';
+import { type GroupGrid, type GroupMetric, pullOfTarget, type TrialGrid, targetOfPull } from './group-grid.js';
 import { type TwoPlanePoint, TwoPlaneSearch } from './two-plane-search.js';
 
 /** Codes of all groups in one plane. */
@@ -74,6 +74,20 @@ export class TwoPlaneGrid implements GroupGrid {
     if (!this.#search.solve(this.#buffer, pull, this.#scales[row]!, MAX_GROUP_CODE, before)) return false;
     this.#write(row, values, at);
     return true;
+  }
+
+  trial(): TrialGrid {
+    const grid = new TwoPlaneGrid(this.#scales, this.#starts);
+    const keep = (row: number, group: number) => {
+      const slot = row * this.#groups + group;
+      const start = row * this.#columns + this.#starts[group]!;
+      const end = row * this.#columns + this.#starts[group + 1]!;
+      for (const plane of ['first', 'second'] as const) {
+        this[plane].groupCodes[slot] = grid[plane].groupCodes[slot]!;
+        this[plane].codes.set(grid[plane].codes.subarray(start, end), start);
+      }
+    };
+    return { grid, keep };
   }
 
   #write(row: number, values: Float64Array, at: number): void {
