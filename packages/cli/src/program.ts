@@ -100,6 +100,11 @@ function withRecipe(command: Command): Command {
     .addOption(
       new Option('--group-size <n>', 'weights that share a scale').choices(['4', '8', '16', '32', '64', '128']),
     )
+    .addOption(
+      new Option('--solver <name>', 'how codes are found: nearest to the weights, or to the outputs of layers').choices(
+        ['exact', 'weighted', 'feedback'],
+      ),
+    )
     .option(
       '--residual-planes <share>',
       'share of the ternary weights, from 0 to 1, that get a second plane, where one plane does most damage',

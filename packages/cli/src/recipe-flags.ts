@@ -6,6 +6,7 @@ import {
   type LayerRule,
   type Recipe,
   type Search,
+  type Solver,
   TritforgeError,
 } from '@tritforge/contracts';
 import { readRecipe } from './input-files.js';
@@ -18,6 +19,7 @@ export interface RecipeFlags {
   readonly recipe: string;
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64' | '128';
+  readonly solver?: Solver;
   readonly residualPlanes?: number;
   readonly activationRange?: ActivationRange;
   readonly activationBits?: '8' | '4' | 'none';
@@ -60,12 +62,13 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
   return recipe;
 }
 
-function withWeights({ weights }: Recipe, { groupSize, residualPlanes }: RecipeFlags): Pick<Recipe, 'weights'> {
-  if (groupSize === undefined && residualPlanes === undefined) return {};
+function withWeights({ weights }: Recipe, { groupSize, solver, residualPlanes }: RecipeFlags): Pick<Recipe, 'weights'> {
+  if (groupSize === undefined && solver === undefined && residualPlanes === undefined) return {};
   return {
     weights: {
       ...weights,
       ...(groupSize && { groupSize: Number(groupSize) as GroupSize }),
+      ...(solver && { solver }),
       ...(residualPlanes !== undefined && { residualPlanes }),
     },
   };

@@ -150,6 +150,18 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.ok(fourBit.includes('/block1/conv1') && !fourBit.some((node) => node.startsWith('/block2/')), `${fourBit}`);
   });
 
+  test('solves weights as the flag says, by default for the outputs of layers', async () => {
+    const solvers: string[] = [];
+    for (const flags of [[], ['--solver', 'exact']]) {
+      const out = newPath();
+      const run = await tritforge('quantize', MODEL, '--out', out, ...flags, ...CALIBRATION);
+      assert.equal(run.exitCode, 0, run.stderr);
+      const { provenance }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n64.report.json'), 'utf8'));
+      solvers.push(provenance.recipe.weights!.solver!);
+    }
+    assert.deepEqual(solvers, ['feedback', 'exact']);
+  });
+
   test('gives layers second planes where flags ask for it', async () => {
     const out = newPath();
     const run = await tritforge(
