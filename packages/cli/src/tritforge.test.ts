@@ -157,7 +157,7 @@ describe('tritforge', { concurrency: 2 }, () => {
       const run = await tritforge('quantize', MODEL, '--out', out, ...flags, ...CALIBRATION);
       assert.equal(run.exitCode, 0, run.stderr);
       const { provenance }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n64.report.json'), 'utf8'));
-      solvers.push(provenance.recipe.weights!.solver!);
+      solvers.push((provenance.recipe as Recipe).weights!.solver!);
     }
     assert.deepEqual(solvers, ['feedback', 'exact']);
   });
