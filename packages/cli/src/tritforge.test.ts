@@ -18,7 +18,7 @@ import { text } from 'node:stream/consumers';
 import { after, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Report } from '@tritforge/contracts';
+import { type Recipe, Report } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
 import { renderReport } from '@tritforge/report-html';
 import { Value } from 'typebox/value';
