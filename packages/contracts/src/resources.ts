@@ -88,8 +88,8 @@ export function isTerminal(state: JobState): boolean {
 export const PHASES = [
   'read',
   'prepare',
-  'calibrate',
   'search',
+  'calibrate',
   'quantize',
   'encode',
   'verify',

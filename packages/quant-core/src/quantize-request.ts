@@ -43,4 +43,6 @@ export interface QuantizeContext {
   readonly onProgress?: ((progress: PhaseProgress) => void) | undefined;
   /** Stops the work between two steps with TritforgeError CANCELED. */
   readonly signal?: AbortSignal | undefined;
+  /** Brings a search to its end: the best network so far is taken. Nothing else heeds it. */
+  readonly settle?: AbortSignal | undefined;
 }

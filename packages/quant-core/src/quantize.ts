@@ -1,8 +1,8 @@
 /**
  * START HERE: the method, top to bottom.
  *
- *   read → prepare (passes/) → plan (layers/, activations/) → calibrate → quantize weights (fgq/, int8/)
- *        → encode (artifact/) → verify → measure → report (pipeline/)
+ *   read → prepare (passes/) → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
+ *        → quantize weights (in-order/) → encode (artifact/) → verify → measure → report (pipeline/)
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,6 +34,7 @@ import { loadable, verifyArtifacts, type WrittenArtifact } from './pipeline/veri
 import type { QuantizeContext, QuantizeRequest } from './quantize-request.js';
 import type { Feeds } from './runtime/runtime.js';
 import { ScratchTensors } from './scratch-tensors.js';
+import { type Exploration, type ExploreStep, explore } from './search/explore.js';
 
 export type { DatasetReference, PhaseProgress, QuantizeContext, QuantizeRequest } from './quantize-request.js';
 
@@ -89,12 +90,15 @@ class Quantization {
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(model);
     const { layers: found, kept } = findLayers(model);
-    const wanted = await withSecondPlanes(planLayers(found, this.#recipe), this.#recipe);
+    const feeds = await this.#feeds(data);
+    const exploration = await this.#explore({ prepared: model, layers: found, original, data, feeds });
+    const recipe = exploration?.recipe ?? this.#recipe;
+    const wanted = await withSecondPlanes(planLayers(found, recipe), recipe, exploration?.damage);
     if (wanted.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
     const planned = await planActivations(model.graph, wanted);
 
     this.#meter.begin('calibrate', 1, 'samples');
-    const shared = { recipe: this.#recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
+    const shared = { recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
     const { layers, activations, scales, eightBitScales } = await calibrateActivations({
       prepared: model,
       layers: settleActivationBits(wanted, planned),
@@ -108,18 +112,12 @@ class Quantization {
       {
         ...this.#tools(),
         ...shared,
-        calibration: data.calibration,
+        calibration: exploration?.fitting ?? data.calibration,
         onLayer: (done, total) => this.#meter.done(done, total),
+        onMoments: exploration?.onMoments,
       },
     );
     const { artifacts: written, baseline } = await this.#encode(network, int8);
-    const feeds = await sampleFeeds(
-      data,
-      this.#context.runtime,
-      this.#request.modelPath,
-      VERIFICATION_SAMPLES,
-      this.#recipe.seed,
-    );
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
     this.#meter.begin('measure', data.evaluation?.dataset.sampleCount ?? 1, 'samples');
@@ -136,6 +134,8 @@ class Quantization {
     return makeReport({
       ...shared,
       ...measured,
+      recipe: this.#recipe,
+      exploration,
       engine: this.#context.runtime.engine,
       original,
       network,
@@ -145,6 +145,21 @@ class Quantization {
       baseline,
       sqnr,
     });
+  }
+
+  /** What the recipe asks to measure before anything is quantized; null when it asks for nothing. */
+  async #explore(
+    step: Pick<ExploreStep, 'prepared' | 'layers' | 'original' | 'data' | 'feeds'>,
+  ): Promise<Exploration | null> {
+    if (!this.#recipe.sensitivity || step.layers.length === 0) return null;
+    const [recipe, request, context, meter] = [this.#recipe, this.#request, this.#context, this.#meter];
+    return explore({ ...step, recipe, request, context, meter });
+  }
+
+  /** Inputs to verify artifacts on. */
+  #feeds(data: JobData): Promise<Feeds[]> {
+    const { modelPath } = this.#request;
+    return sampleFeeds(data, this.#context.runtime, modelPath, VERIFICATION_SAMPLES, this.#recipe.seed);
   }
 
   async #describe(model: Model): Promise<OriginalModel> {

@@ -1,9 +1,9 @@
 import type { Metric as MetricName } from '@tritforge/contracts';
-import { firstRun, type SampleRun, sampleRuns } from '../calibrate/sample-runs.js';
+import { firstRun, sampleRuns } from '../calibrate/sample-runs.js';
 import { throwIfCanceled } from '../cancellation.js';
 import type { Dataset } from '../data/dataset.js';
 import type { FeedPlan } from '../data/feed-plan.js';
-import { trimPadding } from '../data/feeds.js';
+import { type FeedRun, trimPadding } from '../data/feeds.js';
 import type { HostTensor, Session } from '../runtime/runtime.js';
 import { chooseMetric, type Scoring } from './choose-metric.js';
 import type { Accumulator } from './metric.js';
@@ -36,7 +36,7 @@ export interface Scores {
 export async function scoreModels(request: ScoringRequest): Promise<Scores> {
   const { sessions, dataset, signal } = request;
   const indices = Array.from({ length: dataset.sampleCount }, (_, i) => i);
-  const scoring = await chooseFromFirstRun(request);
+  const scoring = await chooseScoring(request);
   const comparable = request.firstIsReference && scoring.hasClasses;
   const models = sessions.map(() => ({
     metric: scoring.metric.accumulator(),
@@ -60,7 +60,8 @@ export async function scoreModels(request: ScoringRequest): Promise<Scores> {
   return { scoring, samples: done, models };
 }
 
-async function chooseFromFirstRun({
+/** What the first model computes from the first sample decides how models are scored. */
+export async function chooseScoring({
   sessions,
   dataset,
   feedPlan,
@@ -77,7 +78,7 @@ async function chooseFromFirstRun({
 }
 
 /** The output with the samples of the run, and only those, on axis 0. */
-function perSample(output: HostTensor, run: SampleRun, feedPlan: FeedPlan): HostTensor {
+export function perSample(output: HostTensor, run: FeedRun, feedPlan: FeedPlan): HostTensor {
   if (!feedPlan.batched) return { ...output, shape: [1, ...output.shape] };
   return trimPadding(output, run);
 }

@@ -42,6 +42,8 @@ export interface InOrderOptions {
   readonly onLayer: (done: number, total: number) => Promise<void>;
   /** Takes the codes of a weight as soon as they are known. Each weight comes once. */
   readonly onSolved: (planned: PlannedLayer, solved: SolvedLayer) => Promise<void>;
+  /** Sees what each layer takes in behind the layers that are quantized already. */
+  readonly onMoments?: ((layer: Layer, moments: readonly InputMoments[]) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -116,6 +118,7 @@ class InOrder {
     await quantized.advance([slots.input], { initializers: this.#replaced });
     this.#replaced.clear();
     const moments = await this.#moments(planned, slots);
+    if (moments !== null) this.#options.onMoments?.(layer, moments);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
     const known = this.#solved.get(layer.weight);
     const solved = known ?? (await this.#solve(planned, moments, bias));

@@ -16,11 +16,18 @@ import { readRows } from './weight-rows.js';
 /** Damage by weight, each layer that shares it included. */
 export type Damage = ReadonlyMap<Tensor, number>;
 
-/** The plan with second planes for the share of the recipe, if it gives one, spent by what weights alone tell. */
-export async function withSecondPlanes(plan: PlannedLayer[], recipe: ResolvedRecipe): Promise<PlannedLayer[]> {
+/**
+ * The plan with second planes for the share of the recipe, if it gives one.
+ * @param measured damage to the network with one plane; what weights alone tell when left out
+ */
+export async function withSecondPlanes(
+  plan: PlannedLayer[],
+  recipe: ResolvedRecipe,
+  measured?: (plan: readonly PlannedLayer[]) => Damage,
+): Promise<PlannedLayer[]> {
   const { residualPlanes } = recipe.weights;
   if (typeof residualPlanes !== 'number' || residualPlanes === 0) return plan;
-  return spendSecondPlanes(plan, recipe, await damageByWeightError(plan));
+  return spendSecondPlanes(plan, recipe, measured?.(plan) ?? (await damageByWeightError(plan)));
 }
 
 /** The plan with second planes for the share of the recipe; layers whose rules say how many planes they have keep those. */

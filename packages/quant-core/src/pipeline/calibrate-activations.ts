@@ -24,7 +24,7 @@ export interface CalibrationStep {
   readonly data: JobData;
   readonly request: QuantizeRequest;
   readonly context: QuantizeContext;
-  readonly meter: ProgressMeter;
+  readonly meter: Pick<ProgressMeter, 'done'>;
 }
 
 /** The quantization of all activations; empty when the recipe quantizes weights only. */

@@ -20,6 +20,8 @@ import type { QuantizedWeight } from '../layers/encoded-weight.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import { kernelInfo } from '../runtime/kernels.js';
+import type { Exploration } from '../search/explore.js';
+import { explainLayer, recommend } from '../search/recommend.js';
 import type { JobData } from './job-data.js';
 import { judgedValue } from './layer-outputs.js';
 import { isHeavyToLoad } from './unpacked-copy.js';
@@ -49,6 +51,8 @@ export interface Results {
   readonly accuracy: AccuracyReport | null;
   readonly latency: LatencyReport;
   readonly data: JobData;
+  /** What was measured beforehand; null where the recipe did not ask for it. */
+  readonly exploration: Exploration | null;
 }
 
 /** Share by which an artifact is slower than the original from which a user should know. */
@@ -67,7 +71,10 @@ export async function makeReport(results: Results): Promise<Report> {
       nodes: inspection.nodes,
       macs: inspection.macs,
     },
-    artifacts: results.artifacts.map((artifact) => artifactReport(artifact, results)),
+    artifacts: [
+      ...results.artifacts.map((artifact) => artifactReport(artifact, results)),
+      ...(results.exploration?.artifacts ?? []),
+    ],
     baseline: results.baseline && {
       method: 'int8',
       sizeBytes: results.baseline.sizeBytes,
@@ -77,6 +84,7 @@ export async function makeReport(results: Results): Promise<Report> {
     latency,
     layers: await layerReports(results),
     kept: [...results.kept, ...excluded(results.network.layers)],
+    ...explorationReport(results),
     gates: checkGates(results.request.gates ?? {}, {
       accuracyDrop: accuracy?.drop ?? null,
       sizeBytes: Math.max(...results.artifacts.map(({ sizeBytes }) => sizeBytes)),
@@ -94,7 +102,31 @@ export async function makeReport(results: Results): Promise<Report> {
   };
 }
 
-function artifactReport(artifact: VerifiedArtifact, { weights, original, network }: Results): ArtifactReport {
+/** What was measured before the weights were quantized. */
+function explorationReport({
+  exploration,
+  network,
+  artifacts,
+  latency,
+}: Results): Pick<Report, 'frontier' | 'recommendation'> {
+  if (exploration === null) return {};
+  const { frontier, sensitivities, recipe } = exploration;
+  const chosen = artifacts[0]!.fileName;
+  return {
+    ...(frontier.length > 0 && {
+      frontier: frontier.map((point) =>
+        point.fileName === chosen ? { ...point, latencyMs: latency.quantizedMs } : point,
+      ),
+    }),
+    recommendation: sensitivities && recommend(sensitivities, network.layers, recipe),
+  };
+}
+
+/** What a report says about an artifact. */
+export function artifactReport(
+  artifact: VerifiedArtifact,
+  { weights, original, network }: Pick<Results, 'weights' | 'original' | 'network'>,
+): ArtifactReport {
   const { path: _, loadablePath: __, ...written } = artifact;
   const stored = [...weights.entries()];
   const weightCount = stored.reduce((sum, [tensor]) => sum + elementCount(tensor.shape), 0);
@@ -135,7 +167,7 @@ async function layerReports(results: Results): Promise<LayerReport[]> {
   });
 }
 
-function layerReport(planned: PlannedLayer, { network, weights, sqnr }: Results): LayerReport {
+function layerReport(planned: PlannedLayer, { network, weights, sqnr, exploration }: Results): LayerReport {
   const { layer, requested, applied, reason } = planned;
   const weight = applied.bits === null ? undefined : weights.get(layer.weight);
   return {
@@ -150,6 +182,7 @@ function layerReport(planned: PlannedLayer, { network, weights, sqnr }: Results)
     weightError: weight?.weightError ?? null,
     outputSqnrDb: weight === undefined ? null : (sqnr.get(judgedValue(planned, network)) ?? null),
     zeros: weight?.zeros ?? null,
+    ...(exploration?.sensitivities && explainLayer(planned, exploration.sensitivities, exploration.inputMeans)),
   };
 }
 

@@ -1,0 +1,279 @@
+/**
+ * START HERE: the search for the precision of every layer. The additive model of sensitivities proposes, the measurement of whole
+ * networks decides.
+ *
+ *   single precisions     what a recipe without a search can have; they say where on the frontier the limit lies
+ *   bisection             along the frontier of the model, to the smallest network that meets the limits
+ *   moves                 of one layer, or of two against each other, from the best network so far
+ *
+ * The order of all measurements follows from what was measured before, never from time: a number of evaluations gives one result.
+ */
+import { type Assignment, type Option, totalOf, traceFrontier } from './tracing.js';
+
+/** What the search is to reach. */
+export interface SearchLimits {
+  readonly maxDrop: number | null;
+  readonly maxBytes: number | null;
+  readonly maxBitsPerWeight: number | null;
+}
+
+/** What was measured of one network. */
+export interface Measurement {
+  readonly sizeBytes: number;
+  readonly bitsPerWeight: number;
+  /** How much worse than the original. */
+  readonly drop: number;
+}
+
+/** A measured network. */
+export interface MeasuredPoint extends Measurement {
+  readonly assignment: Assignment;
+  readonly meets: boolean;
+}
+
+export interface SearchProblem {
+  /** Of each unit, what can be chosen; damage as the sensitivities predict it. */
+  readonly units: readonly (readonly Option[])[];
+  /** Assignments with one precision throughout, the safest first. */
+  readonly singles: readonly Assignment[];
+  readonly limits: SearchLimits;
+  /** Networks to measure at most. */
+  readonly evaluations: number;
+  /** Quantizes and measures a network; null when the time is up. Called once per assignment. */
+  readonly measure: (assignment: Assignment) => Promise<Measurement | null>;
+}
+
+/** Share of the evaluations that is left for moves. */
+const MOVES_SHARE = 1 / 3;
+/** Moves must save so much of the size to be worth a measurement. */
+const SMALLEST_SAVING = 0.002;
+/** Moves that fail one after the other until the search gives up. */
+const MOST_FAILURES = 6;
+/** Damage that counts as none. */
+const NO_DAMAGE = 1e-12;
+
+/** Searches until the evaluations are used up, nothing is left to try, or the time is up. The points are in the order of measurement. */
+export async function searchPrecisions(problem: SearchProblem): Promise<MeasuredPoint[]> {
+  const search = new PrecisionSearch(problem);
+  try {
+    for (const single of problem.singles) await search.measure(single);
+    if (problem.limits.maxDrop === null) await search.fillBudget();
+    else await search.bisect(problem.limits.maxDrop);
+    await search.tryMoves();
+  } catch (error) {
+    if (error !== OUT_OF_BUDGET) throw error;
+  }
+  return search.points;
+}
+
+/** Thrown to end the search from wherever it is. */
+const OUT_OF_BUDGET = Symbol('no evaluation is left');
+
+/** The best of the points: within the limits the smallest, or the most accurate where only its size is limited. */
+export function bestPoint(points: readonly MeasuredPoint[], limits: SearchLimits): MeasuredPoint | null {
+  const bySize = (a: MeasuredPoint, b: MeasuredPoint) => a.sizeBytes - b.sizeBytes || a.drop - b.drop;
+  const byDrop = (a: MeasuredPoint, b: MeasuredPoint) => a.drop - b.drop || a.sizeBytes - b.sizeBytes;
+  const meeting = points.filter(({ meets }) => meets);
+  if (meeting.length > 0) return meeting.toSorted(limits.maxDrop === null ? byDrop : bySize)[0]!;
+  const fitting = points.filter((point) => isWithinSize(point, limits));
+  return (fitting.length > 0 ? fitting.toSorted(byDrop)[0] : points.toSorted(bySize)[0]) ?? null;
+}
+
+/** Points that no other point beats in size and accuracy, small ones first. */
+export function paretoPoints<T extends Measurement>(points: readonly T[]): T[] {
+  const bySize = points.toSorted((a, b) => a.sizeBytes - b.sizeBytes || a.drop - b.drop);
+  let least = Number.POSITIVE_INFINITY;
+  return bySize.filter(({ drop }) => {
+    const isBetter = drop < least;
+    least = Math.min(least, drop);
+    return isBetter;
+  });
+}
+
+function isWithinSize(
+  { sizeBytes, bitsPerWeight }: Measurement,
+  { maxBytes, maxBitsPerWeight }: SearchLimits,
+): boolean {
+  return sizeBytes <= (maxBytes ?? sizeBytes) && bitsPerWeight <= (maxBitsPerWeight ?? bitsPerWeight);
+}
+
+class PrecisionSearch {
+  readonly points: MeasuredPoint[] = [];
+  readonly #problem: SearchProblem;
+  readonly #known = new Map<string, MeasuredPoint>();
+
+  constructor(problem: SearchProblem) {
+    this.#problem = problem;
+  }
+
+  async measure(assignment: Assignment): Promise<MeasuredPoint> {
+    const key = assignment.join();
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const { limits, evaluations, measure } = this.#problem;
+    if (this.points.length >= evaluations) throw OUT_OF_BUDGET;
+    const measured = await measure(assignment);
+    if (measured === null) throw OUT_OF_BUDGET;
+    const meets = measured.drop <= (limits.maxDrop ?? measured.drop) && isWithinSize(measured, limits);
+    const point = { ...measured, assignment, meets };
+    this.#known.set(key, point);
+    this.points.push(point);
+    return point;
+  }
+
+  /** To the smallest network on the frontier whose drop is within the limit. */
+  async bisect(maxDrop: number): Promise<void> {
+    const { units, evaluations } = this.#problem;
+    const path = traceFrontier(units).filter((assignment) => this.#mayFit(assignment));
+    const damages = path.map((assignment) => totalOf(units, assignment).damage);
+    const mostEvaluations = evaluations - Math.floor(MOVES_SHARE * Math.max(evaluations - this.points.length, 0));
+    let [failing, passing] = [-1, path.length];
+    let next = nearestIndex(damages, this.#likelyDamage(maxDrop));
+    while (passing - failing > 1 && this.points.length < mostEvaluations) {
+      const at = Math.min(Math.max(next, failing + 1), passing - 1);
+      const { drop } = await this.measure(path[at]!);
+      if (drop <= maxDrop) passing = at;
+      else failing = at;
+      next = this.#between(damages, failing, passing);
+    }
+  }
+
+  /** To the most accurate network on the frontier that is small enough. */
+  async fillBudget(): Promise<void> {
+    const path = traceFrontier(this.#problem.units);
+    for (let at = path.findLastIndex((assignment) => this.#mayFit(assignment)); at >= 0; at--) {
+      if ((await this.measure(path[at]!)).meets) return;
+    }
+  }
+
+  /** From the best network so far, as long as moves help. */
+  async tryMoves(): Promise<void> {
+    const { limits } = this.#problem;
+    const tried = new Set<string>();
+    for (let failures = 0; failures < MOST_FAILURES; ) {
+      const best = bestPoint(this.points, limits);
+      if (best === null) return;
+      const move = this.#moves(best).find(
+        (assignment) => !tried.has(assignment.join()) && !this.#known.has(assignment.join()),
+      );
+      if (move === undefined) return;
+      tried.add(move.join());
+      await this.measure(move);
+      failures = bestPoint(this.points, limits) === best ? failures + 1 : 0;
+    }
+  }
+
+  /** Whether the network is likely to be within the limits of size, by what the measured ones add to their weights. */
+  #mayFit(assignment: Assignment): boolean {
+    const { limits, units } = this.#problem;
+    if (limits.maxBytes === null && limits.maxBitsPerWeight === null) return true;
+    const nearest = this.#nearestPoint(assignment);
+    if (nearest === null) return true;
+    const own = totalOf(units, assignment).bytes;
+    const other = totalOf(units, nearest.assignment).bytes;
+    return isWithinSize(
+      {
+        sizeBytes: nearest.sizeBytes + own - other,
+        bitsPerWeight: (nearest.bitsPerWeight * own) / Math.max(other, 1),
+        drop: 0,
+      },
+      limits,
+    );
+  }
+
+  #nearestPoint(assignment: Assignment): MeasuredPoint | null {
+    const { units } = this.#problem;
+    const { bytes } = totalOf(units, assignment);
+    const distance = (point: MeasuredPoint) => Math.abs(totalOf(units, point.assignment).bytes - bytes);
+    return this.points.toSorted((a, b) => distance(a) - distance(b))[0] ?? null;
+  }
+
+  /** The predicted damage at which the measured drop is likely to reach the limit. */
+  #likelyDamage(maxDrop: number): number {
+    const damageOf = ({ assignment }: MeasuredPoint) => totalOf(this.#problem.units, assignment).damage;
+    const passing = this.points.filter(({ drop }) => drop <= maxDrop).map(damageOf);
+    const failing = this.points.filter(({ drop }) => drop > maxDrop).map(damageOf);
+    if (passing.length === 0) return 0;
+    if (failing.length === 0) return Number.POSITIVE_INFINITY;
+    return Math.sqrt(Math.max(...passing, NO_DAMAGE) * Math.max(Math.min(...failing), NO_DAMAGE));
+  }
+
+  /** The index whose damage is the geometric mean of the two, or the middle. */
+  #between(damages: readonly number[], failing: number, passing: number): number {
+    const [high, low] = [damages[failing], damages[passing]];
+    if (high === undefined || low === undefined) return Math.floor((failing + passing) / 2);
+    return nearestIndex(damages, Math.sqrt(Math.max(high, NO_DAMAGE) * Math.max(low, NO_DAMAGE)));
+  }
+
+  /**
+   * Networks near the given one, the most promising first. Where the drop is limited and met they are smaller: of those whose
+   * damage is likely to be within the limit the smallest comes first, then the others, little damage first. Otherwise they have
+   * less damage, and what takes few bytes for it comes first.
+   */
+  #moves(from: MeasuredPoint): Assignment[] {
+    const { units, limits } = this.#problem;
+    const start = totalOf(units, from.assignment);
+    const all = this.#neighbours(from.assignment)
+      .filter((assignment) => this.#mayFit(assignment))
+      .map((assignment): Move => {
+        const { bytes, damage } = totalOf(units, assignment);
+        return { assignment, saved: start.bytes - bytes, damage };
+      });
+    if (limits.maxDrop === null || !from.meets) {
+      const worth = ({ saved, damage }: Move) => (start.damage - damage) / Math.max(-saved, 1);
+      const better = all.filter(({ damage }) => damage < start.damage);
+      return better.sort((a, b) => worth(b) - worth(a)).map(({ assignment }) => assignment);
+    }
+    const limit = this.#likelyDamage(limits.maxDrop);
+    const smaller = all.filter(({ saved }) => saved >= SMALLEST_SAVING * from.sizeBytes);
+    const likely = smaller.filter(({ damage }) => damage <= limit).sort((a, b) => b.saved - a.saved);
+    const others = smaller.filter(({ damage }) => damage > limit).sort((a, b) => a.damage - b.damage);
+    return [...likely, ...others].map(({ assignment }) => assignment);
+  }
+
+  /** One unit moved, or one down and another up. */
+  #neighbours(from: Assignment): Assignment[] {
+    const { units } = this.#problem;
+    const steps = units.flatMap((options, unit) =>
+      options.flatMap((option, index) => {
+        const current = options[from[unit]!]!;
+        return index === from[unit]
+          ? []
+          : [{ unit, index, bytes: option.bytes - current.bytes, damage: option.damage - current.damage }];
+      }),
+    );
+    const single = steps.map(({ unit, index }) => from.with(unit, index));
+    const down = largest(
+      steps.filter(({ bytes }) => bytes < 0),
+      ({ bytes, damage }) => -bytes / Math.max(damage, NO_DAMAGE),
+    );
+    const up = largest(
+      steps.filter(({ bytes, damage }) => bytes >= 0 && damage < 0),
+      ({ bytes, damage }) => -damage / Math.max(bytes, 1),
+    );
+    const pairs = down.flatMap((a) =>
+      up.filter((b) => b.unit !== a.unit).map((b) => from.with(a.unit, a.index).with(b.unit, b.index)),
+    );
+    return [...single, ...pairs];
+  }
+}
+
+interface Move {
+  readonly assignment: Assignment;
+  readonly saved: number;
+  /** Of the whole network. */
+  readonly damage: number;
+}
+
+/** Steps that are combined with each other, of many units. */
+const MOST_STEPS = 64;
+
+function largest<T>(steps: readonly T[], worth: (step: T) => number): T[] {
+  return steps.toSorted((a, b) => worth(b) - worth(a)).slice(0, MOST_STEPS);
+}
+
+/** Where a falling sequence comes nearest to a value, by ratio. */
+function nearestIndex(damages: readonly number[], value: number): number {
+  const index = damages.findIndex((damage) => damage <= value);
+  return index < 0 ? damages.length - 1 : index;
+}
