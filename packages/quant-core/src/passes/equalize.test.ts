@@ -169,6 +169,20 @@ test('depthwise, grouped and linear layers are equalized along their channels', 
   }
 });
 
+test('several layers that take in the same values undo the scaling together', async (t) => {
+  const model = pair([relu], flatBias);
+  model.graph.nodes.push({ ...model.graph.nodes.at(-1)!, name: 'c', inputs: ['m', 'wc'], outputs: ['z'] });
+  model.graph.initializers.set('wc', uneven([2, CHANNELS, 3, 3], 1, 9, 1 / 3));
+  model.graph.outputs.push({ name: 'z', dtype: 'float32', shape: null });
+  const after = await checkPass(t, model, pass(t));
+  for (const [name, rows] of [
+    ['b', 4],
+    ['c', 2],
+  ] as const) {
+    assert.ok(spread(maxima(await weightsOf(after, name), [rows, CHANNELS, 9], 1)) < 12);
+  }
+});
+
 test('with maxima a Clip is passed as far as nothing that was seen is clipped, and channels at its bound stay', async (t) => {
   const model = pair([clip()], {
     ...limits,
@@ -263,5 +277,8 @@ test('pairs are found through what lies between them, with the bound of a Clip a
     ),
   );
   assert.equal(others.length, 0);
-  assert.deepEqual([found!.producer.name, found!.consumer.name, found!.value, found!.bound], ['a', 'b', 'c', 6]);
+  assert.deepEqual(
+    [found!.producer.name, found!.consumers.map(({ name }) => name), found!.value, found!.bound],
+    ['a', ['b'], 'c', 6],
+  );
 });

@@ -1,5 +1,5 @@
 /**
- * Cross-layer equalization: what a layer A gives out is scaled per channel, and the next layer B undoes it.
+ * Cross-layer equalization: what a layer A gives out is scaled per channel, and the next layer B, or all of them, undo it.
  *
  *   B · φ(A x + a)    ⇒    (B F⁻¹) · φ((F A) x + F a)        F = diag(f), f > 0
  *
@@ -20,7 +20,7 @@
  * Source: Nagel et al., Data-free quantization, arXiv 1906.04721, section 4.1; with maxima of values: Xiao et al., SmoothQuant,
  * arXiv 2211.10438, section 4.
  */
-import { type Model, NameAllocator, tensorFromFloats } from '../ir/index.js';
+import { type Model, NameAllocator, type Node, tensorFromFloats } from '../ir/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { type ChannelWeight, readChannelWeight } from './channel-weight.js';
 import { removeUnused } from './edit-graph.js';
@@ -50,10 +50,10 @@ export async function equalize(
   let changed = false;
   for (const pair of await findLayerPairs(model)) {
     const before = await readChannelWeight(pair.producer, model.graph);
-    const after = await readChannelWeight(pair.consumer, model.graph);
+    const after = await readAll(pair.consumers, model);
     const factors = before && after && factorsOf(pair, before, after, maxima.get(pair.value));
     if (!factors || factors.every((factor) => factor === 1)) continue;
-    const { producer, consumer } = pair;
+    const { producer, consumers } = pair;
     producer.inputs = producer.inputs.with(
       1,
       await store(producer.inputs[1]!, before.shape, before.scaledByOutput(factors)),
@@ -63,31 +63,48 @@ export async function equalize(
       producer.inputs = producer.inputs.with(2, await store(producer.inputs[2]!, [bias.length], bias));
     }
     const inverse = factors.map((factor) => 1 / factor);
-    consumer.inputs = consumer.inputs.with(
-      1,
-      await store(consumer.inputs[1]!, after.shape, after.scaledByInput(inverse)),
-    );
+    for (const [i, consumer] of consumers.entries()) {
+      const weight = after[i]!;
+      consumer.inputs = consumer.inputs.with(
+        1,
+        await store(consumer.inputs[1]!, weight.shape, weight.scaledByInput(inverse)),
+      );
+    }
     changed = true;
   }
   if (changed) removeUnused(model);
   return changed;
 }
 
-/** f per channel between the two; null where they do not fit each other or a Clip stands in the way. */
+/** The weights of the consumers; null when one cannot be read. */
+async function readAll(consumers: readonly Node[], model: Model): Promise<ChannelWeight[] | null> {
+  const weights: ChannelWeight[] = [];
+  for (const consumer of consumers) {
+    const weight = await readChannelWeight(consumer, model.graph);
+    if (weight === null) return null;
+    weights.push(weight);
+  }
+  return weights;
+}
+
+/** f per channel between the layers; null where they do not fit each other or a Clip stands in the way. */
 function factorsOf(
   { bound }: LayerPair,
   before: ChannelWeight,
-  after: ChannelWeight,
+  after: readonly ChannelWeight[],
   seen: Float32Array | undefined,
 ): Float64Array | null {
   const isClipped = bound < Number.POSITIVE_INFINITY;
-  if (before.outputChannels !== after.inputChannels || (isClipped && seen === undefined)) return null;
+  if (after.some(({ inputChannels }) => inputChannels !== before.outputChannels)) return null;
+  if (isClipped && seen === undefined) return null;
   const magnitudes = seen === undefined ? before.outputMaxima() : Float64Array.from(seen);
   const largest = magnitudes.reduce((most, value) => Math.max(most, value), 0);
   if (largest === 0) return null;
-  const shares = after.inputShares();
+  const allShares = after.map((weight) => weight.inputShares());
+  const shares = magnitudes.map((_, c) => Math.max(...allShares.map((own) => own[c]!)));
+  const isFree = after.every(({ inputsPerRow }) => inputsPerRow === 1);
   const m = Float64Array.from(magnitudes, (value) => Math.max(value, largest * SMALLEST_SHARE));
-  const raw = m.map((value, c) => (after.inputsPerRow === 1 ? 1 / value : Math.sqrt(shares[c]! / value)));
+  const raw = m.map((value, c) => (isFree ? 1 / value : Math.sqrt(shares[c]! / value)));
   const k = (isClipped ? bound : largest) / raw.reduce((most, value, c) => Math.max(most, value * m[c]!), 0);
   // Values of a channel that B does not use, and of one that the Clip cuts, stay as they are.
   return raw.map((value, c) => (shares[c] === 0 || m[c]! >= bound ? 1 : k * value));

@@ -1,11 +1,11 @@
 import { GraphIndex, type Model, type Node, readFloats } from '../ir/index.js';
 import { outputChannelAxis } from './output-channels.js';
 
-/** Two Conv or Gemm layers with nothing but per-channel operators between them, which nothing else uses. */
+/** A Conv or Gemm and those that take in its result, with nothing but per-channel operators between and no other users. */
 export interface LayerPair {
   readonly producer: Node;
-  readonly consumer: Node;
-  /** What the consumer takes in; with a Clip between them, what that gives out. */
+  readonly consumers: readonly Node[];
+  /** What the consumers take in; with a Clip between them, what that gives out. */
   readonly value: string;
   /** Upper bound of the Clip; infinite where there is none. */
   readonly bound: number;
@@ -38,10 +38,12 @@ async function follow(producer: Node, index: GraphIndex): Promise<LayerPair | nu
   let bound = Number.POSITIVE_INFINITY;
   let clipped: string | null = null;
   for (let value = producer.outputs[0]!; ; ) {
-    const next = index.soleConsumerOf(value);
-    if (next === undefined || next.inputs[0] !== value || next.inputs.lastIndexOf(value) !== 0) return null;
-    if (outputChannelAxis(next) !== null) return { producer, consumer: next, value: clipped ?? value, bound };
-    if (next.domain !== '' || next.outputs.slice(1).some((name) => name !== '')) return null;
+    const users = index.consumersOf(value);
+    const [next] = users;
+    if (next === undefined || index.isOutput(value) || !users.every((user) => isFirstInput(value, user))) return null;
+    if (users.every((user) => outputChannelAxis(user) !== null))
+      return { producer, consumers: users, value: clipped ?? value, bound };
+    if (users.length > 1 || next.domain !== '' || next.outputs.slice(1).some((name) => name !== '')) return null;
     if (next.opType === 'Clip') {
       const top = await upperBound(next, index);
       if (top === null || clipped !== null) return null;
@@ -50,6 +52,10 @@ async function follow(producer: Node, index: GraphIndex): Promise<LayerPair | nu
     } else if (!HOMOGENEOUS.has(next.opType)) return null;
     value = next.outputs[0]!;
   }
+}
+
+function isFirstInput(value: string, { inputs }: Node): boolean {
+  return inputs[0] === value && inputs.lastIndexOf(value) === 0;
 }
 
 /** The upper bound of a Clip from zero; null for any other Clip. */
