@@ -27,8 +27,8 @@ import {
   tensorFromFloats,
   tensorFromInt32,
 } from '../ir/index.js';
-import type { Layer, PlannedLayer } from '../layers/layer.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
+import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { removeUnused } from '../passes/edit-graph.js';
 import { GraphBuilder } from './graph-builder.js';
 import type { ActivationScale, BuildOptions, QuantizedModel } from './quantized-model.js';

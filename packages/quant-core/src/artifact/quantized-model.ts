@@ -1,8 +1,8 @@
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { MaxCode } from '../calibrate/index.js';
 import type { Model, Tensor } from '../ir/index.js';
-import type { PlannedLayer } from '../layers/layer.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
+import type { PlannedLayer } from '../layers/layer.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { WeightEncoding } from './weight-encoders.js';
 

@@ -174,7 +174,7 @@ async function openRunner(
 }
 
 /** The plan with a bias of zeros where a layer has none and could have one, so that its mean can be corrected. */
-function withBiases(layers: readonly PlannedLayer[], { correction }: ResolvedRecipe): PlannedLayer[] {
+export function withBiases(layers: readonly PlannedLayer[], { correction }: ResolvedRecipe): PlannedLayer[] {
   return layers.map((planned) => {
     const { layer, applied } = planned;
     const canHave = canHaveBias(layer) && layer.inMainGraph && applied.bits !== null;

@@ -9,6 +9,7 @@ import { nearestCodes } from '../layers/nearest-codes.js';
 import {
   correctChannels,
   type InputMoments,
+  momentsAboutZero,
   type SolveInt4Options,
   solveInt4,
   solveInt8,
@@ -87,39 +88,50 @@ function solvePart(
   const perChannel = layout.inputChannels * layout.taps;
   const own = weights.subarray(channels[0] * perChannel, channels[1] * perChannel);
   const bounds = { minimumScales: minimumScales?.subarray(...channels) };
-  const { solver, target } = recipe.weights;
-  // Fewer windows than that would be fitted one by one.
-  const regress = target === 'outputs' && moments.rows >= ROWS_PER_COLUMN * moments.columns;
-  const codes: WeightCodes =
-    applied.bits === 2
-      ? {
-          kind: 'ternary',
-          weights: solveLayer(own, layout, moments, {
-            solver,
-            groupSize: applied.groupSize!,
-            planes: applied.planes ?? 1,
-            regress,
-            ...bounds,
-          }),
-        }
-      : applied.bits === 4
-        ? {
-            kind: 'int4',
-            weights:
-              solver === 'feedback'
-                ? int4ByFeedback(own, layout, moments, { groupSize: applied.groupSize!, regress, ...bounds })
-                : quantizeInt4(own, layout, applied.groupSize!, bounds),
-          }
-        : {
-            kind: 'int8',
-            weights: solveInt8(own, layout, solver === 'feedback' ? moments : null, { regress, ...bounds }),
-          };
+  const correctsMean = recipe.correction.includes('mean') && bias !== null;
+  const part = {
+    weights: own,
+    layout,
+    moments: correctsMean ? moments : momentsAboutZero(moments, bias?.subarray(...channels) ?? null),
+  };
+  const codes = solveCodes(part, applied, recipe, bounds);
   const decoded = decodeWeights(codes);
   const corrected = correctChannels(decoded, layout, moments, bias?.subarray(...channels) ?? null, {
-    mean: recipe.correction.includes('mean') && bias !== null,
+    mean: correctsMean,
     variance: recipe.correction.includes('variance') && codes.kind !== 'int8',
   });
   return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
+}
+
+/** One convolution group and what is known about its inputs. */
+interface Part {
+  readonly weights: Float32Array;
+  readonly layout: WeightLayout;
+  readonly moments: InputMoments;
+}
+
+function solveCodes(
+  { weights, layout, moments }: Part,
+  applied: PlannedLayer['applied'],
+  recipe: ResolvedRecipe,
+  bounds: { readonly minimumScales: Float32Array | undefined },
+): WeightCodes {
+  const { solver, target } = recipe.weights;
+  // Fewer windows than that would be fitted one by one.
+  const regress = target === 'outputs' && moments.rows >= ROWS_PER_COLUMN * moments.columns;
+  const groupSize = applied.groupSize!;
+  if (applied.bits === 2) {
+    const options = { solver, groupSize, planes: applied.planes ?? 1, regress, ...bounds };
+    return { kind: 'ternary', weights: solveLayer(weights, layout, moments, options) };
+  }
+  const isFeedback = solver === 'feedback';
+  if (applied.bits === 4) {
+    const solved = isFeedback
+      ? int4ByFeedback(weights, layout, moments, { groupSize, regress, ...bounds })
+      : quantizeInt4(weights, layout, groupSize, bounds);
+    return { kind: 'int4', weights: solved };
+  }
+  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? moments : null, { regress, ...bounds }) };
 }
 
 function int4ByFeedback(
