@@ -80,7 +80,7 @@ class Quantization {
     const original = await this.#describe(model);
     const data = await openJobData(this.#request, model);
     try {
-      this.#meter.expect(expectedCosts(original.inspection, data, this.#request.maxCalibrationSamples));
+      this.#meter.expect(expectedCosts(original.inspection, data, this.#recipe, this.#request.maxCalibrationSamples));
       return await this.#quantize(model, original, data);
     } finally {
       await data.close();

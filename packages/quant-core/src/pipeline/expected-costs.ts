@@ -1,4 +1,4 @@
-import type { Phase } from '@tritforge/contracts';
+import type { Phase, ResolvedRecipe } from '@tritforge/contracts';
 import type { ModelInspection } from '../inspect.js';
 import type { JobData } from './job-data.js';
 import type { PhaseCosts } from './progress-meter.js';
@@ -6,6 +6,9 @@ import type { PhaseCosts } from './progress-meter.js';
 /** Rough throughputs of one core; only their ratios matter, for the share of all work that a phase is. */
 const MACS_PER_SECOND = 20e9;
 const WEIGHTS_PER_SECOND = 5e6;
+/** Where layers are solved by their inputs, and how often each sample runs through the two networks for it. */
+const SOLVED_WEIGHTS_PER_SECOND = 2e4;
+const SOLVING_RUNS = 6;
 const BYTES_PER_SECOND = 200e6;
 const SECONDS_PER_RUN = 3e-4;
 const DEFAULT_CALIBRATION_SAMPLES = 512;
@@ -15,17 +18,20 @@ const LATENCY_SECONDS = 3;
 export function expectedCosts(
   { parameters, macs }: ModelInspection,
   data: JobData,
+  { weights: { solver } }: ResolvedRecipe,
   maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
 ): PhaseCosts {
   const run = SECONDS_PER_RUN + (macs ?? parameters) / MACS_PER_SECOND;
   const loading = (4 * parameters) / BYTES_PER_SECOND;
   const calibrationSamples = Math.min(data.calibration?.dataset.sampleCount ?? 0, maxCalibrationSamples);
   const evaluationSamples = data.evaluation?.dataset.sampleCount ?? 0;
+  const isSolved = solver !== 'exact' && data.calibration !== null;
+  const nearest = parameters / WEIGHTS_PER_SECOND;
   return new Map<Phase, number>([
     ['read', loading / 4],
     ['prepare', loading],
     ['calibrate', loading + 3 * calibrationSamples * run],
-    ['quantize', parameters / WEIGHTS_PER_SECOND],
+    ['quantize', isSolved ? SOLVING_RUNS * calibrationSamples * run + parameters / SOLVED_WEIGHTS_PER_SECOND : nearest],
     ['encode', loading],
     ['verify', 4 * loading + 60 * run],
     ['measure', 3 * loading + LATENCY_SECONDS + 3 * evaluationSamples * run],
