@@ -25,6 +25,7 @@ import { PrefixRunner } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/index.js';
 import { calibrationRuns } from './calibration-runs.js';
+import { type KnownLayers, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
 import { correctMeans, nearestWhole, type SolvedLayer, solveWhole } from './solve-whole.js';
 
@@ -45,6 +46,8 @@ export interface InOrderOptions {
   /** Sees what each layer takes in behind the layers that are quantized already. */
   readonly onMoments?: ((layer: Layer, moments: readonly InputMoments[]) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Layers of networks that were quantized before, by the same recipe but for precisions; gets those of this one. */
+  readonly known?: KnownLayers | undefined;
 }
 
 const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weights';
@@ -57,16 +60,19 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
   const layers = withBiases(source.layers, options.recipe);
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
   const order = layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph);
+  const keys = prefixKeys(layers, order);
+  const firstUnknown = keys.findIndex((key) => options.known?.get(key) === undefined);
+  const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown);
   const original = await openRunner(
     source.prepared,
-    order.map(({ layer }) => [layer.node.outputs[0]!]),
+    unknown.map(({ layer }) => [layer.node.outputs[0]!]),
     options,
   );
   try {
-    const inputs = order.map(({ layer }) => [working.slots.get(layer.node)!.input]);
+    const inputs = unknown.map(({ layer }) => [working.slots.get(layer.node)!.input]);
     const quantized = await openRunner(working.model, inputs, options);
     try {
-      return await new InOrder(source, working, { original, quantized }, options).run(layers, order);
+      return await new InOrder(source, working, { original, quantized }, options).run(layers, order, keys);
     } finally {
       await quantized.close();
     }
@@ -100,17 +106,27 @@ class InOrder {
     this.#options = options;
   }
 
-  async run(layers: readonly PlannedLayer[], order: readonly PlannedLayer[]): Promise<PlannedLayer[]> {
+  async run(
+    layers: readonly PlannedLayer[],
+    order: readonly PlannedLayer[],
+    keys: readonly string[],
+  ): Promise<PlannedLayer[]> {
+    const { known } = this.#options;
     const corrected = new Map<PlannedLayer, PlannedLayer>();
+    let isKnown = true;
     for (const [done, planned] of order.entries()) {
       await this.#options.onLayer(done, order.length);
-      corrected.set(planned, await this.#quantize(planned));
+      const before: LayerResult | undefined = isKnown ? known?.get(keys[done]!) : undefined;
+      isKnown = before !== undefined;
+      const result = before ?? (await this.#quantize(planned));
+      if (!isKnown) known?.set(keys[done]!, result);
+      corrected.set(planned, await this.#take(planned, result));
     }
     await this.#options.onLayer(order.length, order.length);
     return layers.map((planned) => corrected.get(planned) ?? planned);
   }
 
-  async #quantize(planned: PlannedLayer): Promise<PlannedLayer> {
+  async #quantize(planned: PlannedLayer): Promise<LayerResult> {
     const { layer } = planned;
     const slots = this.#working.slots.get(layer.node)!;
     const { original, quantized } = this.#runners;
@@ -120,18 +136,25 @@ class InOrder {
     const moments = await this.#moments(planned, slots);
     if (moments !== null) this.#options.onMoments?.(layer, moments);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
-    const known = this.#solved.get(layer.weight);
-    const solved = known ?? (await this.#solve(planned, moments, bias));
+    const shared = this.#solved.get(layer.weight);
+    const solved = shared ?? (await this.#solve(planned, moments, bias));
     const correctedBias =
-      known === undefined || moments === null ? solved.bias : correctMeans(known, layer.layout, moments, bias);
-    if (known === undefined) {
+      shared === undefined || moments === null ? solved.bias : correctMeans(shared, layer.layout, moments, bias);
+    return { solved, bias: correctedBias, isTooLarge: moments === null };
+  }
+
+  /** Lets the working graph go on with what became of a layer. */
+  async #take(planned: PlannedLayer, { solved, bias, isTooLarge }: LayerResult): Promise<PlannedLayer> {
+    const { layer } = planned;
+    const slots = this.#working.slots.get(layer.node)!;
+    if (!this.#solved.has(layer.weight)) {
       this.#solved.set(layer.weight, solved);
       await this.#options.onSolved(planned, solved);
       this.#replaced.set(slots.weight, tensorFromFloats(layer.weight.shape, inOwnOrder(solved.decoded, layer)));
     }
-    const told = moments === null ? { ...planned, reason: joinReasons(planned.reason, TOO_LARGE) } : planned;
-    if (correctedBias === null) return told;
-    const tensor = tensorFromFloats([correctedBias.length], correctedBias);
+    const told = isTooLarge ? { ...planned, reason: joinReasons(planned.reason, TOO_LARGE) } : planned;
+    if (bias === null) return told;
+    const tensor = tensorFromFloats([bias.length], bias);
     this.#replaced.set(slots.bias!, tensor);
     return { ...told, layer: { ...layer, bias: tensor } };
   }

@@ -53,13 +53,16 @@ export async function quantizeNetwork(source: CalibratedNetwork, step: WeightsSt
   };
 }
 
+/** Whether the recipe's solver or correction wants to see data. */
+export function isSolvedInOrder({ weights, correction }: ResolvedRecipe): boolean {
+  return weights.solver !== 'exact' || weights.target !== 'weights' || correction.length > 0;
+}
+
 /** Layers that want to see data; none where there are no data. */
 async function solveInOrder(source: Omit<QuantizedModel, 'weights'>, step: WeightsStep) {
   const { recipe, calibration, scratch, onLayer } = step;
   const weights = new Map<Tensor, QuantizedWeight>();
-  const { weights: wanted, correction } = recipe;
-  const isPlain = wanted.solver === 'exact' && wanted.target === 'weights' && correction.length === 0;
-  if (isPlain || calibration === null) return { layers: source.layers, weights };
+  if (!isSolvedInOrder(recipe) || calibration === null) return { layers: source.layers, weights };
   const layers = await quantizeInOrder(source, {
     ...step,
     calibration,

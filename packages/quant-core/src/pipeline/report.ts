@@ -125,23 +125,28 @@ function explorationReport({
 /** What a report says about an artifact. */
 export function artifactReport(
   artifact: VerifiedArtifact,
-  { weights, original, network }: Pick<Results, 'weights' | 'original' | 'network'>,
+  network: Pick<Results, 'weights' | 'original' | 'network'>,
 ): ArtifactReport {
   const { path: _, loadablePath: __, ...written } = artifact;
+  return { ...written, bitsPerWeight: bitsPerWeight(artifact, network) };
+}
+
+/** Bits per weight of an artifact. */
+export function bitsPerWeight(
+  { profile, sizeBytes }: Pick<VerifiedArtifact, 'profile' | 'sizeBytes'>,
+  { weights, original, network }: Pick<Results, 'weights' | 'original' | 'network'>,
+): ArtifactReport['bitsPerWeight'] {
   const stored = [...weights.entries()];
   const weightCount = stored.reduce((sum, [tensor]) => sum + elementCount(tensor.shape), 0);
   const storedBits = stored.reduce((sum, [tensor, weight]) => {
     const planned = network.layers.find(({ layer }) => layer.weight === tensor)!;
-    const blocks = artifact.profile === 'ort-nbits' ? nbitsCodes(planned, weight) : null;
+    const blocks = profile === 'ort-nbits' ? nbitsCodes(planned, weight) : null;
     return sum + 8 * (blocks === null ? storedBytes(weight) : blocksByteLength(blocks));
   }, 0);
   return {
-    ...written,
-    bitsPerWeight: {
-      quantizedLayers: weightCount === 0 ? null : storedBits / weightCount,
-      // Weights that the original computes from a few constants count as parameters only once they are stored.
-      wholeModel: (8 * artifact.sizeBytes) / Math.max(original.inspection.parameters, weightCount),
-    },
+    quantizedLayers: weightCount === 0 ? null : storedBits / weightCount,
+    // Weights that the original computes from a few constants count as parameters only once they are stored.
+    wholeModel: (8 * sizeBytes) / Math.max(original.inspection.parameters, weightCount),
   };
 }
 

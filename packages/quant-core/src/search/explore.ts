@@ -23,7 +23,7 @@ import { assignmentOf, recipeOf, singleRecipe } from './choice-recipe.js';
 import { expectedOptions } from './expected-damage.js';
 import { type SplitDataset, splitDataset } from './held-out.js';
 import { type MeasuredNetwork, NetworkMeasurer } from './network-measurer.js';
-import { findUnits, INT8, precisionName, SINGLE_PRECISIONS, type Unit } from './precisions.js';
+import { findUnits, INT8, kindOf, precisionName, SINGLE_PRECISIONS, type Unit } from './precisions.js';
 import { damageOf, type InputMeans } from './recommend.js';
 import {
   bestPoint,
@@ -189,10 +189,14 @@ class Explorer {
     );
     let done = SENSITIVITY_NETWORKS;
     return searchPrecisions({
-      units: units.map(expectedOptions),
+      units: units.map((found) => {
+        const options = expectedOptions(found);
+        return found.candidates.map(({ precision }, i) => ({ ...options[i]!, kind: kindOf(precision) }));
+      }),
       singles,
       limits,
       evaluations,
+      sizeOf: (assignment) => measurer.sizeOf(this.#recipeOf(assignment)),
       measure: async (assignment) => {
         const network = await this.#unlessStopped((signal) =>
           measurer.measure(this.#recipeOf(assignment), signal, (layer, total) =>

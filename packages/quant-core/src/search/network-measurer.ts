@@ -1,12 +1,19 @@
 /** Quantizes whole networks by recipes of their own and measures them. What does not depend on the recipe is computed once. */
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type ArtifactReport, type Recipe, type ResolvedRecipe, resolveRecipe } from '@tritforge/contracts';
+import {
+  type ArtifactProfile,
+  type ArtifactReport,
+  type Recipe,
+  type ResolvedRecipe,
+  resolveRecipe,
+} from '@tritforge/contracts';
 import { settleActivationBits } from '../activations/activation-bits.js';
 import { planActivations } from '../activations/plan-activations.js';
 import { writeArtifact } from '../artifact/write-artifacts.js';
 import { throwIfCanceled } from '../cancellation.js';
 import { compareAccuracy } from '../evaluate/index.js';
+import { KnownLayers } from '../in-order/known-layers.js';
 import type { Model } from '../ir/index.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { planLayers } from '../layers/plan-layers.js';
@@ -14,13 +21,14 @@ import { withSecondPlanes } from '../layers/second-planes.js';
 import { type CalibratedActivations, calibrateActivations } from '../pipeline/calibrate-activations.js';
 import type { JobData, JobDataset } from '../pipeline/job-data.js';
 import { quantizeNetwork } from '../pipeline/network-weights.js';
-import { artifactReport, type Results } from '../pipeline/report.js';
+import { artifactReport, bitsPerWeight, type Results } from '../pipeline/report.js';
 import { verifyArtifacts } from '../pipeline/verify-artifacts.js';
 import type { QuantizeContext, QuantizeRequest } from '../quantize-request.js';
 import type { Feeds } from '../runtime/runtime.js';
 import { ScratchTensors } from '../scratch-tensors.js';
+import { blankNetwork } from './blank-network.js';
 import { RecordedSession } from './recorded-session.js';
-import type { Measurement } from './search-precisions.js';
+import type { Measurement, NetworkSize } from './search-precisions.js';
 
 export interface NetworkMeasurerOptions {
   /** After all passes. */
@@ -52,6 +60,7 @@ export interface MeasuredNetwork extends Measurement {
 export class NetworkMeasurer {
   readonly #options: NetworkMeasurerOptions;
   readonly #original: RecordedSession;
+  readonly #known = new KnownLayers();
   readonly #calibrated = new Map<string, CalibratedActivations>();
   #count = 0;
 
@@ -64,6 +73,25 @@ export class NetworkMeasurer {
     const { context, request } = options;
     const session = await context.runtime.load(request.modelPath, sessionOptions(request));
     return new NetworkMeasurer(options, new RecordedSession(session));
+  }
+
+  /** What {@link measure} would find, exactly and without quantizing anything: sizes do not depend on the values of codes. */
+  async sizeOf(recipe: Recipe): Promise<NetworkSize> {
+    const { prepared, layers, original, request } = this.#options;
+    const resolved = resolveRecipe(recipe);
+    const folder = join(request.scratchDir, 'size');
+    await mkdir(folder);
+    try {
+      const scratch = new ScratchTensors(join(folder, 'tensors.bin'));
+      const plan = await withSecondPlanes(planLayers(layers, resolved), resolved);
+      const network = await blankNetwork({ prepared, ...(await this.calibrate(plan, resolved)) }, resolved, scratch);
+      const profile = resolved.artifacts[0]!;
+      const written = await writeArtifact(network, profile, folder, this.#fileName(profile), scratch);
+      const bits = bitsPerWeight({ ...written, profile }, { weights: network.weights, original, network });
+      return { sizeBytes: written.sizeBytes, bitsPerWeight: bits.quantizedLayers ?? 0 };
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
   }
 
   /** @param signal ends the work with CANCELED */
@@ -84,11 +112,17 @@ export class NetworkMeasurer {
       const calibrated = await this.calibrate(plan, resolved);
       const { network } = await quantizeNetwork(
         { prepared, ...calibrated },
-        { ...tools, recipe: resolved, calibration: fitting, maxSamples: request.maxCalibrationSamples, onLayer },
+        {
+          ...tools,
+          recipe: resolved,
+          calibration: fitting,
+          maxSamples: request.maxCalibrationSamples,
+          known: this.#known,
+          onLayer,
+        },
       );
       const profile = resolved.artifacts[0]!;
-      const fileName = `${request.fileStem}.auto-${this.#count}.${profile}.onnx`;
-      const written = { ...(await writeArtifact(network, profile, folder, fileName, scratch)), profile };
+      const written = { ...(await writeArtifact(network, profile, folder, this.#fileName(profile), scratch)), profile };
       const { artifacts } = await verifyArtifacts(network, [written], { ...tools, feeds, onArtifact: () => {} });
       const artifact = artifactReport(artifacts[0]!, { weights: network.weights, original, network });
       const { quantized, drop } = await this.#accuracy(artifacts[0]!.loadablePath, signal);
@@ -122,6 +156,10 @@ export class NetworkMeasurer {
     const calibrated = await calibrateActivations(step);
     this.#calibrated.set(key, calibrated);
     return calibrated;
+  }
+
+  #fileName(profile: ArtifactProfile): string {
+    return `${this.#options.request.fileStem}.auto-${this.#count}.${profile}.onnx`;
   }
 
   async #accuracy(path: string, signal: AbortSignal | undefined): Promise<{ quantized: number; drop: number }> {

@@ -97,6 +97,15 @@ export function storedByteLength(layout: WeightLayout, { bits, groupSize, planes
   return (planes ?? 1) * (codes + groupCount(layout, groupSize)) + scales;
 }
 
+/** What decodes a weight in an artifact. */
+export type WeightKind = 'int8' | 'int4' | 'ternary' | 'twoPlanes';
+
+export function kindOf({ bits, planes }: WeightPrecision): WeightKind {
+  if (bits === 8) return 'int8';
+  if (bits === 4) return 'int4';
+  return planes === 2 ? 'twoPlanes' : 'ternary';
+}
+
 /** In words, such as `N=64 ×2`. */
 export function precisionName({ bits, groupSize, planes }: WeightPrecision): string {
   if (bits === null) return 'float';

@@ -8,6 +8,8 @@
  *
  * The order of all measurements follows from what was measured before, never from time: a number of evaluations gives one result.
  */
+import { operatorBytes } from './operator-bytes.js';
+import type { WeightKind } from './precisions.js';
 import { type Assignment, type Option, totalOf, traceFrontier } from './tracing.js';
 
 /** What the search is to reach. */
@@ -17,10 +19,16 @@ export interface SearchLimits {
   readonly maxBitsPerWeight: number | null;
 }
 
-/** What was measured of one network. */
-export interface Measurement {
+/** How large a network is. */
+export interface NetworkSize {
+  /** Of its first artifact. */
   readonly sizeBytes: number;
+  /** Of the quantized layers. */
   readonly bitsPerWeight: number;
+}
+
+/** What was measured of one network. */
+export interface Measurement extends NetworkSize {
   /** How much worse than the original. */
   readonly drop: number;
 }
@@ -31,14 +39,21 @@ export interface MeasuredPoint extends Measurement {
   readonly meets: boolean;
 }
 
+/** A choice for one unit; damage as the sensitivities predict it, bytes of the stored codes and scales. */
+export interface SearchOption extends Option {
+  /** What decodes it; kinds differ in what their operators add to the file. */
+  readonly kind: WeightKind;
+}
+
 export interface SearchProblem {
-  /** Of each unit, what can be chosen; damage as the sensitivities predict it. */
-  readonly units: readonly (readonly Option[])[];
+  readonly units: readonly (readonly SearchOption[])[];
   /** Assignments with one precision throughout, the safest first. */
   readonly singles: readonly Assignment[];
   readonly limits: SearchLimits;
   /** Networks to measure at most. */
   readonly evaluations: number;
+  /** Exactly, without quantizing anything. */
+  readonly sizeOf: (assignment: Assignment) => Promise<NetworkSize>;
   /** Quantizes and measures a network; null when the time is up. Called once per assignment. */
   readonly measure: (assignment: Assignment) => Promise<Measurement | null>;
 }
@@ -56,6 +71,7 @@ const NO_DAMAGE = 1e-12;
 export async function searchPrecisions(problem: SearchProblem): Promise<MeasuredPoint[]> {
   const search = new PrecisionSearch(problem);
   try {
+    await search.learnSizes();
     for (const single of problem.singles) await search.measure(single);
     if (problem.limits.maxDrop === null) await search.fillBudget();
     else await search.bisect(problem.limits.maxDrop);
@@ -91,7 +107,7 @@ export function paretoPoints<T extends Measurement>(points: readonly T[]): T[] {
 }
 
 function isWithinSize(
-  { sizeBytes, bitsPerWeight }: Measurement,
+  { sizeBytes, bitsPerWeight }: NetworkSize,
   { maxBytes, maxBitsPerWeight }: SearchLimits,
 ): boolean {
   return sizeBytes <= (maxBytes ?? sizeBytes) && bitsPerWeight <= (maxBitsPerWeight ?? bitsPerWeight);
@@ -100,10 +116,24 @@ function isWithinSize(
 class PrecisionSearch {
   readonly points: MeasuredPoint[] = [];
   readonly #problem: SearchProblem;
+  /** Bytes as they add to the size of the file, as far as that is known. */
+  #units: SearchProblem['units'];
   readonly #known = new Map<string, MeasuredPoint>();
+  /** Networks that turned out to be too large. */
+  readonly #rejected = new Set<string>();
 
   constructor(problem: SearchProblem) {
     this.#problem = problem;
+    this.#units = problem.units;
+  }
+
+  /** Adds to each option what its operators take in the file. */
+  async learnSizes(): Promise<void> {
+    const { units } = this.#problem;
+    const added = await operatorBytes(this.#problem);
+    this.#units = units.map((options) =>
+      options.map((option) => ({ ...option, bytes: option.bytes + added[option.kind] })),
+    );
   }
 
   async measure(assignment: Assignment): Promise<MeasuredPoint> {
@@ -123,7 +153,8 @@ class PrecisionSearch {
 
   /** To the smallest network on the frontier whose drop is within the limit. */
   async bisect(maxDrop: number): Promise<void> {
-    const { units, evaluations } = this.#problem;
+    const { evaluations } = this.#problem;
+    const units = this.#units;
     const path = traceFrontier(units).filter((assignment) => this.#mayFit(assignment));
     const damages = path.map((assignment) => totalOf(units, assignment).damage);
     const mostEvaluations = evaluations - Math.floor(MOVES_SHARE * Math.max(evaluations - this.points.length, 0));
@@ -131,41 +162,66 @@ class PrecisionSearch {
     let next = nearestIndex(damages, this.#likelyDamage(maxDrop));
     while (passing - failing > 1 && this.points.length < mostEvaluations) {
       const at = Math.min(Math.max(next, failing + 1), passing - 1);
-      const { drop } = await this.measure(path[at]!);
-      if (drop <= maxDrop) passing = at;
-      else failing = at;
+      if ((await this.#isSmallest(path[at]!)) && (await this.measure(path[at]!)).drop > maxDrop) failing = at;
+      else passing = at;
       next = this.#between(damages, failing, passing);
     }
   }
 
   /** To the most accurate network on the frontier that is small enough. */
   async fillBudget(): Promise<void> {
-    const path = traceFrontier(this.#problem.units);
-    for (let at = path.findLastIndex((assignment) => this.#mayFit(assignment)); at >= 0; at--) {
-      if ((await this.measure(path[at]!)).meets) return;
+    const path = traceFrontier(this.#units);
+    const { limits, sizeOf } = this.#problem;
+    for (const assignment of path.toReversed()) {
+      if (!this.#mayFit(assignment) || !isWithinSize(await sizeOf(assignment), limits)) continue;
+      await this.measure(assignment);
+      return;
     }
   }
 
   /** From the best network so far, as long as moves help. */
   async tryMoves(): Promise<void> {
     const { limits } = this.#problem;
-    const tried = new Set<string>();
     for (let failures = 0; failures < MOST_FAILURES; ) {
       const best = bestPoint(this.points, limits);
-      if (best === null) return;
-      const move = this.#moves(best).find(
-        (assignment) => !tried.has(assignment.join()) && !this.#known.has(assignment.join()),
-      );
-      if (move === undefined) return;
-      tried.add(move.join());
+      const move = best && (await this.#nextMove(best));
+      if (move === null) return;
       await this.measure(move);
       failures = bestPoint(this.points, limits) === best ? failures + 1 : 0;
     }
   }
 
+  /** The most promising network near the best one whose size is right. */
+  async #nextMove(best: MeasuredPoint): Promise<Assignment | null> {
+    const { limits, sizeOf } = this.#problem;
+    const mostBytes = this.#isShrinking(best) ? (1 - SMALLEST_SAVING) * best.sizeBytes : Number.POSITIVE_INFINITY;
+    for (const assignment of this.#moves(best)) {
+      const key = assignment.join();
+      if (this.#known.has(key) || this.#rejected.has(key)) continue;
+      const size = await sizeOf(assignment);
+      if (size.sizeBytes <= mostBytes && isWithinSize(size, limits)) return assignment;
+      this.#rejected.add(key);
+    }
+    return null;
+  }
+
+  /** Whether the file is smaller than all measured ones within the limits; a network that is not need not be measured. */
+  async #isSmallest(assignment: Assignment): Promise<boolean> {
+    const known = this.#known.get(assignment.join());
+    if (known !== undefined) return true;
+    const { sizeBytes } = await this.#problem.sizeOf(assignment);
+    return this.points.every((point) => !point.meets || point.sizeBytes > sizeBytes);
+  }
+
+  /** Whether there is nothing left to do but to become smaller. */
+  #isShrinking({ meets }: MeasuredPoint): boolean {
+    return meets && this.#problem.limits.maxDrop !== null;
+  }
+
   /** Whether the network is likely to be within the limits of size, by what the measured ones add to their weights. */
   #mayFit(assignment: Assignment): boolean {
-    const { limits, units } = this.#problem;
+    const { limits } = this.#problem;
+    const units = this.#units;
     if (limits.maxBytes === null && limits.maxBitsPerWeight === null) return true;
     const nearest = this.#nearestPoint(assignment);
     if (nearest === null) return true;
@@ -175,14 +231,13 @@ class PrecisionSearch {
       {
         sizeBytes: nearest.sizeBytes + own - other,
         bitsPerWeight: (nearest.bitsPerWeight * own) / Math.max(other, 1),
-        drop: 0,
       },
       limits,
     );
   }
 
   #nearestPoint(assignment: Assignment): MeasuredPoint | null {
-    const { units } = this.#problem;
+    const units = this.#units;
     const { bytes } = totalOf(units, assignment);
     const distance = (point: MeasuredPoint) => Math.abs(totalOf(units, point.assignment).bytes - bytes);
     return this.points.toSorted((a, b) => distance(a) - distance(b))[0] ?? null;
@@ -190,7 +245,7 @@ class PrecisionSearch {
 
   /** The predicted damage at which the measured drop is likely to reach the limit. */
   #likelyDamage(maxDrop: number): number {
-    const damageOf = ({ assignment }: MeasuredPoint) => totalOf(this.#problem.units, assignment).damage;
+    const damageOf = ({ assignment }: MeasuredPoint) => totalOf(this.#units, assignment).damage;
     const passing = this.points.filter(({ drop }) => drop <= maxDrop).map(damageOf);
     const failing = this.points.filter(({ drop }) => drop > maxDrop).map(damageOf);
     if (passing.length === 0) return 0;
@@ -211,7 +266,8 @@ class PrecisionSearch {
    * less damage, and what takes few bytes for it comes first.
    */
   #moves(from: MeasuredPoint): Assignment[] {
-    const { units, limits } = this.#problem;
+    const { limits } = this.#problem;
+    const units = this.#units;
     const start = totalOf(units, from.assignment);
     const all = this.#neighbours(from.assignment)
       .filter((assignment) => this.#mayFit(assignment))
@@ -219,7 +275,7 @@ class PrecisionSearch {
         const { bytes, damage } = totalOf(units, assignment);
         return { assignment, saved: start.bytes - bytes, damage };
       });
-    if (limits.maxDrop === null || !from.meets) {
+    if (limits.maxDrop === null || !this.#isShrinking(from)) {
       const worth = ({ saved, damage }: Move) => (start.damage - damage) / Math.max(-saved, 1);
       const better = all.filter(({ damage }) => damage < start.damage);
       return better.sort((a, b) => worth(b) - worth(a)).map(({ assignment }) => assignment);
@@ -233,7 +289,7 @@ class PrecisionSearch {
 
   /** One unit moved, or one down and another up. */
   #neighbours(from: Assignment): Assignment[] {
-    const { units } = this.#problem;
+    const units = this.#units;
     const steps = units.flatMap((options, unit) =>
       options.flatMap((option, index) => {
         const current = options[from[unit]!]!;

@@ -1,0 +1,57 @@
+/**
+ * What layers became in networks that were quantized before. A layer depends on those before it alone, so networks that begin
+ * with the same precisions have their first layers in common.
+ */
+import type { PlannedLayer } from '../layers/layer.js';
+import type { SolvedLayer } from './solve-whole.js';
+
+/** What became of a layer. */
+export interface LayerResult {
+  readonly solved: SolvedLayer;
+  /** Corrected, [OC]; null where the layer can have none. */
+  readonly bias: Float32Array | null;
+  /** Whether moments of its inputs were too large. */
+  readonly isTooLarge: boolean;
+}
+
+const MOST_BYTES = 256 * 2 ** 20;
+
+/** Layers by the precisions up to them; those that were not asked for lately are forgotten. For networks of one recipe otherwise. */
+export class KnownLayers {
+  readonly #results = new Map<string, LayerResult>();
+  #bytes = 0;
+
+  get(key: string): LayerResult | undefined {
+    const result = this.#results.get(key);
+    if (result === undefined) return undefined;
+    this.#results.delete(key);
+    this.#results.set(key, result);
+    return result;
+  }
+
+  set(key: string, result: LayerResult): void {
+    this.#results.set(key, result);
+    this.#bytes += byteLength(result);
+    for (const [oldest, { solved, ...rest }] of this.#results) {
+      if (this.#bytes <= MOST_BYTES) break;
+      this.#results.delete(oldest);
+      this.#bytes -= byteLength({ solved, ...rest });
+    }
+  }
+}
+
+/** Of each layer to be quantized, what it depends on. */
+export function prefixKeys(layers: readonly PlannedLayer[], order: readonly PlannedLayer[]): string[] {
+  const keys = new Map<PlannedLayer, string>();
+  let key = '';
+  for (const planned of layers) {
+    key += `${planned.layer.node.name}:${Object.values(planned.applied).join()};`;
+    keys.set(planned, key);
+  }
+  return order.map((planned) => keys.get(planned)!);
+}
+
+/** Codes take a byte or two per weight, what they mean four. */
+function byteLength({ solved }: LayerResult): number {
+  return 1.5 * solved.decoded.byteLength;
+}
