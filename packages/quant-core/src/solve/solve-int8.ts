@@ -9,7 +9,7 @@ import { codesInTensorOrder } from './ternary-result.js';
 export interface SolveInt8Options {
   /** Aim at the outputs of the original network instead of at the weights. */
   readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.1 unless told. */
+  /** Share of the mean diagonal of H that is added to its diagonal; 0.05 unless told. */
   readonly damping?: number | undefined;
   /** Sweeps of coordinate descent afterwards, at most; 2 unless told. */
   readonly refinements?: number | undefined;

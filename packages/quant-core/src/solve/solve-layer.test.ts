@@ -33,7 +33,7 @@ function withSecond(moments: InputMoments, element: (i: number, j: number) => nu
 function ridgeOf({ columns, second }: InputMoments): number {
   let trace = 0;
   for (let i = 0; i < columns; i++) trace += second[i * columns + i]!;
-  return (0.1 * trace) / columns;
+  return (0.05 * trace) / columns;
 }
 
 /** All ternary patterns of `size` weights. */

@@ -21,7 +21,7 @@ export interface SolveOptions {
   readonly planes: 1 | 2;
   /** Aim at the outputs of the original network instead of at the weights. */
   readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.1 unless told. */
+  /** Share of the mean diagonal of H that is added to its diagonal; 0.05 unless told. */
   readonly damping?: number | undefined;
   /** Sweeps of coordinate descent after error feedback, at most; 2 unless told. */
   readonly refinements?: number | undefined;
