@@ -33,7 +33,10 @@ async function quantizeIn(
   const report = await quantize(
     {
       modelPath,
-      recipe: { weights: { groupSize: 64, solver: 'exact' }, activations: { bits: activationBits } },
+      recipe: {
+        weights: { groupSize: 64, solver: 'exact' },
+        activations: { bits: activationBits, minimumSqnrDb: null },
+      },
       outputDir,
       scratchDir,
       fileStem: 'model',

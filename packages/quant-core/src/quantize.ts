@@ -90,6 +90,7 @@ class Quantization {
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(model);
     const { layers: found, kept } = findLayers(model);
+    if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
     const exploration = await this.#explore({ prepared: model, layers: found, original, data, feeds });
     const recipe = exploration?.recipe ?? this.#recipe;

@@ -39,7 +39,11 @@ async function accelerated(
   const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
   mkdirSync(scratchDir);
   await noise(calibration, input, sizes);
-  const recipe: Recipe = { ...precision, artifacts: ['accelerated'], activations: { bits, range: 'minmax' } };
+  const recipe: Recipe = {
+    ...precision,
+    artifacts: ['accelerated'],
+    activations: { bits, range: 'minmax', minimumSqnrDb: null },
+  };
   const request = {
     modelPath,
     recipe,

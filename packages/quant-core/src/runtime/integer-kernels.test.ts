@@ -50,7 +50,7 @@ async function artifactOperators(
       recipe: {
         weights: { groupSize: 4 },
         artifacts: ['portable', 'compat', 'accelerated'],
-        activations: { bits, range: 'minmax' },
+        activations: { bits, range: 'minmax', minimumSqnrDb: null },
       },
       outputDir: folder,
       scratchDir: join(folder, 'scratch'),

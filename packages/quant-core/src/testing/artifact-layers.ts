@@ -73,7 +73,7 @@ function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | n
 async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight> {
   const packed = constants.filter(({ dtype }) => dtype === 'uint8');
   // Besides: zero points, of rank 1, and the table that decodes bytes.
-  const isTable = ([rows, codes]: readonly number[]) => rows === 256 && (codes === 4 || codes === 2);
+  const isTable = (shape: readonly number[]) => shape.length === 2 && shape[0] === 256 && [2, 4].includes(shape[1]!);
   const table = constants.find(({ dtype, shape }) => dtype === 'int8' && isTable(shape));
   const int8 = constants.filter(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && !isTable(shape));
   if (int8.length === 0) return { kind: 'float' };
