@@ -41,6 +41,7 @@ async function accelerated(
   await noise(calibration, input, sizes);
   const recipe: Recipe = {
     ...precision,
+    weights: { solver: 'exact', ...precision.weights },
     artifacts: ['accelerated'],
     activations: { bits, range: 'minmax', minimumSqnrDb: null },
   };

@@ -48,7 +48,7 @@ async function artifactOperators(
     {
       modelPath,
       recipe: {
-        weights: { groupSize: 4 },
+        weights: { groupSize: 4, solver: 'exact' },
         artifacts: ['portable', 'compat', 'accelerated'],
         activations: { bits, range: 'minmax', minimumSqnrDb: null },
       },
