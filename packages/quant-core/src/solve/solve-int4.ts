@@ -31,11 +31,11 @@ export interface SolveInt4Options {
   readonly largestGroupCode: number;
   readonly regress: boolean;
   readonly damping?: number | undefined;
+  /** As with ternary weights. */
   readonly refinements?: number | undefined;
+  readonly searches?: number | undefined;
   readonly minimumScales?: Float32Array | undefined;
 }
-
-const DEFAULT_REFINEMENTS = 2;
 
 /** Scales of groups may grow by this on the way, as a share of those that fit the largest weight aimed at. */
 const HEADROOM = 1.05;
@@ -54,7 +54,7 @@ export function solveInt4(
   moments: InputMoments | null,
   options: SolveInt4Options,
 ): Int4Weights {
-  const { groupSize, largestGroupCode, regress, damping, refinements = DEFAULT_REFINEMENTS, minimumScales } = options;
+  const { groupSize, largestGroupCode, regress, damping, refinements, searches, minimumScales } = options;
   checkLayout(weights.length, layout);
   checkGroupSize(groupSize);
   checkMinimumScales(minimumScales, layout.outputChannels);
@@ -68,7 +68,7 @@ export function solveInt4(
   const aimed =
     moments === null
       ? null
-      : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches: 0 });
+      : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches });
   const channelScales = scalesOf(aimed?.aim ?? weights, layout, largestGroupCode).map((scale, oc) =>
     Math.max(scale, minimumScales?.[oc] ?? 0),
   );
@@ -78,7 +78,7 @@ export function solveInt4(
   if (aimed === null) {
     const alike = new Float64Array(layout.inputChannels * layout.taps).fill(1);
     placeAlone(toColumns(weights, layout), starts, alike, grid);
-  } else solveOnGrid(aimed, starts, grid, { refinements, searches: 0 });
+  } else solveOnGrid(aimed, starts, grid, { refinements, searches });
   const places = groupPlaces(layout, groupSize);
   const groupCodes = new Uint8Array(grid.scaleCodes.length);
   grid.scaleCodes.forEach((code, i) => {

@@ -33,7 +33,7 @@ export class UniformSearch {
   readonly #metric: GroupMetric;
   /** L. */
   readonly #largest: number;
-  /** The α that candidates start from, as shares of the largest one that makes sense. */
+  /** The α that candidates start from, as shares of α before, or of one that fits x where there is none. */
   readonly #shares: readonly number[];
   readonly #target: Float64Array;
   /** v = x·M. */
@@ -96,7 +96,7 @@ export class UniformSearch {
       this.#leastLoss = this.#loss(codeBefore * steps.step);
       this.#settle(steps);
     }
-    if (this.#findCandidate(steps)) {
+    if (this.#findCandidate(steps, codeBefore)) {
       this.#k.set(this.#best);
       this.#multiply();
       this.#settle(steps);
@@ -115,14 +115,14 @@ export class UniformSearch {
   }
 
   /** Puts the best of all candidates into #best; false when there is none. */
-  #findCandidate({ step, least, most }: ScaleSteps): boolean {
+  #findCandidate({ step, least, most }: ScaleSteps, codeBefore: number): boolean {
     if (least === most) {
       this.#round(step * least);
       this.#best.set(this.#k);
       return true;
     }
     this.#bestGain = 0;
-    const start = this.#largest === 1 ? this.#ternaryStart() : this.#largestMagnitude() / this.#largest;
+    const start = codeBefore > 0 ? codeBefore * step : this.#start();
     if (!(start > 0)) return false;
     for (const share of this.#shares) {
       this.#round(start * share);
@@ -162,6 +162,11 @@ export class UniformSearch {
     if (!(pulled > 0 && gain > this.#bestGain)) return;
     this.#bestGain = gain;
     this.#best.set(this.#k);
+  }
+
+  /** An α that fits x. */
+  #start(): number {
+    return this.#largest === 1 ? this.#ternaryStart() : this.#largestMagnitude() / this.#largest;
   }
 
   /** The exact solution for the diagonal of M alone, as a candidate; returns its α. */
