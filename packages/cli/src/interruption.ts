@@ -6,14 +6,25 @@ export interface Interruption {
   readonly signal: AbortSignal;
   /** The exit code that goes with what came, or null while nothing came. */
   readonly exitCode: number | null;
+  /** From now on the first Ctrl-C aborts the signal that is returned, and only the next one stops the command. */
+  settleFirst(): AbortSignal;
 }
 
 /** Takes over the signals that end a process, so that work can stop and clean up. A second signal does not wait for that. */
 export function listenForInterruption(): Interruption {
   const abort = new AbortController();
-  const interruption = { signal: abort.signal, exitCode: null as number | null };
+  let settle: AbortController | null = null;
+  const interruption = {
+    signal: abort.signal,
+    exitCode: null as number | null,
+    settleFirst: () => {
+      settle ??= new AbortController();
+      return settle.signal;
+    },
+  };
   const listen = (signal: NodeJS.Signals, exitCode: number) =>
     process.on(signal, () => {
+      if (signal === 'SIGINT' && settle !== null && !settle.signal.aborted) return settle.abort();
       if (interruption.exitCode !== null) process.exit(exitCode);
       interruption.exitCode = exitCode;
       abort.abort();

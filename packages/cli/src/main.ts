@@ -10,7 +10,7 @@ process.stdout.on('error', () => process.exit(EXIT.done));
 const asJson = process.argv.includes('--json');
 const interruption = listenForInterruption();
 try {
-  await buildProgram({ signal: interruption.signal, asJson }).parseAsync();
+  await buildProgram({ signal: interruption.signal, settleFirst: interruption.settleFirst, asJson }).parseAsync();
 } catch (error) {
   if (interruption.exitCode === null) printError(error, asJson);
   process.exitCode = interruption.exitCode ?? exitCodeOf(error);

@@ -74,11 +74,18 @@ async function quantizeWithProgress(
   request: QuantizeTaskRequest,
   { scratchRoot }: Workplace,
   flags: QuantizeFlags,
-  { signal }: CommandContext,
+  { signal, settleFirst }: CommandContext,
 ): Promise<Report> {
+  const settle = request.recipe.method === 'auto' ? settleFirst() : undefined;
   const display = openProgressDisplay();
   try {
-    return await quantizeInChild(request, { limits: limitsOf(flags), signal, onProgress: display.show, scratchRoot });
+    return await quantizeInChild(request, {
+      limits: limitsOf(flags),
+      signal,
+      settle,
+      onProgress: display.show,
+      scratchRoot,
+    });
   } finally {
     display.close();
   }

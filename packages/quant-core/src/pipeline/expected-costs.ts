@@ -1,5 +1,6 @@
 import type { Phase, ResolvedRecipe } from '@tritforge/contracts';
 import type { ModelInspection } from '../inspect.js';
+import { SENSITIVITY_NETWORKS } from '../search/search-progress.js';
 import type { JobData } from './job-data.js';
 import type { PhaseCosts } from './progress-meter.js';
 
@@ -18,7 +19,7 @@ const LATENCY_SECONDS = 3;
 export function expectedCosts(
   { parameters, macs }: ModelInspection,
   data: JobData,
-  { weights: { solver } }: ResolvedRecipe,
+  { weights: { solver }, sensitivity, search }: ResolvedRecipe,
   maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
 ): PhaseCosts {
   const run = SECONDS_PER_RUN + (macs ?? parameters) / MACS_PER_SECOND;
@@ -27,11 +28,16 @@ export function expectedCosts(
   const evaluationSamples = data.evaluation?.dataset.sampleCount ?? 0;
   const isSolved = solver !== 'exact' && data.calibration !== null;
   const nearest = parameters / WEIGHTS_PER_SECOND;
+  const quantizing = isSolved
+    ? SOLVING_RUNS * calibrationSamples * run + parameters / SOLVED_WEIGHTS_PER_SECOND
+    : nearest;
+  const network = quantizing + 4 * loading + evaluationSamples * run;
   return new Map<Phase, number>([
     ['read', loading / 4],
     ['prepare', loading],
+    ['search', sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0],
     ['calibrate', loading + 3 * calibrationSamples * run],
-    ['quantize', isSolved ? SOLVING_RUNS * calibrationSamples * run + parameters / SOLVED_WEIGHTS_PER_SECOND : nearest],
+    ['quantize', quantizing],
     ['encode', loading],
     ['verify', 4 * loading + 60 * run],
     ['measure', 3 * loading + LATENCY_SECONDS + 3 * evaluationSamples * run],

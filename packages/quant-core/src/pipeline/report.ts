@@ -201,8 +201,8 @@ function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
     }));
 }
 
-function warnings({ network, weights, data, recipe, request, latency }: Results): Warning[] {
-  const found: Warning[] = [];
+function warnings({ network, weights, data, recipe, request, latency, exploration }: Results): Warning[] {
+  const found: Warning[] = [...(exploration?.warnings ?? [])];
   if (data.evaluation === null) {
     found.push({
       code: 'NO_EVALUATION_DATA',

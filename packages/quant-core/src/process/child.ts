@@ -34,12 +34,12 @@ serveTask<EngineTask>({
     });
   },
 
-  async quantize({ request }, { scratchDir, onProgress }) {
+  async quantize({ request }, { scratchDir, onProgress, settle }) {
     const [{ quantize }, { acceleratedRuntime, createRuntime }] = await Promise.all([
       import('../quantize.js'),
       import('../runtime/create-runtime.js'),
     ]);
-    const context = { runtime: createRuntime('ort'), accelerated: acceleratedRuntime(), onProgress };
+    const context = { runtime: createRuntime('ort'), accelerated: acceleratedRuntime(), onProgress, settle };
     return quantize({ ...request, scratchDir }, context);
   },
 });

@@ -8,6 +8,11 @@ export interface Assignment<Task> {
   readonly scratchDir: string;
 }
 
+/** What the host may send afterwards, once: the task is to come to an end with what it has. */
+export interface SettleRequest {
+  readonly type: 'settle';
+}
+
 /** What the child sends: progress any number of times, then one result or error. */
 export type ChildMessage =
   | { readonly type: 'progress'; readonly progress: TaskProgress }

@@ -2,7 +2,7 @@ import { type Phase, TritforgeError } from '@tritforge/contracts';
 import { type EngineProcess, type ProcessEnd, startEngineProcess } from './engine-process.js';
 import type { TaskProgress } from './engine-task.js';
 import { memoryExceeded, watchLimits } from './limit-watch.js';
-import type { ChildMessage } from './messages.js';
+import type { ChildMessage, SettleRequest } from './messages.js';
 import type { ProcessLimits } from './process-limits.js';
 
 /** How to run a task in a process of its own. */
@@ -10,11 +10,16 @@ export interface RunOptions {
   readonly limits: ProcessLimits;
   /** Aborting it kills the process at once; the run then fails with CANCELED. */
   readonly signal?: AbortSignal | undefined;
+  /** Aborting it asks a task that can end at any time, a search, to end with what it has. So does a deadline that comes near. */
+  readonly settle?: AbortSignal | undefined;
   /** At most about ten times a second, and at each change of phase. */
   readonly onProgress?: ((progress: TaskProgress) => void) | undefined;
   /** From 0 (the default) to 19: how much the process yields the processor to others. */
   readonly niceness?: number | undefined;
 }
+
+/** Share of the deadline after which a task should settle, so that the rest of its work fits in. */
+const SETTLE_SHARE = 0.75;
 
 type Verdict = { readonly result: unknown } | { readonly error: Error };
 
@@ -31,7 +36,7 @@ export async function runInProcess(
   scratchDir: string,
   options: RunOptions,
 ): Promise<unknown> {
-  const { limits, signal, onProgress, niceness = 0 } = options;
+  const { limits, signal, settle, onProgress, niceness = 0 } = options;
   if (signal?.aborted) throw canceled(signal);
   const child = startEngineProcess(entry, scratchDir, limits, niceness);
   let verdict: Verdict | undefined;
@@ -43,6 +48,7 @@ export async function runInProcess(
   const stopWatching = watch(child, scratchDir, limits, (error) => decide({ error }));
   const onAbort = () => decide({ error: canceled(signal!) });
   signal?.addEventListener('abort', onAbort, { once: true });
+  const stopSettling = whenToSettle(limits, settle, () => child.send({ type: 'settle' } satisfies SettleRequest));
   child.onMessage((message) => {
     if (verdict) return;
     const received = message as ChildMessage;
@@ -56,10 +62,30 @@ export async function runInProcess(
   child.send({ task, scratchDir });
   const end = await child.ended;
   stopWatching();
+  stopSettling();
   signal?.removeEventListener('abort', onAbort);
   verdict ??= { error: deathError(task.kind, phase, end, limits) };
   if ('error' in verdict) throw verdict.error;
   return verdict.result;
+}
+
+/** Calls `onSettle` once, early enough before the deadline or when asked to. Returns the function that ends the wait. */
+function whenToSettle(
+  { wallClockMs }: ProcessLimits,
+  settle: AbortSignal | undefined,
+  onSettle: () => void,
+): () => void {
+  let isDone = false;
+  const once = () => {
+    if (!isDone) onSettle();
+    isDone = true;
+  };
+  const timer = setTimeout(once, SETTLE_SHARE * wallClockMs);
+  settle?.addEventListener('abort', once, { once: true });
+  return () => {
+    clearTimeout(timer);
+    settle?.removeEventListener('abort', once);
+  };
 }
 
 function watch(

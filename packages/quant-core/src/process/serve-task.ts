@@ -10,6 +10,8 @@ const OWN_GROUP = 0;
 export interface TaskContext {
   readonly scratchDir: string;
   readonly onProgress: (progress: TaskProgress) => void;
+  /** Aborts when the host wants the task to come to an end with what it has. */
+  readonly settle: AbortSignal;
 }
 
 /** One function for each kind of task. */
@@ -25,17 +27,23 @@ export function serveTask<Task extends { readonly kind: string }>(handlers: Task
   const parentPid = Number(process.argv[2]);
   new Worker(new URL('./orphan-guard.js', import.meta.url), { workerData: { parentPid } }).unref();
   process.once('disconnect', () => process.kill(OWN_GROUP, 'SIGKILL'));
-  process.once('message', (assignment) => void perform(handlers, assignment as Assignment<Task>));
+  const settle = new AbortController();
+  process.once('message', (assignment) => {
+    // Nothing but a request to settle comes after the task.
+    process.once('message', () => settle.abort());
+    void perform(handlers, assignment as Assignment<Task>, settle.signal);
+  });
 }
 
 async function perform<Task extends { readonly kind: string }>(
   handlers: TaskHandlers<Task>,
   { task, scratchDir }: Assignment<Task>,
+  settle: AbortSignal,
 ): Promise<void> {
   const sender = new ProgressSender((progress) => send({ type: 'progress', progress }));
   const handler = handlers[task.kind as Task['kind']] as (task: Task, context: TaskContext) => Promise<unknown>;
   try {
-    const result = await handler(task, { scratchDir, onProgress: (progress) => sender.report(progress) });
+    const result = await handler(task, { scratchDir, onProgress: (progress) => sender.report(progress), settle });
     sender.flush();
     send({ type: 'result', result });
   } catch (error) {

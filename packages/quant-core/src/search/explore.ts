@@ -32,6 +32,7 @@ import {
   type SearchLimits,
   searchPrecisions,
 } from './search-precisions.js';
+import { SearchProgress } from './search-progress.js';
 import { measureSensitivities, type Sensitivities } from './sensitivity.js';
 import type { Assignment } from './tracing.js';
 
@@ -72,8 +73,6 @@ export interface Exploration {
 /** Artifacts that a search gives out at most, that of the chosen network included. */
 const MOST_KEPT = 5;
 const USUAL_MAX_DROP = 1;
-/** How much of the work of measuring one network sensitivities are, for the progress. */
-const SENSITIVITY_NETWORKS = 4;
 
 /**
  * Measures sensitivities, and searches where the method is auto.
@@ -84,6 +83,8 @@ export async function explore(step: ExploreStep): Promise<Exploration> {
   if (data.calibration === null) throw calibrationRequired();
   const split = splitDataset(data.calibration);
   const units = findUnits(layers, recipe);
+  // Planning the layers says why.
+  if (units.length === 0) return nothingToExplore(recipe, data.calibration);
   return new Explorer(step, split, units).run();
 }
 
@@ -109,18 +110,18 @@ class Explorer {
   async run(): Promise<Exploration> {
     const { recipe, meter, request, data } = this.#step;
     const { search } = recipe;
-    meter.begin('search', SENSITIVITY_NETWORKS + (search?.evaluations ?? 0), 'networks');
+    const progress = new SearchProgress(meter, this.#units.length, search?.evaluations ?? 0);
     const measurer = await NetworkMeasurer.open({
       ...this.#step,
       fitting: this.#fitting,
       judging: data.evaluation ?? this.#split.heldOut,
     });
     try {
-      const sensitivities = await this.#unlessStopped((signal) => this.#sensitivities(measurer, signal));
+      const sensitivities = await this.#unlessStopped((signal) => this.#sensitivities(measurer, progress, signal));
       const found = { ...this.#common(sensitivities), frontier: [], artifacts: [], warnings: [] };
       if (search === null) return { ...found, recipe };
       const limits = limitsOf(search, request);
-      const points = sensitivities === null ? [] : await this.#search(sensitivities, limits, search, measurer);
+      const points = sensitivities === null ? [] : await this.#search(sensitivities, limits, measurer, progress);
       const best = bestPoint(points, limits);
       const chosen = best === null ? singleRecipe(recipe, INT8) : this.#recipeOf(best.assignment);
       const kept = keptPoints(points, best);
@@ -156,8 +157,12 @@ class Explorer {
     };
   }
 
-  async #sensitivities(measurer: NetworkMeasurer, signal: AbortSignal | undefined): Promise<Sensitivities> {
-    const { recipe, layers, meter, request, context, original } = this.#step;
+  async #sensitivities(
+    measurer: NetworkMeasurer,
+    progress: SearchProgress,
+    signal: AbortSignal | undefined,
+  ): Promise<Sensitivities> {
+    const { recipe, layers, request, context, original } = this.#step;
     const resolved = recipe.search === null ? recipe : resolveRecipe(singleRecipe(recipe, INT8));
     const plan = await withSecondPlanes(planLayers(layers, resolved), resolved);
     const { activations, scales } = await measurer.calibrate(plan, resolved);
@@ -172,7 +177,7 @@ class Explorer {
       macs: original.inspection.macs,
       runtime: context.runtime,
       scratchDir: request.scratchDir,
-      onUnit: (done, total) => meter.done((SENSITIVITY_NETWORKS * done) / total),
+      onUnit: (done, total) => progress.sensitivities(done, total),
       signal,
     });
   }
@@ -180,14 +185,13 @@ class Explorer {
   #search(
     { units }: Sensitivities,
     limits: SearchLimits,
-    { evaluations }: NonNullable<ResolvedRecipe['search']>,
     measurer: NetworkMeasurer,
+    progress: SearchProgress,
   ): Promise<MeasuredPoint[]> {
-    const { recipe, layers, meter } = this.#step;
+    const { recipe, layers } = this.#step;
     const singles = SINGLE_PRECISIONS.map((precision) =>
       assignmentOf(singleRecipe(recipe, precision), layers, this.#units),
     );
-    let done = SENSITIVITY_NETWORKS;
     return searchPrecisions({
       units: units.map((found) => {
         const options = expectedOptions(found);
@@ -195,16 +199,14 @@ class Explorer {
       }),
       singles,
       limits,
-      evaluations,
+      evaluations: recipe.search!.evaluations,
       sizeOf: (assignment) => measurer.sizeOf(this.#recipeOf(assignment)),
       measure: async (assignment) => {
         const network = await this.#unlessStopped((signal) =>
-          measurer.measure(this.#recipeOf(assignment), signal, (layer, total) =>
-            meter.done(done + layer / (total + 1)),
-          ),
+          measurer.measure(this.#recipeOf(assignment), signal, (done) => progress.layers(done)),
         );
         if (network !== null) this.#networks.set(assignment.join(), network);
-        meter.done(++done);
+        progress.networkDone();
         return network;
       },
     });
@@ -329,6 +331,20 @@ function keptPoints(points: readonly MeasuredPoint[], best: MeasuredPoint | null
   const spread = Math.min(room, others.length);
   const chosen = Array.from({ length: spread }, (_, i) => others[Math.floor(((i + 0.5) * others.length) / spread)]!);
   return best === null ? chosen : [...chosen, best];
+}
+
+function nothingToExplore(recipe: ResolvedRecipe, fitting: JobDataset): Exploration {
+  return {
+    recipe: recipe.search === null ? recipe : resolveRecipe(singleRecipe(recipe, INT8)),
+    fitting,
+    sensitivities: null,
+    damage: undefined,
+    onMoments: () => {},
+    inputMeans: new Map(),
+    frontier: [],
+    artifacts: [],
+    warnings: [],
+  };
 }
 
 function calibrationRequired(): TritforgeError {

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seededRandom } from '../testing/random.js';
+import {
+  bestPoint,
+  type Measurement,
+  paretoPoints,
+  type SearchLimits,
+  type SearchOption,
+  searchPrecisions,
+} from './search-precisions.js';
+import { type Assignment, totalOf } from './tracing.js';
+
+const OPERATORS = { ternary: 40, int4: 25, int8: 0, twoPlanes: 80 } as const;
+const FILE_BYTES = 500;
+const NO_LIMITS: SearchLimits = { maxDrop: null, maxBytes: null, maxBitsPerWeight: null };
+
+/** A network of layers whose damages do not quite add up, and whose files have bytes besides the weights. */
+function makeProblem(seed: number, limits: Partial<SearchLimits>, evaluations = 40) {
+  const next = seededRandom(seed);
+  const units = Array.from({ length: 10 }, (): SearchOption[] => {
+    const [weights, gain] = [Math.floor(500 + 8000 * next()), 10 ** (-3 * next())];
+    return [
+      { kind: 'ternary', bytes: weights / 4, damage: 0.18 * gain },
+      { kind: 'int4', bytes: weights / 2, damage: 0.013 * gain },
+      { kind: 'int8', bytes: weights, damage: 1e-4 * gain },
+    ];
+  });
+  const luck = units.map((options) => options.map(() => 0.5 + next()));
+  const sizeOf = (assignment: Assignment) => {
+    const chosen = assignment.map((index, unit) => units[unit]![index]!);
+    const operators = chosen.reduce((sum, { kind }) => sum + OPERATORS[kind], 0);
+    const { bytes } = totalOf(units, assignment);
+    return { sizeBytes: FILE_BYTES + bytes + operators, bitsPerWeight: bytes / 1000 };
+  };
+  const measured: Assignment[] = [];
+  const measure = async (assignment: Assignment): Promise<Measurement> => {
+    measured.push(assignment);
+    const drop = assignment.reduce(
+      (sum, index, unit) => sum + 20 * units[unit]![index]!.damage * luck[unit]![index]!,
+      0,
+    );
+    return { ...sizeOf(assignment), drop };
+  };
+  const singles = [2, 0, 1].map((index) => units.map(() => index));
+  const problem = { units, singles, limits: { ...NO_LIMITS, ...limits }, evaluations, measure };
+  return { problem: { ...problem, sizeOf: async (assignment: Assignment) => sizeOf(assignment) }, measured, measure };
+}
+
+test('a limit on the drop is met by a network smaller than each one of a single precision that meets it', async () => {
+  for (const seed of [1, 2, 3, 4]) {
+    const { problem } = makeProblem(seed, { maxDrop: 1 });
+    const points = await searchPrecisions(problem);
+    const best = bestPoint(points, problem.limits)!;
+    assert.ok(best.meets && best.drop <= 1);
+    const singles = points.slice(0, 3).filter(({ meets }) => meets);
+    assert.ok(singles.length > 0);
+    for (const single of singles) assert.ok(best.sizeBytes < single.sizeBytes, `seed ${seed}`);
+  }
+});
+
+test('the search comes near to the smallest network there is', async () => {
+  const { problem, measure } = makeProblem(5, { maxDrop: 1 });
+  const points = await searchPrecisions(problem);
+  let smallest = Number.POSITIVE_INFINITY;
+  for (let code = 0; code < 3 ** 10; code++) {
+    const { sizeBytes, drop } = await measure(problem.units.map((_, unit) => Math.floor(code / 3 ** unit) % 3));
+    if (drop <= 1) smallest = Math.min(smallest, sizeBytes);
+  }
+  assert.ok(bestPoint(points, problem.limits)!.sizeBytes < 1.05 * smallest);
+});
+
+test('a limit on the size is met by the most accurate network of those that were measured', async () => {
+  const { problem } = makeProblem(6, { maxBytes: 16_000 });
+  const points = await searchPrecisions(problem);
+  const best = bestPoint(points, problem.limits)!;
+  assert.ok(best.sizeBytes <= 16_000);
+  const fitting = points.filter(({ sizeBytes }) => sizeBytes <= 16_000);
+  assert.equal(best.drop, Math.min(...fitting.map(({ drop }) => drop)));
+  assert.ok(points.slice(0, 3).every((single) => single.sizeBytes > 16_000 || single.drop > best.drop));
+});
+
+test('no network is measured twice, and no more than asked for', async () => {
+  for (const evaluations of [1, 2, 5, 12]) {
+    const { problem, measured } = makeProblem(7, { maxDrop: 1 }, evaluations);
+    await searchPrecisions(problem);
+    assert.ok(measured.length <= evaluations);
+    assert.equal(new Set(measured.map(String)).size, measured.length);
+  }
+});
+
+test('the same number of evaluations gives the same points', async () => {
+  const run = async () => JSON.stringify(await searchPrecisions(makeProblem(8, { maxDrop: 1 }, 12).problem));
+  assert.equal(await run(), await run());
+});
+
+test('when the time is up the points so far are returned', async () => {
+  const { problem, measure } = makeProblem(9, { maxDrop: 1 });
+  let left = 4;
+  const points = await searchPrecisions({
+    ...problem,
+    measure: async (assignment) => (left-- > 0 ? measure(assignment) : null),
+  });
+  assert.equal(points.length, 4);
+});
+
+test('when nothing meets the limit, the most accurate network is the best', async () => {
+  const { problem } = makeProblem(10, { maxDrop: 1e-9 });
+  const points = await searchPrecisions(problem);
+  const best = bestPoint(points, problem.limits)!;
+  assert.equal(best.meets, false);
+  assert.equal(best.drop, Math.min(...points.map(({ drop }) => drop)));
+});
+
+test('points that another one beats in both size and accuracy are not kept', () => {
+  const point = (sizeBytes: number, drop: number) => ({ sizeBytes, drop, bitsPerWeight: 1 });
+  const [a, b, c, d, e] = [point(10, 3), point(20, 1), point(30, 2), point(40, 1), point(20, 2)];
+  assert.deepEqual(paretoPoints([c, d, e, b, a]), [a, b]);
+});
