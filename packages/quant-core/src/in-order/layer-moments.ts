@@ -1,5 +1,5 @@
 import type { Layer } from '../layers/layer.js';
-import { collectMoments, type MomentsOptions, momentsByteLength } from '../moments/index.js';
+import { collectMoments, type MomentsOptions, momentsByteLength, type RecordedOutputs } from '../moments/index.js';
 import type { SampleValues } from '../prefix/index.js';
 import type { InputMoments } from '../solve/index.js';
 
@@ -13,13 +13,13 @@ const MOST_MOMENTS_BYTES = 3 * 2 ** 30;
 /**
  * Moments of a layer's inputs, of as many windows as they need.
  * @param x the layer's input
- * @param y what its output is to be
+ * @param y what its output is to be, or what was recorded of it
  * @returns one per convolution group; null where they would not fit in memory
  */
 export async function layerMoments(
   layer: Layer,
   x: SampleValues,
-  y: SampleValues,
+  y: SampleValues | RecordedOutputs,
   options: Omit<MomentsOptions, 'maxRows'>,
 ): Promise<InputMoments[] | null> {
   if (momentsByteLength(layer) > MOST_MOMENTS_BYTES) return null;

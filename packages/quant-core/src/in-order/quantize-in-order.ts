@@ -20,13 +20,15 @@ import { smallestWeightScales } from '../int8/index.js';
 import { type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { canHaveBias, type Layer, type PlannedLayer } from '../layers/layer.js';
 import { inOwnOrder, readRows } from '../layers/weight-rows.js';
+import type { RecordedOutputs } from '../moments/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
-import { PrefixRunner } from '../prefix/index.js';
+import { PrefixRunner, type SampleValues } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/index.js';
 import { calibrationRuns } from './calibration-runs.js';
 import { type KnownLayers, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
+import type { OriginalOutputs } from './original-outputs.js';
 import { correctMeans, nearestWhole, type SolvedLayer, solveWhole } from './solve-whole.js';
 
 /** A network whose activations are calibrated. */
@@ -48,6 +50,8 @@ export interface InOrderOptions {
   readonly signal?: AbortSignal | undefined;
   /** Layers of networks that were quantized before, by the same recipe but for precisions; gets those of this one. */
   readonly known?: KnownLayers | undefined;
+  /** Outputs of the original network; gets those that it does not have yet. */
+  readonly originals?: OriginalOutputs | undefined;
 }
 
 const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weights';
@@ -65,7 +69,7 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
   const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown);
   const original = await openRunner(
     source.prepared,
-    unknown.map(({ layer }) => [layer.node.outputs[0]!]),
+    unknown.filter(({ layer }) => !options.originals?.has(layer.node)).map(({ layer }) => [layer.node.outputs[0]!]),
     options,
   );
   try {
@@ -130,10 +134,11 @@ class InOrder {
     const { layer } = planned;
     const slots = this.#working.slots.get(layer.node)!;
     const { original, quantized } = this.#runners;
-    await original.advance([layer.node.outputs[0]!]);
+    const recorded = await this.#options.originals?.get(layer.node);
+    if (recorded === undefined) await original.advance([layer.node.outputs[0]!]);
     await quantized.advance([slots.input], { initializers: this.#replaced });
     this.#replaced.clear();
-    const moments = await this.#moments(planned, slots);
+    const moments = await this.#moments(planned, slots, recorded ?? original.values(layer.node.outputs[0]!));
     if (moments !== null) this.#options.onMoments?.(layer, moments);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
     const shared = this.#solved.get(layer.weight);
@@ -179,11 +184,16 @@ class InOrder {
     );
   }
 
-  #moments({ layer }: PlannedLayer, { input }: LayerSlots): Promise<InputMoments[] | null> {
-    const { runtime, scratchDir, recipe, signal } = this.#options;
-    const { original, quantized } = this.#runners;
-    const y = original.values(layer.node.outputs[0]!);
-    return layerMoments(layer, quantized.values(input), y, { runtime, scratchDir, seed: recipe.seed, signal });
+  #moments(
+    { layer }: PlannedLayer,
+    { input }: LayerSlots,
+    y: SampleValues | RecordedOutputs,
+  ): Promise<InputMoments[] | null> {
+    const { runtime, scratchDir, recipe, originals, signal } = this.#options;
+    const isNew = originals !== undefined && !originals.has(layer.node);
+    const onOutputs = isNew ? (outputs: RecordedOutputs) => originals.set(layer.node, outputs) : undefined;
+    const options = { runtime, scratchDir, seed: recipe.seed, onOutputs, signal };
+    return layerMoments(layer, this.#runners.quantized.values(input), y, options);
   }
 }
 

@@ -3,11 +3,12 @@ import { throwIfCanceled } from '../cancellation.js';
 import type { Layer } from '../layers/layer.js';
 import type { SampleValues } from '../prefix/sample-values.js';
 import { hostFloats } from '../runtime/host-floats.js';
-import type { HostTensor, Runtime } from '../runtime/runtime.js';
+import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/input-moments.js';
 import { choosePositions } from './choose-positions.js';
-import { groupsOf, LayerWindows } from './layer-windows.js';
+import { type Floats, groupsOf, LayerWindows } from './layer-windows.js';
 import { MomentSums } from './moment-sums.js';
+import { OutputPlayer, OutputRecorder, type RecordedOutputs } from './recorded-outputs.js';
 import { TransposedProducts } from './transposed-products.js';
 
 /** Rows that are multiplied in float32 before they join sums in float64, and the elements that they may have. */
@@ -22,6 +23,8 @@ export interface MomentsOptions {
   readonly maxRows: number;
   /** Which windows are drawn when not all are used. */
   readonly seed: number;
+  /** Takes the outputs that were used; see {@link RecordedOutputs}. */
+  readonly onOutputs?: ((outputs: RecordedOutputs) => Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -30,7 +33,8 @@ export interface MomentsOptions {
  * over all runs, all of their images and all parts of an image. Deterministic: one thread, fixed order of sums.
  * @param layer a Conv of any number of spatial axes, a Gemm, or a MatMul with its weight on either side
  * @param x the layer's input; what the moments are of
- * @param y the layer's output as the original network computes it, of the same shapes as if computed from x
+ * @param y the layer's output as the original network computes it, of the same shapes as if computed from x; or what was
+ * recorded of it with the same `maxRows` and `seed`
  * @returns one per convolution group, in their order; all zero, with 0 rows, when the runs hold no positions
  * @throws RangeError when x and y do not fit the layer or each other
  * @throws TritforgeError MODEL_NONFINITE_ACTIVATIONS, CANCELED
@@ -38,7 +42,7 @@ export interface MomentsOptions {
 export async function collectMoments(
   layer: Layer,
   x: SampleValues,
-  y: SampleValues,
+  y: SampleValues | RecordedOutputs,
   options: MomentsOptions,
 ): Promise<InputMoments[]> {
   const { runtime, scratchDir } = options;
@@ -100,31 +104,48 @@ class Collector {
     this.#chunks = Array.from({ length: groups }, () => new Float32Array(this.#capacity * (columns + outputs)));
   }
 
-  async collect(x: SampleValues, y: SampleValues, { maxRows, seed, signal }: MomentsOptions): Promise<InputMoments[]> {
-    const windows = Array.from(
-      { length: y.runCount },
-      (_, run) => new LayerWindows(this.#layer, x.shape(run), y.shape(run)),
-    );
+  async collect(
+    x: SampleValues,
+    y: SampleValues | RecordedOutputs,
+    { maxRows, seed, onOutputs, signal }: MomentsOptions,
+  ): Promise<InputMoments[]> {
+    const isRecorded = 'rows' in y;
+    const shapes = isRecorded ? y.shapes : Array.from({ length: y.runCount }, (_, run) => y.shape(run));
+    const windows = shapes.map((shape, run) => new LayerWindows(this.#layer, x.shape(run), shape));
     const chosen = choosePositions(
       windows.map(({ positions }) => positions),
       maxRows,
       seed,
     );
+    const { outputs, groups } = this.#dimensions;
+    const rows = chosen.reduce((sum, { length }) => sum + length, 0);
+    const recorder = onOutputs === undefined ? null : new OutputRecorder(shapes, rows, groups * outputs);
+    const player = isRecorded ? new OutputPlayer(y) : null;
     for (const [run, positions] of chosen.entries()) {
       throwIfCanceled(signal);
-      if (positions.length > 0) await this.#addRows(windows[run]!, positions, await x.read(run), await y.read(run));
+      if (positions.length === 0) continue;
+      const source = player ?? hostFloats(await (y as SampleValues).read(run));
+      await this.#addRows(windows[run]!, positions, hostFloats(await x.read(run)), source, recorder);
     }
     await this.#flush();
+    if (recorder !== null) await onOutputs!(recorder.finish());
     return this.#sums.map((sums) => this.#checked(sums.finish()));
   }
 
-  async #addRows(windows: LayerWindows, positions: Int32Array, x: HostTensor, y: HostTensor): Promise<void> {
-    const [inputs, outputs] = [hostFloats(x), hostFloats(y)];
-    const { columns, outputs: outputColumns } = this.#dimensions;
+  async #addRows(
+    windows: LayerWindows,
+    positions: Int32Array,
+    x: Floats,
+    y: Floats | OutputPlayer,
+    recorder: OutputRecorder | null,
+  ): Promise<void> {
+    const { columns, outputs } = this.#dimensions;
     for (const position of positions) {
-      const at = this.#rows * (columns + outputColumns);
-      windows.copyWindows(inputs, position, this.#chunks, at);
-      windows.copyOutputs(outputs, position, this.#chunks, at + columns);
+      const at = this.#rows * (columns + outputs);
+      windows.copyWindows(x, position, this.#chunks, at);
+      if (y instanceof OutputPlayer) y.copy(this.#chunks, at + columns, outputs);
+      else windows.copyOutputs(y, position, this.#chunks, at + columns);
+      recorder?.add(this.#chunks, at + columns, outputs);
       this.#rows++;
       if (this.#rows === this.#capacity) await this.#flush();
     }

@@ -9,7 +9,7 @@
 import { elementCount, intAttribute, intsAttribute, type Node, stringAttribute } from '../ir/index.js';
 import type { Layer } from '../layers/layer.js';
 
-type Floats = Float32Array | Float64Array;
+export type Floats = Float32Array | Float64Array;
 
 /** A tensor as [images, channels, places]. */
 interface Planes {

@@ -14,6 +14,7 @@ import { writeArtifact } from '../artifact/write-artifacts.js';
 import { throwIfCanceled } from '../cancellation.js';
 import { compareAccuracy } from '../evaluate/index.js';
 import { KnownLayers } from '../in-order/known-layers.js';
+import { OriginalOutputs } from '../in-order/original-outputs.js';
 import type { Model } from '../ir/index.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { planLayers } from '../layers/plan-layers.js';
@@ -61,12 +62,14 @@ export class NetworkMeasurer {
   readonly #options: NetworkMeasurerOptions;
   readonly #original: RecordedSession;
   readonly #known = new KnownLayers();
+  readonly #originals: OriginalOutputs;
   readonly #calibrated = new Map<string, CalibratedActivations>();
   #count = 0;
 
   private constructor(options: NetworkMeasurerOptions, original: RecordedSession) {
     this.#options = options;
     this.#original = original;
+    this.#originals = new OriginalOutputs(new ScratchTensors(join(options.request.scratchDir, 'originals.bin')));
   }
 
   static async open(options: NetworkMeasurerOptions): Promise<NetworkMeasurer> {
@@ -118,6 +121,7 @@ export class NetworkMeasurer {
           calibration: fitting,
           maxSamples: request.maxCalibrationSamples,
           known: this.#known,
+          originals: this.#originals,
           onLayer,
         },
       );
