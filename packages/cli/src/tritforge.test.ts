@@ -361,6 +361,44 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.match(table!, /original +int8 +fgq/);
   });
 
+  test('searches for precisions, and takes the best so far at the first Ctrl-C', async () => {
+    const out = newPath();
+    const flags = [
+      '--recipe',
+      'auto',
+      '--solver',
+      'exact',
+      '--search-max-accuracy-drop',
+      '30',
+      '--search-evaluations',
+      '8',
+    ];
+    const { exitCode, stdout, stderr } = await tritforge(
+      'quantize',
+      MODEL,
+      '--out',
+      out,
+      ...flags,
+      ...CALIBRATION,
+      ...EVALUATION,
+    );
+    assert.equal(exitCode, 0, stderr);
+    assert.match(stdout, /original +int8 +auto/);
+    assert.match(stdout, /^\* .* bits +drop .* within the limits/m);
+    assert.match(stdout, /int8 +[\d.]+ .B +[\d.]+ bits/);
+    assert.ok(existsSync(join(out, 'model.auto.portable.onnx')));
+    assert.ok(existsSync(join(out, 'model.auto.report.json')));
+
+    const early = newPath();
+    const child = start('quantize', MODEL, '--out', early, '--recipe', 'auto', ...CALIBRATION, ...EVALUATION);
+    const ending = outcomeOf(child);
+    while (engineProcesses(child.pid!).length === 0) await sleep(10);
+    child.kill('SIGINT');
+    const settled = await ending;
+    assert.equal(settled.exitCode, 0, settled.stderr);
+    assert.match(settled.stdout, /SEARCH_ENDED_EARLY/);
+  });
+
   test('stops at Ctrl-C with 130, its engine with it, and leaves nothing', async () => {
     const out = newPath();
     const child = start('quantize', MODEL, '--out', out, ...CALIBRATION, ...EVALUATION);

@@ -3,14 +3,19 @@ import { formatBytes, formatMetric, formatMs, formatNumber } from '@tritforge/re
 import { formatTable } from './table.js';
 
 /**
- * A report in words: a table that compares original, int8 baseline and result, then files, layers, gates, warnings.
+ * A report in words: a table that compares original, int8 baseline and result, then layers, the networks that a search measured,
+ * files, what is recommended, gates, warnings.
  * @param title what the result is called, such as `fgq N=64`
  */
 export function describeReport(report: Report, title: string): string {
   const parts = [
     comparisonTable(report, title),
     layersLine(report),
+    ...(report.frontier ? [frontierTable(report.frontier, report)] : []),
     formatTable(report.artifacts.map(artifactRow), ['left', 'right', 'left']),
+    ...(report.recommendation && report.recommendation.patch.length > 0
+      ? [recommendationLine(report.recommendation)]
+      : []),
     ...(report.gates.length > 0 ? [formatTable(report.gates.map(gateRow), ['left', 'left', 'right', 'right'])] : []),
     ...(report.warnings.length > 0 ? [warningLines(report)] : []),
   ];
@@ -102,6 +107,29 @@ function layersLine({ layers, kept }: Report): string {
     ...(unlike > 0 ? [`${unlike} not as requested (see the report)`] : []),
   ];
   return `layers: ${parts.join(', ')}\n`;
+}
+
+/** The networks that were measured, small ones first. */
+function frontierTable(frontier: NonNullable<Report['frontier']>, { artifacts }: Report): string {
+  const rows = frontier.map(({ label, sizeBytes, bitsPerWeight, drop, meets, fileName, kept }) => [
+    fileName === artifacts[0]!.fileName ? `* ${label}` : `  ${label}`,
+    formatBytes(sizeBytes),
+    `${formatNumber(bitsPerWeight, 2)} bits`,
+    `drop ${formatNumber(drop ?? null, 2)}`,
+    [meets ? 'within the limits' : '', kept ? 'on the frontier' : ''].filter((word) => word !== '').join(', '),
+  ]);
+  return formatTable(rows, ['left', 'right', 'right', 'right', 'left']);
+}
+
+function recommendationLine({
+  patch,
+  predictedGain,
+  damage,
+  addedBytes,
+}: NonNullable<Report['recommendation']>): string {
+  const share = formatNumber(damage > 0 ? (100 * predictedGain) / damage : 0, 0);
+  const rules = `${patch.length} layer${patch.length === 1 ? '' : 's'}`;
+  return `recommended: other precisions for ${rules} take ${share} % of the damage away for ${formatBytes(addedBytes)} (see recommendation in the report)\n`;
 }
 
 function artifactRow({ fileName, externalDataFileName, sizeBytes, verification }: Report['artifacts'][number]) {
