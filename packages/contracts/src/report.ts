@@ -78,7 +78,7 @@ export const LayerReport = Type.Object({
     Type.Array(LayerDamage, { description: 'The same at every precision that was measured, small files first.' }),
   ),
   causes: Type.Optional(
-    Type.Array(DamageCause, { description: 'Why, the worst first; what adds less than a thousandth is left out.' }),
+    Type.Array(DamageCause, { description: 'Why, the worst first; what adds less than a ten-thousandth is left out.' }),
   ),
   histogram: Type.Optional(nullable(WeightHistogram)),
 });

@@ -9,6 +9,7 @@ import { serveTask } from './serve-task.js';
 export type Misbehaviour =
   | { readonly kind: 'echo'; readonly value: unknown }
   | { readonly kind: 'reportEnvironment' }
+  | { readonly kind: 'awaitSettle' }
   | { readonly kind: 'block' }
   | { readonly kind: 'blockWithGrandchild' }
   | { readonly kind: 'allocate'; readonly where: 'heap' | 'buffers' }
@@ -31,6 +32,10 @@ serveTask<Misbehaviour>({
   },
   async reportEnvironment() {
     return { environment: { ...process.env }, cwd: process.cwd(), arguments: process.execArgv };
+  },
+  async awaitSettle(_task, { onProgress, settle }) {
+    onProgress({ phase: 'search', done: 0, total: 1, unit: 'layers', etaSeconds: null });
+    return new Promise((resolve) => settle.addEventListener('abort', () => resolve('settled')));
   },
   async block(_task, { onProgress }) {
     onProgress({ phase: 'verify', done: 0, total: 1, unit: String(process.pid), etaSeconds: null });

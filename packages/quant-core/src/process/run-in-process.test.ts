@@ -60,6 +60,19 @@ describe('runInProcess', { concurrency: 2 }, () => {
     await rm(root, { recursive: true });
   });
 
+  test('asks a task to settle when the host wants it, and takes its result', async () => {
+    const settle = new AbortController();
+    assert.equal(
+      await run({ kind: 'awaitSettle' }, { settle: settle.signal, onProgress: () => settle.abort() }),
+      'settled',
+    );
+    assert.equal(await run({ kind: 'awaitSettle' }, { settle: AbortSignal.abort() }), 'settled');
+  });
+
+  test('asks a task to settle before its deadline', async () => {
+    assert.equal(await run({ kind: 'awaitSettle' }, { limits: { ...LIMITS, wallClockMs: 4000 } }), 'settled');
+  });
+
   test('a result crosses with its types', async () => {
     const value = { map: new Map([['a', Float32Array.of(1, 2)]]), big: 1n, nothing: null };
     assert.deepEqual(await run({ kind: 'echo', value }), value);

@@ -48,7 +48,6 @@ export async function runInProcess(
   const stopWatching = watch(child, scratchDir, limits, (error) => decide({ error }));
   const onAbort = () => decide({ error: canceled(signal!) });
   signal?.addEventListener('abort', onAbort, { once: true });
-  const stopSettling = whenToSettle(limits, settle, () => child.send({ type: 'settle' } satisfies SettleRequest));
   child.onMessage((message) => {
     if (verdict) return;
     const received = message as ChildMessage;
@@ -60,6 +59,7 @@ export async function runInProcess(
     }
   });
   child.send({ task, scratchDir });
+  const stopSettling = whenToSettle(limits, settle, () => child.send({ type: 'settle' } satisfies SettleRequest));
   const end = await child.ended;
   stopWatching();
   stopSettling();
@@ -81,6 +81,7 @@ function whenToSettle(
     isDone = true;
   };
   const timer = setTimeout(once, SETTLE_SHARE * wallClockMs);
+  if (settle?.aborted) once();
   settle?.addEventListener('abort', once, { once: true });
   return () => {
     clearTimeout(timer);

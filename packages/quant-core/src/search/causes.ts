@@ -17,7 +17,7 @@ import { toColumns } from '../solve/column-order.js';
 import type { InputMoments } from '../solve/index.js';
 
 /** Causes below are not worth a line. */
-const SMALLEST_NOISE = 1e-3;
+const SMALLEST_NOISE = 1e-4;
 /** Share of an input's values that its inner range leaves out at either end. */
 const OUTER_SHARE = 0.0005;
 
