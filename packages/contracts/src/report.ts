@@ -84,6 +84,22 @@ export const LayerReport = Type.Object({
 });
 export type LayerReport = Static<typeof LayerReport>;
 
+/** Bits that an artifact stores per weight, over several sets of weights. */
+export const BitsPerWeight = Type.Object({
+  quantizedLayers: nullable(Type.Number({ description: 'Stored bits per weight of the layers that were quantized.' })),
+  lowBitLayers: Type.Optional(
+    nullable(
+      Type.Number({
+        description:
+          'The same over the layers with weights of fewer than 8 bits: codes, group scales and channel scales. null where ' +
+          'there are none. Older reports lack it.',
+      }),
+    ),
+  ),
+  wholeModel: Type.Number({ description: 'Artifact bits per parameter of the original model.' }),
+});
+export type BitsPerWeight = Static<typeof BitsPerWeight>;
+
 export const ArtifactReport = Type.Object({
   profile: ArtifactProfile,
   fileName: Type.String(),
@@ -92,12 +108,7 @@ export const ArtifactReport = Type.Object({
   digest: Type.String(),
   opset: Type.Integer(),
   irVersion: Type.Integer(),
-  bitsPerWeight: Type.Object({
-    quantizedLayers: nullable(
-      Type.Number({ description: 'Stored bits per weight of the layers that were quantized.' }),
-    ),
-    wholeModel: Type.Number({ description: 'Artifact bits per parameter of the original model.' }),
-  }),
+  bitsPerWeight: BitsPerWeight,
   verification: Type.Object({
     engine: Type.String(),
     samples: Type.Integer(),

@@ -3,7 +3,7 @@ import { Digest, idSchema } from './ids.js';
 import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
 import { ArtifactProfile, Recipe } from './recipe.js';
-import { GateReport, Metric } from './report.js';
+import { BitsPerWeight, GateReport, Metric } from './report.js';
 
 const Timestamp = Type.String({ format: 'date-time' });
 const Dimension = Type.Union([Type.Integer(), Type.String(), Type.Null()], {
@@ -224,7 +224,7 @@ export const Artifact = Type.Object(
         Type.String({ description: 'Operators whose kernels make the artifact faster; it runs without them.' }),
       ),
     }),
-    bitsPerWeight: Type.Object({ quantizedLayers: nullable(Type.Number()), wholeModel: Type.Number() }),
+    bitsPerWeight: BitsPerWeight,
     createdAt: Timestamp,
   },
   { $id: 'Artifact' },

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { checkRecipe, PHASES, type Recipe, type Report, resolveRecipe } from '@tritforge/contracts';
+import { checkRecipe, type LayerReport, PHASES, type Recipe, type Report, resolveRecipe } from '@tritforge/contracts';
 import { MAX_ENCODING_ERROR, MIN_SQNR_DB } from './artifact/verify.js';
 import { writeNpz } from './data/index.js';
 import type { Graph, Model } from './ir/index.js';
@@ -106,6 +106,14 @@ test('all profiles compute what the engine computes, and the report says what wa
       layer.applied.bits === 8 ? layer.weightError! < 1e-3 : layer.weightError! > 0.03 && layer.weightError! < 0.2,
     );
   }
+  const ternary = report.layers.filter(({ applied }) => applied.bits === 2);
+  const sizeOf = ({ shape }: LayerReport) => shape!.reduce((product, size) => product * size, 1);
+  const ternarySize = ternary.reduce((sum, layer) => sum + sizeOf(layer), 0);
+  const ternaryBits = ternary.reduce((sum, layer) => sum + layer.bitsPerWeight! * sizeOf(layer), 0);
+  for (const { bitsPerWeight } of report.artifacts) {
+    assert.ok(Math.abs(bitsPerWeight.lowBitLayers! - ternaryBits / ternarySize) < 1e-9);
+    assert.ok(bitsPerWeight.lowBitLayers! < bitsPerWeight.quantizedLayers!);
+  }
   for (const { shape, histogram } of report.layers) {
     const weightCount = shape!.reduce((product, size) => product * size, 1);
     for (const counts of [histogram!.original, histogram!.quantized]) {
@@ -141,6 +149,7 @@ test('two runs give the same bytes', async (t) => {
 test('the int8 recipe is its own baseline and keeps the outputs of the original', async (t) => {
   const report = await quantize(await smallRequest(t, { method: 'int8' }), { runtime });
   assert.equal(report.baseline, null);
+  assert.equal(report.artifacts[0]!.bitsPerWeight.lowBitLayers, null);
   assert.equal(report.latency?.int8Ms, null);
   assert.ok(report.layers.every(({ applied }) => applied.bits === 8));
   assert.ok(report.layers.at(-1)!.outputSqnrDb! > 25, `${report.layers.at(-1)!.outputSqnrDb} dB`);

@@ -136,18 +136,32 @@ export function bitsPerWeight(
   { profile, sizeBytes }: Pick<VerifiedArtifact, 'profile' | 'sizeBytes'>,
   { weights, original, network }: Pick<Results, 'weights' | 'original' | 'network'>,
 ): ArtifactReport['bitsPerWeight'] {
-  const stored = [...weights.entries()];
-  const weightCount = stored.reduce((sum, [tensor]) => sum + elementCount(tensor.shape), 0);
-  const storedBits = stored.reduce((sum, [tensor, weight]) => {
+  const stored = [...weights.entries()].map(([tensor, weight]) => {
     const planned = network.layers.find(({ layer }) => layer.weight === tensor)!;
     const blocks = profile === 'ort-nbits' ? nbitsCodes(planned, weight) : null;
-    return sum + 8 * (blocks === null ? storedBytes(weight) : blocksByteLength(blocks));
-  }, 0);
+    const bytes = blocks === null ? storedBytes(weight) : blocksByteLength(blocks);
+    return { count: elementCount(tensor.shape), bytes, isLowBit: weight.codes.kind !== 'int8' };
+  });
   return {
-    quantizedLayers: weightCount === 0 ? null : storedBits / weightCount,
+    quantizedLayers: meanBits(stored),
+    lowBitLayers: meanBits(stored.filter(({ isLowBit }) => isLowBit)),
     // Weights that the original computes from a few constants count as parameters only once they are stored.
-    wholeModel: (8 * sizeBytes) / Math.max(original.inspection.parameters, weightCount),
+    wholeModel: (8 * sizeBytes) / Math.max(original.inspection.parameters, countOf(stored)),
   };
+}
+
+interface StoredWeight {
+  readonly count: number;
+  readonly bytes: number;
+}
+
+function meanBits(stored: readonly StoredWeight[]): number | null {
+  const count = countOf(stored);
+  return count === 0 ? null : (8 * stored.reduce((sum, { bytes }) => sum + bytes, 0)) / count;
+}
+
+function countOf(stored: readonly StoredWeight[]): number {
+  return stored.reduce((sum, { count }) => sum + count, 0);
 }
 
 /** Bytes of codes, group scales and channel scales as artifacts of standard operators store them. */
