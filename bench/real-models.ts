@@ -8,24 +8,15 @@
  * Without --server the command line does the work, with it a running service.
  */
 import { execFileSync } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { Metric, Recipe, Report } from '@tritforge/contracts';
+import type { Recipe, Report } from '@tritforge/contracts';
 import { quantizeByCommand } from './real-models/by-command.js';
 import { quantizeByServer } from './real-models/by-server.js';
-
-/** One model of `datasets.json`, with absolute paths. */
-export interface RealModel {
-  readonly name: string;
-  readonly modelPath: string;
-  readonly calibration: string;
-  readonly evaluation: string;
-  readonly preprocess: string | null;
-  readonly metric: Metric;
-}
+import { type RealModel, readModels } from './shared-data/datasets.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const RECIPES: readonly (readonly [string, Recipe])[] = [
@@ -55,22 +46,6 @@ async function main(): Promise<void> {
   const text = page(rows, values.server === undefined ? 'the command line' : 'the HTTP service');
   if (values.out === undefined) process.stdout.write(text);
   else await writeFile(values.out, text);
-}
-
-async function readModels(sets: string): Promise<RealModel[]> {
-  const data = process.env.TRITFORGE_TEST_DATA ?? path.join(root, '..', 'shared', 'data');
-  const entries = JSON.parse(await readFile(path.join(sets, 'datasets.json'), 'utf8')) as (Omit<
-    RealModel,
-    'name' | 'modelPath'
-  > & { model: string })[];
-  return entries.map((entry) => ({
-    name: entry.model.replace(/\.onnx$/, ''),
-    modelPath: path.join(data, 'models', entry.model),
-    calibration: path.join(sets, entry.calibration),
-    evaluation: path.join(sets, entry.evaluation),
-    preprocess: entry.preprocess === null ? null : path.join(sets, entry.preprocess),
-    metric: entry.metric,
-  }));
 }
 
 const HEADER = [

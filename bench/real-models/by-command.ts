@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Recipe, Report } from '@tritforge/contracts';
-import type { RealModel } from '../real-models.js';
+import type { RealModel } from '../shared-data/datasets.js';
 
 /** Quantizes with `tritforge quantize --json`. */
 export async function quantizeByCommand(root: string, model: RealModel, recipe: Recipe): Promise<Report> {

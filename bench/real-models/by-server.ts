@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Job, Problem, Recipe, Report } from '@tritforge/contracts';
 import { isTerminal } from '@tritforge/contracts';
-import type { RealModel } from '../real-models.js';
+import type { RealModel } from '../shared-data/datasets.js';
 
 const POLL_MS = 250;
 

@@ -35,12 +35,35 @@ const TAR_BLOCK_BYTES = 512;
 
 /** `source`.tar with `source`.csv as `labels.csv` in front. */
 export async function labelledTar(source: string, target: string): Promise<void> {
-  const csv = await readFile(`${source}.csv`);
-  const padding = Buffer.alloc((TAR_BLOCK_BYTES - (csv.length % TAR_BLOCK_BYTES)) % TAR_BLOCK_BYTES);
-  await writeFile(
-    target,
-    Buffer.concat([tarHeader('labels.csv', csv.length), csv, padding, await readFile(`${source}.tar`)]),
-  );
+  await writeLabelled(target, await readFile(`${source}.csv`), await readFile(`${source}.tar`));
+}
+
+/** A gzipped tar of images in folders that are named by the number of their class, unpacked and with a `labels.csv` in front. */
+export async function folderLabelledTar(source: string, target: string): Promise<void> {
+  const tar = gunzipSync(await readFile(source));
+  const rows = tarMembers(tar).map((name) => `${name},${Number.parseInt(name, 10)}`);
+  await writeLabelled(target, Buffer.from(`${['file,label', ...rows].join('\n')}\n`), tar);
+}
+
+async function writeLabelled(target: string, csv: Buffer, tar: Buffer): Promise<void> {
+  const padding = Buffer.alloc(paddingBytes(csv.length));
+  await writeFile(target, Buffer.concat([tarHeader('labels.csv', csv.length), csv, padding, tar]));
+}
+
+function paddingBytes(sizeBytes: number): number {
+  return (TAR_BLOCK_BYTES - (sizeBytes % TAR_BLOCK_BYTES)) % TAR_BLOCK_BYTES;
+}
+
+/** Names of the plain files of a tar with short names. */
+function tarMembers(tar: Buffer): string[] {
+  const names: string[] = [];
+  const text = (start: number, length: number) => tar.toString('latin1', start, start + length).replace(/\0.*$/s, '');
+  for (let at = 0; at < tar.length && tar[at] !== 0; ) {
+    const sizeBytes = Number.parseInt(text(at + 124, 12), 8);
+    if (text(at + 156, 1) === '0') names.push(text(at, 100));
+    at += TAR_BLOCK_BYTES + sizeBytes + paddingBytes(sizeBytes);
+  }
+  return names;
 }
 
 /** A ustar header of a plain file, without owner and time. */
