@@ -1,0 +1,98 @@
+/** One row of `accuracy`, a process of its own: takes a {@link RowRequest} as JSON and prints a `Measurement`. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import type { Phase, Preprocess, Recipe, Report } from '@tritforge/contracts';
+import { createOnnxRuntime, openDataset, planFeeds, quantize } from '@tritforge/quant-core';
+import { compareAccuracy } from '@tritforge/quant-core/evaluate';
+import type { RealModel } from '../shared-data/datasets.js';
+import { PhaseClock } from './phase-clock.js';
+import type { LayerCounts, Measurement, SetAccuracy } from './rows.js';
+
+/** What to quantize, and how. */
+export interface RowRequest {
+  readonly model: RealModel;
+  readonly recipe: Recipe;
+}
+
+const QUANTIZING: readonly Phase[] = ['search', 'calibrate', 'quantize'];
+const runtime = createOnnxRuntime();
+
+const { model, recipe } = JSON.parse(process.argv[2]!) as RowRequest;
+const folder = await mkdtemp(path.join(os.tmpdir(), 'tritforge-bench-accuracy-'));
+try {
+  process.stdout.write(JSON.stringify(await measure(folder)));
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function measure(folder: string): Promise<Measurement> {
+  const preprocess =
+    model.preprocess === null ? undefined : (JSON.parse(await readFile(model.preprocess, 'utf8')) as Preprocess);
+  const clock = new PhaseClock();
+  const report = await quantize(
+    {
+      modelPath: model.modelPath,
+      recipe,
+      outputDir: folder,
+      scratchDir: folder,
+      fileStem: 'model',
+      calibration: { path: model.calibration, preprocess },
+      evaluation: { path: model.evaluation, preprocess },
+      metric: model.metric,
+    },
+    { runtime, onProgress: ({ phase }) => clock.enter(phase) },
+  );
+  const { totalSeconds, secondsIn } = clock.stop();
+  const artifact = report.artifacts[0]!;
+  const artifactPath = path.join(folder, artifact.fileName);
+  const { int8: _, ...first } = report.accuracy!;
+  const accuracies: SetAccuracy[] = [{ dataset: path.basename(model.evaluation), ...first }];
+  for (const set of model.furtherEvaluations) {
+    accuracies.push(await accuracyOn(set, artifactPath, preprocess ?? null, folder));
+  }
+  return {
+    accuracies,
+    bitsPerWeight: artifact.bitsPerWeight,
+    sizeBytes: artifact.sizeBytes,
+    layers: countLayers(report),
+    quantizeSeconds: QUANTIZING.reduce((sum, phase) => sum + (secondsIn.get(phase) ?? 0), 0),
+    jobSeconds: totalSeconds,
+    // Node gives kilobytes of 1024 on every system.
+    peakRssBytes: process.resourceUsage().maxRSS * 1024,
+  };
+}
+
+/** Accuracy of an artifact and the original on the same samples. */
+async function accuracyOn(
+  set: string,
+  artifactPath: string,
+  preprocess: Preprocess | null,
+  scratchDir: string,
+): Promise<SetAccuracy> {
+  const load = (file: string) => runtime.load(file, { threads: 1, optimization: 'all' });
+  const dataset = await openDataset(set, { preprocess, scratchDir });
+  const [original, quantized] = [await load(model.modelPath), await load(artifactPath)];
+  try {
+    const feedPlan = planFeeds(original.inputs, dataset.summary, preprocess);
+    const { metric } = model;
+    const { int8: _, ...accuracy } = await compareAccuracy({ original, quantized, dataset, feedPlan, metric });
+    return { dataset: path.basename(set), ...accuracy };
+  } finally {
+    await original.release();
+    await quantized.release();
+    await dataset.close();
+  }
+}
+
+function countLayers({ layers }: Report): LayerCounts {
+  const count = (is: (applied: Report['layers'][number]['applied']) => boolean) =>
+    layers.filter(({ applied }) => is(applied)).length;
+  return {
+    ternary: count(({ bits }) => bits === 2),
+    secondPlanes: count(({ planes }) => planes === 2),
+    int4: count(({ bits }) => bits === 4),
+    int8: count(({ bits }) => bits === 8),
+    fourBitInputs: count(({ activationBits }) => activationBits === 4),
+  };
+}
