@@ -9,7 +9,7 @@ export interface Addon {
 }
 
 /** Must equal kInterfaceVersion in addon.cc. */
-const INTERFACE_VERSION = 3;
+const INTERFACE_VERSION = 4;
 
 const require = createRequire(import.meta.url);
 

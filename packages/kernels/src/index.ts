@@ -4,6 +4,7 @@ import { loadNativeKernels } from './native-kernels.js';
 import type { Kernels } from './ternary-gemm.js';
 
 export { NativeKernelsUnavailable } from './addon.js';
+export { loadSubtractProduct, type StridedMatrix, type SubtractProduct } from './matrix-product.js';
 export {
   OrtError,
   type OrtLibrary,

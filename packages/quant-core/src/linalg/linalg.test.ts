@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gaussianWeights } from '../fgq/random-weights.js';
 import { factorUpper, multiplyUpper, type Strided, solveTransposed, solveUpper, subtractProduct } from './index.js';
+import { subtractProductPlainly } from './product.js';
 
 const random = (count: number, seed: number) => Float64Array.from(gaussianWeights(count, seed));
 const rowMajor = (data: Float64Array, columns: number): Strided => ({
@@ -90,6 +91,20 @@ describe('subtracting a product', () => {
       const inside = i >= 0 && i < rows && j >= 0 && j < columns;
       assert.equal(value, inside ? 1 + plain[i * columns + j]! : 1);
     });
+  });
+
+  it('has the same bits with and without native code', () => {
+    for (const [rows, columns, depth] of [
+      [1, 1100, 1],
+      [11, 13, 17],
+      [100, 250, 600],
+    ] as const) {
+      const [a, b, c] = [random(rows * depth, 1), random(depth * columns, 2), random(rows * columns, 3)];
+      const plain = c.slice();
+      subtractProduct(rows, columns, depth, rowMajor(a, depth), rowMajor(b, columns), rowMajor(c, columns));
+      subtractProductPlainly(rows, columns, depth, rowMajor(a, depth), rowMajor(b, columns), rowMajor(plain, columns));
+      assert.deepEqual(c, plain);
+    }
   });
 
   it('gives a row the same bits wherever it stands', () => {

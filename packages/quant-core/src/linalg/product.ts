@@ -9,7 +9,11 @@
  *
  * 3×4 sums are what 16 registers hold beside their operands. Every element of C is summed over p in the same order
  * wherever it stands, so a result does not depend on its neighbours: permuting rows of A permutes rows of C, bit by bit.
+ *
+ * Where the kernels were built they do the same in native code, with the same bits: sums run over BLOCK_DEPTH values, and every
+ * product and sum is rounded.
  */
+import { nativeProduct } from '../runtime/matrix-product.js';
 
 /** A matrix inside an array: element [i, j] is at start + i·rowStride + j·columnStride. */
 export interface Strided {
@@ -21,6 +25,9 @@ export interface Strided {
 
 const PANEL_ROWS = 3;
 const PANEL_COLUMNS = 4;
+
+/** Products with fewer multiplications are done before a call of native code would be. */
+const FEWEST_NATIVE = 1024;
 
 /** Block sizes: a block of A (144 KB) and of B (512 KB) share a second-level cache of 1 MB. */
 const BLOCK_ROWS = 72;
@@ -44,6 +51,19 @@ export function subtractProduct(
   c: Strided,
 ): void {
   if (rows === 0 || columns === 0 || depth === 0) return;
+  const native = rows * columns * depth < FEWEST_NATIVE ? null : nativeProduct();
+  (native ?? subtractProductPlainly)(rows, columns, depth, a, b, c);
+}
+
+/** The same without native code. No size may be 0. */
+export function subtractProductPlainly(
+  rows: number,
+  columns: number,
+  depth: number,
+  a: Strided,
+  b: Strided,
+  c: Strided,
+): void {
   const panelsA = new Float64Array(roundUp(Math.min(rows, BLOCK_ROWS), PANEL_ROWS) * Math.min(depth, BLOCK_DEPTH));
   const panelsB = new Float64Array(
     roundUp(Math.min(columns, BLOCK_COLUMNS), PANEL_COLUMNS) * Math.min(depth, BLOCK_DEPTH),

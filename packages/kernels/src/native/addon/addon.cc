@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "matrix_product.h"
 #include "ort/session_exports.h"
 #include "packed_kernels.h"
 #include "ternary_gemm_worker.h"
@@ -15,7 +16,7 @@ namespace tritforge {
 namespace {
 
 // Raised whenever the arguments of an export change; the loader refuses an addon of another version.
-constexpr int kInterfaceVersion = 3;
+constexpr int kInterfaceVersion = 4;
 
 static_assert(sizeof(std::size_t) >= 8, "products of two dimensions must fit in size_t");
 
@@ -66,6 +67,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("interfaceVersion", Napi::Number::New(env, kInterfaceVersion));
   exports.Set("ternaryGemmInt32", Napi::Function::New(env, ternary_gemm_int32, "ternaryGemmInt32"));
   exports.Set("ternaryGemmFloat32", Napi::Function::New(env, ternary_gemm_float32, "ternaryGemmFloat32"));
+  add_matrix_product(env, exports);
   add_packed_kernels(env, exports);
   ort::export_sessions(env, exports);
   return exports;
