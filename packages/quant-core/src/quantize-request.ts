@@ -1,4 +1,5 @@
 import type { Gates, Metric, Phase, Preprocess, Progress, Recipe } from '@tritforge/contracts';
+import type { SolverThreads } from './in-order/solver-threads.js';
 import type { Runtime } from './runtime/runtime.js';
 
 /** A dataset file. */
@@ -25,6 +26,8 @@ export interface QuantizeRequest {
   readonly gates?: Gates | undefined;
   /** Threads within one operator, 1 when left out. */
   readonly threads?: number | undefined;
+  /** Threads that layers are solved on, as many as the processor runs at once when left out. Results do not depend on it. */
+  readonly solverThreads?: number | undefined;
   /** Bytes of activations that calibration may keep at a time. */
   readonly memoryCapBytes?: number | undefined;
   readonly maxCalibrationSamples?: number | undefined;
@@ -43,6 +46,8 @@ export interface QuantizeContext {
   readonly onProgress?: ((progress: PhaseProgress) => void) | undefined;
   /** Stops the work between two steps with TritforgeError CANCELED. */
   readonly signal?: AbortSignal | undefined;
+  /** What layers are solved on; `quantize` makes and ends its own when left out. */
+  readonly solverThreads?: SolverThreads | undefined;
   /** Brings a search to its end: the best network so far is taken. Nothing else heeds it. */
   readonly settle?: AbortSignal | undefined;
 }

@@ -13,6 +13,7 @@ import type { QuantizedModel } from './artifact/build-graph.js';
 import { artifactFileName, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
 import { measureSqnr } from './evaluate/index.js';
 import { fileDigest } from './file-digest.js';
+import { SolverThreads } from './in-order/solver-threads.js';
 import { type ModelInspection, summarizeModel } from './inspect.js';
 import { type Model, type Tensor, walkGraphs } from './ir/index.js';
 import { findLayers } from './layers/find-layers.js';
@@ -50,9 +51,12 @@ const SQNR_SAMPLES = 16;
  */
 export async function quantize(request: QuantizeRequest, context: QuantizeContext): Promise<Report> {
   const scratchDir = await mkdtemp(join(request.scratchDir, 'quantize-'));
+  const ownThreads = context.solverThreads === undefined ? new SolverThreads(request.solverThreads) : null;
+  const solverThreads = context.solverThreads ?? ownThreads!;
   try {
-    return await new Quantization({ ...request, scratchDir }, context).run();
+    return await new Quantization({ ...request, scratchDir }, { ...context, solverThreads }).run();
   } finally {
+    await ownThreads?.close();
     await rm(scratchDir, { recursive: true, force: true });
   }
 }
@@ -113,6 +117,7 @@ class Quantization {
       {
         ...this.#tools(),
         ...shared,
+        threads: this.#context.solverThreads,
         calibration: exploration?.fitting ?? data.calibration,
         onLayer: (done, total) => this.#meter.done(done, total),
         onMoments: exploration?.onMoments,

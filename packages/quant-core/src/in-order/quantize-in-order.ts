@@ -29,7 +29,14 @@ import { calibrationRuns } from './calibration-runs.js';
 import { type KnownLayers, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
 import type { OriginalOutputs } from './original-outputs.js';
-import { correctMeans, nearestWhole, type SolvedLayer, solveWhole } from './solve-whole.js';
+import {
+  correctMeans,
+  nearestWhole,
+  type SolvedLayer,
+  type SolveWholeOptions,
+  solveWholeInThreads,
+} from './solve-whole.js';
+import { SolverThreads } from './solver-threads.js';
 
 /** A network whose activations are calibrated. */
 export type Source = Parameters<typeof buildWorkingGraph>[0];
@@ -48,6 +55,8 @@ export interface InOrderOptions {
   /** Sees what each layer takes in behind the layers that are quantized already. */
   readonly onMoments?: ((layer: Layer, moments: readonly InputMoments[]) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** What to solve layers on; the calling thread when left out. */
+  readonly threads?: SolverThreads | undefined;
   /** Layers of networks that were quantized before, by the same recipe but for precisions; gets those of this one. */
   readonly known?: KnownLayers | undefined;
   /** Outputs of the original network; gets those that it does not have yet. */
@@ -86,6 +95,7 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
 }
 
 const WORKING_OPSET = 13;
+const ONE_THREAD = new SolverThreads(1);
 /** Corrected biases may be so many times as large as the original ones. */
 const CORRECTION_ROOM = 16;
 
@@ -170,7 +180,12 @@ class InOrder {
     const weights = await readRows(planned.layer);
     return moments === null
       ? nearestWhole(weights, planned, options)
-      : solveWhole(weights, planned, { moments, ...options });
+      : this.#solveFor(weights, planned, { moments, ...options });
+  }
+
+  #solveFor(weights: Float32Array, planned: PlannedLayer, options: SolveWholeOptions): Promise<SolvedLayer> {
+    const { threads, signal } = this.#options;
+    return solveWholeInThreads(weights, planned, options, threads ?? ONE_THREAD, signal);
   }
 
   /** Weight scales with which the bias fits in an int32, also after it was corrected. */

@@ -1,29 +1,23 @@
 /** One layer as a whole: its convolution groups are solved one after the other and put together again. */
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import type { CodePlane, GroupedWeights, WeightLayout } from '../fgq/index.js';
-import { type Int4Weights, LARGEST_INT4_GROUP_CODE, quantizeInt4 } from '../int4/index.js';
 import { quantizeInt8 } from '../int8/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
+import { shareFloat64 } from '../linalg/index.js';
+import { correctChannels, type InputMoments } from '../solve/index.js';
 import {
-  correctChannels,
-  type InputMoments,
-  momentsAboutZero,
-  type SolveInt4Options,
-  solveInt4,
-  solveInt8,
-  solveLayer,
-} from '../solve/index.js';
+  channelsOf,
+  type GroupProblem,
+  groupProblem,
+  type SolvedLayer,
+  solveGroup,
+  withMetric,
+} from './solve-channels.js';
+import type { SolverThreads } from './solver-threads.js';
 
-/** A quantized layer, [OC, IC, taps]; its channel scales are corrected. */
-export interface SolvedLayer {
-  readonly codes: WeightCodes;
-  /** What the codes mean, [OC, IC, taps]. */
-  readonly decoded: Float32Array;
-  /** Corrected, [OC]; null where the layer can have none. */
-  readonly bias: Float32Array | null;
-}
+export type { SolvedLayer } from './solve-channels.js';
 
 export interface SolveWholeOptions {
   /** One per convolution group. */
@@ -35,15 +29,58 @@ export interface SolveWholeOptions {
   readonly minimumScales: Float32Array | undefined;
 }
 
-/** Windows for each column from which on weights can be fitted to outputs. */
-const ROWS_PER_COLUMN = 4;
+/** Output channels of a part, at most: what a thread keeps of one grows with them. */
+const MOST_CHANNELS = 256;
+/** Threads that shared more than this end with the layer, as they may keep it for long. */
+const MOST_REMEMBERED_BYTES = 64 * 2 ** 20;
 
 /** @param weights [OC, IC, taps] */
 export function solveWhole(weights: Float32Array, planned: PlannedLayer, options: SolveWholeOptions): SolvedLayer {
-  const parts = options.moments.map((moments, group) => solvePart(weights, planned, options, { moments, group }));
-  const bias = options.bias === null ? null : joinFloats(parts.map((part) => part.bias!));
-  const decoded = joinFloats(parts.map((part) => part.decoded));
-  return { codes: joinCodes(parts, planned.layer.layout), decoded, bias };
+  const parts = options.moments.map((_, group) => solveGroup(problemOf(weights, planned, options, group)));
+  return joinParts(parts, planned.layer.layout);
+}
+
+/** The same on several threads. @throws TritforgeError CANCELED */
+export async function solveWholeInThreads(
+  weights: Float32Array,
+  planned: PlannedLayer,
+  options: SolveWholeOptions,
+  threads: SolverThreads,
+  signal?: AbortSignal,
+): Promise<SolvedLayer> {
+  const { layout } = planned.layer;
+  if (threads.count === 1 || weights.length < threads.fewestWeights) return solveWhole(weights, planned, options);
+  const parts: SolvedLayer[] = [];
+  let rememberedBytes = 0;
+  for (let group = 0; group < options.moments.length; group++) {
+    const problem = shared(withMetric(problemOf(weights, planned, options, group)));
+    rememberedBytes += 3 * problem.moments.second.byteLength;
+    const ranges = channelRanges(problem.layout.outputChannels, threads.count);
+    const tasks = ranges.map(
+      ([from, to]) =>
+        () =>
+          channelsOf(problem, from, to),
+    );
+    parts.push(...(await threads.solve(tasks, signal)));
+  }
+  if (rememberedBytes > MOST_REMEMBERED_BYTES) await threads.close();
+  return joinParts(parts, layout);
+}
+
+/** As many equal ranges as threads, or a multiple of it where they would be too large. */
+function channelRanges(channels: number, threads: number): [number, number][] {
+  const rounds = Math.ceil(channels / (threads * MOST_CHANNELS));
+  const count = Math.min(channels, threads * rounds);
+  const bound = (i: number) => Math.floor((i * channels) / count);
+  return Array.from({ length: count }, (_, i) => [bound(i), bound(i + 1)]);
+}
+
+/** The problem with its large arrays in memory that threads share. */
+function shared(problem: GroupProblem): GroupProblem {
+  const { moments, seen } = problem;
+  const share = (of: InputMoments): InputMoments => ({ ...of, second: shareFloat64(of.second) });
+  const own = share(moments);
+  return { ...problem, moments: own, seen: seen === moments ? own : share(seen) };
 }
 
 /** The same for a layer whose inputs are not known: the codes nearest to its weights. */
@@ -77,87 +114,34 @@ export function correctMeans(
   return joinFloats(biases);
 }
 
-function solvePart(
+function problemOf(
   weights: Float32Array,
   { layer, applied }: PlannedLayer,
   { moments: all, bias, recipe, minimumScales }: SolveWholeOptions,
-  { moments, group }: { readonly moments: InputMoments; readonly group: number },
-): SolvedLayer {
+  group: number,
+): GroupProblem {
   const layout = layoutOfGroup(layer.layout, all.length);
   const channels = [group * layout.outputChannels, (group + 1) * layout.outputChannels] as const;
   const perChannel = layout.inputChannels * layout.taps;
-  const own = weights.subarray(channels[0] * perChannel, channels[1] * perChannel);
-  const bounds = { minimumScales: minimumScales?.subarray(...channels) };
-  const correctsMean = recipe.correction.includes('mean') && bias !== null;
-  const part = {
-    weights: own,
+  return groupProblem({
+    weights: weights.subarray(channels[0] * perChannel, channels[1] * perChannel),
     layout,
-    moments: correctsMean ? moments : momentsAboutZero(moments, bias?.subarray(...channels) ?? null),
-  };
-  const codes = solveCodes(part, applied, recipe, bounds);
-  const decoded = decodeWeights(codes);
-  const corrected = correctChannels(decoded, layout, moments, bias?.subarray(...channels) ?? null, {
-    mean: correctsMean,
-    variance: recipe.correction.includes('variance') && codes.kind !== 'int8',
+    applied,
+    recipe,
+    moments: all[group]!,
+    bias: bias === null ? null : bias.subarray(...channels),
+    minimumScales: minimumScales?.subarray(...channels),
   });
-  return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
 }
 
-/** One convolution group and what is known about its inputs. */
-interface Part {
-  readonly weights: Float32Array;
-  readonly layout: WeightLayout;
-  readonly moments: InputMoments;
-}
-
-function solveCodes(
-  { weights, layout, moments }: Part,
-  applied: PlannedLayer['applied'],
-  recipe: ResolvedRecipe,
-  bounds: { readonly minimumScales: Float32Array | undefined },
-): WeightCodes {
-  const { solver, target } = recipe.weights;
-  // Fewer windows than that would be fitted one by one.
-  const regress = target === 'outputs' && moments.rows >= ROWS_PER_COLUMN * moments.columns;
-  const groupSize = applied.groupSize!;
-  if (applied.bits === 2) {
-    const options = { solver, groupSize, planes: applied.planes ?? 1, regress, ...bounds };
-    return { kind: 'ternary', weights: solveLayer(weights, layout, moments, options) };
-  }
-  const isFeedback = solver === 'feedback';
-  if (applied.bits === 4) {
-    const solved = isFeedback
-      ? int4ByFeedback(weights, layout, moments, { groupSize, regress, ...bounds })
-      : quantizeInt4(weights, layout, groupSize, bounds);
-    return { kind: 'int4', weights: solved };
-  }
-  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? moments : null, { regress, ...bounds }) };
-}
-
-function int4ByFeedback(
-  weights: Float32Array,
-  layout: WeightLayout,
-  moments: InputMoments,
-  options: Omit<SolveInt4Options, 'largestGroupCode'>,
-): Int4Weights {
-  const largestGroupCode = LARGEST_INT4_GROUP_CODE;
-  const { values, ...rest } = solveInt4(weights, layout, moments, { ...options, largestGroupCode });
-  return { ...rest, codes: values };
-}
-
-/** Folds the factors into the channel scales. */
-function scaled(
-  codes: WeightCodes,
-  decoded: Float32Array,
-  factors: Float32Array,
-  bias: Float32Array | null,
-): SolvedLayer {
-  if (factors.every((factor) => factor === 1)) return { codes, decoded, bias };
-  if (codes.kind === 'int8') throw new TypeError('int8 weights have no factors');
-  const channelScales = codes.weights.channelScales.map((scale, oc) => scale * factors[oc]!);
-  const { kind } = codes;
-  const scaledCodes: WeightCodes = { kind, weights: { ...codes.weights, channelScales } };
-  return { codes: scaledCodes, decoded: decodeWeights(scaledCodes), bias };
+function joinParts(parts: readonly SolvedLayer[], layout: WeightLayout): SolvedLayer {
+  if (parts.length === 1) return parts[0]!;
+  const biases = parts.flatMap(({ bias }) => (bias === null ? [] : [bias]));
+  return {
+    codes: joinCodes(parts, layout),
+    decoded: joinFloats(parts.map(({ decoded }) => decoded)),
+    bias: biases.length === 0 ? null : joinFloats(biases),
+  };
 }
 
 function layoutOfGroup({ outputChannels, inputChannels, taps }: WeightLayout, groups: number): WeightLayout {
@@ -177,7 +161,10 @@ function joinCodes(parts: readonly SolvedLayer[], layout: WeightLayout): WeightC
     };
   }
   const int8 = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [codes.weights] : []));
-  const values = Int8Array.from(int8.flatMap((part) => [...part.values]));
+  const values = joinInto(
+    Int8Array,
+    int8.map((part) => part.values),
+  );
   return { kind: 'int8', weights: { layout, values, scales: joinFloats(int8.map(({ scales }) => scales)) } };
 }
 
@@ -194,14 +181,26 @@ function joinGroups(parts: readonly GroupedWeights[], layout: WeightLayout): Gro
 
 function joinPlanes(planes: readonly CodePlane[]): CodePlane {
   return {
-    codes: Int8Array.from(planes.flatMap(({ codes }) => [...codes])),
-    groupCodes: Uint8Array.from(planes.flatMap(({ groupCodes }) => [...groupCodes])),
+    codes: joinInto(
+      Int8Array,
+      planes.map(({ codes }) => codes),
+    ),
+    groupCodes: joinInto(
+      Uint8Array,
+      planes.map(({ groupCodes }) => groupCodes),
+    ),
   };
 }
 
 function joinFloats(parts: readonly Float32Array[]): Float32Array {
-  if (parts.length === 1) return parts[0]!;
-  const joined = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  return parts.length === 1 ? parts[0]! : joinInto(Float32Array, parts);
+}
+
+function joinInto<A extends Int8Array | Uint8Array | Float32Array>(
+  make: new (length: number) => A,
+  parts: readonly A[],
+): A {
+  const joined = new make(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;
   for (const part of parts) {
     joined.set(part, at);

@@ -9,6 +9,7 @@
  * columns on and right of the diagonal are multiplied.
  */
 
+import { sharedFloat64 } from '../linalg/index.js';
 import type { InputMoments } from '../solve/input-moments.js';
 import type { RowBlock, TransposedProducts } from './transposed-products.js';
 
@@ -34,8 +35,8 @@ export class MomentSums {
     this.#outputs = outputs;
     this.#shift = new Float32Array(columns + outputs);
     this.#sums = new Float64Array(columns + outputs);
-    this.#second = new Float64Array(columns * columns);
-    this.#cross = new Float64Array(columns * outputs);
+    this.#second = sharedFloat64(columns * columns);
+    this.#cross = sharedFloat64(columns * outputs);
     this.#outputSquares = new Float64Array(outputs);
   }
 

@@ -122,6 +122,7 @@ export class NetworkMeasurer {
           maxSamples: request.maxCalibrationSamples,
           known: this.#known,
           originals: this.#originals,
+          threads: context.solverThreads,
           onLayer,
         },
       );

@@ -58,14 +58,13 @@ export function solveFeedback(problem: TernaryProblem, calibrated: Calibrated): 
   return ternaryWeights(layout, groupSize, scales, [grid.first, grid.second]);
 }
 
-/** Factors the metric and finds what to aim at. */
+/** Factors the metric, unless that was done, and finds what to aim at. */
 export function feedbackTarget(
   weights: Float32Array,
   layout: WeightLayout,
   starts: Int32Array,
-  { moments, regress, damping }: Calibrated,
+  { moments, regress, damping, metric = factorMoments(moments, starts, damping) }: Calibrated,
 ): FeedbackTarget {
-  const metric = factorMoments(moments, starts, damping);
   const rows = layout.outputChannels;
   const columns = toColumns(weights, layout);
   if (!regress) {

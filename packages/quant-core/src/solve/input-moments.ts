@@ -9,6 +9,7 @@
  * position is a contiguous range of columns. Weight tensors come as [OC, IC, taps].
  */
 import type { WeightLayout } from '../fgq/grouping.js';
+import { sharedFloat64 } from '../linalg/index.js';
 
 /** Moments of the inputs of one convolution group, or of one linear layer; float64. */
 export interface InputMoments {
@@ -34,13 +35,38 @@ export interface InputMoments {
  * @param bias b of the layer, [OC]; null where it has none
  */
 export function momentsAboutZero(moments: InputMoments, bias: Float32Array | null): InputMoments {
-  const { columns, mean, outputMean } = moments;
-  const channels = outputMean.length;
+  const { mean, outputMean } = moments;
   const offset = outputMean.map((value, oc) => value - (bias?.[oc] ?? 0));
   return {
     ...moments,
-    second: moments.second.map((value, i) => value + mean[Math.floor(i / columns)]! * mean[i % columns]!),
-    cross: moments.cross.map((value, i) => value + mean[Math.floor(i / channels)]! * offset[i % channels]!),
+    second: plusOuterProduct(moments.second, mean, mean),
+    cross: plusOuterProduct(moments.cross, mean, offset),
+  };
+}
+
+/** M + left·rightᵀ, which threads can share. */
+function plusOuterProduct(matrix: Float64Array, left: Float64Array, right: Float64Array): Float64Array {
+  const sum = sharedFloat64(matrix.length);
+  for (let i = 0, at = 0; i < left.length; i++) {
+    for (let j = 0; j < right.length; j++, at++) sum[at] = matrix[at]! + left[i]! * right[j]!;
+  }
+  return sum;
+}
+
+/** Moments for some output channels of a layer, [from, to): those of inputs are shared, those of outputs copied. */
+export function momentsOfChannels(moments: InputMoments, from: number, to: number): InputMoments {
+  const { columns, cross, outputMean, outputVariance } = moments;
+  const channels = outputMean.length;
+  if (from === 0 && to === channels) return moments;
+  const part = new Float64Array(columns * (to - from));
+  for (let column = 0; column < columns; column++) {
+    part.set(cross.subarray(column * channels + from, column * channels + to), column * (to - from));
+  }
+  return {
+    ...moments,
+    cross: part,
+    outputMean: outputMean.slice(from, to),
+    outputVariance: outputVariance.slice(from, to),
   };
 }
 

@@ -1,4 +1,4 @@
-import { factorUpper } from '../linalg/index.js';
+import { factorUpper, sharedFloat64 } from '../linalg/index.js';
 import { type GroupOrder, orderGroups } from './group-order.js';
 import type { InputMoments } from './input-moments.js';
 
@@ -12,7 +12,7 @@ export interface LayerMetric {
   readonly ridge: number;
   /** In which order columns stand in `factor`. */
   readonly order: GroupOrder;
-  /** U, upper triangular, with A = U·Uᵀ, rows and columns of A in the order of the groups. */
+  /** U, upper triangular, with A = U·Uᵀ, rows and columns of A in the order of the groups; threads can share it. */
   readonly factor: Float64Array;
 }
 
@@ -53,7 +53,7 @@ export function factorMoments(
 
 function orderedSquare(square: Float64Array, order: Int32Array): Float64Array {
   const n = order.length;
-  const ordered = new Float64Array(n * n);
+  const ordered = sharedFloat64(n * n);
   for (let i = 0; i < n; i++) {
     const line = order[i]! * n;
     for (let j = 0; j < n; j++) ordered[i * n + j] = square[line + order[j]!]!;

@@ -1,5 +1,6 @@
 import type { TernaryWeights, WeightLayout } from '../fgq/index.js';
 import type { InputMoments } from './input-moments.js';
+import type { LayerMetric } from './layer-metric.js';
 
 /** Ternarizing one convolution group, or one linear layer. */
 export interface TernaryProblem {
@@ -24,6 +25,8 @@ export interface Calibrated {
   readonly refinements: number | undefined;
   /** Passes of search in windows after that. */
   readonly searches: number | undefined;
+  /** Factored beforehand from the same moments, groups and damping; factored here when left out. */
+  readonly metric?: LayerMetric | undefined;
 }
 
 /** One way to ternarize a layer; one file each. */

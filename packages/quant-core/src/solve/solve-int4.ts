@@ -5,6 +5,7 @@ import { groupPlaces, groupStarts, toColumns } from './column-order.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
+import type { LayerMetric } from './layer-metric.js';
 import { placeAlone } from './place-alone.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
@@ -35,6 +36,8 @@ export interface SolveInt4Options {
   readonly refinements?: number | undefined;
   readonly searches?: number | undefined;
   readonly minimumScales?: Float32Array | undefined;
+  /** See `layerMetric`; made from the moments when left out. */
+  readonly metric?: LayerMetric | undefined;
 }
 
 /** Scales of groups may grow by this on the way, as a share of those that fit the largest weight aimed at. */
@@ -54,7 +57,7 @@ export function solveInt4(
   moments: InputMoments | null,
   options: SolveInt4Options,
 ): Int4Weights {
-  const { groupSize, largestGroupCode, regress, damping, refinements, searches, minimumScales } = options;
+  const { groupSize, largestGroupCode, regress, damping, refinements, searches, minimumScales, metric } = options;
   checkLayout(weights.length, layout);
   checkGroupSize(groupSize);
   checkMinimumScales(minimumScales, layout.outputChannels);
@@ -68,7 +71,7 @@ export function solveInt4(
   const aimed =
     moments === null
       ? null
-      : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches });
+      : feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches, metric });
   const channelScales = scalesOf(aimed?.aim ?? weights, layout, largestGroupCode).map((scale, oc) =>
     Math.max(scale, minimumScales?.[oc] ?? 0),
   );

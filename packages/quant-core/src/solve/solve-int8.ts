@@ -3,6 +3,7 @@ import { type Int8Weights, quantizeInt8 } from '../int8/index.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
+import { factorMoments, type LayerMetric } from './layer-metric.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
 /** How one layer is quantized to int8. */
@@ -17,6 +18,8 @@ export interface SolveInt8Options {
   readonly largestCode?: number | undefined;
   /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
+  /** See {@link int8Metric}; made from the moments when left out. */
+  readonly metric?: LayerMetric | undefined;
 }
 
 const DEFAULT_LARGEST_CODE = 127;
@@ -40,19 +43,36 @@ export function solveInt8(
   moments: InputMoments | null,
   options: SolveInt8Options,
 ): Int8Weights {
-  const { regress, damping, refinements = DEFAULT_REFINEMENTS, largestCode = DEFAULT_LARGEST_CODE } = options;
-  const { minimumScales } = options;
+  const { regress, refinements = DEFAULT_REFINEMENTS, largestCode = DEFAULT_LARGEST_CODE } = options;
+  const { minimumScales, damping, metric } = options;
   checkLayout(weights.length, layout);
   const plain = quantizeInt8(weights, layout, { largestCode, minimumScales });
   if (moments === null) return plain;
   checkMoments(moments, layout);
   const starts = blockStarts(moments.columns);
-  const aimed = feedbackTarget(weights, layout, starts, { moments, regress, damping, refinements, searches: 0 });
+  const aimed = feedbackTarget(weights, layout, starts, {
+    moments,
+    regress,
+    damping,
+    refinements,
+    searches: 0,
+    metric,
+  });
   const { scales } = regress ? quantizeInt8(aimed.aim, layout, { largestCode, minimumScales }) : plain;
   const steps = Array.from(scales, (step) => ({ step, least: 1, most: 1 }));
   const grid = new IntegerGrid(steps, largestCode, starts);
   solveOnGrid(aimed, starts, grid, { refinements, searches: 0 });
   return { layout, values: codesInTensorOrder(grid.codes, layout), scales };
+}
+
+/**
+ * What all output channels of a layer have in common when they are quantized to int8: parts of a layer can be solved with it one
+ * by one, with the same result.
+ *
+ * @throws RangeError when a moment is not finite or the damping is negative
+ */
+export function int8Metric(moments: InputMoments, damping?: number): LayerMetric {
+  return factorMoments(moments, blockStarts(moments.columns), damping);
 }
 
 function blockStarts(columns: number): Int32Array {

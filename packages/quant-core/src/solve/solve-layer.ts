@@ -7,6 +7,7 @@ import { groupStarts } from './column-order.js';
 import { solveExact } from './exact.js';
 import { feedbackTarget, solveFeedback } from './feedback.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
+import { factorMoments, type LayerMetric } from './layer-metric.js';
 import type { TernarySolver } from './layer-problem.js';
 import { solveWeighted } from './weighted.js';
 
@@ -29,6 +30,8 @@ export interface SolveOptions {
   readonly searches?: number | undefined;
   /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
+  /** See {@link layerMetric}; made from the moments when left out and needed. */
+  readonly metric?: LayerMetric | undefined;
 }
 
 const SOLVERS: Readonly<Record<Solver, TernarySolver>> = {
@@ -54,7 +57,7 @@ export function solveLayer(
   moments: InputMoments | null,
   options: SolveOptions,
 ): TernaryWeights {
-  const { solver, groupSize, planes, regress, damping, refinements, searches, minimumScales } = options;
+  const { solver, groupSize, planes, regress, damping, refinements, searches, minimumScales, metric } = options;
   checkLayout(weights.length, layout);
   checkGroupSize(groupSize);
   checkMinimumScales(minimumScales, layout.outputChannels);
@@ -65,8 +68,23 @@ export function solveLayer(
     return solveExact(problem);
   }
   checkMoments(moments, layout);
-  const calibrated = { moments, regress, damping, refinements, searches };
+  const calibrated = { moments, regress, damping, refinements, searches, metric };
   if (solver === 'feedback' || !regress) return SOLVERS[solver](problem, calibrated);
   const { aim } = feedbackTarget(weights, layout, groupStarts(layout, groupSize), calibrated);
   return SOLVERS[solver]({ ...problem, weights: aim }, calibrated);
+}
+
+/**
+ * What all output channels of a layer have in common when error feedback solves it in groups, or when any solver aims at
+ * outputs: parts of a layer can be solved with it one by one, with the same result.
+ *
+ * @param layout of the whole layer or of a part of it
+ * @throws RangeError when a moment is not finite or the damping is negative
+ */
+export function layerMetric(
+  moments: InputMoments,
+  layout: WeightLayout,
+  { groupSize, damping }: Pick<SolveOptions, 'groupSize' | 'damping'>,
+): LayerMetric {
+  return factorMoments(moments, groupStarts(layout, groupSize), damping);
 }

@@ -1,0 +1,148 @@
+/** Output channels of one convolution group: solved, corrected, and what their codes mean. They do not depend on other channels. */
+import type { LayerPrecision, ResolvedRecipe } from '@tritforge/contracts';
+import type { WeightLayout } from '../fgq/index.js';
+import { type Int4Weights, LARGEST_INT4_GROUP_CODE, quantizeInt4 } from '../int4/index.js';
+import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
+import {
+  correctChannels,
+  type InputMoments,
+  int8Metric,
+  type LayerMetric,
+  layerMetric,
+  momentsAboutZero,
+  momentsOfChannels,
+  type SolveInt4Options,
+  solveInt4,
+  solveInt8,
+  solveLayer,
+} from '../solve/index.js';
+
+/** Quantized weights, [OC, IC, taps]; their channel scales are corrected. */
+export interface SolvedLayer {
+  readonly codes: WeightCodes;
+  /** What the codes mean, [OC, IC, taps]. */
+  readonly decoded: Float32Array;
+  /** Corrected, [OC]; null where the layer can have none. */
+  readonly bias: Float32Array | null;
+}
+
+/** One convolution group, or a linear layer. Plain data: threads get it as a message. */
+export interface GroupProblem {
+  /** [OC, IC, taps]. */
+  readonly weights: Float32Array;
+  readonly layout: WeightLayout;
+  readonly applied: LayerPrecision;
+  readonly recipe: ResolvedRecipe;
+  readonly moments: InputMoments;
+  /** What the solver sees of them: about the mean where that is corrected afterwards, else about zero. */
+  readonly seen: InputMoments;
+  /** Made of `seen`; null: not yet, or not needed. */
+  readonly metric: LayerMetric | null;
+  /** [OC]; null where the layer can have none. */
+  readonly bias: Float32Array | null;
+  /** Lower bounds of the channel scales, [OC]. */
+  readonly minimumScales: Float32Array | undefined;
+}
+
+/** Windows for each column from which on weights can be fitted to outputs. */
+const ROWS_PER_COLUMN = 4;
+
+/** States a problem; its metric is yet to be made. */
+export function groupProblem(parts: Omit<GroupProblem, 'seen' | 'metric'>): GroupProblem {
+  const seen = correctsMean(parts) ? parts.moments : momentsAboutZero(parts.moments, parts.bias);
+  return { ...parts, seen, metric: null };
+}
+
+/** The problem with what solving different channels of it has in common. */
+export function withMetric(problem: GroupProblem): GroupProblem {
+  const { applied, recipe, seen, layout } = problem;
+  const isFeedback = recipe.weights.solver === 'feedback';
+  if (!isFeedback && !(applied.bits === 2 && isRegressed(problem))) return problem;
+  const { groupSize } = applied;
+  return {
+    ...problem,
+    metric: applied.bits === 8 ? int8Metric(seen) : layerMetric(seen, layout, { groupSize: groupSize! }),
+  };
+}
+
+/** The part of a problem that is about the output channels [from, to). */
+export function channelsOf(problem: GroupProblem, from: number, to: number): GroupProblem {
+  const { layout, weights, moments, seen, bias, minimumScales } = problem;
+  const perChannel = layout.inputChannels * layout.taps;
+  const own = momentsOfChannels(moments, from, to);
+  return {
+    ...problem,
+    weights: weights.slice(from * perChannel, to * perChannel),
+    layout: { ...layout, outputChannels: to - from },
+    moments: own,
+    seen: seen === moments ? own : momentsOfChannels(seen, from, to),
+    bias: bias === null ? null : bias.slice(from, to),
+    minimumScales: minimumScales?.slice(from, to),
+  };
+}
+
+/** Solves a problem, or a part of one. */
+export function solveGroup(problem: GroupProblem): SolvedLayer {
+  const { layout, moments, bias, applied, recipe } = problem;
+  const codes = solveCodes(problem);
+  const decoded = decodeWeights(codes);
+  const corrected = correctChannels(decoded, layout, moments, bias, {
+    mean: correctsMean(problem),
+    variance: recipe.correction.includes('variance') && applied.bits !== 8,
+  });
+  return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
+}
+
+function correctsMean({ recipe, bias }: Pick<GroupProblem, 'recipe' | 'bias'>): boolean {
+  return recipe.correction.includes('mean') && bias !== null;
+}
+
+/** Fewer windows than that would be fitted one by one. */
+function isRegressed({ recipe, seen }: GroupProblem): boolean {
+  return recipe.weights.target === 'outputs' && seen.rows >= ROWS_PER_COLUMN * seen.columns;
+}
+
+function solveCodes(problem: GroupProblem): WeightCodes {
+  const { weights, layout, seen, applied, recipe, minimumScales } = problem;
+  const { solver } = recipe.weights;
+  const common = { regress: isRegressed(problem), minimumScales, metric: problem.metric ?? undefined };
+  const groupSize = applied.groupSize!;
+  if (applied.bits === 2) {
+    const options = { solver, groupSize, planes: applied.planes ?? 1, ...common };
+    return { kind: 'ternary', weights: solveLayer(weights, layout, seen, options) };
+  }
+  const isFeedback = solver === 'feedback';
+  if (applied.bits === 4) {
+    const solved = isFeedback
+      ? int4ByFeedback(weights, layout, seen, { groupSize, ...common })
+      : quantizeInt4(weights, layout, groupSize, { minimumScales });
+    return { kind: 'int4', weights: solved };
+  }
+  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? seen : null, common) };
+}
+
+function int4ByFeedback(
+  weights: Float32Array,
+  layout: WeightLayout,
+  moments: InputMoments,
+  options: Omit<SolveInt4Options, 'largestGroupCode'>,
+): Int4Weights {
+  const largestGroupCode = LARGEST_INT4_GROUP_CODE;
+  const { values, ...rest } = solveInt4(weights, layout, moments, { ...options, largestGroupCode });
+  return { ...rest, codes: values };
+}
+
+/** Folds the factors into the channel scales. */
+function scaled(
+  codes: WeightCodes,
+  decoded: Float32Array,
+  factors: Float32Array,
+  bias: Float32Array | null,
+): SolvedLayer {
+  if (factors.every((factor) => factor === 1)) return { codes, decoded, bias };
+  if (codes.kind === 'int8') throw new TypeError('int8 weights have no factors');
+  const channelScales = codes.weights.channelScales.map((scale, oc) => scale * factors[oc]!);
+  const { kind } = codes;
+  const scaledCodes: WeightCodes = { kind, weights: { ...codes.weights, channelScales } };
+  return { codes: scaledCodes, decoded: decodeWeights(scaledCodes), bias };
+}
