@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { machineMemoryBytes } from '@tritforge/quant-core/process';
 import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig } from '@tritforge/store';
 
@@ -8,6 +9,7 @@ export interface WorkerConfig extends SharedConfig {
   readonly jobScratchBytes: number;
   readonly jobSeconds: number;
   readonly jobThreads: number;
+  readonly jobSolverThreads: number;
   readonly jobNiceness: number;
 }
 
@@ -48,6 +50,12 @@ export const SETTINGS: Settings<WorkerConfig> = {
     env: 'TRITFORGE_JOB_THREADS',
     fallback: 1,
     meaning: 'Threads within one operator when models are evaluated and timed.',
+    parse: integer(1, 1024),
+  },
+  jobSolverThreads: {
+    env: 'TRITFORGE_JOB_SOLVER_THREADS',
+    fallback: availableParallelism(),
+    meaning: 'Threads that the layers of a job are solved on; one per core when unset. Results do not depend on it.',
     parse: integer(1, 1024),
   },
   jobNiceness: {

@@ -82,6 +82,7 @@ async function produce(
       gates: gates.requested ?? undefined,
       outputDir,
       threads: config.jobThreads,
+      solverThreads: config.jobSolverThreads,
     },
     {
       limits: {

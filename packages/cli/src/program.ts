@@ -63,7 +63,8 @@ function addQuantize(program: Command, context: CommandContext): void {
   const command = program
     .command('quantize')
     .argument('<model>', 'the .onnx file')
-    .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report (.json and .html); made when missing');
+    .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report (.json and .html); made when missing')
+    .option('--solver-threads <n>', 'threads that layers are solved on (default: one per core)', naturalNumber);
   withLimits(withGates(withSearch(withData(withRecipe(command), 'optional'))))
     .description('Quantize a model, verify the result and measure it.')
     .addHelpText('after', QUANTIZE_EXAMPLES)

@@ -19,6 +19,7 @@ export interface QuantizeFlags extends RecipeFlags, LimitFlags {
   readonly preprocess?: string;
   readonly metric?: Metric;
   readonly threads?: number;
+  readonly solverThreads?: number;
   readonly gateMaxAccuracyDrop?: number;
   readonly gateMaxSize?: number;
   readonly gateMinSpeedup?: number;
@@ -59,6 +60,7 @@ async function requestOf(model: string, flags: QuantizeFlags): Promise<Omit<Quan
     metric: flags.metric,
     gates: gatesOf(flags),
     threads: flags.threads,
+    solverThreads: flags.solverThreads,
   };
 }
 
