@@ -3,9 +3,9 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import type { Phase, Preprocess, Recipe, Report } from '@tritforge/contracts';
-import { createOnnxRuntime, openDataset, planFeeds, quantize } from '@tritforge/quant-core';
-import { compareAccuracy } from '@tritforge/quant-core/evaluate';
+import { createOnnxRuntime, quantize } from '@tritforge/quant-core';
 import type { RealModel } from '../shared-data/datasets.js';
+import { compareOnSet } from './compare-on-set.js';
 import { PhaseClock } from './phase-clock.js';
 import type { LayerCounts, Measurement, SetAccuracy } from './rows.js';
 
@@ -16,7 +16,6 @@ export interface RowRequest {
 }
 
 const QUANTIZING: readonly Phase[] = ['search', 'calibrate', 'quantize'];
-const runtime = createOnnxRuntime();
 
 const { model, recipe } = JSON.parse(process.argv[2]!) as RowRequest;
 const folder = await mkdtemp(path.join(os.tmpdir(), 'tritforge-bench-accuracy-'));
@@ -41,7 +40,7 @@ async function measure(folder: string): Promise<Measurement> {
       evaluation: { path: model.evaluation, preprocess },
       metric: model.metric,
     },
-    { runtime, onProgress: ({ phase }) => clock.enter(phase) },
+    { runtime: createOnnxRuntime(), onProgress: ({ phase }) => clock.enter(phase) },
   );
   const { totalSeconds, secondsIn } = clock.stop();
   const artifact = report.artifacts[0]!;
@@ -49,7 +48,8 @@ async function measure(folder: string): Promise<Measurement> {
   const { int8: _, ...first } = report.accuracy!;
   const accuracies: SetAccuracy[] = [{ dataset: path.basename(model.evaluation), ...first }];
   for (const set of model.furtherEvaluations) {
-    accuracies.push(await accuracyOn(set, artifactPath, preprocess ?? null, folder));
+    const comparison = { originalPath: model.modelPath, artifactPath, set, metric: model.metric, scratchDir: folder };
+    accuracies.push(await compareOnSet({ ...comparison, preprocess: preprocess ?? null }));
   }
   return {
     accuracies,
@@ -61,28 +61,6 @@ async function measure(folder: string): Promise<Measurement> {
     // Node gives kilobytes of 1024 on every system.
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
   };
-}
-
-/** Accuracy of an artifact and the original on the same samples. */
-async function accuracyOn(
-  set: string,
-  artifactPath: string,
-  preprocess: Preprocess | null,
-  scratchDir: string,
-): Promise<SetAccuracy> {
-  const load = (file: string) => runtime.load(file, { threads: 1, optimization: 'all' });
-  const dataset = await openDataset(set, { preprocess, scratchDir });
-  const [original, quantized] = [await load(model.modelPath), await load(artifactPath)];
-  try {
-    const feedPlan = planFeeds(original.inputs, dataset.summary, preprocess);
-    const { metric } = model;
-    const { int8: _, ...accuracy } = await compareAccuracy({ original, quantized, dataset, feedPlan, metric });
-    return { dataset: path.basename(set), ...accuracy };
-  } finally {
-    await original.release();
-    await quantized.release();
-    await dataset.close();
-  }
 }
 
 function countLayers({ layers }: Report): LayerCounts {

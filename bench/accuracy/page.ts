@@ -70,7 +70,7 @@ function stepsTable(rows: readonly AccuracyRow[]): string {
   if (sizes.length === 0) return '';
   const cell = (column: string, groupSize: number | null) => {
     const found = rows.find((row) => row.column === column && row.groupSize === groupSize);
-    return found === undefined ? '' : drop(found.accuracies[0]!);
+    return found === undefined ? '' : formatDrop(found.accuracies[0]!);
   };
   const lines = sizes
     .sort((a, b) => b! - a!)
@@ -96,7 +96,7 @@ function line(row: AccuracyRow, accuracy: SetAccuracy): string[] {
     row.column,
     row.groupSize === null ? '–' : String(row.groupSize),
     fixed(accuracy.quantized, 2),
-    drop(accuracy),
+    formatDrop(accuracy),
     fixed(accuracy.agreement, 1),
     fixed(lowBitLayers, 3),
     fixed(quantizedLayers, 3),
@@ -110,12 +110,13 @@ function line(row: AccuracyRow, accuracy: SetAccuracy): string[] {
   ];
 }
 
-function drop(accuracy: SetAccuracy): string {
+/** A drop with its standard error. */
+export function formatDrop(accuracy: SetAccuracy): string {
   return `${fixed(accuracy.drop, 2)} ± ${fixed(accuracy.pairedStandardError, 2)}`;
 }
 
 /** A number, also one that is beyond all sense: the perplexity of a network that broke down. */
-function fixed(value: number | null | undefined, digits: number): string {
+export function fixed(value: number | null | undefined, digits: number): string {
   if (value === null || value === undefined) return '–';
   return Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toExponential(1);
 }

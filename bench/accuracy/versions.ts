@@ -10,7 +10,12 @@ const ENGINE = 'packages/quant-core/dist';
 /** What of the engine no result depends on. */
 const UNRELATED = /\.test\.js$|^(testing|process)\//;
 /** What else decides about artifacts and their accuracy. The lock file names the version of onnxruntime. */
-const OTHERS = ['packages/contracts/dist/recipe.js', 'bench/dist/accuracy/measure-one.js', 'package-lock.json'];
+const OTHERS = [
+  'packages/contracts/dist/recipe.js',
+  'bench/dist/accuracy/measure-one.js',
+  'bench/dist/accuracy/compare-on-set.js',
+  'package-lock.json',
+];
 
 /** Digest of the compiled code of the engine and of this measurement, and of the versions of dependencies. */
 export async function codeDigest(): Promise<string> {
