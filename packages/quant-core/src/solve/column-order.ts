@@ -30,19 +30,6 @@ export function floatsInTensorOrder(columns: Float64Array, layout: WeightLayout)
   return weights;
 }
 
-/** Copies the weights of one output channel into a row of columns. */
-export function columnsOfChannel(
-  weights: Float32Array | Int8Array,
-  { inputChannels, taps }: WeightLayout,
-  channel: number,
-  row: Float64Array,
-): void {
-  const start = channel * inputChannels * taps;
-  for (let tap = 0, at = 0; tap < taps; tap++) {
-    for (let ic = 0; ic < inputChannels; ic++, at++) row[at] = weights[start + ic * taps + tap]!;
-  }
-}
-
 /** Where weight ic·taps + tap of an output channel is among its columns, [K]. */
 export function columnPlaces({ inputChannels, taps }: WeightLayout): Int32Array {
   return Int32Array.from({ length: inputChannels * taps }, (_, i) => (i % taps) * inputChannels + Math.floor(i / taps));

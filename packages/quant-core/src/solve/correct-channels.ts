@@ -8,7 +8,8 @@
  * here by moments instead of by another pass over the data.
  */
 import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
-import { columnsOfChannel } from './column-order.js';
+import { subtractProduct } from '../linalg/index.js';
+import { toColumns } from './column-order.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 
 /** What is matched. */
@@ -42,29 +43,49 @@ export function correctChannels(
   checkMoments(moments, layout);
   const factors = new Float32Array(outputChannels).fill(1);
   const corrected = new Float32Array(outputChannels);
-  const row = new Float64Array(moments.columns);
+  const rows = toColumns(decoded, layout);
+  const ratios = correction.variance ? varianceRatios(rows, moments) : null;
+  const { columns } = moments;
   for (let oc = 0; oc < outputChannels; oc++) {
-    columnsOfChannel(decoded, layout, oc, row);
-    const inputPart = dot(row, moments.mean);
-    if (correction.variance) factors[oc] = varianceRatio(row, moments, moments.outputVariance[oc]!);
+    const inputPart = dot(rows.subarray(oc * columns, (oc + 1) * columns), moments.mean);
+    factors[oc] = ratios?.[oc] ?? 1;
     const mean = correction.mean ? moments.outputMean[oc]! : inputPart + (bias?.[oc] ?? 0);
     corrected[oc] = mean - factors[oc]! * inputPart;
   }
   return { factors, bias: corrected };
 }
 
-/** σ_f / σ_q, clamped; 1 for a channel that is dead in either network. */
-function varianceRatio(row: Float64Array, { second, columns }: InputMoments, variance: number): number {
-  let quantized = 0;
-  let scale = 0;
-  for (let i = 0; i < columns; i++) {
-    const weight = row[i]!;
-    if (weight === 0) continue;
-    let sum = 0;
-    for (let j = 0, at = i * columns; j < columns; j++, at++) sum += second[at]! * row[j]!;
-    quantized += weight * sum;
-    scale += weight * weight * second[i * columns + i]!;
+/** Channels whose products with H lie in memory at a time. */
+const CHUNK_CHANNELS = 64;
+
+/** σ_f / σ_q of every channel, clamped; 1 for one that is dead in either network. @param rows ŵ, [OC, K] */
+function varianceRatios(rows: Float64Array, { second, columns, outputVariance }: InputMoments): number[] {
+  const ratios: number[] = [];
+  for (let first = 0; first < outputVariance.length; first += CHUNK_CHANNELS) {
+    const count = Math.min(CHUNK_CHANNELS, outputVariance.length - first);
+    const negative = new Float64Array(count * columns);
+    subtractProduct(
+      count,
+      columns,
+      columns,
+      { data: rows, start: first * columns, rowStride: columns, columnStride: 1 },
+      { data: second, start: 0, rowStride: columns, columnStride: 1 },
+      { data: negative, start: 0, rowStride: columns, columnStride: 1 },
+    );
+    for (let i = 0; i < count; i++) {
+      const row = rows.subarray((first + i) * columns, (first + i + 1) * columns);
+      const product = negative.subarray(i * columns, (i + 1) * columns);
+      ratios.push(varianceRatio(row, -dot(row, product), second, outputVariance[first + i]!));
+    }
   }
+  return ratios;
+}
+
+/** @param quantized σ_q² */
+function varianceRatio(row: Float64Array, quantized: number, second: Float64Array, variance: number): number {
+  const columns = row.length;
+  let scale = 0;
+  for (let i = 0; i < columns; i++) scale += row[i]! * row[i]! * second[i * columns + i]!;
   if (!(quantized > scale * DEAD_SHARE && variance > scale * DEAD_SHARE)) return 1;
   return Math.min(Math.max(Math.sqrt(variance / quantized), SMALLEST_FACTOR), LARGEST_FACTOR);
 }

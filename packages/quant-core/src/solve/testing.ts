@@ -1,7 +1,7 @@
 /** Random layers for tests: correlated inputs, and what a layer's loss is by its definition. */
 import type { WeightLayout } from '../fgq/grouping.js';
 import { gaussianWeights } from '../fgq/random-weights.js';
-import { columnsOfChannel } from './column-order.js';
+import { toColumns } from './column-order.js';
 import type { InputMoments } from './input-moments.js';
 
 /** Moments of inputs that share `factors` hidden causes, and of the outputs that `weights` give on other inputs near them. */
@@ -92,10 +92,10 @@ export function outputError(decoded: Float32Array, layout: WeightLayout, moments
   return error;
 }
 
-function channelRow(weights: Float32Array, layout: WeightLayout, channel: number): Float64Array {
-  const row = new Float64Array(layout.inputChannels * layout.taps);
-  columnsOfChannel(weights, layout, channel, row);
-  return row;
+/** The weights of one output channel, in the order of columns. */
+function channelRow(weights: Float32Array, { inputChannels, taps }: WeightLayout, channel: number): Float64Array {
+  const own = weights.subarray(channel * inputChannels * taps, (channel + 1) * inputChannels * taps);
+  return toColumns(own, { outputChannels: 1, inputChannels, taps });
 }
 
 function means(values: Float64Array, rows: number, columns: number): Float64Array {
