@@ -17,13 +17,14 @@ import {
   type ValueInfo,
   walkGraphs,
 } from './ir/index.js';
+import { reasonToKeepTable } from './layers/tables.js';
 import { type ModelLimits, readModel, validateModel } from './onnx/index.js';
 import { constantNodes } from './passes/fold-constants.js';
 
 /** A layer with constant weights that a recipe can quantize. */
 export interface LayerSummary {
   readonly node: string;
-  readonly op: 'Conv' | 'Gemm' | 'MatMul';
+  readonly op: 'Conv' | 'Gather' | 'Gemm' | 'MatMul';
   /** Name of the weight: of the initializer, or of what the node computes from constants. */
   readonly weight: string;
   readonly shape: readonly number[];
@@ -74,7 +75,7 @@ export function summarizeModel(model: Model): ModelInspection {
   };
 }
 
-/** Conv, Gemm and MatMul nodes with constant float weights, subgraphs included, in graph order. */
+/** Conv, Gemm, MatMul and Gather nodes with constant float weights, subgraphs included, in graph order. */
 function layersOf(model: Model, shapes: InferredShapes): LayerSummary[] {
   const computed = computedConstants(model.graph, shapes);
   const indices = new Map<Scope, GraphIndex>();
@@ -82,19 +83,27 @@ function layersOf(model: Model, shapes: InferredShapes): LayerSummary[] {
   walkGraphs(model, (scope) => {
     if (scope.graph === null || scope.function !== null) return;
     indices.set(scope, new GraphIndex(scope.graph));
+    const weightOf = (name: string) =>
+      constantOf(name, scope, indices) ?? (scope.parent === null ? computed.get(name) : undefined);
     for (const node of scope.nodes) {
-      if (!isLayer(node)) continue;
-      const name = node.inputs[1] ?? '';
-      const weight = constantOf(name, scope, indices) ?? (scope.parent === null ? computed.get(name) : undefined);
-      if (weight === undefined || !isFloat(weight.dtype) || weight.shape.length < 2) continue;
-      layers.push(describeLayer(node, weight, scope.parent !== null));
+      const weight = node.domain === '' ? layerWeight(node, weightOf, scope) : undefined;
+      if (weight !== undefined) layers.push(describeLayer(node, weight, scope.parent !== null));
     }
   });
   return layers;
 }
 
-function isLayer(node: Node): boolean {
-  return node.domain === '' && (node.opType === 'Conv' || node.opType === 'Gemm' || node.opType === 'MatMul');
+/** The weight of a node of the standard domain, if it is a layer. */
+function layerWeight(node: Node, weightOf: (name: string) => Weight | undefined, { nodes }: Scope): Weight | undefined {
+  const [first = '', second = ''] = node.inputs;
+  if (node.opType === 'Gather') {
+    const table = weightOf(first);
+    if (table?.dtype !== 'float32' || weightOf(second) !== undefined) return undefined;
+    return reasonToKeepTable(node, table, nodes) === null ? table : undefined;
+  }
+  if (node.opType !== 'Conv' && node.opType !== 'Gemm' && node.opType !== 'MatMul') return undefined;
+  const weight = weightOf(second) ?? (node.opType === 'MatMul' ? weightOf(first) : undefined);
+  return weight !== undefined && isFloat(weight.dtype) && weight.shape.length >= 2 ? weight : undefined;
 }
 
 function describeLayer(node: Node, { name, shape }: Weight, inSubgraph: boolean): LayerSummary {

@@ -282,7 +282,7 @@ async function sizeOfFiles(modelPath: string, model: Model): Promise<number> {
 function nothingToQuantize(found: number): TritforgeError {
   const message =
     found === 0
-      ? 'The model has no Conv, Gemm or MatMul with a constant float32 weight'
+      ? 'The model has no Conv, Gemm, MatMul or embedding with a constant float32 weight'
       : `The recipe excludes all ${found} layers of the model`;
   return new TritforgeError('MODEL_NOTHING_TO_QUANTIZE', message, {
     remediation:

@@ -42,13 +42,15 @@ export async function buildWorkingGraph(
   for (const node of source.prepared.graph.nodes) await writer.addNode(node);
   const model = writer.finish();
   const written = new Map(model.graph.nodes.map((node) => [node.name, node]));
+  const stored = new Map(model.graph.nodes.map((node) => [node.outputs[0]!, node.inputs[0]!]));
   const slots = new Map<Node, LayerSlots>();
   for (const { layer } of quantized) {
     const node = written.get(layer.node.name)!;
     const bias = layer.bias === null ? null : node.inputs[2]!;
+    const operand = node.inputs[layer.weightPosition]!;
     slots.set(layer.node, {
       input: node.inputs[1 - layer.weightPosition]!,
-      weight: node.inputs[layer.weightPosition]!,
+      weight: layer.turned ? stored.get(operand)! : operand,
       bias,
     });
   }

@@ -106,7 +106,8 @@ async function observeGroup(
   histograms: ReadonlyMap<string, Histogram>,
   onSamples: (samplesDone: number) => void,
 ): Promise<void> {
-  const fed = new Set(request.feedPlan.inputs.map(({ input }) => input));
+  const { inputs, made } = request.feedPlan;
+  const fed = new Set([...inputs, ...made].map(({ input }) => input));
   const computed = group.filter((name) => !fed.has(name));
   const session =
     computed.length === 0 ? null : await loadScratchModel(withOutputs(request.model, computed), laboratory);

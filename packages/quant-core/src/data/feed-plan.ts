@@ -4,10 +4,12 @@
  * An array has the rank of its input: dimension 0 of the input is the batch, and many samples go in at once. Where the
  * model fixes that dimension to B, runs take exactly B samples; the last one is padded. An array has one dimension more
  * than its input: the input has no batch, and every sample is a run of its own; then all inputs run sample by sample.
+ * Inputs that follow from the tokens of a sample may have no array (decoder-inputs.ts).
  */
 import { type DatasetSummary, type Preprocess, TritforgeError } from '@tritforge/contracts';
 import type { DataType, Dimension } from '../ir/index.js';
 import { isCastable } from './cast.js';
+import { type MadeInput, madeInput } from './decoder-inputs.js';
 import { changesValues, preprocessedArray, quoted } from './preprocess-target.js';
 
 /** An input of a model as a session or a summary lists it; inputs that have an initializer are left out. */
@@ -29,6 +31,8 @@ export interface PlannedInput {
 /** Made by {@link planFeeds}, used by `feedsOf`. */
 export interface FeedPlan {
   readonly inputs: readonly PlannedInput[];
+  /** Inputs without an array. */
+  readonly made: readonly MadeInput[];
   /** False when some input has no batch dimension: then every run is one sample and outputs have no sample dimension of their own. */
   readonly batched: boolean;
   /** Samples that every run must have: the batch dimension that the model fixes, or 1; null when any number goes. */
@@ -48,7 +52,7 @@ export function planFeeds(
   summary: DatasetSummary,
   preprocess: Preprocess | null,
 ): FeedPlan {
-  const pairs = matchNames(modelInputs, summary, preprocess);
+  const { pairs, made } = matchNames(modelInputs, summary, preprocess);
   const inputs = pairs.map(([input, array]) => ({
     input: input.name,
     array: array.name,
@@ -57,7 +61,7 @@ export function planFeeds(
   }));
   const batched = inputs.every((input) => input.batched);
   checkShapes(pairs, batched);
-  return { inputs, batched, runSamples: batched ? fixedBatch(pairs) : 1 };
+  return { inputs, made, batched, runSamples: batched ? fixedBatch(pairs) : 1 };
 }
 
 /**
@@ -72,13 +76,18 @@ export function checkDataset(
   planFeeds(modelInputs, summary, preprocess);
 }
 
+interface MatchedNames {
+  readonly pairs: readonly (readonly [ModelInput, ArrayInfo])[];
+  readonly made: readonly MadeInput[];
+}
+
 function matchNames(
   modelInputs: readonly ModelInput[],
   summary: DatasetSummary,
   preprocess: Preprocess | null,
-): [ModelInput, ArrayInfo][] {
+): MatchedNames {
   if (summary.format !== 'npz' && preprocess?.input === undefined) {
-    if (modelInputs.length === 1) return [[modelInputs[0]!, summary.arrays[0]!]];
+    if (modelInputs.length === 1) return { pairs: [[modelInputs[0]!, summary.arrays[0]!]], made: [] };
     throw new TritforgeError(
       'DATASET_NAME_MISMATCH',
       `the model has the inputs ${quoted(modelInputs.map(({ name }) => name))}; the dataset has images for one of them`,
@@ -86,16 +95,33 @@ function matchNames(
     );
   }
   const arrays = new Map(summary.arrays.map((array) => [array.name, array]));
-  const missing = modelInputs.filter(({ name }) => !arrays.has(name));
-  if (missing.length > 0 || modelInputs.length !== arrays.size) {
-    const inputs = quoted(modelInputs.map(({ name }) => name));
-    throw new TritforgeError(
-      'DATASET_NAME_MISMATCH',
-      `the model has the inputs ${inputs}; the dataset has the arrays ${quoted([...arrays.keys()])}`,
-      { field: missing[0]?.name ?? 'datasets', remediation: 'Name exactly one array after every input of the model.' },
-    );
-  }
-  return modelInputs.map((input) => [input, arrays.get(input.name)!]);
+  const fed = modelInputs.filter(({ name }) => arrays.has(name));
+  if (fed.length === 0 || fed.length !== arrays.size) throw nameMismatch(modelInputs, arrays);
+  const made = modelInputs
+    .filter(({ name }) => !arrays.has(name))
+    .map((input) => {
+      const found = madeInput(input);
+      if (found === null) throw nameMismatch(modelInputs, arrays);
+      return found;
+    });
+  return { pairs: fed.map((input) => [input, arrays.get(input.name)!]), made };
+}
+
+function nameMismatch(modelInputs: readonly ModelInput[], arrays: ReadonlyMap<string, ArrayInfo>): TritforgeError {
+  const inputs = quoted(modelInputs.map(({ name }) => name));
+  const missing = modelInputs.find((input) => !arrays.has(input.name) && madeInput(input) === null);
+  const shape = missing?.shape?.map((size) => size ?? '?').join(', ');
+  return new TritforgeError(
+    'DATASET_NAME_MISMATCH',
+    `the model has the inputs ${inputs}; the dataset has the arrays ${quoted([...arrays.keys()])}`,
+    {
+      field: missing?.name ?? 'datasets',
+      remediation:
+        missing === undefined
+          ? 'Name exactly one array after every input of the model.'
+          : `Add an array '${missing.name}' of ${missing.dtype}${shape === undefined ? '' : `, for an input of shape [${shape}]`}, and name exactly one array after every input of the model.`,
+    },
+  );
 }
 
 /** The dtype of an array once it is preprocessed. */
@@ -121,7 +147,7 @@ function isBatched(input: ModelInput, array: ArrayInfo): boolean {
   throw shapeMismatch(input, array, 'their ranks differ by more than the dimension that counts the samples');
 }
 
-function checkShapes(pairs: readonly [ModelInput, ArrayInfo][], batched: boolean): void {
+function checkShapes(pairs: MatchedNames['pairs'], batched: boolean): void {
   const symbols = new Map<string, { size: number; input: string }>();
   for (const [input, array] of pairs) {
     if (input.shape === null) continue;
@@ -156,7 +182,7 @@ function checkDimension(
 }
 
 /** The batch dimension that the model fixes, if it does. */
-function fixedBatch(pairs: readonly [ModelInput, ArrayInfo][]): number | null {
+function fixedBatch(pairs: MatchedNames['pairs']): number | null {
   let fixed: number | null = null;
   for (const [input, array] of pairs) {
     const batch = input.shape?.[0];

@@ -15,6 +15,7 @@ const bytes = (shape: readonly number[], data: readonly number[]): HostTensor =>
 });
 const plan = (batched: boolean, runSamples: number | null, dtype: DataType = 'float32'): FeedPlan => ({
   inputs: [{ input: 'in', array: 'x', dtype, batched }],
+  made: [],
   batched,
   runSamples,
 });

@@ -1,6 +1,7 @@
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
 import { castTensor } from './cast.js';
 import type { Batch } from './dataset.js';
+import { makeInput } from './decoder-inputs.js';
 import type { FeedPlan, PlannedInput } from './feed-plan.js';
 
 /** What one run of a model takes. */
@@ -23,10 +24,11 @@ export function feedsOf(plan: FeedPlan, batch: Batch): FeedRun[] {
   const runs: FeedRun[] = [];
   for (let start = 0; start < batch.count; start += runSamples) {
     const samples = Math.min(runSamples, batch.count - start);
-    const feeds = new Map(
+    const fed = new Map(
       plan.inputs.map((input, i) => [input.input, runTensor(tensors[i]!, input, start, samples, runSamples)]),
     );
-    runs.push({ feeds, samples, padding: runSamples - samples });
+    const made = plan.made.map((input) => [input.input, makeInput(input, fed)] as const);
+    runs.push({ feeds: new Map([...fed, ...made]), samples, padding: runSamples - samples });
   }
   return runs;
 }

@@ -1,3 +1,4 @@
+import { madeInput, makeInput } from '../data/decoder-inputs.js';
 import { type DataType, elementCount, numberToFloat16 } from '../ir/index.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { mulberry32 } from '../seeded-random.js';
@@ -12,18 +13,20 @@ const INTEGER_LIMIT = 16;
  * Inputs for a model without data: the same for the same inputs and seed on every machine. Floats are uniform in [-1,
  * 1), integers in [0, 16) so that they are token ids of any vocabulary (single numbers are 1), bools true. Open
  * dimensions: the first is 1; of four-dimensional inputs the sides are 224 and the channels 3; all others `openLength`.
- * Dimensions of one name agree.
+ * Dimensions of one name agree. What follows from the tokens, such as an empty cache, is made from them (data/decoder-inputs.ts).
  * @throws TypeError for an input that is no tensor of numbers
  */
 export function syntheticFeeds(inputs: Session['inputs'], seed: number, openLength = OPEN_LENGTH): Feeds {
   const sizeByName = new Map<string, number>();
   const random = mulberry32(seed);
   const feeds = new Map<string, HostTensor>();
-  for (const { name, dtype, shape } of inputs) {
+  const made = inputs.map(madeInput);
+  for (const { name, dtype, shape } of inputs.filter((_, i) => made[i] === null)) {
     const closed = shape.map((size, axis) => closeDimension(size, axis, shape, { sizeByName, openLength }));
     feeds.set(name, { dtype, shape: closed, data: fill(name, dtype, elementCount(closed), random) });
   }
-  return feeds;
+  const following = made.flatMap((input) => (input === null ? [] : [[input.input, makeInput(input, feeds)] as const]));
+  return new Map([...feeds, ...following]);
 }
 
 type Shape = Session['inputs'][number]['shape'];

@@ -45,8 +45,10 @@ export function prefixKeys(layers: readonly PlannedLayer[], order: readonly Plan
   const keys = new Map<PlannedLayer, string>();
   let key = '';
   for (const planned of layers) {
-    key += `${planned.layer.node.name}:${Object.values(planned.applied).join()};`;
-    keys.set(planned, key);
+    const own = `${planned.layer.node.name}:${Object.values(planned.applied).join()};`;
+    key += own;
+    // A table looks at nothing before it.
+    keys.set(planned, planned.layer.isTable ? own : key);
   }
   return order.map((planned) => keys.get(planned)!);
 }

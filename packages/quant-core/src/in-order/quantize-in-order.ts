@@ -72,10 +72,10 @@ const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weig
 export async function quantizeInOrder(source: Source, options: InOrderOptions): Promise<PlannedLayer[]> {
   const layers = withBiases(source.layers, options.recipe);
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
-  const order = layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph);
+  const order = tablesFirst(layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
   const keys = prefixKeys(layers, order);
   const firstUnknown = keys.findIndex((key) => options.known?.get(key) === undefined);
-  const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown);
+  const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown).filter(({ layer }) => !layer.isTable);
   const original = await openRunner(
     source.prepared,
     unknown.filter(({ layer }) => !options.originals?.has(layer.node)).map(({ layer }) => [layer.node.outputs[0]!]),
@@ -142,6 +142,7 @@ class InOrder {
 
   async #quantize(planned: PlannedLayer): Promise<LayerResult> {
     const { layer } = planned;
+    if (layer.isTable) return this.#quantizeTable(planned);
     const slots = this.#working.slots.get(layer.node)!;
     const { original, quantized } = this.#runners;
     const recorded = await this.#options.originals?.get(layer.node);
@@ -156,6 +157,14 @@ class InOrder {
     const correctedBias =
       shared === undefined || moments === null ? solved.bias : correctMeans(shared, layer.layout, moments, bias);
     return { solved, bias: correctedBias, isTooLarge: moments === null };
+  }
+
+  /** What is looked up is to stay what it was; there is nothing to fit it to. */
+  async #quantizeTable(planned: PlannedLayer): Promise<LayerResult> {
+    const { layer } = planned;
+    const shared = this.#solved.get(layer.weight);
+    const solved = shared ?? (await this.#solve(planned, null, null));
+    return { solved, bias: null, isTooLarge: false };
   }
 
   /** Lets the working graph go on with what became of a layer. */
@@ -175,7 +184,7 @@ class InOrder {
   }
 
   async #solve(planned: PlannedLayer, moments: InputMoments[] | null, bias: Float32Array | null): Promise<SolvedLayer> {
-    const minimumScales = this.#minimumScales(planned.layer, bias);
+    const minimumScales = await this.#minimumScales(planned.layer, bias);
     const options = { bias, recipe: this.#options.recipe, minimumScales };
     const weights = await readRows(planned.layer);
     return moments === null
@@ -188,15 +197,19 @@ class InOrder {
     return solveWholeInThreads(weights, planned, options, threads ?? ONE_THREAD, signal);
   }
 
-  /** Weight scales with which the bias fits in an int32, also after it was corrected. */
-  #minimumScales({ node }: Layer, bias: Float32Array | null): Float32Array | undefined {
-    const value = this.#source.activations.values.get(node.inputs[0]!);
-    if (value === undefined || bias === null) return undefined;
-    const { scale } = this.#source.scales.get(value.rangeOf)!;
-    return smallestWeightScales(
-      bias.map((b) => b * CORRECTION_ROOM),
-      scale,
-    );
+  /** Weight scales with which the biases of all layers that share the weight fit in an int32, also after they were corrected. */
+  async #minimumScales(layer: Layer, bias: Float32Array | null): Promise<Float32Array | undefined> {
+    const sharing = this.#source.layers.filter((other) => other.layer.weight === layer.weight);
+    let minimum: Float32Array | undefined;
+    for (const { layer: other } of sharing) {
+      const value = this.#source.activations.values.get(other.node.inputs[0]!);
+      const own = other.node === layer.node ? bias : other.bias && (await readFloats(other.bias));
+      if (value === undefined || own === null) continue;
+      const room = own.map((b) => b * CORRECTION_ROOM);
+      const needed = smallestWeightScales(room, this.#source.scales.get(value.rangeOf)!.scale);
+      minimum = minimum?.map((scale, i) => Math.max(scale, needed[i]!)) ?? needed;
+    }
+    return minimum;
   }
 
   #moments(
@@ -233,6 +246,11 @@ export function withBiases(layers: readonly PlannedLayer[], { correction }: Reso
       layer: { ...layer, bias: tensorFromFloats([outputChannels], new Float32Array(outputChannels)) },
     };
   });
+}
+
+/** Tables depend on nothing, and products that share their weights follow them. */
+function tablesFirst(layers: readonly PlannedLayer[]): PlannedLayer[] {
+  return [...layers.filter(({ layer }) => layer.isTable), ...layers.filter(({ layer }) => !layer.isTable)];
 }
 
 function joinReasons(first: string | null, second: string): string {

@@ -1,6 +1,7 @@
-import type { WeightLayout } from '../fgq/index.js';
 import {
   floatAttribute,
+  GraphIndex,
+  intsAttribute,
   type Model,
   type Node,
   type Scope,
@@ -10,6 +11,7 @@ import {
 } from '../ir/index.js';
 import { outputChannelAxis } from '../passes/output-channels.js';
 import type { KeptNode, Layer } from './layer.js';
+import { reasonToKeepTable } from './tables.js';
 
 /** Float constants below this size are not worth a line in the list of kept nodes. */
 const SMALLEST_LISTED_BYTES = 1024;
@@ -22,13 +24,16 @@ export interface FoundLayers {
 
 /** Finds every layer that can be quantized, subgraphs included; function bodies are left alone. */
 export function findLayers(model: Model): FoundLayers {
+  const uses = usesOfConstants(model);
+  const users = new Map<Tensor, Use[]>();
+  for (const use of uses) users.set(use.tensor, [...(users.get(use.tensor) ?? []), use]);
   const layers: Layer[] = [];
   const kept: KeptNode[] = [];
-  const users = weightUsers(model);
   walkGraphs(model, (scope) => {
     if (scope.graph === null || scope.function !== null) return;
+    const index = new GraphIndex(scope.graph);
     for (const node of scope.nodes) {
-      const found = examine(node, scope, users);
+      const found = examine(node, { scope, index }, users);
       if (found !== null && 'reason' in found) kept.push(found);
       else if (found !== null) layers.push(found);
     }
@@ -36,26 +41,47 @@ export function findLayers(model: Model): FoundLayers {
   return { layers, kept };
 }
 
-function examine(node: Node, scope: Scope, users: ReadonlyMap<Tensor, readonly Use[]>): Layer | KeptNode | null {
+/** Where a node is. */
+interface Place {
+  readonly scope: Scope;
+  readonly index: GraphIndex;
+}
+
+/** A constant as a node gets it. */
+interface Constant {
+  readonly name: string;
+  readonly tensor: Tensor;
+  /** Through a Transpose of the main graph. */
+  readonly turned: boolean;
+}
+
+function examine(node: Node, place: Place, users: ReadonlyMap<Tensor, readonly Use[]>): Layer | KeptNode | null {
   const keep = (reason: string): KeptNode => ({ node: node.name, op: node.opType, reason });
-  const constants = node.inputs.map((name) => resolveConstant(name, scope));
-  const shape = describe(node, constants);
+  const constants = node.inputs.map((name) => constantBehind(name, place));
+  const shape = describe(node, constants, place.scope);
   if (typeof shape === 'string') return keep(shape);
-  if (shape === null)
-    return constants.some((tensor) => tensor && isLargeFloat(tensor)) ? keep(reasonToKeep(node)) : null;
-  const weight = constants[shape.weightPosition]!;
+  if (shape === null) {
+    const turns = (constant: Constant) => users.get(constant.tensor)?.some((use) => use.shape?.turned);
+    const isOwn = (constant: Constant | null) =>
+      constant &&
+      !constant.turned &&
+      isLargeFloat(constant.tensor) &&
+      !(node.opType === 'Transpose' && turns(constant));
+    return constants.some(isOwn) ? keep(reasonToKeep(node)) : null;
+  }
+  const { name, tensor: weight } = constants[shape.weightPosition]!;
   if (weight.dtype !== 'float32') return keep(`the weight is ${weight.dtype}, not float32`);
-  const foreign = (users.get(weight) ?? []).find((use) => !isSameUse(use, node, shape.weightPosition));
+  const foreign = (users.get(weight) ?? []).find((use) => !isSameUse(use, shape));
   if (foreign !== undefined) return keep(`the weight also feeds ${foreign.node.opType} ${foreign.node.name}`);
-  const inMainGraph = scope.parent === null;
+  const inMainGraph = place.scope.parent === null;
   return {
     node,
-    graph: scope.graph!,
+    graph: place.scope.graph!,
     inMainGraph,
-    weightName: node.inputs[shape.weightPosition]!,
+    weightName: name,
     weight,
     ...shape,
-    ...biasOf(node, shape.layout, inMainGraph, constants),
+    ...biasOf(node, shape, inMainGraph, constants),
   };
 }
 
@@ -78,57 +104,73 @@ function reasonToKeep(node: Node): string {
   return `${node.opType} has no integer form`;
 }
 
-interface WeightShape {
-  readonly weightPosition: 0 | 1;
-  readonly layout: WeightLayout;
-  readonly transposed: boolean;
-  readonly depthwise: boolean;
-}
+type WeightShape = Pick<Layer, 'weightPosition' | 'layout' | 'transposed' | 'turned' | 'depthwise' | 'isTable'>;
 
 /** How the node uses its weight; a reason when it cannot be quantized; null when the node is no layer. */
-function describe(node: Node, constants: readonly (Tensor | null)[]): WeightShape | string | null {
+function describe(node: Node, constants: readonly (Constant | null)[], scope: Scope): WeightShape | string | null {
   if (node.domain !== '') return null;
   if (node.opType === 'Conv') return describeConv(constants[1]);
   if (node.opType === 'Gemm') return describeMatrix(constants[1], 1, outputChannelAxis(node) === 1, 'Gemm');
+  if (node.opType === 'Gather') return describeTable(node, constants, scope);
   if (node.opType !== 'MatMul') return null;
   if (constants[1]) return describeMatrix(constants[1], 1, true, 'MatMul');
   if (constants[0]) return describeMatrix(constants[0], 0, false, 'MatMul');
   return null;
 }
 
-function describeConv(constant: Tensor | null | undefined): WeightShape | string {
-  if (!constant) return 'the weight is computed when the model runs';
-  const [outputChannels = 0, inputChannels = 0, ...kernel] = constant.shape;
+function describeConv(constant: Constant | null | undefined): WeightShape | string {
+  if (!constant || constant.turned) return 'the weight is computed when the model runs';
+  const [outputChannels = 0, inputChannels = 0, ...kernel] = constant.tensor.shape;
   const taps = kernel.reduce((product, size) => product * size, 1);
   if (kernel.length === 0 || outputChannels * inputChannels * taps === 0) return 'the weight has no elements';
   return {
     weightPosition: 1,
     layout: { outputChannels, inputChannels, taps },
     transposed: false,
+    turned: false,
     depthwise: inputChannels === 1 && outputChannels > 1,
+    isTable: false,
   };
 }
 
+/** @param takesColumns whether the operator takes [IC, OC] */
 function describeMatrix(
-  constant: Tensor | null | undefined,
+  constant: Constant | null | undefined,
   weightPosition: 0 | 1,
-  transposed: boolean,
+  takesColumns: boolean,
   op: string,
 ): WeightShape | string | null {
   if (!constant) return op === 'Gemm' ? 'the weight is computed when the model runs' : null;
-  const { shape } = constant;
+  const { tensor, turned } = constant;
+  const { shape } = tensor;
   if (shape.length !== 2) return shape.length < 2 ? null : `the weight has ${shape.length} dimensions, not 2`;
+  const transposed = takesColumns !== turned;
   const [outputChannels, inputChannels] = transposed ? [shape[1]!, shape[0]!] : [shape[0]!, shape[1]!];
   if (outputChannels * inputChannels === 0) return 'the weight has no elements';
-  return { weightPosition, layout: { outputChannels, inputChannels, taps: 1 }, transposed, depthwise: false };
+  const layout = { outputChannels, inputChannels, taps: 1 };
+  return { weightPosition, layout, transposed, turned, depthwise: false, isTable: false };
+}
+
+function describeTable(
+  node: Node,
+  [table, indices]: readonly (Constant | null)[],
+  { nodes }: Scope,
+): WeightShape | string | null {
+  if (!table || table.turned || indices || !isLargeFloat(table.tensor)) return null;
+  const reason = reasonToKeepTable(node, table.tensor, nodes);
+  if (reason !== null) return reason;
+  const [outputChannels, inputChannels] = table.tensor.shape as [number, number];
+  const layout = { outputChannels, inputChannels, taps: 1 };
+  return { weightPosition: 0, layout, transposed: false, turned: false, depthwise: false, isTable: true };
 }
 
 function biasOf(
   node: Node,
-  layout: WeightLayout,
+  { layout, isTable }: WeightShape,
   inMainGraph: boolean,
-  constants: readonly (Tensor | null)[],
+  constants: readonly (Constant | null)[],
 ): Pick<Layer, 'bias' | 'floatInputReason'> {
+  if (isTable) return { bias: null, floatInputReason: null };
   if (!inMainGraph) return { bias: null, floatInputReason: 'values inside control flow cannot be observed' };
   if (constants[0] && constants[1]) return { bias: null, floatInputReason: 'the input is a constant' };
   if (node.opType === 'MatMul') {
@@ -144,7 +186,7 @@ function biasOf(
   }
   const name = node.inputs[2] ?? '';
   if (name === '') return { bias: null, floatInputReason: null };
-  const bias = constants[2];
+  const bias = constants[2]?.turned === false ? constants[2].tensor : undefined;
   const fits = bias?.dtype === 'float32' && bias.shape.length === 1 && bias.shape[0] === layout.outputChannels;
   return fits
     ? { bias, floatInputReason: null }
@@ -158,46 +200,74 @@ function isLargeFloat(tensor: Tensor): boolean {
   return isFloat && isMatrix && tensorByteLength(tensor) >= SMALLEST_LISTED_BYTES;
 }
 
+/** A node that reads a constant. */
 interface Use {
+  readonly tensor: Tensor;
   readonly node: Node;
   readonly position: number;
+  /** What it makes of its weight; null where it is no layer or reads the constant in another place. */
+  readonly shape: WeightShape | null;
 }
 
-/** Whether two nodes read the weight in the same way, so that one quantized tensor serves both. */
-function isSameUse(use: Use, node: Node, position: number): boolean {
-  return (
-    use.node.opType === node.opType &&
-    use.position === position &&
-    outputChannelAxis(use.node) === outputChannelAxis(node)
-  );
+/** Whether another node reads rows and columns of the weight as this one does, so that one quantized tensor serves both. */
+function isSameUse({ shape: other }: Use, shape: WeightShape): boolean {
+  if (other === null || other.transposed !== shape.transposed) return false;
+  return other.layout.taps === shape.layout.taps && other.layout.outputChannels === shape.layout.outputChannels;
 }
 
 /** Who reads each constant. A tensor object stands for one initializer. */
-function weightUsers(model: Model): Map<Tensor, Use[]> {
-  const users = new Map<Tensor, Use[]>();
+function usesOfConstants(model: Model): Use[] {
+  const uses: Use[] = [];
   walkGraphs(model, (scope) => {
-    const add = (name: string, use: Use) => {
-      const tensor = resolveConstant(name, scope);
-      if (tensor !== null) users.set(tensor, [...(users.get(tensor) ?? []), use]);
-    };
+    const index = scope.graph && new GraphIndex(scope.graph);
+    const constantOf = (name: string) =>
+      index === null ? resolveConstant(name, scope) : constantBehind(name, { scope, index });
     for (const node of scope.nodes) {
-      for (const [position, name] of node.inputs.entries()) add(name, { node, position });
+      const constants = node.inputs.map(constantOf);
+      const shape = scope.function === null ? describe(node, constants, scope) : null;
+      const known = shape === null || typeof shape === 'string' ? null : shape;
+      // What reads it through a Transpose counts instead.
+      if (index !== null && isPlainTranspose(node) && !index.isOutput(node.outputs[0]!) && scope.parent === null)
+        continue;
+      for (const [position, constant] of constants.entries()) {
+        if (constant === null) continue;
+        uses.push({
+          tensor: constant.tensor,
+          node,
+          position,
+          shape: known?.weightPosition === position ? known : null,
+        });
+      }
     }
     for (const { name } of scope.graph?.outputs ?? []) {
-      add(name, {
-        node: { name, opType: 'output', domain: '', inputs: [], outputs: [], attributes: new Map() },
-        position: 0,
-      });
+      const constant = constantOf(name);
+      const node = { name, opType: 'output', domain: '', inputs: [], outputs: [], attributes: new Map() };
+      if (constant !== null) uses.push({ tensor: constant.tensor, node, position: 0, shape: null });
     }
   });
-  return users;
+  return uses;
+}
+
+/** The constant behind a name, also where a Transpose of the main graph turns it. */
+function constantBehind(name: string, { scope, index }: Place): Constant | null {
+  const own = resolveConstant(name, scope);
+  if (own !== null || scope.parent !== null) return own;
+  const producer = index.producerOf(name);
+  const behind =
+    producer !== undefined && isPlainTranspose(producer) ? resolveConstant(producer.inputs[0]!, scope) : null;
+  return behind?.tensor.shape.length === 2 ? { ...behind, turned: true } : null;
+}
+
+/** Whether the node swaps rows and columns, if its input has two dimensions. */
+function isPlainTranspose(node: Node): boolean {
+  return node.domain === '' && node.opType === 'Transpose' && intsAttribute(node, 'perm', [1, 0]).join() === '1,0';
 }
 
 /** The initializer behind a name, looked up through the enclosing graphs. ONNX does not let inner names hide outer ones. */
-function resolveConstant(name: string, scope: Scope): Tensor | null {
+function resolveConstant(name: string, scope: Scope): Constant | null {
   for (let at: Scope | null = scope; at !== null && name !== ''; at = at.parent) {
     const tensor = at.graph?.initializers.get(name);
-    if (tensor !== undefined) return tensor;
+    if (tensor !== undefined) return { name, tensor, turned: false };
   }
   return null;
 }

@@ -2,7 +2,7 @@ import type { LayerPrecision } from '@tritforge/contracts';
 import type { WeightLayout } from '../fgq/index.js';
 import type { Graph, Node, Tensor } from '../ir/index.js';
 
-/** A Conv, Gemm or MatMul with a constant float32 weight. */
+/** A Conv, Gemm or MatMul with a constant float32 weight, or a Gather of rows of a constant float32 table. */
 export interface Layer {
   readonly node: Node;
   /** The graph that the node is in. */
@@ -18,6 +18,10 @@ export interface Layer {
   readonly layout: WeightLayout;
   /** Whether the tensor stores [IC, OC]: Gemm with transB = 0, and MatMul with the weight on the right. */
   readonly transposed: boolean;
+  /** Whether the operator gets the tensor through a Transpose: a product that shares its weight with a table. */
+  readonly turned: boolean;
+  /** Whether the operator looks rows of the weight up, [OC, IC], and multiplies nothing; its other input are indices. */
+  readonly isTable: boolean;
   /** A convolution with one input channel per output channel and several groups. */
   readonly depthwise: boolean;
   /** The constant bias, [OC]; null when there is none. */
@@ -27,8 +31,8 @@ export interface Layer {
 }
 
 /** Whether the layer has a constant bias, or a free place for one. */
-export function canHaveBias({ node, bias }: Layer): boolean {
-  return bias !== null || (node.opType !== 'MatMul' && (node.inputs[2] ?? '') === '');
+export function canHaveBias({ node, bias, isTable }: Layer): boolean {
+  return bias !== null || (!isTable && node.opType !== 'MatMul' && (node.inputs[2] ?? '') === '');
 }
 
 /** A node with weights that stays as it is. */

@@ -14,6 +14,8 @@ import type { Tensor } from '../ir/index.js';
 import { matchesGlob } from './glob.js';
 import type { Layer, PlannedLayer } from './layer.js';
 
+/** Embeddings in rows of int8 cost little accuracy and a quarter of the room; fewer bits are for rules. */
+const TABLE_BITS = 8;
 /** Where a search starts from is int8. */
 const BITS_OF_METHOD = { fgq: 2, int4: 4, int8: 8, auto: 8 } as const;
 
@@ -29,8 +31,9 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
     requireMatch(match, layers, `recipe.weights.residualPlanes[${i}]`);
   });
   const owners = new Map<Tensor, PlannedLayer>();
-  return layers.map((layer, i) => {
-    const isEnd = i === 0 || i === layers.length - 1;
+  const products = layers.filter(({ isTable }) => !isTable);
+  return layers.map((layer) => {
+    const isEnd = layer === products[0] || layer === products.at(-1);
     const planned = planLayer(layer, recipe, isEnd);
     if (planned.applied.bits === null) return planned;
     const owner = owners.get(layer.weight);
@@ -72,15 +75,25 @@ function requestedPrecision(
   isEnd: boolean,
   rules: LayerSettings,
 ): LayerPrecision {
-  const methodBits = BITS_OF_METHOD[recipe.method];
-  const endBits = methodBits < 8 && isEnd ? recipe.firstLast.bits : methodBits;
-  const bits = rules.exclude ? null : rules.bits === undefined ? endBits : rules.bits;
+  const usualBits = layer.isTable ? usualTableBits(recipe) : usualProductBits(recipe, isEnd);
+  const bits = rules.exclude ? null : rules.bits === undefined ? usualBits : rules.bits;
   const hasGroups = bits === 2 || bits === 4;
   const groupSize: GroupSize | null = hasGroups ? (rules.groupSize ?? recipe.weights.groupSize) : null;
   const selected = selectorsOf(recipe).some((match) => matches(match, layer));
   const planes = bits === 2 ? (rules.planes ?? (selected ? 2 : 1)) : null;
   const activationBits = rules.activationBits ?? usualActivationBits(recipe, isEnd, bits);
-  return { bits, groupSize, planes, activationBits: bits === null ? null : activationBits };
+  const hasInput = bits !== null && !layer.isTable;
+  return { bits, groupSize, planes, activationBits: hasInput ? activationBits : null };
+}
+
+function usualProductBits({ method, firstLast }: ResolvedRecipe, isEnd: boolean): LayerPrecision['bits'] {
+  const methodBits = BITS_OF_METHOD[method];
+  return methodBits < 8 && isEnd ? firstLast.bits : methodBits;
+}
+
+/** What was published quantizes no tables. */
+function usualTableBits({ paper }: ResolvedRecipe): LayerPrecision['bits'] {
+  return paper ? null : TABLE_BITS;
 }
 
 /** The layers that are to have a second plane, where the recipe lists them. */

@@ -10,6 +10,7 @@ import { matmulToGemm } from './matmul-to-gemm.js';
 import { normalizeGemm } from './normalize-gemm.js';
 import { plainInitializers } from './plain-initializers.js';
 import { sumToAdd } from './sum-to-add.js';
+import { tieTables } from './tie-tables.js';
 import { upgradeOpset } from './upgrade-opset/upgrade-opset.js';
 
 /**
@@ -23,10 +24,12 @@ export async function prepareModel(model: Model, options: FoldConstantsOptions):
   constantsToInitializers(model);
   await eliminateIdentity(model);
   await upgradeOpset(model);
+  const stored = new Set(model.graph.initializers.keys());
   await foldConstants(model, options);
   sumToAdd(model);
   await matmulToGemm(model);
   await normalizeGemm(model, options.scratch);
   await foldAffine(model, options.scratch);
+  await tieTables(model, stored);
   removeUnused(model);
 }

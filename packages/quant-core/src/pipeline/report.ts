@@ -9,14 +9,14 @@ import {
   type Warning,
 } from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/build-graph.js';
-import { nbitsCodes } from '../artifact/nbits/nbits-writer.js';
+import { blockWeights } from '../artifact/nbits/block-weights.js';
 import { blocksByteLength } from '../artifact/nbits/pack-blocks.js';
 import type { WrittenModel } from '../artifact/write-artifacts.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { checkGates } from '../evaluate/index.js';
 import type { ModelInspection } from '../inspect.js';
 import { elementCount, type Tensor, tensorByteLength } from '../ir/index.js';
-import type { QuantizedWeight } from '../layers/encoded-weight.js';
+import type { GroupCodes, QuantizedWeight } from '../layers/encoded-weight.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import { kernelInfo } from '../runtime/kernels.js';
@@ -136,10 +136,10 @@ export function bitsPerWeight(
   { profile, sizeBytes }: Pick<VerifiedArtifact, 'profile' | 'sizeBytes'>,
   { weights, original, network }: Pick<Results, 'weights' | 'original' | 'network'>,
 ): ArtifactReport['bitsPerWeight'] {
+  const inBlocks = profile === 'ort-nbits' ? blockWeights(network) : new Map<Tensor, GroupCodes>();
   const stored = [...weights.entries()].map(([tensor, weight]) => {
-    const planned = network.layers.find(({ layer }) => layer.weight === tensor)!;
-    const blocks = profile === 'ort-nbits' ? nbitsCodes(planned, weight) : null;
-    const bytes = blocks === null ? storedBytes(weight) : blocksByteLength(blocks);
+    const blocks = inBlocks.get(tensor);
+    const bytes = blocks === undefined ? storedBytes(weight) : blocksByteLength(blocks);
     return { count: elementCount(tensor.shape), bytes, isLowBit: weight.codes.kind !== 'int8' };
   });
   return {

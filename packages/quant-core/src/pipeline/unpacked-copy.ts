@@ -12,7 +12,11 @@ const LARGE_WEIGHT_BYTES = 512 * 1024 * 1024;
 
 /** Whether loading artifacts of the network takes several times the memory of the original. */
 export function isHeavyToLoad({ layers }: QuantizedModel): boolean {
-  const inFloat = layers.filter(({ applied }) => applied.bits !== null && applied.activationBits === null);
+  const inFloat = layers.filter(
+    // Codes of tables stay codes.
+    ({ applied, layer }) =>
+      applied.bits !== null && applied.activationBits === null && !(layer.isTable && layer.inMainGraph),
+  );
   const weights = new Set(inFloat.map(({ layer }) => layer.weight));
   const bytes = [...weights].map(({ shape }) => byteLengthOf('float32', elementCount(shape)));
   return bytes.reduce((sum, size) => sum + size, 0) > LARGE_WEIGHT_BYTES;

@@ -46,15 +46,20 @@ export const SINGLE_PRECISIONS: readonly WeightPrecision[] = [
   ternary(8),
 ];
 
-/** The weights that a search may choose for; those of excluded layers are not among them. */
+/** The weights that a search may choose for: those of products alone, and of none that is excluded. */
 export function findUnits(layers: readonly Layer[], recipe: ResolvedRecipe): Unit[] {
   const sharing = new Map<Tensor, Layer[]>();
   for (const layer of layers) sharing.set(layer.weight, [...(sharing.get(layer.weight) ?? []), layer]);
   return [...sharing].flatMap(([weight, [first, ...others]]): Unit[] => {
-    if (first === undefined || ![first, ...others].every(({ inMainGraph }) => inMainGraph)) return [];
+    if (first === undefined || ![first, ...others].every(isOpen)) return [];
     const precisions = openPrecisions(first, rulesFor(first, recipe));
     return precisions.length === 0 ? [] : [{ weight, layers: [first, ...others], precisions }];
   });
+}
+
+/** Whether the weight of a layer can be exchanged for another one while a network runs, and its damage be measured so. */
+function isOpen({ inMainGraph, isTable, turned }: Layer): boolean {
+  return inMainGraph && !isTable && !turned;
 }
 
 function openPrecisions({ layout, depthwise }: Layer, rules: LayerSettings): WeightPrecision[] {

@@ -36,8 +36,8 @@ export interface Affine {
 const LAYER_OPS: ReadonlySet<string> = new Set(['Conv', 'Gemm', 'MatMul']);
 
 /**
- * The layers with constant weights in the main graph of a portable artifact, by node name. It goes by the operators and
- * types of the graph alone and shares nothing with what wrote it.
+ * The layers with constant weights in the main graph of a portable artifact, and its tables of rows, by node name. It goes by the
+ * operators and types of the graph alone and shares nothing with what wrote it.
  */
 export async function artifactLayers(model: Model): Promise<Map<string, ArtifactLayer>> {
   const index = new GraphIndex(model.graph);
@@ -53,11 +53,28 @@ export async function artifactLayers(model: Model): Promise<Map<string, Artifact
       bias: await storedBias(node.inputs[2] ?? '', index),
     });
   }
+  for (const node of model.graph.nodes.filter(({ opType }) => opType === 'Gather')) {
+    const table = constantsBehind(node.inputs[0]!, index);
+    if (table === null || constantsBehind(node.inputs[1]!, index) !== null) continue;
+    const scales = rowScalesOf(node, index);
+    const weight = await storedWeight(scales === null ? table : [...table, scales]);
+    layers.set(node.name, { node, weight, input: null, bias: null });
+  }
   return layers;
 }
 
+/** What the rows that a Gather looks up are multiplied by, looked up likewise; null where they are not. */
+function rowScalesOf(lookup: Node, index: GraphIndex): Tensor | null {
+  const cast = index.soleConsumerOf(lookup.outputs[0]!);
+  const product = cast?.opType === 'Cast' ? index.soleConsumerOf(cast.outputs[0]!) : undefined;
+  const column = product?.inputs.find((name) => name !== cast?.outputs[0]);
+  const other = index.producerOf(index.producerOf(column ?? '')?.inputs[0] ?? '');
+  if (other?.opType !== 'Gather' || other.inputs[1] !== lookup.inputs[1]) return null;
+  return index.graph.initializers.get(other.inputs[0]!) ?? null;
+}
+
 /** The initializers that a value is computed from; null when an input of the model takes part. */
-function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | null {
+export function constantsBehind(name: string, index: GraphIndex): readonly Tensor[] | null {
   const found: Tensor[] = [];
   const pending = new Set([name]);
   for (const at of pending) {

@@ -3,6 +3,8 @@ import type { Attribute, DataType, Dimension, Model, Node, Tensor } from '../ir/
 /** A node of {@link tinyModel}: numbers become int attributes where they are integers, arrays ints, texts strings. */
 export interface TinyNode {
   readonly op: string;
+  /** The standard one when left out. */
+  readonly domain?: string;
   readonly name?: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
@@ -20,17 +22,20 @@ export function tinyModel(parts: {
   opset?: number;
 }): Model {
   const value = ([name, dtype, shape]: TinyValue) => ({ name, dtype, shape });
-  const node = ({ op, name, inputs, outputs, attributes }: TinyNode, i: number): Node => ({
+  const node = ({ op, domain = '', name, inputs, outputs, attributes }: TinyNode, i: number): Node => ({
     name: name ?? `${op}_${i}`,
     opType: op,
-    domain: '',
+    domain,
     inputs: [...inputs],
     outputs: [...outputs],
     attributes: new Map(Object.entries(attributes ?? {})),
   });
   return {
     irVersion: 8,
-    opsetImports: new Map([['', parts.opset ?? 17]]),
+    opsetImports: new Map([
+      ['', parts.opset ?? 17],
+      ...parts.nodes.flatMap(({ domain = '' }): [string, number][] => (domain === '' ? [] : [[domain, 1]])),
+    ]),
     graph: {
       name: 'tiny',
       nodes: parts.nodes.map(node),

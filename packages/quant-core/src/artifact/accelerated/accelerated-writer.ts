@@ -23,6 +23,7 @@ import {
   type Model,
   type Node,
   readFloats,
+  type Tensor,
   tensorFromInt32,
   tensorFromInt64,
 } from '../../ir/index.js';
@@ -58,7 +59,9 @@ function matrixOperator(node: Node, weights: WeightKind, maxCode: number | null)
 /** Writes the graph of the accelerated artifact; used like its base. */
 export class AcceleratedWriter extends GraphWriter {
   readonly #coverage: Coverage;
-  readonly #weights: WeightOperandWriter;
+  readonly #operandWriter: WeightOperandWriter;
+  /** Weights that tables read too, as int8 rows. */
+  readonly #tables: ReadonlySet<Tensor>;
   /** Names of the codes with channels last, of the values that have them. */
   readonly #images = new Map<string, string>();
   readonly #shuffles: ReadonlyMap<Node, ChannelShuffle>;
@@ -72,7 +75,9 @@ export class AcceleratedWriter extends GraphWriter {
       (node) => source.activations.roles.get(node) === 'passThrough',
     );
     const decoded = options.encoding === 'integerReference';
-    this.#weights = new WeightOperandWriter(this.builder, { decoded, scratch: options.scratch });
+    this.#operandWriter = new WeightOperandWriter(this.builder, { decoded, scratch: options.scratch });
+    const tables = [...this.layers.values()].filter(({ layer }) => layer.isTable);
+    this.#tables = new Set(decoded ? [] : tables.map(({ layer }) => layer.weight));
   }
 
   override async addNode(node: Node): Promise<void> {
@@ -263,8 +268,11 @@ export class AcceleratedWriter extends GraphWriter {
     return isLayer && node.opType !== 'Conv' && intAttribute(node, 'transA', 0) === 0;
   }
 
-  #operands({ layer }: PlannedLayer): Promise<WeightOperands> {
-    return this.#weights.operands(layer.weightName, this.source.weights.get(layer.weight)!);
+  async #operands({ layer: { weightName: name, weight: original } }: PlannedLayer): Promise<WeightOperands> {
+    const weight = this.source.weights.get(original)!;
+    if (!this.#tables.has(original)) return this.#operandWriter.operands(name, weight);
+    const codes = this.weights.rows(name, weight);
+    return { weights: 'Int8', codes, scales: this.weights.scales(name, weight), groupCodes: null };
   }
 
   /** x, x_scale, x_zero_point, w, w_scale */

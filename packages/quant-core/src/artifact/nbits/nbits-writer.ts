@@ -1,72 +1,53 @@
 /**
- * START HERE: writes a quantized graph with ONNX Runtime's own operator MatMulNBits where it has a form for the weight.
+ * START HERE: writes a quantized graph with ONNX Runtime's own operators MatMulNBits and GatherBlockQuantized where they have a form
+ * for the weight (block-weights.ts). All else is written as in the portable artifact.
  *
- *   MatMul, Gemm   with ternary weights, N = 32, 64 or 128     → 2 bits
- *                  with two ternary planes of that kind        → 2 bits twice, and Add
- *                  with 4-bit weights, N = 16 to 128           → 4 bits
- *
- * All else is written as in the portable artifact. Of 2 bits, kernels that compute in integers take these block sizes alone; other
- * sizes would be unpacked to floats in every run.
- *
- * The operator multiplies the exact codes. At accuracy level 4 it first rounds its input to int8, with a scale for each block
+ * MatMulNBits multiplies the exact codes. At accuracy level 4 it first rounds its input to int8, with a scale for each block
  * of each row: that is what makes it fast, and the only difference from products of floats (44 to 50 dB on Gaussian inputs).
  * `nbitsReference` asks for level 1 instead, which computes in floats, to prove what is stored.
  */
 
 import { quantizeBias } from '../../int8/index.js';
 import {
-  floatAttribute,
-  intAttribute,
   intValue,
   type Model,
   type Node,
   readFloats,
   type Tensor,
   tensorFromFloats,
+  tensorFromInt64,
 } from '../../ir/index.js';
 import type { EncodedWeight, GroupCodes, PlaneCodes } from '../../layers/encoded-weight.js';
-import type { PlannedLayer } from '../../layers/layer.js';
+import type { Layer, PlannedLayer } from '../../layers/layer.js';
 import { GraphWriter } from '../graph-writer.js';
 import type { BuildOptions, QuantizedModel } from '../quantized-model.js';
+import { blockWeights } from './block-weights.js';
 import { BITS_OF_KIND, packBlocks } from './pack-blocks.js';
 
 const DOMAIN = 'com.microsoft';
 const DOMAIN_VERSION = 1;
-const BLOCK_SIZES = { ternary: [32, 64, 128], int4: [16, 32, 64, 128] } as const;
 /** What the operator computes in: int8, or float32. */
 const ACCURACY_LEVEL = { fast: 4, exact: 1 } as const;
-
-/** The codes of a layer that MatMulNBits can multiply; null for all others. */
-export function nbitsCodes({ layer, applied }: PlannedLayer, { codes }: EncodedWeight): GroupCodes | null {
-  if (applied.bits === null || codes.kind === 'int8' || !layer.inMainGraph) return null;
-  const sizes: readonly number[] = BLOCK_SIZES[codes.kind];
-  return sizes.includes(codes.groupSize) && isRowProduct(layer.node, layer.weightPosition, layer.bias) ? codes : null;
-}
-
-/** Whether the node multiplies rows of its input by the weight, and adds a vector at most. */
-function isRowProduct(node: Node, weightPosition: number, bias: Tensor | null): boolean {
-  if (node.opType === 'MatMul') return weightPosition === 1;
-  if (node.opType !== 'Gemm' || intAttribute(node, 'transA', 0) !== 0) return false;
-  const isScaled = floatAttribute(node, 'alpha', 1) !== 1 || floatAttribute(node, 'beta', 1) !== 1;
-  return !isScaled && (bias !== null || (node.inputs[2] ?? '') === '');
-}
 
 /** Writes the graph of the artifact profile `ort-nbits`; used like its base. */
 export class NBitsWriter extends GraphWriter {
   readonly #options: BuildOptions;
+  readonly #blocks: ReadonlyMap<Tensor, GroupCodes>;
   readonly #written = new Map<PlaneCodes, readonly [packed: string, scales: string]>();
-  #products = 0;
+  #calls = 0;
 
   constructor(source: QuantizedModel, options: BuildOptions) {
     super(source, options);
     this.#options = options;
+    this.#blocks = blockWeights(source);
   }
 
   override async addNode(node: Node): Promise<void> {
     const planned = this.layers.get(node);
     const weight = planned && this.source.weights.get(planned.layer.weight)!;
-    const codes = weight && nbitsCodes(planned, weight);
-    if (!codes) return super.addNode(node);
+    const codes = planned && this.#blocks.get(planned.layer.weight);
+    if (!planned || !weight || !codes) return super.addNode(node);
+    if (planned.layer.isTable) return this.#addBlockTable(planned.layer, weight, codes);
     const { roles, results, values } = this.source.activations;
     const isInteger = roles.get(node) === 'layer';
     const input = isInteger ? this.dequantized.get(node.inputs[0]!)! : node.inputs[0]!;
@@ -81,8 +62,25 @@ export class NBitsWriter extends GraphWriter {
 
   override finish(): Model {
     const model = super.finish();
-    if (this.#products === 0) return model;
+    if (this.#calls === 0) return model;
     return { ...model, opsetImports: new Map([...model.opsetImports, [DOMAIN, DOMAIN_VERSION]]) };
+  }
+
+  /** The bytes that a product of the same weight reads, in two dimensions. */
+  async #addBlockTable({ node, weightName, layout }: Layer, weight: EncodedWeight, codes: GroupCodes): Promise<void> {
+    const [blocks, scales] = await this.#operands(weightName, weight, codes, codes);
+    const bits = BITS_OF_KIND[codes.kind];
+    const shape = [layout.outputChannels, (layout.inputChannels * bits) / 8];
+    const rows = [blocks, this.builder.shared('shape', tensorFromInt64([2], shape))];
+    const table = this.builder.add('Reshape', rows, `${weightName}_block_rows`);
+    this.#calls++;
+    this.builder.call(DOMAIN, 'GatherBlockQuantized', [table, node.inputs[1]!, scales], [node.name, node.outputs[0]!], {
+      bits: intValue(bits),
+      block_size: intValue(codes.groupSize),
+      gather_axis: intValue(0),
+      quantize_axis: intValue(1),
+    });
+    this.quantizeFloat(node.outputs[0]!);
   }
 
   async #addProduct(
@@ -107,7 +105,7 @@ export class NBitsWriter extends GraphWriter {
   }
 
   #call(codes: GroupCodes, inputs: string[], name: readonly [name: string, output: string]): void {
-    this.#products++;
+    this.#calls++;
     const accuracy = this.#options.encoding === 'nbitsReference' ? ACCURACY_LEVEL.exact : ACCURACY_LEVEL.fast;
     this.builder.call(DOMAIN, 'MatMulNBits', inputs, name, {
       K: intValue(codes.layout.inputChannels),
