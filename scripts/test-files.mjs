@@ -12,7 +12,9 @@ export function compiledTestFiles() {
       ...testsBelow(path.join(workspace, 'src')).map((file) => file.replace(`${workspace}/src/`, `${workspace}/dist/`)),
     );
   }
-  files.push(...testsBelow('test').map((file) => file.replace(/^test\//, 'test/dist/')));
+  for (const folder of ['bench', 'test']) {
+    files.push(...testsBelow(folder).map((file) => file.replace(`${folder}/`, `${folder}/dist/`)));
+  }
   return files.map((file) => file.replace(/\.ts$/, '.js')).sort();
 }
 
