@@ -5,6 +5,7 @@ import type { Model } from '../ir/index.js';
 import { writeModel } from '../onnx/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { buildGraph, type QuantizedModel } from './build-graph.js';
+import { packMasks } from './pack-masks.js';
 
 /** Standard opset that a profile needs at least: int8 Mul came with 14, per-channel DequantizeLinear with 13. */
 export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = {
@@ -36,6 +37,7 @@ export async function writeArtifact(
   scratch: ScratchTensors,
 ): Promise<WrittenModel> {
   const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile], scratch });
+  await packMasks(model);
   return writeTo(model, folder, fileName);
 }
 
