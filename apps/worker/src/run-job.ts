@@ -5,6 +5,7 @@ import { type Job, TritforgeError } from '@tritforge/contracts';
 import { ENGINE_VERSION, quantizeInChild } from '@tritforge/quant-core/process';
 import type { Delivery, JobClaim, Store } from '@tritforge/store';
 import type { Logger } from 'pino';
+import type { CheckpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
 import { fetchInputs } from './job-inputs.js';
 import { holdLease, type JobLease } from './job-lease.js';
@@ -17,6 +18,7 @@ export interface JobRunner {
   readonly store: Store;
   readonly config: WorkerConfig;
   readonly scratch: ScratchRoot;
+  readonly checkpoints: CheckpointFolders;
   readonly logger: Logger;
   readonly workerId: string;
 }
@@ -39,6 +41,7 @@ export async function runJob(runner: JobRunner, jobId: string, shutdown: AbortSi
     return await runClaimed({ ...runner, logger }, claim, lease, shutdown);
   } finally {
     await lease.end();
+    await dropCheckpoints(runner, claim.job.id);
   }
 }
 
@@ -63,7 +66,7 @@ async function runClaimed(
 }
 
 async function produce(
-  { store, config }: JobRunner,
+  { store, config, checkpoints, logger }: JobRunner,
   job: Job,
   folder: string,
   lease: JobLease,
@@ -73,6 +76,8 @@ async function produce(
   const outputDir = join(folder, 'output');
   await mkdir(outputDir);
   const inputs = await fetchInputs(store, job, folder);
+  const checkpoint = await checkpoints.open(job.id);
+  if (checkpoint.layers > 0) logger.info({ layers: checkpoint.layers }, 'job goes on behind the layers that it has');
   const { recipe, metric, gates, deadlineSeconds } = job;
   const report = await quantizeInChild(
     {
@@ -81,6 +86,7 @@ async function produce(
       metric: metric ?? undefined,
       gates: gates.requested ?? undefined,
       outputDir,
+      checkpointDir: checkpoint.path,
       threads: config.jobThreads,
       solverThreads: config.jobSolverThreads,
     },
@@ -118,6 +124,15 @@ async function publish(
     return 'done';
   } finally {
     await discard();
+  }
+}
+
+/** What is left behind is removed by a later sweep. */
+async function dropCheckpoints({ checkpoints, logger }: JobRunner, jobId: string): Promise<void> {
+  try {
+    await checkpoints.dropIfEnded(jobId);
+  } catch (error) {
+    logger.warn({ err: error, jobId }, 'checkpoints could not be removed; it is tried again');
   }
 }
 

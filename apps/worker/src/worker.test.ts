@@ -65,6 +65,7 @@ describe('a worker', { concurrency: false }, () => {
   });
   after(async () => {
     assert.deepEqual(readdirSync(join(service.config.dataDir, 'work')), [], 'scratch files are left over');
+    assert.deepEqual(readdirSync(join(service.config.dataDir, 'checkpoints')), [], 'checkpoints are left over');
     await service.close();
   });
 
@@ -158,6 +159,28 @@ describe('a worker', { concurrency: false }, () => {
     assert.equal(job.attempts, MAX_ATTEMPTS);
     assert.equal(job.artifactIds.length, 1);
     assert.equal(await terminalEvents(service.store, job.id), 1);
+  });
+
+  test('goes on behind the layers of an attempt whose process was killed, to the same bytes', {
+    skip: process.platform !== 'linux',
+  }, async () => {
+    const left: number[] = [];
+    const checkpointsOf = (id: string) => readdirSync(join(service.config.dataDir, 'checkpoints', id));
+    const job = await runExample(
+      {},
+      {
+        onPhase: ({ attempt, jobId }, phase) => {
+          if (phase === 'calibrate') left.push(checkpointsOf(jobId).length);
+          if (phase === 'encode' && attempt === 1) killEngine();
+        },
+      },
+    );
+    assert.equal(job.attempts, 2);
+    const report = await service.store.jobs.getReport(job.id);
+    assert.deepEqual(left, [0, report?.layers.filter(({ applied }) => applied.bits !== null).length]);
+    const undisturbed = await runExample();
+    const digests = await Promise.all([job, undisturbed].map(({ id }) => service.store.artifacts.listByJob(id)));
+    assert.equal(digests[0]![0]?.digest, digests[1]![0]?.digest);
   });
 
   test('gives a job up whose process is killed each time', { skip: process.platform !== 'linux' }, async () => {

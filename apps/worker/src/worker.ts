@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '@tritforge/store';
 import type { Logger } from 'pino';
+import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
 import { runJob } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
@@ -31,7 +32,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const { store, config, logger, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
   const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
   const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
-  const runner = { store, config, logger, scratch, workerId };
+  const checkpoints = checkpointFolders(join(config.dataDir, 'checkpoints'), store);
+  const runner = { store, config, logger, scratch, checkpoints, workerId };
 
   const maintenance = repeat(reconcileIntervalMs, async () => {
     try {
@@ -48,6 +50,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     try {
       const deleted = await store.sweepBlobs();
       if (deleted > 0) logger.info({ deleted }, 'deleted files that no row refers to');
+      await checkpoints.sweep();
     } catch (error) {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
     }

@@ -19,6 +19,11 @@ export interface QuantizeRequest {
   readonly fileStem: string;
   /** An existing folder on the same file system as `outputDir`, for files that are removed again. */
   readonly scratchDir: string;
+  /**
+   * A folder that outlives the process, made when missing: layers that were solved go there, and another attempt at the same
+   * request goes on behind them, to the same artifacts. Removing it is up to the caller. Without effect where sensitivities are measured.
+   */
+  readonly checkpointDir?: string | undefined;
   readonly calibration?: DatasetReference | undefined;
   readonly evaluation?: DatasetReference | undefined;
   /** Chosen from the data when left out. */

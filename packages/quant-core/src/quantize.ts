@@ -27,6 +27,7 @@ import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
 import { measure } from './pipeline/measure.js';
 import { quantizeNetwork } from './pipeline/network-weights.js';
+import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
 import { makeReport } from './pipeline/report.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
@@ -111,6 +112,8 @@ class Quantization {
       ...shared,
     });
 
+    const checkpoints =
+      exploration === null ? await openCheckpoints({ ...shared, modelFiles: original.files }) : undefined;
     this.#meter.begin('quantize', layers.length, 'layers');
     const { network, int8 } = await quantizeNetwork(
       { prepared: model, layers, activations, scales, eightBitScales },
@@ -118,6 +121,7 @@ class Quantization {
         ...this.#tools(),
         ...shared,
         threads: this.#context.solverThreads,
+        known: checkpoints,
         calibration: exploration?.fitting ?? data.calibration,
         onLayer: (done, total) => this.#meter.done(done, total),
         onMoments: exploration?.onMoments,
@@ -170,10 +174,13 @@ class Quantization {
 
   async #describe(model: Model): Promise<OriginalModel> {
     const { modelPath } = this.#request;
+    const files = await filesOf(modelPath, model);
+    const sizes = await Promise.all(files.map(async (path) => (await stat(path)).size));
     return {
       inspection: summarizeModel(model),
       digest: await fileDigest(modelPath),
-      sizeBytes: await sizeOfFiles(modelPath, model),
+      files,
+      sizeBytes: sizes.reduce((sum, size) => sum + size, 0),
     };
   }
 
@@ -260,23 +267,24 @@ class Quantization {
 interface OriginalModel {
   readonly inspection: ModelInspection;
   readonly digest: string;
+  readonly files: readonly string[];
   readonly sizeBytes: number;
 }
 
-/** Bytes of the model file and of the external data that it refers to. */
-async function sizeOfFiles(modelPath: string, model: Model): Promise<number> {
-  const paths = new Set([modelPath]);
+/** The model file, and those with external data that it refers to. */
+async function filesOf(modelPath: string, model: Model): Promise<string[]> {
+  const paths = new Set<string>();
   const own = await stat(modelPath);
   const add = ({ data }: Tensor) => data.kind === 'file' && paths.add(data.path);
   walkGraphs(model, ({ graph }) => {
     for (const tensor of graph?.initializers.values() ?? []) add(tensor);
   });
-  let sizeBytes = own.size;
+  const files = [modelPath];
   for (const path of paths) {
     const found = await stat(path);
-    if (found.ino !== own.ino || found.dev !== own.dev) sizeBytes += found.size;
+    if (found.ino !== own.ino || found.dev !== own.dev) files.push(path);
   }
-  return sizeBytes;
+  return files;
 }
 
 function nothingToQuantize(found: number): TritforgeError {

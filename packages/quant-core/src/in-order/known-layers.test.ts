@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Recipe, resolveRecipe } from '@tritforge/contracts';
 import { openDataset, planFeeds } from '../data/index.js';
-import { readFloats } from '../ir/index.js';
+import { readFloats, tensorFromFloats } from '../ir/index.js';
 import { planLayers } from '../layers/plan-layers.js';
+import { inOwnOrder } from '../layers/weight-rows.js';
 import { countingRuntime } from '../prefix/testing.js';
 import { ScratchTensors } from '../scratch-tensors.js';
 import { quantizedNetwork } from '../testing/quantized-network.js';
@@ -47,7 +48,10 @@ async function quantizeAll(t: TestContext, recipes: readonly Recipe[], shares: b
         runtime,
         scratchDir: folder,
         onLayer: async () => {},
-        onSolved: async ({ layer }, solved) => void decoded.set(layer.node.name, solved.decoded),
+        onSolved: async ({ layer }, solved) => {
+          decoded.set(layer.node.name, solved.decoded);
+          return tensorFromFloats(layer.weight.shape, inOwnOrder(solved.decoded, layer));
+        },
         ...shared,
       },
     );

@@ -14,14 +14,26 @@ export interface LayerResult {
   readonly isTooLarge: boolean;
 }
 
+/** Where layers are remembered. */
+export interface LayerMemory {
+  has(key: string): boolean;
+  /** Undefined where `has` is false. */
+  get(key: string): Promise<LayerResult | undefined>;
+  set(key: string, result: LayerResult): Promise<void>;
+}
+
 const MOST_BYTES = 256 * 2 ** 20;
 
 /** Layers by the precisions up to them; those that were not asked for lately are forgotten. For networks of one recipe otherwise. */
-export class KnownLayers {
+export class KnownLayers implements LayerMemory {
   readonly #results = new Map<string, LayerResult>();
   #bytes = 0;
 
-  get(key: string): LayerResult | undefined {
+  has(key: string): boolean {
+    return this.#results.has(key);
+  }
+
+  async get(key: string): Promise<LayerResult | undefined> {
     const result = this.#results.get(key);
     if (result === undefined) return undefined;
     this.#results.delete(key);
@@ -29,7 +41,7 @@ export class KnownLayers {
     return result;
   }
 
-  set(key: string, result: LayerResult): void {
+  async set(key: string, result: LayerResult): Promise<void> {
     this.#results.set(key, result);
     this.#bytes += byteLength(result);
     for (const [oldest, { solved, ...rest }] of this.#results) {

@@ -43,7 +43,9 @@ async function solved(folder: string, plain: QuantizedModel, recipe: Recipe, cha
     onLayer: async () => {},
     onSolved: async ({ layer }, { codes }) => {
       order.push(layer.node.name);
-      weights.set(layer.weight, await encodeWeights(codes, await readRows(layer), layer, scratch));
+      const encoded = await encodeWeights(codes, await readRows(layer), layer, scratch);
+      weights.set(layer.weight, encoded);
+      return encoded.decoded;
     },
     ...changes,
   });

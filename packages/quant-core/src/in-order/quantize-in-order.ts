@@ -19,14 +19,14 @@ import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifa
 import { smallestWeightScales } from '../int8/index.js';
 import { type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { canHaveBias, type Layer, type PlannedLayer } from '../layers/layer.js';
-import { inOwnOrder, readRows } from '../layers/weight-rows.js';
+import { readRows } from '../layers/weight-rows.js';
 import type { RecordedOutputs } from '../moments/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { PrefixRunner, type SampleValues } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/index.js';
 import { calibrationRuns } from './calibration-runs.js';
-import { type KnownLayers, type LayerResult, prefixKeys } from './known-layers.js';
+import { type LayerMemory, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
 import type { OriginalOutputs } from './original-outputs.js';
 import {
@@ -50,15 +50,18 @@ export interface InOrderOptions {
   readonly scratchDir: string;
   /** Called before each layer and after the last; may throw to stop. */
   readonly onLayer: (done: number, total: number) => Promise<void>;
-  /** Takes the codes of a weight as soon as they are known. Each weight comes once. */
-  readonly onSolved: (planned: PlannedLayer, solved: SolvedLayer) => Promise<void>;
+  /**
+   * Takes the codes of a weight as soon as they are known. Each weight comes once.
+   * @returns what the codes mean, in the shape of the weight's own tensor
+   */
+  readonly onSolved: (planned: PlannedLayer, solved: SolvedLayer) => Promise<Tensor>;
   /** Sees what each layer takes in behind the layers that are quantized already. */
   readonly onMoments?: ((layer: Layer, moments: readonly InputMoments[]) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   /** What to solve layers on; the calling thread when left out. */
   readonly threads?: SolverThreads | undefined;
   /** Layers of networks that were quantized before, by the same recipe but for precisions; gets those of this one. */
-  readonly known?: KnownLayers | undefined;
+  readonly known?: LayerMemory | undefined;
   /** Outputs of the original network; gets those that it does not have yet. */
   readonly originals?: OriginalOutputs | undefined;
 }
@@ -74,7 +77,7 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
   const order = tablesFirst(layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
   const keys = prefixKeys(layers, order);
-  const firstUnknown = keys.findIndex((key) => options.known?.get(key) === undefined);
+  const firstUnknown = keys.findIndex((key) => options.known?.has(key) !== true);
   const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown).filter(({ layer }) => !layer.isTable);
   const original = await openRunner(
     source.prepared,
@@ -109,7 +112,9 @@ class InOrder {
   readonly #working: WorkingGraph;
   readonly #runners: Runners;
   readonly #options: InOrderOptions;
+  /** Weights that a later layer has too, or an earlier one had. */
   readonly #solved = new Map<Tensor, SolvedLayer>();
+  readonly #taken = new Set<Tensor>();
   /** Weights and biases that the next part of the working graph is to have. */
   readonly #replaced = new Map<string, Tensor>();
 
@@ -130,10 +135,10 @@ class InOrder {
     let isKnown = true;
     for (const [done, planned] of order.entries()) {
       await this.#options.onLayer(done, order.length);
-      const before: LayerResult | undefined = isKnown ? known?.get(keys[done]!) : undefined;
+      const before: LayerResult | undefined = isKnown ? await known?.get(keys[done]!) : undefined;
       isKnown = before !== undefined;
       const result = before ?? (await this.#quantize(planned));
-      if (!isKnown) known?.set(keys[done]!, result);
+      if (!isKnown) await known?.set(keys[done]!, result);
       corrected.set(planned, await this.#take(planned, result));
     }
     await this.#options.onLayer(order.length, order.length);
@@ -167,14 +172,18 @@ class InOrder {
     return { solved, bias: null, isTooLarge: false };
   }
 
+  #isShared({ weight }: Layer): boolean {
+    return this.#source.layers.filter(({ layer }) => layer.weight === weight).length > 1;
+  }
+
   /** Lets the working graph go on with what became of a layer. */
   async #take(planned: PlannedLayer, { solved, bias, isTooLarge }: LayerResult): Promise<PlannedLayer> {
     const { layer } = planned;
     const slots = this.#working.slots.get(layer.node)!;
-    if (!this.#solved.has(layer.weight)) {
-      this.#solved.set(layer.weight, solved);
-      await this.#options.onSolved(planned, solved);
-      this.#replaced.set(slots.weight, tensorFromFloats(layer.weight.shape, inOwnOrder(solved.decoded, layer)));
+    if (!this.#taken.has(layer.weight)) {
+      this.#taken.add(layer.weight);
+      if (this.#isShared(layer)) this.#solved.set(layer.weight, solved);
+      this.#replaced.set(slots.weight, await this.#options.onSolved(planned, solved));
     }
     const told = isTooLarge ? { ...planned, reason: joinReasons(planned.reason, TOO_LARGE) } : planned;
     if (bias === null) return told;

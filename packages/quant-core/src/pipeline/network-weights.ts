@@ -68,7 +68,9 @@ async function solveInOrder(source: Omit<QuantizedModel, 'weights'>, step: Weigh
     calibration,
     onLayer: async (done, total) => onLayer(done, total),
     onSolved: async ({ layer }, { codes }) => {
-      weights.set(layer.weight, await encodeWeights(codes, await readRows(layer), layer, scratch));
+      const encoded = await encodeWeights(codes, await readRows(layer), layer, scratch);
+      weights.set(layer.weight, encoded);
+      return encoded.decoded;
     },
   });
   return { layers, weights };
