@@ -49,7 +49,16 @@ test('a peer stands beside ours of its bits, and columns that nobody gets by def
 
 test('a page says what has not been measured, what is stored as floats and why there is no result', () => {
   const problem = 'not applicable: the tool quantizes MatMul only';
-  const page = peersPage([peer(3.06, 5), { ...peer(4), model: 'other', result: null, problem }], []);
+  const none = { ...peer(4), model: 'other', result: null, problem };
+  const hqq = {
+    ...none,
+    setting: { tool: 'nbits' as const, algorithm: 'hqq' as const, bits: 2 as const, block: 64 as const },
+  };
+  const page = peersPage([peer(3.06, 5), none, hqq], []);
   assert.ok(page.includes('| 3.060 if packed; stored as floats | 6.00 | 2000 | 5 of 5 | 3.0 | not measured yet |'));
-  assert.ok(page.includes(`- MatMulNBits, GPTQ as shipped, 4 bits, blocks of 32: ${problem}.`));
+  assert.ok(
+    page.includes(
+      `- ${problem}: MatMulNBits, GPTQ as shipped, 4 bits, blocks of 32; MatMulNBits, HQQ, 2 bits, blocks of 64.`,
+    ),
+  );
 });

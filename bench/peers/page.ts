@@ -72,15 +72,25 @@ function section(model: string, peers: readonly PeerRow[], ours: readonly Accura
   const original = sets.map(
     ({ dataset, metric, original, samples }) => `${dataset} ${metric} ${fixed(original, 2)} (${samples} samples)`,
   );
-  const problems = peers.filter(({ problem }) => problem !== null);
   const samples = [...new Set(peers.map(({ calibrationSamples }) => calibrationSamples))].join(', ');
   return `## ${model}
 
 Calibrated on ${samples} samples.${original.length > 0 ? ` Original: ${original.join('; ')}.` : ''}
 
 ${sets.map(({ dataset }) => `### ${model}, ${dataset}\n\n${setTable(peers, ours, dataset)}\n`).join('\n')}
-${problems.map(({ setting, problem }) => `- ${settingName(setting)}: ${problem}.`).join('\n')}
+${problemList(peers)}
 `;
+}
+
+/** Each problem once, with the settings that have it. */
+function problemList(peers: readonly PeerRow[]): string {
+  const problems = new Set(peers.flatMap(({ problem }) => (problem === null ? [] : [problem])));
+  return [...problems]
+    .map((problem) => {
+      const settings = peers.filter((row) => row.problem === problem).map(({ setting }) => settingName(setting));
+      return `- ${problem}: ${settings.join('; ')}.`;
+    })
+    .join('\n');
 }
 
 function setTable(peers: readonly PeerRow[], ours: readonly AccuracyRow[], dataset: string): string {

@@ -1,0 +1,38 @@
+/** The process of a job that is measured: gets a request, tells how far it is, and sends what it took. */
+import { createOnnxRuntime, type QuantizeRequest, quantize } from '@tritforge/quant-core';
+import type { CostMessage, LayerCost } from './measure-job.js';
+
+process.once('message', (request: QuantizeRequest) => void run(request));
+
+const send = (message: CostMessage) => process.send?.(message);
+
+async function run(request: QuantizeRequest): Promise<void> {
+  const startMs = performance.now();
+  const seconds: Record<string, number> = {};
+  const layerTimesMs: number[] = [];
+  let [phase, sinceMs] = ['', startMs];
+  const enter = (next: string) => {
+    const nowMs = performance.now();
+    if (phase !== '') seconds[phase] = (seconds[phase] ?? 0) + (nowMs - sinceMs) / 1000;
+    [phase, sinceMs] = [next, nowMs];
+    send({ phase: next });
+  };
+  const report = await quantize(request, {
+    runtime: createOnnxRuntime(),
+    onProgress: (progress) => {
+      if (progress.phase !== phase) enter(progress.phase);
+      if (progress.phase === 'quantize') layerTimesMs[progress.done] = performance.now();
+    },
+  });
+  enter('');
+  const solved = report.layers.filter(({ applied, shape }) => applied.bits !== null && shape !== null);
+  const layers = solved.map(({ node, shape, applied }, i): LayerCost => {
+    const layerSeconds = (layerTimesMs[i + 1]! - layerTimesMs[i]!) / 1000;
+    return { node, shape: shape!, bits: applied.bits!, seconds: layerSeconds };
+  });
+  const totalSeconds = (performance.now() - startMs) / 1000;
+  const [artifact] = report.artifacts;
+  const bitsPerWeight = artifact!.bitsPerWeight.quantizedLayers;
+  send({ outcome: { totalSeconds, seconds, layers, digest: artifact!.digest, bitsPerWeight } });
+  process.disconnect();
+}
