@@ -12,7 +12,7 @@ import type { Feeds, HostTensor } from './runtime/runtime.js';
 import { checkReport } from './testing/check-report.js';
 import { int64s } from './testing/memory-dataset.js';
 import { seededRandom } from './testing/random.js';
-import { contribDecoder, DECODER, smallDecoder } from './testing/small-decoder.js';
+import { branchedEncoder, contribDecoder, DECODER, smallDecoder } from './testing/small-decoder.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 
 const runtime = createOnnxRuntime();
@@ -111,7 +111,8 @@ const TOKENS = [5, 17, 80, 2, 33, 64];
 
 for (const head of ['transposed', 'gemm', 'transposedGemm'] as const) {
   test(`a decoder that ties its head to the embedding stores both once (${head})`, async (t) => {
-    const { report, original, artifacts } = await quantizeDecoder(t, smallDecoder(head));
+    const profiles = head === 'transposedGemm' ? PROFILES.slice(0, 1) : PROFILES;
+    const { report, original, artifacts } = await quantizeDecoder(t, smallDecoder(head), { artifacts: [...profiles] });
     const tied = report.layers.filter(({ node, shape }) => node === 'x' || shape?.includes(DECODER.vocabulary));
     assert.deepEqual(
       tied.map(({ op, applied: { bits, activationBits } }) => [op, bits, activationBits]),
@@ -171,7 +172,10 @@ test('rules give an embedding fewer bits, and what shares it follows', async (t)
   const operators = inBlocks.graph.nodes.map(({ opType }) => opType);
   assert.ok(operators.includes('GatherBlockQuantized') && operators.includes('MatMulNBits'));
 
-  const excluded = await quantizeDecoder(t, smallDecoder('transposed'), { layers: rule({ exclude: true }) });
+  const excluded = await quantizeDecoder(t, smallDecoder('transposed'), {
+    layers: rule({ exclude: true }),
+    artifacts: ['portable'],
+  });
   const [embedding] = excluded.report.layers;
   assert.equal(embedding!.applied.bits, null);
   assert.match(excluded.report.kept.find(({ node }) => node === 'x')!.reason, /excluded by the recipe/);
@@ -224,4 +228,53 @@ test('operators of com.microsoft pass through untouched', async (t) => {
     report.layers.map(({ weight }) => weight),
     ['embedding', 'wq', 'wk', 'wv', 'wo', 'wq2', 'up', 'down', 'embedding'],
   );
+});
+
+test('a search leaves embeddings and what shares them alone, and finds precisions for the rest', async (t) => {
+  const { report } = await quantizeDecoder(t, smallDecoder('transposed'), {
+    method: 'auto',
+    weights: { solver: 'exact' },
+    search: { maxBitsPerWeight: 6, evaluations: 3 },
+    artifacts: ['portable'],
+  });
+  assert.ok(report.frontier!.length > 0);
+  const tied = report.layers.filter(({ weight }) => weight === 'embedding');
+  assert.deepEqual(
+    tied.map(({ applied, damages }) => [applied.bits, damages]),
+    [
+      [8, undefined],
+      [8, undefined],
+    ],
+  );
+  const others = report.layers.filter(({ weight }) => weight !== 'embedding');
+  assert.ok(others.every(({ damages }) => damages !== undefined));
+  assert.ok(others.some(({ applied }) => applied.bits! < 8));
+});
+
+test('embeddings inside branches are quantized and computed when the file is loaded', async (t) => {
+  const { report, artifacts, original } = await quantizeDecoder(t, branchedEncoder(), {
+    artifacts: ['portable', 'compat'],
+  });
+  assert.deepEqual(
+    report.layers.map(({ op, applied }) => [op, applied.bits, applied.activationBits]),
+    [
+      ['MatMul', 8, 8],
+      ['Gather', 8, null],
+      ['Gather', 8, null],
+    ],
+  );
+  for (const [profile, path] of artifacts) assert.deepEqual(await storedTables(path), ['int8', 'int8'], profile);
+  const feeds = new Map([['input_ids', int64s([1, 3], [1, 2, 3])]]);
+  const [expected, actual] = [await run(original, feeds), await run(artifacts.get('portable')!, feeds)];
+  assert.ok(sqnrDb(expected.get('logits')!, actual.get('logits')!) > 30);
+});
+
+test('without data a decoder runs on made-up tokens and an empty cache', async (t) => {
+  const folder = temporaryFolder(t);
+  const modelPath = join(folder, 'decoder.onnx');
+  await writeModel(smallDecoder('own'), modelPath);
+  const request = { modelPath, outputDir: folder, scratchDir: folder, fileStem: 'decoder' };
+  const report = await quantize({ ...request, recipe: { activations: { bits: null } } }, { runtime });
+  assert.equal(report.artifacts[0]!.verification.passed, true);
+  assert.equal(report.layers[0]!.op, 'Gather');
 });

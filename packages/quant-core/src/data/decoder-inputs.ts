@@ -16,6 +16,11 @@ import { castTensor } from './cast.js';
 
 type MadeKind = 'emptyCache' | 'mask' | 'positions' | 'zeros' | 'false';
 
+/** Whether an output is a cache for the next tokens, by the name that exports of transformers give it. */
+export function isCacheOutput(name: string): boolean {
+  return CACHE_OUTPUT.test(name);
+}
+
 /** An input that is made for each run. */
 export interface MadeInput {
   readonly input: string;
@@ -39,6 +44,7 @@ const KNOWN: readonly (readonly [name: RegExp, kind: MadeKind, ranks: readonly n
   [/^token_type_ids$/, 'zeros', [2]],
   [/^use_cache_branch$/, 'false', [0, 1]],
 ];
+const CACHE_OUTPUT = /^present(_key_values?|_keys?|_values?)?(_self)?[._]\S*$/;
 /** Of [batch, heads, past, width]. */
 const PAST_AXIS = -2;
 const NUMERIC: ReadonlySet<string> = new Set(['float32', 'float16', 'float64', 'int64', 'int32', 'bool']);

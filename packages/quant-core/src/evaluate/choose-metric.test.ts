@@ -41,6 +41,17 @@ test('the output is the first floating-point one with classes that counts the sa
   assert.equal(choose({ outputs }, 'mse').output, 'probability');
 });
 
+test('the cache of a decoder is no output to score, wherever it stands', () => {
+  const cache = floats([1, 2, 2, 4], new Float32Array(16));
+  const outputs = new Map([
+    ['present.0.key', cache],
+    ['present_key_values.0', cache],
+    ['presented', TOKENS],
+  ]);
+  const chosen = choose({ outputs, labels: int64s([1, 2], [0, 1]) });
+  assert.deepEqual(chosen, { metric: 'perplexity', output: 'presented', hasClasses: true });
+});
+
 test('a metric that cannot be computed is refused with its reason', () => {
   assert.throws(() => choose({}, 'top5'), { code: 'DATASET_LABELS_MISSING', message: /top5/ });
   assert.throws(() => choose({}, 'perplexity'), { code: 'DATASET_LABELS_MISSING' });

@@ -1,4 +1,5 @@
 import { type Metric as MetricName, TritforgeError } from '@tritforge/contracts';
+import { isCacheOutput } from '../data/decoder-inputs.js';
 import { elementCount } from '../ir/index.js';
 import { isFloating } from '../runtime/host-floats.js';
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
@@ -42,13 +43,13 @@ export interface Scoring {
  * Chooses the metric and the output.
  *
  * The output is the first floating-point one that counts the samples on axis 0 and has a class axis (see `classAxis`);
- * for `mse`, the first floating-point one. Without a wish, float labels mean mse; integer labels perplexity where every
+ * for `mse`, the first floating-point one. Caches of decoders are passed over. Without a wish, float labels mean mse; integer labels perplexity where every
  * token of [N, T, V] has one, else top1; no labels mean agreement with the original, or mse to it where no output has
  * classes or where it has the shape of an input, as reconstructions do.
  * @throws TritforgeError METRIC_UNSUPPORTED or DATASET_LABELS_MISSING when the metric cannot be computed
  */
 export function chooseMetric(run: FirstRun, asked?: MetricName): Scoring {
-  const floating = [...run.outputs].filter(([, tensor]) => isFloating(tensor.dtype));
+  const floating = [...run.outputs].filter(([name, { dtype }]) => isFloating(dtype) && !isCacheOutput(name));
   const ranking = floating.find(([, tensor]) => ranksClasses(tensor, run.samples));
   const metric = METRICS[asked ?? defaultMetric(run, ranking?.[1])];
   requireComparison(metric, run);

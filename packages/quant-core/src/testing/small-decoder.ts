@@ -1,6 +1,7 @@
 import {
   type Attribute,
   floatValue,
+  type Graph,
   intsValue,
   intValue,
   type Model,
@@ -149,6 +150,45 @@ export function contribDecoder(): Model {
       up: weight([2 * width, width], 8),
       up_bias: randomTensor([2 * width], 9, 0.1),
       down: weight([2 * width, width], 10),
+    },
+  });
+}
+
+/** Looks tokens up in a branch, in the same table whichever it is, and makes logits of them. */
+export function branchedEncoder(): Model {
+  const branch = (name: string): Graph => ({
+    name,
+    nodes: [
+      {
+        name,
+        opType: 'Gather',
+        domain: '',
+        inputs: ['embedding', 'input_ids'],
+        outputs: [`${name}_rows`],
+        attributes: new Map(),
+      },
+    ],
+    inputs: [],
+    outputs: [{ name: `${name}_rows`, dtype: 'float32', shape: null }],
+    initializers: new Map(),
+    valueInfo: new Map(),
+  });
+  return tinyModel({
+    inputs: [['input_ids', 'int64', ['batch_size', 'sequence_length']]],
+    outputs: OUTPUTS.slice(0, 1),
+    nodes: [
+      node('Size', ['input_ids'], 'count'),
+      node('Greater', ['count', 'several'], 'is_long'),
+      node('If', ['is_long'], 'x', {
+        then_branch: { kind: 'graph', value: branch('long') },
+        else_branch: { kind: 'graph', value: branch('short') },
+      }),
+      ...headNodes('own').map((head) => ({ ...head, inputs: ['x', 'own'] })),
+    ],
+    constants: {
+      embedding: randomTensor([vocabulary, width], 1),
+      own: weight([width, vocabulary], 11),
+      several: tensorFromInt64([], [4]),
     },
   });
 }
