@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
 import type { ArtifactProfile, Recipe, Report } from '@tritforge/contracts';
 import { writeNpz } from './data/index.js';
 import { elementCount, type Model } from './ir/index.js';
@@ -12,9 +13,12 @@ import type { Feeds, HostTensor } from './runtime/runtime.js';
 import { checkReport } from './testing/check-report.js';
 import { int64s } from './testing/memory-dataset.js';
 import { seededRandom } from './testing/random.js';
+import { sharedData, skipWithout } from './testing/shared-data.js';
 import { branchedEncoder, contribDecoder, DECODER, smallDecoder } from './testing/small-decoder.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 
+const STORIES = 'models/stories260K.onnx';
+const TOKENS_OF_STORIES = 'sets/tinystories_val_tokens200.json.gz';
 const runtime = createOnnxRuntime();
 const PROFILES: readonly ArtifactProfile[] = ['portable', 'compat', 'accelerated', 'ort-nbits'];
 const [SAMPLES, LENGTH] = [24, 12];
@@ -277,4 +281,43 @@ test('without data a decoder runs on made-up tokens and an empty cache', async (
   const report = await quantize({ ...request, recipe: { activations: { bits: null } } }, { runtime });
   assert.equal(report.artifacts[0]!.verification.passed, true);
   assert.equal(report.layers[0]!.op, 'Gather');
+});
+
+test('stories260K keeps its perplexity with int8 embeddings and takes a fifth of its bytes', {
+  skip: skipWithout(STORIES, TOKENS_OF_STORIES),
+}, async (t) => {
+  const folder = temporaryFolder(t);
+  const dataPath = join(folder, 'stories.npz');
+  const all = JSON.parse(gunzipSync(await readFile(sharedData(TOKENS_OF_STORIES))).toString()) as number[][];
+  const stories = all
+    .filter(({ length }) => length > 100)
+    .slice(0, 12)
+    .map((story) => story.slice(0, 101));
+  const shape = [stories.length, 100];
+  const rows = (from: number) =>
+    int64s(
+      shape,
+      stories.flatMap((story) => story.slice(from, from + 100)),
+    );
+  await writeNpz(
+    dataPath,
+    new Map([
+      ['tokens', rows(0)],
+      ['labels', rows(1)],
+    ]),
+  );
+  const perplexity = async (name: string, layers: NonNullable<Recipe['layers']>) => {
+    const outputDir = join(folder, name);
+    await mkdir(outputDir);
+    const request = { modelPath: sharedData(STORIES), outputDir, scratchDir: folder, fileStem: name };
+    const recipe: Recipe = { method: 'int8', activations: { bits: null }, layers };
+    const { accuracy, artifacts } = await quantize({ ...request, recipe, evaluation: { path: dataPath } }, { runtime });
+    return { value: accuracy!.quantized, artifact: artifacts[0]! };
+  };
+  const kept = await perplexity('kept', [{ match: { op: 'Gather' }, set: { exclude: true } }]);
+  const int8 = await perplexity('int8', []);
+  assert.ok(Math.abs(int8.value / kept.value - 1) < 0.002, `${kept.value} and ${int8.value}`);
+  // 512 rows of 64: three bytes less for each element, and a scale more for each row.
+  assert.ok(kept.artifact.sizeBytes - int8.artifact.sizeBytes > 512 * (64 * 3 - 4) - 1024);
+  assert.ok(int8.artifact.bitsPerWeight.wholeModel < 6, `${int8.artifact.bitsPerWeight.wholeModel} bits`);
 });

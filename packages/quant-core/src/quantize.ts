@@ -19,6 +19,7 @@ import { type Model, type Tensor, walkGraphs } from './ir/index.js';
 import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
 import { withSecondPlanes } from './layers/second-planes.js';
+import { keepInfiniteTables } from './layers/tables.js';
 import { readModel, validateModel } from './onnx/index.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
@@ -94,7 +95,7 @@ class Quantization {
 
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(model);
-    const { layers: found, kept } = findLayers(model);
+    const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
     const exploration = await this.#explore({ prepared: model, layers: found, original, data, feeds });

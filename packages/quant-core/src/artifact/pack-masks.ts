@@ -89,8 +89,8 @@ async function addMask(builder: GraphBuilder, name: string, tensor: Tensor, { fi
   const rows = builder.add('Gather', [table, indices], `${name}_rows`, { axis: intValue(0) });
   const shape = (sizes: readonly number[]) => builder.shared('shape', tensorFromInt64([sizes.length], sizes));
   const flat = builder.add('Reshape', [rows, shape([-1])], `${name}_flat`);
-  const [start, end] = [0, count].map((at) => builder.shared('position', tensorFromInt64([1], [at])));
-  const all = count % 8 === 0 ? flat : builder.add('Slice', [flat, start!, end!], `${name}_trimmed`);
+  const position = (at: number) => builder.shared('position', tensorFromInt64([1], [at]));
+  const all = count % 8 === 0 ? flat : builder.add('Slice', [flat, position(0), position(count)], `${name}_trimmed`);
   const isSecond = builder.add('Cast', [all], `${name}_is_second`, { to: TO.bool });
   const value = (bytes: Uint8Array) => builder.shared('mask_value', tensorFromBytes(tensor.dtype, [], bytes));
   const values =

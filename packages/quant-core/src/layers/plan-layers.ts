@@ -16,6 +16,7 @@ import type { Layer, PlannedLayer } from './layer.js';
 
 /** Embeddings in rows of int8 cost little accuracy and a quarter of the room; fewer bits are for rules. */
 const TABLE_BITS = 8;
+const UNPUBLISHED = 'the published method quantizes no tables';
 /** Where a search starts from is int8. */
 const BITS_OF_METHOD = { fgq: 2, int4: 4, int8: 8, auto: 8 } as const;
 
@@ -61,7 +62,8 @@ function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): Planne
       ),
     };
   }
-  return { layer, requested, ...apply(layer, requested, null) };
+  const isUnpublished = layer.isTable && recipe.paper && requested.bits === null && !rules.exclude;
+  return { layer, requested, ...apply(layer, requested, isUnpublished ? UNPUBLISHED : null) };
 }
 
 /** What the rules of a recipe say about a layer, later ones over earlier ones. */

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { intsValue, intValue, type Model, tensorFromInt64 } from '../ir/index.js';
+import { type Recipe, resolveRecipe } from '@tritforge/contracts';
+import { intsValue, intValue, type Model, readFloats, tensorFromFloats, tensorFromInt64 } from '../ir/index.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
 import { findLayers } from './find-layers.js';
+import { planLayers } from './plan-layers.js';
+import { keepInfiniteTables } from './tables.js';
 
 /** Looks rows of a table up and goes on with them as `looked`; `features` come out of a product of their own. */
 function network(rest: readonly TinyNode[], shape: readonly number[] = [64, 32], axis = 0): Model {
@@ -91,4 +94,43 @@ test('a table that an operator reads in another way is kept, and so is what read
     kept.map(({ reason }) => reason),
     ['the weight also feeds MatMul MatMul_2', 'the weight also feeds Gather lookup'],
   );
+});
+
+test('a table with an infinity is kept, and what reads it with it', async () => {
+  const model = network([node('Relu', ['looked'])]);
+  const table = model.graph.initializers.get('table')!;
+  const finite = await keepInfiniteTables(findLayers(model));
+  assert.equal(finite.layers.length, 2);
+  const values = Float32Array.from(await readFloats(table));
+  values[values.length - 1] = Number.NEGATIVE_INFINITY;
+  model.graph.initializers.set('table', tensorFromFloats(table.shape, values));
+  const { layers, kept } = await keepInfiniteTables(findLayers(model));
+  assert.deepEqual(
+    [layers.map(({ node: { name } }) => name), kept],
+    [['product'], [{ node: 'lookup', op: 'Gather', reason: 'the table holds infinities' }]],
+  );
+});
+
+test('embeddings have 8 bits by every method, unless a rule says otherwise, and none by the published one', () => {
+  const plan = (recipe: Recipe) => {
+    const { layers } = findLayers(network([node('MatMul', ['looked', 'weight'])]));
+    return planLayers(layers, resolveRecipe(recipe)).map(({ applied, reason }) => [applied.bits, reason]);
+  };
+  const body = { firstLast: { bits: 2 as const } };
+  assert.deepEqual(plan(body), [
+    [2, null],
+    [8, null],
+    [2, null],
+  ]);
+  assert.deepEqual(
+    plan({ method: 'int4', firstLast: { bits: 4 } }).map(([bits]) => bits),
+    [4, 8, 4],
+  );
+  assert.deepEqual(
+    plan({ method: 'int8' }).map(([bits]) => bits),
+    [8, 8, 8],
+  );
+  const fewer = { layers: [{ match: { op: 'Gather' }, set: { bits: 4 as const } }] };
+  assert.deepEqual(plan({ ...body, ...fewer })[1], [4, null]);
+  assert.deepEqual(plan({ paper: true })[1], [null, 'the published method quantizes no tables']);
 });

@@ -5,7 +5,8 @@
  *   positions ─▶ Gather(cosines) ─▶ Mul with queries               turns other values: kept
  *   distances ─▶ Gather(biases) ─▶ Add to scores ─▶ Softmax        a part of attention: kept
  */
-import { elementCount, intAttribute, type Node, type Tensor, valuesUsedBy } from '../ir/index.js';
+import { elementCount, intAttribute, type Node, type Tensor, tensorChunks, valuesUsedBy } from '../ir/index.js';
+import type { FoundLayers } from './find-layers.js';
 
 /** Rows that are narrower would spend as much on their scales as on their codes. */
 const NARROWEST_ROW = 16;
@@ -51,6 +52,29 @@ export function reasonToKeepTable(node: Node, table: Pick<Tensor, 'shape'>, node
   if (shape[1]! < NARROWEST_ROW) return `rows of ${shape[1]} elements: their scales would take as much room as they do`;
   if (elementCount(shape) < FEWEST_ELEMENTS) return 'the table is smaller than the operators that read its codes';
   return reasonByUse(node.outputs[0]!, nodes);
+}
+
+/** The layers without tables that hold infinities, as tables of masks may; those join the nodes that are kept. Reads all tables. */
+export async function keepInfiniteTables({ layers, kept }: FoundLayers): Promise<FoundLayers> {
+  const infinite = new Set<Tensor>();
+  const tables = new Set(layers.flatMap(({ isTable, weight }) => (isTable ? [weight] : [])));
+  for (const table of tables) if (!(await isFiniteTensor(table))) infinite.add(table);
+  const found = layers.filter(({ weight }) => infinite.has(weight));
+  return {
+    layers: layers.filter(({ weight }) => !infinite.has(weight)),
+    kept: [
+      ...kept,
+      ...found.map(({ node }) => ({ node: node.name, op: node.opType, reason: 'the table holds infinities' })),
+    ],
+  };
+}
+
+async function isFiniteTensor(tensor: Tensor): Promise<boolean> {
+  for await (const bytes of tensorChunks(tensor)) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at < bytes.byteLength; at += 4) if (!Number.isFinite(view.getFloat32(at, true))) return false;
+  }
+  return true;
 }
 
 function reasonByUse(looked: string, nodes: readonly Node[]): string | null {
