@@ -86,7 +86,9 @@ class Quantization {
     const original = await this.#describe(model);
     const data = await openJobData(this.#request, model);
     try {
-      this.#meter.expect(expectedCosts(original.inspection, data, this.#recipe, this.#request.maxCalibrationSamples));
+      const threads = this.#context.solverThreads?.count ?? 1;
+      const { maxCalibrationSamples } = this.#request;
+      this.#meter.expect(expectedCosts(original.inspection, data, this.#recipe, threads, maxCalibrationSamples));
       return await this.#quantize(model, original, data);
     } finally {
       await data.close();
@@ -124,7 +126,7 @@ class Quantization {
         threads: this.#context.solverThreads,
         known: checkpoints,
         calibration: exploration?.fitting ?? data.calibration,
-        onLayer: (done, total) => this.#meter.done(done, total),
+        onLayer: (done, total, secondsLeft) => this.#meter.done(done, total, secondsLeft),
         onMoments: exploration?.onMoments,
       },
     );

@@ -23,7 +23,10 @@ export async function layerMoments(
   options: Omit<MomentsOptions, 'maxRows'>,
 ): Promise<InputMoments[] | null> {
   if (momentsByteLength(layer) > MOST_MOMENTS_BYTES) return null;
-  const { inputChannels, taps } = layer.layout;
-  const maxRows = Math.min(MAX_ROWS, Math.max(ROWS_PER_COLUMN * inputChannels * taps, FEWEST_ROWS));
-  return collectMoments(layer, x, y, { ...options, maxRows });
+  return collectMoments(layer, x, y, { ...options, maxRows: momentRows(layer) });
+}
+
+/** Windows that moments are taken of, at most. */
+export function momentRows({ layout: { inputChannels, taps } }: Layer): number {
+  return Math.min(MAX_ROWS, Math.max(ROWS_PER_COLUMN * inputChannels * taps, FEWEST_ROWS));
 }

@@ -37,6 +37,7 @@ import {
   solveWholeInThreads,
 } from './solve-whole.js';
 import { SolverThreads } from './solver-threads.js';
+import { fittingCost, TimeLeft } from './time-left.js';
 
 /** A network whose activations are calibrated. */
 export type Source = Parameters<typeof buildWorkingGraph>[0];
@@ -48,8 +49,8 @@ export interface InOrderOptions {
   readonly maxSamples: number | undefined;
   readonly runtime: Runtime;
   readonly scratchDir: string;
-  /** Called before each layer and after the last; may throw to stop. */
-  readonly onLayer: (done: number, total: number) => Promise<void>;
+  /** Called before each layer and after the last, with what the rest will take as far as that is known; may throw to stop. */
+  readonly onLayer: (done: number, total: number, secondsLeft: number | null) => Promise<void>;
   /**
    * Takes the codes of a weight as soon as they are known. Each weight comes once.
    * @returns what the codes mean, in the shape of the weight's own tensor
@@ -115,6 +116,7 @@ class InOrder {
   /** Weights that a later layer has too, or an earlier one had. */
   readonly #solved = new Map<Tensor, SolvedLayer>();
   readonly #taken = new Set<Tensor>();
+  #timeLeft = new TimeLeft([]);
   /** Weights and biases that the next part of the working graph is to have. */
   readonly #replaced = new Map<string, Tensor>();
 
@@ -132,16 +134,18 @@ class InOrder {
   ): Promise<PlannedLayer[]> {
     const { known } = this.#options;
     const corrected = new Map<PlannedLayer, PlannedLayer>();
+    const unknown = order.filter(({ layer }, i) => known?.has(keys[i]!) !== true && !layer.isTable);
+    this.#timeLeft = new TimeLeft(unknown.map(fittingCost));
     let isKnown = true;
     for (const [done, planned] of order.entries()) {
-      await this.#options.onLayer(done, order.length);
+      await this.#options.onLayer(done, order.length, this.#timeLeft.seconds);
       const before: LayerResult | undefined = isKnown ? await known?.get(keys[done]!) : undefined;
       isKnown = before !== undefined;
       const result = before ?? (await this.#quantize(planned));
       if (!isKnown) await known?.set(keys[done]!, result);
       corrected.set(planned, await this.#take(planned, result));
     }
-    await this.#options.onLayer(order.length, order.length);
+    await this.#options.onLayer(order.length, order.length, 0);
     return layers.map((planned) => corrected.get(planned) ?? planned);
   }
 
@@ -150,10 +154,12 @@ class InOrder {
     if (layer.isTable) return this.#quantizeTable(planned);
     const slots = this.#working.slots.get(layer.node)!;
     const { original, quantized } = this.#runners;
+    const startMs = performance.now();
     const recorded = await this.#options.originals?.get(layer.node);
     if (recorded === undefined) await original.advance([layer.node.outputs[0]!]);
     await quantized.advance([slots.input], { initializers: this.#replaced });
     this.#replaced.clear();
+    const ranMs = performance.now();
     const moments = await this.#moments(planned, slots, recorded ?? original.values(layer.node.outputs[0]!));
     if (moments !== null) this.#options.onMoments?.(layer, moments);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
@@ -161,6 +167,7 @@ class InOrder {
     const solved = shared ?? (await this.#solve(planned, moments, bias));
     const correctedBias =
       shared === undefined || moments === null ? solved.bias : correctMeans(shared, layer.layout, moments, bias);
+    this.#timeLeft.layerDone((ranMs - startMs) / 1000, (performance.now() - ranMs) / 1000);
     return { solved, bias: correctedBias, isTooLarge: moments === null };
   }
 

@@ -7,9 +7,9 @@ import type { PhaseCosts } from './progress-meter.js';
 /** Rough throughputs of one core; only their ratios matter, for the share of all work that a phase is. */
 const MACS_PER_SECOND = 20e9;
 const WEIGHTS_PER_SECOND = 5e6;
-/** Where layers are solved by their inputs, and how often each sample runs through the two networks for it. */
-const SOLVED_WEIGHTS_PER_SECOND = 2e4;
-const SOLVING_RUNS = 6;
+/** Where layers are solved by their inputs, on one thread, and how often each sample runs through the two networks for it. */
+const SOLVED_WEIGHTS_PER_SECOND = 1e5;
+const SOLVING_RUNS = 4;
 const BYTES_PER_SECOND = 200e6;
 const SECONDS_PER_RUN = 3e-4;
 const DEFAULT_CALIBRATION_SAMPLES = 512;
@@ -20,6 +20,7 @@ export function expectedCosts(
   { parameters, macs }: ModelInspection,
   data: JobData,
   { weights: { solver }, sensitivity, search }: ResolvedRecipe,
+  solverThreads: number,
   maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
 ): PhaseCosts {
   const run = SECONDS_PER_RUN + (macs ?? parameters) / MACS_PER_SECOND;
@@ -29,7 +30,7 @@ export function expectedCosts(
   const isSolved = solver !== 'exact' && data.calibration !== null;
   const nearest = parameters / WEIGHTS_PER_SECOND;
   const quantizing = isSolved
-    ? SOLVING_RUNS * calibrationSamples * run + parameters / SOLVED_WEIGHTS_PER_SECOND
+    ? SOLVING_RUNS * calibrationSamples * run + parameters / (solverThreads * SOLVED_WEIGHTS_PER_SECOND)
     : nearest;
   const network = quantizing + 4 * loading + evaluationSamples * run;
   return new Map<Phase, number>([

@@ -20,8 +20,8 @@ export interface WeightsStep extends Omit<InOrderOptions, 'recipe' | 'calibratio
   readonly recipe: ResolvedRecipe;
   readonly calibration: JobDataset | null;
   readonly scratch: ScratchTensors;
-  /** Called before each layer and after the last; may throw to stop. */
-  readonly onLayer: (done: number, total: number) => void;
+  /** Called before each layer and after the last, with what the rest will take as far as that is known; may throw to stop. */
+  readonly onLayer: (done: number, total: number, secondsLeft: number | null) => void;
 }
 
 /** The network, and the int8 model that it is compared with. */
@@ -43,7 +43,7 @@ export async function quantizeNetwork(source: CalibratedNetwork, step: WeightsSt
       return Math.min(source.scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
     },
     onLayer: async (done, total) => {
-      if (solved.weights.size === 0) step.onLayer(done, total);
+      if (solved.weights.size === 0) step.onLayer(done, total, null);
       else throwIfCanceled(step.signal);
     },
   });
@@ -66,7 +66,7 @@ async function solveInOrder(source: Omit<QuantizedModel, 'weights'>, step: Weigh
   const layers = await quantizeInOrder(source, {
     ...step,
     calibration,
-    onLayer: async (done, total) => onLayer(done, total),
+    onLayer: async (done, total, secondsLeft) => onLayer(done, total, secondsLeft),
     onSolved: async ({ layer }, { codes }) => {
       const encoded = await encodeWeights(codes, await readRows(layer), layer, scratch);
       weights.set(layer.weight, encoded);

@@ -10,18 +10,24 @@ export type PhaseCosts = ReadonlyMap<Phase, number>;
 
 /**
  * Reports phases and estimates the time left from the throughput so far: done work over elapsed time, with the work of a phase
- * as expected beforehand. Also the place where an abort takes effect.
+ * as expected beforehand; a phase that knows better says so. Also the place where an abort takes effect.
  */
 export class ProgressMeter {
   readonly #context: QuantizeContext;
-  readonly #startMs = performance.now();
+  readonly #now: () => number;
+  readonly #startMs: number;
+  #phaseStartMs: number;
   #costs: PhaseCosts;
   readonly #finished = new Set<Phase>();
   #current: { phase: Phase; total: number; unit: string } | null = null;
 
-  constructor(context: QuantizeContext, costs: PhaseCosts) {
+  /** @param now the time in milliseconds */
+  constructor(context: QuantizeContext, costs: PhaseCosts, now: () => number = () => performance.now()) {
     this.#context = context;
     this.#costs = costs;
+    this.#now = now;
+    this.#startMs = now();
+    this.#phaseStartMs = this.#startMs;
   }
 
   /** Replaces the expectation once more is known. */
@@ -33,16 +39,22 @@ export class ProgressMeter {
   begin(phase: Phase, total: number, unit: string): void {
     if (this.#current !== null) this.#finished.add(this.#current.phase);
     this.#current = { phase, total, unit };
+    this.#phaseStartMs = this.#now();
     this.done(0);
   }
 
-  /** Says how much of the phase is done. @throws TritforgeError CANCELED */
-  done(done: number, total?: number): void {
+  /**
+   * Says how much of the phase is done.
+   * @param secondsLeft what the rest of the phase will take, if the phase knows
+   * @throws TritforgeError CANCELED
+   */
+  done(done: number, total?: number, secondsLeft: number | null = null): void {
     throwIfCanceled(this.#context.signal);
     if (this.#current === null) return;
     if (total !== undefined) this.#current.total = total;
     const { phase, unit } = this.#current;
-    this.#context.onProgress?.({ phase, done, total: this.#current.total, unit, etaSeconds: this.#etaSeconds(done) });
+    const etaSeconds = secondsLeft === null ? this.#etaSeconds(done) : this.#etaFrom(secondsLeft);
+    this.#context.onProgress?.({ phase, done, total: this.#current.total, unit, etaSeconds });
   }
 
   #etaSeconds(done: number): number | null {
@@ -54,7 +66,18 @@ export class ProgressMeter {
       else if (name === phase && total > 0) finished += (cost * done) / total;
     }
     if (finished <= SMALLEST_SHARE_FOR_ETA * all) return null;
-    const elapsedSeconds = (performance.now() - this.#startMs) / 1000;
+    const elapsedSeconds = (this.#now() - this.#startMs) / 1000;
     return Math.round((elapsedSeconds * (all - finished)) / finished);
+  }
+
+  /** What is left of this phase, and the later ones at the pace of the earlier ones. */
+  #etaFrom(secondsLeft: number): number {
+    let [earlier, later] = [0, 0];
+    for (const [phase, cost] of this.#costs) {
+      if (this.#finished.has(phase)) earlier += cost;
+      else if (phase !== this.#current!.phase) later += cost;
+    }
+    const pace = earlier > 0 ? (this.#phaseStartMs - this.#startMs) / 1000 / earlier : 1;
+    return Math.round(secondsLeft + later * pace);
   }
 }

@@ -1,0 +1,56 @@
+/**
+ * How long the layers that are left will take, from how long those before them took. Two things are measured apart:
+ *
+ *   running    both networks up to the layer, over all samples: as long for each layer as on average so far
+ *   fitting    moments of its inputs, and its codes: in proportion to
+ *              rows · K · (K/2 + OC)      moments, in products of matrices
+ *            + OC · K · (STEP + K)        solving: searching a group, and bringing the others up to date
+ */
+import type { PlannedLayer } from '../layers/layer.js';
+import { momentRows } from './layer-moments.js';
+
+/** Multiplications in a product of matrices that go by while the code of one weight is searched. */
+const STEP = 400_000;
+/** Int8 weights have given scales and no search in windows. */
+const INT8_SHARE = 1 / 8;
+
+/** Work of fitting a layer, in multiplications; 0 for a table. */
+export function fittingCost({ layer, applied }: PlannedLayer): number {
+  if (layer.isTable) return 0;
+  const { outputChannels, inputChannels, taps } = layer.layout;
+  const columns = inputChannels * taps;
+  const moments = momentRows(layer) * columns * (columns / 2 + outputChannels);
+  const step = applied.bits === 8 ? STEP * INT8_SHARE : STEP;
+  return moments + outputChannels * columns * (step + columns);
+}
+
+export class TimeLeft {
+  /** Costs of the layers that are left. */
+  readonly #costs: number[];
+  #layers = 0;
+  #runningSeconds = 0;
+  #fittedCost = 0;
+  #fittingSeconds = 0;
+
+  /** @param costs of fitting the layers to come, in their order */
+  constructor(costs: readonly number[]) {
+    this.#costs = [...costs];
+  }
+
+  /** The next layer is done. */
+  layerDone(runningSeconds: number, fittingSeconds: number): void {
+    this.#layers++;
+    this.#runningSeconds += runningSeconds;
+    this.#fittingSeconds += fittingSeconds;
+    this.#fittedCost += this.#costs.shift() ?? 0;
+  }
+
+  /** Null as long as nothing was measured. */
+  get seconds(): number | null {
+    if (this.#costs.length === 0) return 0;
+    if (this.#fittedCost === 0) return null;
+    const cost = this.#costs.reduce((sum, each) => sum + each, 0);
+    const running = (this.#costs.length * this.#runningSeconds) / this.#layers;
+    return running + (cost * this.#fittingSeconds) / this.#fittedCost;
+  }
+}
