@@ -18,6 +18,8 @@ export interface WorkingGraph {
   readonly model: Model;
   /** By the layer's node in the prepared model. */
   readonly slots: ReadonlyMap<Node, LayerSlots>;
+  /** By its name, a node of the prepared model as it was written. */
+  readonly written: ReadonlyMap<string, Node>;
 }
 
 /** Weights and biases as float constants, to be replaced one after the other. */
@@ -54,7 +56,7 @@ export async function buildWorkingGraph(
       bias,
     });
   }
-  return { model, slots };
+  return { model, slots, written };
 }
 
 /** Stands for codes that are not there yet: only `decoded` is written. */

@@ -17,7 +17,7 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifact/working-graph.js';
 import { smallestWeightScales } from '../int8/index.js';
-import { type Model, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { type Model, type Node, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { canHaveBias, type Layer, type PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { RecordedOutputs } from '../moments/index.js';
@@ -28,6 +28,7 @@ import type { InputMoments } from '../solve/index.js';
 import { calibrationRuns } from './calibration-runs.js';
 import { type LayerMemory, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
+import { type LayerSum, layerSums } from './layer-sums.js';
 import type { OriginalOutputs } from './original-outputs.js';
 import {
   correctMeans,
@@ -38,6 +39,7 @@ import {
 } from './solve-whole.js';
 import { SolverThreads } from './solver-threads.js';
 import { fittingCost, TimeLeft } from './time-left.js';
+import { orderOfTurns } from './turns.js';
 
 /** A network whose activations are calibrated. */
 export type Source = Parameters<typeof buildWorkingGraph>[0];
@@ -76,26 +78,50 @@ const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weig
 export async function quantizeInOrder(source: Source, options: InOrderOptions): Promise<PlannedLayer[]> {
   const layers = withBiases(source.layers, options.recipe);
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
-  const order = tablesFirst(layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
-  const keys = prefixKeys(layers, order);
+  const turns = orderOfTurns(source.prepared.graph, layers);
+  const order = tablesFirst(turns.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
+  const keys = prefixKeys(turns, order);
+  const sums = layerSums(
+    source.prepared.graph,
+    order.map(({ layer }) => layer.node),
+  );
   const firstUnknown = keys.findIndex((key) => options.known?.has(key) !== true);
   const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown).filter(({ layer }) => !layer.isTable);
   const original = await openRunner(
     source.prepared,
-    unknown.filter(({ layer }) => !options.originals?.has(layer.node)).map(({ layer }) => [layer.node.outputs[0]!]),
+    unknown
+      .filter(({ layer }) => !options.originals?.has(layer.node))
+      .map(({ layer }) => originalStop(layer.node, sums)),
     options,
   );
   try {
-    const inputs = unknown.map(({ layer }) => [working.slots.get(layer.node)!.input]);
+    const inputs = unknown.map(({ layer }) => workingStop(layer.node, working, sums));
     const quantized = await openRunner(working.model, inputs, options);
     try {
-      return await new InOrder(source, working, { original, quantized }, options).run(layers, order, keys);
+      return await new InOrder(source, { working, sums }, { original, quantized }, options).run(layers, order, keys);
     } finally {
       await quantized.close();
     }
   } finally {
     await original.close();
   }
+}
+
+/** Names of what a layer is held against: its output, and the sum that it goes into. */
+function originalStop(node: Node, sums: ReadonlyMap<Node, LayerSum>): string[] {
+  const sum = sums.get(node);
+  return sum === undefined ? [node.outputs[0]!] : [node.outputs[0]!, sum.node.outputs[0]!];
+}
+
+/** Names of what a layer takes in, and of the other summand. */
+function workingStop(node: Node, working: WorkingGraph, sums: ReadonlyMap<Node, LayerSum>): string[] {
+  const { input } = working.slots.get(node)!;
+  const sum = sums.get(node);
+  return sum === undefined ? [input] : [...new Set([input, addendName(sum, working)])];
+}
+
+function addendName({ node, other }: LayerSum, { written }: WorkingGraph): string {
+  return written.get(node.name)!.inputs[other]!;
 }
 
 const WORKING_OPSET = 13;
@@ -108,9 +134,23 @@ interface Runners {
   readonly quantized: PrefixRunner;
 }
 
+/** The working graph and, by layer, the sums that count. */
+interface Work {
+  readonly working: WorkingGraph;
+  readonly sums: ReadonlyMap<Node, LayerSum>;
+}
+
+/** What the outputs of a layer are to be. */
+interface Aim {
+  readonly y: SampleValues | RecordedOutputs;
+  /** What is added to the layer's output; null where y is the output itself. */
+  readonly addend: SampleValues | null;
+}
+
 class InOrder {
   readonly #source: Source;
   readonly #working: WorkingGraph;
+  readonly #sums: ReadonlyMap<Node, LayerSum>;
   readonly #runners: Runners;
   readonly #options: InOrderOptions;
   /** Weights that a later layer has too, or an earlier one had. */
@@ -120,9 +160,10 @@ class InOrder {
   /** Weights and biases that the next part of the working graph is to have. */
   readonly #replaced = new Map<string, Tensor>();
 
-  constructor(source: Source, working: WorkingGraph, runners: Runners, options: InOrderOptions) {
+  constructor(source: Source, { working, sums }: Work, runners: Runners, options: InOrderOptions) {
     this.#source = source;
     this.#working = working;
+    this.#sums = sums;
     this.#runners = runners;
     this.#options = options;
   }
@@ -153,29 +194,41 @@ class InOrder {
     const { layer } = planned;
     if (layer.isTable) return this.#quantizeTable(planned);
     const slots = this.#working.slots.get(layer.node)!;
-    const { original, quantized } = this.#runners;
     const startMs = performance.now();
-    const recorded = await this.#options.originals?.get(layer.node);
-    if (recorded === undefined) await original.advance([layer.node.outputs[0]!]);
-    await quantized.advance([slots.input], { initializers: this.#replaced });
-    this.#replaced.clear();
+    const aim = await this.#advance(layer);
     const ranMs = performance.now();
-    const moments = await this.#moments(planned, slots, recorded ?? original.values(layer.node.outputs[0]!));
+    const moments = await this.#moments(layer, slots, aim);
     if (moments !== null) this.#options.onMoments?.(layer, moments);
     const bias = layer.bias === null ? null : await readFloats(layer.bias);
     const shared = this.#solved.get(layer.weight);
-    const solved = shared ?? (await this.#solve(planned, moments, bias));
+    const solved = shared ?? (await this.#solve(planned, moments, bias, aim));
     const correctedBias =
       shared === undefined || moments === null ? solved.bias : correctMeans(shared, layer.layout, moments, bias);
     this.#timeLeft.layerDone((ranMs - startMs) / 1000, (performance.now() - ranMs) / 1000);
     return { solved, bias: correctedBias, isTooLarge: moments === null };
   }
 
+  /** Brings both networks to a layer. */
+  async #advance({ node }: Layer): Promise<Aim> {
+    const { original, quantized } = this.#runners;
+    const recorded = await this.#options.originals?.get(node);
+    if (recorded === undefined) await original.advance(originalStop(node, this.#sums));
+    await quantized.advance(workingStop(node, this.#working, this.#sums), { initializers: this.#replaced });
+    this.#replaced.clear();
+    const sum = this.#sums.get(node);
+    const addend = sum === undefined ? null : quantized.values(addendName(sum, this.#working));
+    const shapes = recorded?.shapes ?? shapesOf(original.values(node.outputs[0]!));
+    // A summand of another shape is added to several outputs, or several of it to one.
+    const isWhole = addend !== null && shapes.every((shape, run) => shape.join() === addend.shape(run).join());
+    const y = recorded ?? original.values(isWhole ? sum!.node.outputs[0]! : node.outputs[0]!);
+    return { y, addend: isWhole ? addend : null };
+  }
+
   /** What is looked up is to stay what it was; there is nothing to fit it to. */
   async #quantizeTable(planned: PlannedLayer): Promise<LayerResult> {
     const { layer } = planned;
     const shared = this.#solved.get(layer.weight);
-    const solved = shared ?? (await this.#solve(planned, null, null));
+    const solved = shared ?? (await this.#solve(planned, null, null, null));
     return { solved, bias: null, isTooLarge: false };
   }
 
@@ -199,9 +252,17 @@ class InOrder {
     return { ...told, layer: { ...layer, bias: tensor } };
   }
 
-  async #solve(planned: PlannedLayer, moments: InputMoments[] | null, bias: Float32Array | null): Promise<SolvedLayer> {
+  async #solve(
+    planned: PlannedLayer,
+    moments: InputMoments[] | null,
+    bias: Float32Array | null,
+    aim: Aim | null,
+  ): Promise<SolvedLayer> {
     const minimumScales = await this.#minimumScales(planned.layer, bias);
-    const options = { bias, recipe: this.#options.recipe, minimumScales };
+    const { recipe: all } = this.#options;
+    // What makes up for another summand varies more than the layer's own outputs.
+    const correction = aim?.addend ? all.correction.filter((part) => part !== 'variance') : all.correction;
+    const options = { bias, recipe: { ...all, correction }, minimumScales };
     const weights = await readRows(planned.layer);
     return moments === null
       ? nearestWhole(weights, planned, options)
@@ -228,17 +289,17 @@ class InOrder {
     return minimum;
   }
 
-  #moments(
-    { layer }: PlannedLayer,
-    { input }: LayerSlots,
-    y: SampleValues | RecordedOutputs,
-  ): Promise<InputMoments[] | null> {
+  #moments(layer: Layer, { input }: LayerSlots, { y, addend }: Aim): Promise<InputMoments[] | null> {
     const { runtime, scratchDir, recipe, originals, signal } = this.#options;
     const isNew = originals !== undefined && !originals.has(layer.node);
     const onOutputs = isNew ? (outputs: RecordedOutputs) => originals.set(layer.node, outputs) : undefined;
-    const options = { runtime, scratchDir, seed: recipe.seed, onOutputs, signal };
+    const options = { runtime, scratchDir, seed: recipe.seed, addend: addend ?? undefined, onOutputs, signal };
     return layerMoments(layer, this.#runners.quantized.values(input), y, options);
   }
+}
+
+function shapesOf(values: SampleValues): (readonly number[])[] {
+  return Array.from({ length: values.runCount }, (_, run) => values.shape(run));
 }
 
 async function openRunner(

@@ -6,8 +6,10 @@ import type { SampleValues } from '../prefix/sample-values.js';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import type { HostTensor } from '../runtime/runtime.js';
 import { floats } from '../testing/memory-dataset.js';
+import { gaussian, seededRandom } from '../testing/random.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { collectMoments, momentsByteLength } from './collect-moments.js';
+import type { RecordedOutputs } from './recorded-outputs.js';
 import { assertClose, assertLinear, type Case, naiveMoments, type Setup, setUp, valuesOf } from './testing.js';
 
 const ALL = { maxRows: 1e9, seed: 0 };
@@ -345,6 +347,42 @@ test('windows are drawn by the seed, from every run, and never more than allowed
   assert.notDeepEqual(first!.mean, other!.mean);
   assert.deepEqual([...reads.values()], Array(8).fill(3));
   assertLinear(first!, setup.weights, setup.bias);
+});
+
+test('what is added to the outputs is taken off again, in every convolution group', async (t) => {
+  const attributes = { group: intValue(2) };
+  const setup = await setUp(t, {
+    node: { op: 'Conv', attributes },
+    weight: [6, 2, 3, 3],
+    x: [
+      [2, 4, 6, 5],
+      [1, 4, 6, 5],
+    ],
+  });
+  const next = gaussian(seededRandom(8));
+  const addends = setup.y.map(({ shape, data }) =>
+    floats(
+      shape,
+      Float32Array.from(data as Float32Array, () => next()),
+    ),
+  );
+  const sums = setup.y.map(({ shape, data }, run) =>
+    floats(
+      shape,
+      (data as Float32Array).map((value, i) => value + (addends[run]!.data as Float32Array)[i]!),
+    ),
+  );
+  const alone = await collect(t, setup, { maxRows: 40, seed: 1 });
+  const options = { runtime: createOnnxRuntime(), scratchDir: temporaryFolder(t), maxRows: 40, seed: 1 };
+  const recorded: RecordedOutputs[] = [];
+  const onOutputs = async (outputs: RecordedOutputs) => void recorded.push(outputs);
+  const addend = valuesOf(addends);
+  const taken = await collectMoments(setup.layer, valuesOf(setup.x), valuesOf(sums), { ...options, addend, onOutputs });
+  const replayed = await collectMoments(setup.layer, valuesOf(setup.x), recorded[0]!, { ...options, addend });
+  for (const [group, moments] of alone.entries()) {
+    assertClose(taken[group]!, moments);
+    assertClose(replayed[group]!, moments);
+  }
 });
 
 test('runs without positions give moments of no rows', async (t) => {

@@ -25,6 +25,8 @@ export interface MomentsOptions {
   readonly seed: number;
   /** Takes the outputs that were used; see {@link RecordedOutputs}. */
   readonly onOutputs?: ((outputs: RecordedOutputs) => Promise<void>) | undefined;
+  /** What is added to the layer's output, of its shapes: y is the sum then, and the moments are those of y without it. */
+  readonly addend?: SampleValues | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -84,6 +86,16 @@ function chunkRows(layer: Layer): number {
   return Math.min(CHUNK_ROWS, Math.max(1, Math.floor(CHUNK_ELEMENTS / (groups * (columns + outputs)))));
 }
 
+/** What one run holds for a layer. */
+interface RunValues {
+  readonly windows: LayerWindows;
+  /** Which positions are wanted. */
+  readonly positions: Int32Array;
+  readonly x: Floats;
+  readonly y: Floats | OutputPlayer;
+  readonly addend: Floats | null;
+}
+
 /** Gathers rows into a chunk per convolution group, and adds full chunks to the sums. */
 class Collector {
   readonly #layer: Layer;
@@ -91,6 +103,8 @@ class Collector {
   readonly #dimensions: Dimensions;
   readonly #sums: readonly MomentSums[];
   readonly #chunks: readonly Float32Array[];
+  /** What is added to the outputs of one position. */
+  readonly #addends: readonly Float32Array[];
   readonly #capacity: number;
   #rows = 0;
 
@@ -102,12 +116,13 @@ class Collector {
     const { groups, columns, outputs } = this.#dimensions;
     this.#sums = Array.from({ length: groups }, () => new MomentSums(columns, outputs));
     this.#chunks = Array.from({ length: groups }, () => new Float32Array(this.#capacity * (columns + outputs)));
+    this.#addends = Array.from({ length: groups }, () => new Float32Array(outputs));
   }
 
   async collect(
     x: SampleValues,
     y: SampleValues | RecordedOutputs,
-    { maxRows, seed, onOutputs, signal }: MomentsOptions,
+    { maxRows, seed, onOutputs, addend, signal }: MomentsOptions,
   ): Promise<InputMoments[]> {
     const isRecorded = 'rows' in y;
     const shapes = isRecorded ? y.shapes : Array.from({ length: y.runCount }, (_, run) => y.shape(run));
@@ -125,20 +140,22 @@ class Collector {
       throwIfCanceled(signal);
       if (positions.length === 0) continue;
       const source = player ?? hostFloats(await (y as SampleValues).read(run));
-      await this.#addRows(windows[run]!, positions, hostFloats(await x.read(run)), source, recorder);
+      const summand = addend === undefined ? null : hostFloats(await addend.read(run));
+      const values = {
+        windows: windows[run]!,
+        positions,
+        x: hostFloats(await x.read(run)),
+        y: source,
+        addend: summand,
+      };
+      await this.#addRows(values, recorder);
     }
     await this.#flush();
     if (recorder !== null) await onOutputs!(recorder.finish());
     return this.#sums.map((sums) => this.#checked(sums.finish()));
   }
 
-  async #addRows(
-    windows: LayerWindows,
-    positions: Int32Array,
-    x: Floats,
-    y: Floats | OutputPlayer,
-    recorder: OutputRecorder | null,
-  ): Promise<void> {
+  async #addRows({ windows, positions, x, y, addend }: RunValues, recorder: OutputRecorder | null): Promise<void> {
     const { columns, outputs } = this.#dimensions;
     for (const position of positions) {
       const at = this.#rows * (columns + outputs);
@@ -146,8 +163,19 @@ class Collector {
       if (y instanceof OutputPlayer) y.copy(this.#chunks, at + columns, outputs);
       else windows.copyOutputs(y, position, this.#chunks, at + columns);
       recorder?.add(this.#chunks, at + columns, outputs);
+      if (addend !== null) {
+        windows.copyOutputs(addend, position, this.#addends, 0);
+        this.#subtractAddends(at + columns);
+      }
       this.#rows++;
       if (this.#rows === this.#capacity) await this.#flush();
+    }
+  }
+
+  #subtractAddends(at: number): void {
+    for (const [group, addends] of this.#addends.entries()) {
+      const chunk = this.#chunks[group]!;
+      for (let oc = 0; oc < addends.length; oc++) chunk[at + oc] = chunk[at + oc]! - addends[oc]!;
     }
   }
 
