@@ -51,6 +51,12 @@ test('a mask of bools is packed too', async (t) => {
     constants: { mask: tensorFromBytes('bool', [SIZE, SIZE], bytes), zero: tensorFromFloats([], Float32Array.of(0)) },
   });
   await checkPass(t, model, packMasks, 0);
+  const odd = {
+    ...model.graph.initializers.get('mask')!,
+    data: { kind: 'memory' as const, bytes: bytes.map((bit) => 255 * bit) },
+  };
+  model.graph.initializers.set('mask', odd);
+  assert.equal(await packMasks(model), false);
 });
 
 test('other constants, small ones and outputs are left alone', async () => {

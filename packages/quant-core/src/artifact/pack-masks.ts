@@ -69,8 +69,9 @@ async function maskOf(tensor: Tensor): Promise<Mask | null> {
     }
   }
   if (first === undefined || second === undefined) return null;
-  // A bit says which bool it is.
-  return tensor.dtype === 'bool' ? { first: Uint8Array.of(0), second: Uint8Array.of(1) } : { first, second };
+  if (tensor.dtype !== 'bool') return { first, second };
+  // A bit is the bool itself, if bools are written as they should be.
+  return first[0]! + second[0]! === 1 ? { first: Uint8Array.of(0), second: Uint8Array.of(1) } : null;
 }
 
 function isAt(bytes: Uint8Array, at: number, element: Uint8Array): boolean {
