@@ -6,7 +6,7 @@ import { writeModel } from '@tritforge/quant-core/onnx';
 /** Inputs and outputs of the network. */
 export const INPUTS = 1024;
 const OUTPUTS = 1000;
-/** Width of the hidden layers: one of them takes 268 MB, which is what fits a machine with little memory. */
+/** Width of the hidden layers unless told: one of them takes 268 MB, which is what fits a machine with little memory. */
 const HIDDEN = 8192;
 const FLOAT_BYTES = 4;
 const FILL_FLOATS = 1 << 20;
@@ -17,6 +17,13 @@ export interface LargeModel {
   readonly layers: number;
 }
 
+/** Another shape of the network. */
+export interface LargeShape {
+  readonly hidden?: number;
+  /** Whether a sample is a sequence of vectors instead of one. */
+  readonly isSequence?: boolean;
+}
+
 /**
  * Writes a chain of fully connected layers with Relu, whose weights take `weightBytes`, without holding more than a few
  * megabytes of them. The weights are normal numbers with He's variance from a seeded generator.
@@ -25,11 +32,12 @@ export async function generateModel(
   folder: string,
   weightBytes: number,
   place: 'external' | 'inside',
+  { hidden = HIDDEN, isSequence = false }: LargeShape = {},
 ): Promise<LargeModel> {
-  const widths = layerWidths(weightBytes);
+  const widths = layerWidths(weightBytes, hidden);
   const path = join(folder, 'model.onnx');
   const weightsPath = join(folder, 'model.onnx.data');
-  const model = chain(widths, await writeWeights(weightsPath, widths));
+  const model = chain(widths, await writeWeights(weightsPath, widths), isSequence ? ['batch', 'tokens'] : ['batch']);
   const { files } = await writeModel(model, path, { externalData: place === 'inside' ? 'never' : 'by-reference' });
   if (place === 'inside') await rename(weightsPath, join(folder, 'weights.bin'));
   const names = place === 'inside' ? files.map(({ name }) => name) : ['model.onnx', 'model.onnx.data'];
@@ -37,14 +45,14 @@ export async function generateModel(
 }
 
 /** As many full hidden layers as fit, then one that takes what is left. */
-function layerWidths(weightBytes: number): number[] {
+function layerWidths(weightBytes: number, hidden: number): number[] {
   const widths = [INPUTS];
   let left = weightBytes / FLOAT_BYTES;
   for (;;) {
     const last = widths.at(-1)!;
-    const remaining = left - last * HIDDEN;
-    if (remaining < HIDDEN * OUTPUTS) break;
-    widths.push(HIDDEN);
+    const remaining = left - last * hidden;
+    if (remaining < hidden * OUTPUTS) break;
+    widths.push(hidden);
     left = remaining;
   }
   return [...widths, Math.max(1, Math.round(left / (widths.at(-1)! + OUTPUTS))), OUTPUTS];
@@ -73,7 +81,7 @@ async function writeWeights(path: string, widths: readonly number[]): Promise<Te
   return tensors;
 }
 
-function chain(widths: readonly number[], weights: readonly Tensor[]): Model {
+function chain(widths: readonly number[], weights: readonly Tensor[], axes: readonly string[]): Model {
   const node = (opType: string, layer: number, inputs: string[], output: string): Node => {
     return { name: `${opType}_${layer}`, opType, domain: '', inputs, outputs: [output], attributes: new Map() };
   };
@@ -86,8 +94,8 @@ function chain(widths: readonly number[], weights: readonly Tensor[]): Model {
   const graph: Graph = {
     name: 'large',
     nodes,
-    inputs: [{ name: 'x', dtype: 'float32', shape: ['batch', widths[0]!] }],
-    outputs: [{ name: 'y', dtype: 'float32', shape: ['batch', widths.at(-1)!] }],
+    inputs: [{ name: 'x', dtype: 'float32', shape: [...axes, widths[0]!] }],
+    outputs: [{ name: 'y', dtype: 'float32', shape: [...axes, widths.at(-1)!] }],
     initializers: new Map(weights.map((weight, layer) => [`w${layer}`, weight])),
     valueInfo: new Map(),
   };

@@ -4,6 +4,7 @@ import { type LayerPrecision, resolveRecipe } from '@tritforge/contracts';
 import { gaussianWeights } from '../fgq/random-weights.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { randomMoments } from '../solve/testing.js';
+import { groupProblem } from './solve-channels.js';
 import { type SolveWholeOptions, solveWhole, solveWholeInThreads } from './solve-whole.js';
 import { SolverThreads } from './solver-threads.js';
 
@@ -54,6 +55,16 @@ describe('layers solved in threads', () => {
       }
     });
   }
+
+  it('are searched in windows unless they are large', () => {
+    const how = options({}, true);
+    const searchesOf = (length: number) =>
+      groupProblem({
+        ...{ ...how, moments: how.moments[0]!, minimumScales: undefined, applied: planned({}).applied },
+        ...{ layout, weights: new Float32Array(length) },
+      }).searches;
+    assert.deepEqual([searchesOf(2 ** 21), searchesOf(2 ** 22)], [undefined, 0]);
+  });
 
   it('fail as they do on one thread', async () => {
     const broken = weights.slice();

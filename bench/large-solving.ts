@@ -1,0 +1,82 @@
+/**
+ * What solving a model of some gigabytes costs: time, and memory by phase. Weights stay on disk, so memory goes by the largest layer.
+ *
+ *     npm run bench -- large-solving [--gigabytes 1.6] [--hidden 4096] [--sequences 128] [--group-size 64] [--solver-threads N] [--write]
+ *
+ * Generates a chain of MatMul layers with Relu as a decoder has them, and calibrates on sequences of 128 vectors of low rank. The job is
+ * a process of its own. About ten times the model must fit in the folder for temporary files. --write replaces
+ * bench/results/large-solving.md. Linux only.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { writeNpz } from '@tritforge/quant-core';
+import { measureJob } from './job-cost/measure-job.js';
+import { costPage } from './job-cost/page.js';
+import { generateModel, INPUTS, normalNumbers } from './large-model/generate-model.js';
+
+const RESULT = fileURLToPath(new URL('../results/large-solving.md', import.meta.url));
+const GB = 1e9;
+const TOKENS = 128;
+const RANK = 96;
+const SEED = 2;
+
+const { values: options } = parseArgs({
+  options: {
+    gigabytes: { type: 'string', default: '1.6' },
+    hidden: { type: 'string', default: '4096' },
+    sequences: { type: 'string', default: '128' },
+    'group-size': { type: 'string', default: '64' },
+    'solver-threads': { type: 'string' },
+    write: { type: 'boolean', default: false },
+  },
+});
+
+const folder = await mkdtemp(join(tmpdir(), 'tritforge-large-solving-'));
+try {
+  const page = await measure();
+  process.stdout.write(page);
+  if (options.write) await writeFile(RESULT, page);
+} finally {
+  await rm(folder, { recursive: true, force: true });
+}
+
+async function measure(): Promise<string> {
+  const { gigabytes, hidden, sequences } = options;
+  const shape = { hidden: Number(hidden), isSequence: true };
+  const { files } = await generateModel(folder, Number(gigabytes) * GB, 'external', shape);
+  const threads = options['solver-threads'];
+  const cost = await measureJob(folder, {
+    modelPath: files[0]!,
+    recipe: { weights: { groupSize: Number(options['group-size']) as 4 | 64 } },
+    calibration: { path: await writeSequences(Number(sequences)) },
+    solverThreads: threads === undefined ? undefined : Number(threads),
+  });
+  const largest = 4 * Math.max(...cost.layers.map((layer) => layer.shape.reduce((all, size) => all * size, 1)));
+  const beyond = (cost.largest.anonymousBytes - 3 * largest) / 1e6;
+  const about = `A chain of ${cost.layers.length} MatMul layers with Relu, ${gigabytes} GB of weights, the largest layer ${(largest / 1e6).toFixed(0)} MB; ${sequences} sequences of ${TOKENS} vectors. The
+default recipe. The process's own memory is three times the largest layer and **${beyond.toFixed(0)} MB**, whatever the number of layers.`;
+  const command = `large-solving --gigabytes ${gigabytes} --hidden ${hidden} --sequences ${sequences}`;
+  return costPage('The cost of solving a large model', command, about, [
+    { name: `N = ${options['group-size']}`, cost },
+  ]);
+}
+
+/** Relu of a few hidden causes and some noise. */
+async function writeSequences(count: number): Promise<string> {
+  const random = normalNumbers(SEED);
+  const loadings = Float32Array.from({ length: RANK * INPUTS }, () => random() / Math.sqrt(RANK));
+  const data = new Float32Array(count * TOKENS * INPUTS);
+  for (let start = 0; start < data.length; start += INPUTS) {
+    for (let cause = 0; cause < RANK; cause++) {
+      const strength = random();
+      for (let i = 0; i < INPUTS; i++) data[start + i]! += strength * loadings[cause * INPUTS + i]!;
+    }
+    for (let i = start; i < start + INPUTS; i++) data[i] = Math.max(0, data[i]! + 0.1 * random());
+  }
+  const path = join(folder, 'sequences.npz');
+  await writeNpz(path, new Map([['x', { dtype: 'float32', shape: [count, TOKENS, INPUTS], data }]]));
+  return path;
+}
