@@ -60,7 +60,7 @@ export const Solver = Type.Enum(['exact', 'weighted', 'feedback'], {
   description:
     'exact: the least squared error of each group of weights. weighted: weights count by the second moment of their inputs. ' +
     'feedback: what a group loses is made good by the groups after it, by all second moments of the inputs. feedback unless ' +
-    'told; exact for the method int8, in the paper mode and where there are no calibration data.',
+    'told; exact in the paper mode and where there are no calibration data.',
 });
 export type Solver = 'exact' | 'weighted' | 'feedback';
 
@@ -263,7 +263,7 @@ function minimumSqnrDb({ paper, activations }: Recipe): number | null {
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   const method = recipe.method ?? 'fgq';
-  const solver = recipe.weights?.solver ?? (method === 'int8' || recipe.paper ? 'exact' : 'feedback');
+  const solver = recipe.weights?.solver ?? (recipe.paper ? 'exact' : 'feedback');
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,
