@@ -12,6 +12,8 @@ const CHILD = fileURLToPath(new URL('./run-job.js', import.meta.url));
 export interface LayerCost {
   readonly node: string;
   readonly shape: readonly number[];
+  /** K. */
+  readonly columns: number;
   readonly bits: number;
   readonly seconds: number;
 }

@@ -57,10 +57,9 @@ ${shapes.join('\n')}
 
 function byShape(layers: readonly LayerCost[]): ShapeCost[] {
   const found = new Map<string, ShapeCost>();
-  for (const { shape, bits, seconds } of layers) {
+  for (const { shape, columns, bits, seconds } of layers) {
     const name = shape.join(' × ');
     const key = `${name}, ${bits}`;
-    const columns = product(shape.slice(1));
     const row = found.get(key) ?? { shape: name, columns, weights: product(shape), bits, seconds: [] };
     row.seconds.push(seconds);
     found.set(key, row);

@@ -26,9 +26,10 @@ async function run(request: QuantizeRequest): Promise<void> {
   });
   enter('');
   const solved = report.layers.filter(({ applied, shape }) => applied.bits !== null && shape !== null);
-  const layers = solved.map(({ node, shape, applied }, i): LayerCost => {
+  const layers = solved.map(({ node, op, shape, applied }, i): LayerCost => {
     const layerSeconds = (layerTimesMs[i + 1]! - layerTimesMs[i]!) / 1000;
-    return { node, shape: shape!, bits: applied.bits!, seconds: layerSeconds };
+    const columns = op === 'MatMul' ? shape!.at(-2)! : shape!.slice(1).reduce((all, size) => all * size, 1);
+    return { node, shape: shape!, columns, bits: applied.bits!, seconds: layerSeconds };
   });
   const totalSeconds = (performance.now() - startMs) / 1000;
   const [artifact] = report.artifacts;

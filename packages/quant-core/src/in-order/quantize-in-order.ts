@@ -271,7 +271,13 @@ class InOrder {
 
   #solveFor(weights: Float32Array, planned: PlannedLayer, options: SolveWholeOptions): Promise<SolvedLayer> {
     const { threads, signal } = this.#options;
-    return solveWholeInThreads(weights, planned, options, threads ?? ONE_THREAD, signal);
+    return solveWholeInThreads(
+      weights,
+      planned,
+      { ...options, overwritesMoments: true },
+      threads ?? ONE_THREAD,
+      signal,
+    );
   }
 
   /** Weight scales with which the biases of all layers that share the weight fit in an int32, also after they were corrected. */

@@ -33,10 +33,9 @@ export interface GroupProblem {
   readonly layout: WeightLayout;
   readonly applied: LayerPrecision;
   readonly recipe: ResolvedRecipe;
+  /** About the mean where that is corrected afterwards, else about zero. */
   readonly moments: InputMoments;
-  /** What the solver sees of them: about the mean where that is corrected afterwards, else about zero. */
-  readonly seen: InputMoments;
-  /** Made of `seen`; null: not yet, or not needed. */
+  /** Made of the moments; null: not yet, or not needed. */
   readonly metric: LayerMetric | null;
   /** [OC]; null where the layer can have none. */
   readonly bias: Float32Array | null;
@@ -56,35 +55,38 @@ const ROWS_PER_COLUMN = 4;
  */
 const LARGE_LAYER = 2 ** 22;
 
-/** States a problem; its metric is yet to be made. */
-export function groupProblem(parts: Omit<GroupProblem, 'seen' | 'metric' | 'searches'>): GroupProblem {
-  const seen = correctsMean(parts) ? parts.moments : momentsAboutZero(parts.moments, parts.bias);
-  return { ...parts, seen, metric: null, searches: parts.weights.length < LARGE_LAYER ? undefined : 0 };
+/**
+ * States a problem; its metric is yet to be made.
+ * @param parts with moments about the mean
+ * @param overwrite whether these are of no use afterwards
+ */
+export function groupProblem(parts: Omit<GroupProblem, 'metric' | 'searches'>, overwrite: boolean): GroupProblem {
+  const { bias } = parts;
+  const moments = correctsMean(parts) ? parts.moments : momentsAboutZero(parts.moments, bias, overwrite);
+  return { ...parts, moments, metric: null, searches: parts.weights.length < LARGE_LAYER ? undefined : 0 };
 }
 
 /** The problem with what solving different channels of it has in common. */
 export function withMetric(problem: GroupProblem): GroupProblem {
-  const { applied, recipe, seen, layout } = problem;
+  const { applied, recipe, moments, layout } = problem;
   const isFeedback = recipe.weights.solver === 'feedback';
   if (!isFeedback && !(applied.bits === 2 && isRegressed(problem))) return problem;
   const { groupSize } = applied;
   return {
     ...problem,
-    metric: applied.bits === 8 ? int8Metric(seen) : layerMetric(seen, layout, { groupSize: groupSize! }),
+    metric: applied.bits === 8 ? int8Metric(moments) : layerMetric(moments, layout, { groupSize: groupSize! }),
   };
 }
 
 /** The part of a problem that is about the output channels [from, to). */
 export function channelsOf(problem: GroupProblem, from: number, to: number): GroupProblem {
-  const { layout, weights, moments, seen, bias, minimumScales } = problem;
+  const { layout, weights, moments, bias, minimumScales } = problem;
   const perChannel = layout.inputChannels * layout.taps;
-  const own = momentsOfChannels(moments, from, to);
   return {
     ...problem,
     weights: weights.slice(from * perChannel, to * perChannel),
     layout: { ...layout, outputChannels: to - from },
-    moments: own,
-    seen: seen === moments ? own : momentsOfChannels(seen, from, to),
+    moments: momentsOfChannels(moments, from, to),
     bias: bias === null ? null : bias.slice(from, to),
     minimumScales: minimumScales?.slice(from, to),
   };
@@ -98,6 +100,7 @@ export function solveGroup(problem: GroupProblem): SolvedLayer {
   const corrected = correctChannels(decoded, layout, moments, bias, {
     mean: correctsMean(problem),
     variance: recipe.correction.includes('variance') && applied.bits !== 8,
+    isAboutZero: !correctsMean(problem),
   });
   return scaled(codes, decoded, corrected.factors, bias === null ? null : corrected.bias);
 }
@@ -107,27 +110,27 @@ function correctsMean({ recipe, bias }: Pick<GroupProblem, 'recipe' | 'bias'>): 
 }
 
 /** Fewer windows than that would be fitted one by one. */
-function isRegressed({ recipe, seen }: GroupProblem): boolean {
-  return recipe.weights.target === 'outputs' && seen.rows >= ROWS_PER_COLUMN * seen.columns;
+function isRegressed({ recipe, moments }: GroupProblem): boolean {
+  return recipe.weights.target === 'outputs' && moments.rows >= ROWS_PER_COLUMN * moments.columns;
 }
 
 function solveCodes(problem: GroupProblem): WeightCodes {
-  const { weights, layout, seen, applied, recipe, minimumScales, searches } = problem;
+  const { weights, layout, moments, applied, recipe, minimumScales, searches } = problem;
   const { solver } = recipe.weights;
   const common = { regress: isRegressed(problem), minimumScales, metric: problem.metric ?? undefined, searches };
   const groupSize = applied.groupSize!;
   if (applied.bits === 2) {
     const options = { solver, groupSize, planes: applied.planes ?? 1, ...common };
-    return { kind: 'ternary', weights: solveLayer(weights, layout, seen, options) };
+    return { kind: 'ternary', weights: solveLayer(weights, layout, moments, options) };
   }
   const isFeedback = solver === 'feedback';
   if (applied.bits === 4) {
     const solved = isFeedback
-      ? int4ByFeedback(weights, layout, seen, { groupSize, ...common })
+      ? int4ByFeedback(weights, layout, moments, { groupSize, ...common })
       : quantizeInt4(weights, layout, groupSize, { minimumScales });
     return { kind: 'int4', weights: solved };
   }
-  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? seen : null, common) };
+  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? moments : null, common) };
 }
 
 function int4ByFeedback(

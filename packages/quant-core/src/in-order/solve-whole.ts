@@ -27,6 +27,8 @@ export interface SolveWholeOptions {
   readonly recipe: ResolvedRecipe;
   /** Lower bounds of the channel scales, [OC]. */
   readonly minimumScales: Float32Array | undefined;
+  /** Whether second moments are of no use afterwards: a copy of them is saved then. */
+  readonly overwritesMoments?: boolean;
 }
 
 /** Output channels of a part, at most: what a thread keeps of one grows with them. */
@@ -54,7 +56,7 @@ export async function solveWholeInThreads(
   let rememberedBytes = 0;
   for (let group = 0; group < options.moments.length; group++) {
     const problem = shared(withMetric(problemOf(weights, planned, options, group)));
-    rememberedBytes += 3 * problem.moments.second.byteLength;
+    rememberedBytes += 2 * problem.moments.second.byteLength;
     const ranges = channelRanges(problem.layout.outputChannels, threads.count);
     const tasks = ranges.map(
       ([from, to]) =>
@@ -77,10 +79,8 @@ function channelRanges(channels: number, threads: number): [number, number][] {
 
 /** The problem with its large arrays in memory that threads share. */
 function shared(problem: GroupProblem): GroupProblem {
-  const { moments, seen } = problem;
-  const share = (of: InputMoments): InputMoments => ({ ...of, second: shareFloat64(of.second) });
-  const own = share(moments);
-  return { ...problem, moments: own, seen: seen === moments ? own : share(seen) };
+  const { moments } = problem;
+  return { ...problem, moments: { ...moments, second: shareFloat64(moments.second) } };
 }
 
 /** The same for a layer whose inputs are not known: the codes nearest to its weights. */
@@ -117,13 +117,13 @@ export function correctMeans(
 function problemOf(
   weights: Float32Array,
   { layer, applied }: PlannedLayer,
-  { moments: all, bias, recipe, minimumScales }: SolveWholeOptions,
+  { moments: all, bias, recipe, minimumScales, overwritesMoments = false }: SolveWholeOptions,
   group: number,
 ): GroupProblem {
   const layout = layoutOfGroup(layer.layout, all.length);
   const channels = [group * layout.outputChannels, (group + 1) * layout.outputChannels] as const;
   const perChannel = layout.inputChannels * layout.taps;
-  return groupProblem({
+  const parts = {
     weights: weights.subarray(channels[0] * perChannel, channels[1] * perChannel),
     layout,
     applied,
@@ -131,7 +131,8 @@ function problemOf(
     moments: all[group]!,
     bias: bias === null ? null : bias.subarray(...channels),
     minimumScales: minimumScales?.subarray(...channels),
-  });
+  };
+  return groupProblem(parts, overwritesMoments);
 }
 
 function joinParts(parts: readonly SolvedLayer[], layout: WeightLayout): SolvedLayer {

@@ -59,10 +59,13 @@ describe('layers solved in threads', () => {
   it('are searched in windows unless they are large', () => {
     const how = options({}, true);
     const searchesOf = (length: number) =>
-      groupProblem({
-        ...{ ...how, moments: how.moments[0]!, minimumScales: undefined, applied: planned({}).applied },
-        ...{ layout, weights: new Float32Array(length) },
-      }).searches;
+      groupProblem(
+        {
+          ...{ ...how, moments: how.moments[0]!, minimumScales: undefined, applied: planned({}).applied },
+          ...{ layout, weights: new Float32Array(length) },
+        },
+        false,
+      ).searches;
     assert.deepEqual([searchesOf(2 ** 21), searchesOf(2 ** 22)], [undefined, 0]);
   });
 

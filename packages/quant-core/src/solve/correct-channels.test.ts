@@ -62,6 +62,17 @@ describe('correcting channels', () => {
     }
   }
 
+  it('finds the same by moments about zero', () => {
+    const correction = { mean: false, variance: true };
+    const expected = correctChannels(DECODED, LAYOUT, MOMENTS, BIAS, correction);
+    const aboutZero = momentsAboutZero(MOMENTS, BIAS);
+    const { factors, bias } = correctChannels(DECODED, LAYOUT, aboutZero, BIAS, { ...correction, isAboutZero: true });
+    for (const [oc, factor] of expected.factors.entries()) {
+      near(factors[oc]!, factor);
+      near(bias[oc]!, expected.bias[oc]!);
+    }
+  });
+
   it('takes a layer without bias for one whose bias is zero', () => {
     const correction = { mean: false, variance: true };
     const without = correctChannels(DECODED, LAYOUT, MOMENTS, null, correction);
@@ -91,6 +102,9 @@ describe('correcting channels', () => {
 describe('moments about zero', () => {
   it('are the means of products, with the outputs taken without their bias', () => {
     const { second, cross } = momentsAboutZero(MOMENTS, BIAS);
+    const copy = { ...MOMENTS, second: MOMENTS.second.slice(), cross: MOMENTS.cross.slice() };
+    assert.equal(momentsAboutZero(copy, BIAS, true).second, copy.second);
+    assert.deepEqual(copy, { ...MOMENTS, second, cross });
     for (const [i, j, oc] of [
       [0, 0, 0],
       [2, 5, 1],

@@ -16,6 +16,8 @@ import { checkMoments, type InputMoments } from './input-moments.js';
 export interface ChannelCorrection {
   readonly mean: boolean;
   readonly variance: boolean;
+  /** Whether the moments are those about zero; see `momentsAboutZero`. */
+  readonly isAboutZero?: boolean;
 }
 
 /** A channel whose outputs vary by less than this share of what they are is dead: its ratio says nothing. */
@@ -44,7 +46,7 @@ export function correctChannels(
   const factors = new Float32Array(outputChannels).fill(1);
   const corrected = new Float32Array(outputChannels);
   const rows = toColumns(decoded, layout);
-  const ratios = correction.variance ? varianceRatios(rows, moments) : null;
+  const ratios = correction.variance ? varianceRatios(rows, moments, correction.isAboutZero ?? false) : null;
   const { columns } = moments;
   for (let oc = 0; oc < outputChannels; oc++) {
     const inputPart = dot(rows.subarray(oc * columns, (oc + 1) * columns), moments.mean);
@@ -59,7 +61,10 @@ export function correctChannels(
 const CHUNK_CHANNELS = 64;
 
 /** σ_f / σ_q of every channel, clamped; 1 for one that is dead in either network. @param rows ŵ, [OC, K] */
-function varianceRatios(rows: Float64Array, { second, columns, outputVariance }: InputMoments): number[] {
+function varianceRatios(rows: Float64Array, moments: InputMoments, isAboutZero: boolean): number[] {
+  const { second, columns, mean, outputVariance } = moments;
+  // σ² = E[x²] − μ²
+  const shift = isAboutZero ? mean : new Float64Array(columns);
   const ratios: number[] = [];
   for (let first = 0; first < outputVariance.length; first += CHUNK_CHANNELS) {
     const count = Math.min(CHUNK_CHANNELS, outputVariance.length - first);
@@ -75,17 +80,16 @@ function varianceRatios(rows: Float64Array, { second, columns, outputVariance }:
     for (let i = 0; i < count; i++) {
       const row = rows.subarray((first + i) * columns, (first + i + 1) * columns);
       const product = negative.subarray(i * columns, (i + 1) * columns);
-      ratios.push(varianceRatio(row, -dot(row, product), second, outputVariance[first + i]!));
+      const quantized = -dot(row, product) - dot(row, shift) ** 2;
+      const scale = row.reduce((sum, w, k) => sum + w * w * (second[k * columns + k]! - shift[k]! ** 2), 0);
+      ratios.push(varianceRatio(quantized, outputVariance[first + i]!, scale));
     }
   }
   return ratios;
 }
 
-/** @param quantized σ_q² */
-function varianceRatio(row: Float64Array, quantized: number, second: Float64Array, variance: number): number {
-  const columns = row.length;
-  let scale = 0;
-  for (let i = 0; i < columns; i++) scale += row[i]! * row[i]! * second[i * columns + i]!;
+/** @param scale what is little besides which */
+function varianceRatio(quantized: number, variance: number, scale: number): number {
   if (!(quantized > scale * DEAD_SHARE && variance > scale * DEAD_SHARE)) return 1;
   return Math.min(Math.max(Math.sqrt(variance / quantized), SMALLEST_FACTOR), LARGEST_FACTOR);
 }

@@ -33,20 +33,26 @@ export interface InputMoments {
  * Moments about zero, E[x xᵀ] and E[x (y − b)ᵀ], for a solver whose layer gets no corrected mean afterwards. Means and output
  * variances stay as they are.
  * @param bias b of the layer, [OC]; null where it has none
+ * @param overwrite whether the result may take the memory of `moments`, which is of no use afterwards then
  */
-export function momentsAboutZero(moments: InputMoments, bias: Float32Array | null): InputMoments {
+export function momentsAboutZero(moments: InputMoments, bias: Float32Array | null, overwrite = false): InputMoments {
   const { mean, outputMean } = moments;
   const offset = outputMean.map((value, oc) => value - (bias?.[oc] ?? 0));
+  const into = (matrix: Float64Array) => (overwrite ? matrix : sharedFloat64(matrix.length));
   return {
     ...moments,
-    second: plusOuterProduct(moments.second, mean, mean),
-    cross: plusOuterProduct(moments.cross, mean, offset),
+    second: addOuterProduct(moments.second, mean, mean, into(moments.second)),
+    cross: addOuterProduct(moments.cross, mean, offset, into(moments.cross)),
   };
 }
 
-/** M + left·rightᵀ, which threads can share. */
-function plusOuterProduct(matrix: Float64Array, left: Float64Array, right: Float64Array): Float64Array {
-  const sum = sharedFloat64(matrix.length);
+/** M + left·rightᵀ. */
+function addOuterProduct(
+  matrix: Float64Array,
+  left: Float64Array,
+  right: Float64Array,
+  sum: Float64Array,
+): Float64Array {
   for (let i = 0, at = 0; i < left.length; i++) {
     for (let j = 0; j < right.length; j++, at++) sum[at] = matrix[at]! + left[i]! * right[j]!;
   }
