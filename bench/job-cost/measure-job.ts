@@ -24,6 +24,12 @@ interface Outcome {
   /** By phase. */
   readonly seconds: Readonly<Record<string, number>>;
   readonly layers: readonly LayerCost[];
+  /** The time left as it was told after a share of the time, and as it became. */
+  readonly expectations: readonly {
+    readonly share: number;
+    readonly leftSeconds: number | null;
+    readonly foundSeconds: number;
+  }[];
   readonly digest: string;
   readonly bitsPerWeight: number | null;
 }

@@ -30,7 +30,7 @@ ${costs.map(costPart).join('\n')}`;
 }
 
 function costPart({ name, cost }: NamedCost): string {
-  const { totalSeconds, seconds, layers, largest, memory, bitsPerWeight, digest } = cost;
+  const { totalSeconds, seconds, layers, expectations, largest, memory, bitsPerWeight, digest } = cost;
   const weights = layers.reduce((sum, { shape }) => sum + product(shape), 0);
   const phases = Object.entries(seconds).map(([phase, spent]) => {
     const peak = memory.find(({ stage }) => stage === phase)?.peak;
@@ -48,6 +48,10 @@ ${(weights / 1e6).toFixed(1)} million weights, ${bitsPerWeight?.toFixed(2) ?? '�
 | phase | seconds | resident, MB | own, MB |
 |---|---|---|---|
 ${phases.join('\n')}
+
+| after | time left as told, s | as it became, s |
+|---|---|---|
+${expectations.map(({ share, leftSeconds, foundSeconds }) => `| ${100 * share} % | ${leftSeconds ?? '–'} | ${foundSeconds.toFixed(0)} |`).join('\n')}
 
 | weight | K | bits | layers | thousand weights | seconds each | µs per weight |
 |---|---|---|---|---|---|---|

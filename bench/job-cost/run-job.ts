@@ -2,6 +2,9 @@
 import { createOnnxRuntime, type QuantizeRequest, quantize } from '@tritforge/quant-core';
 import type { CostMessage, LayerCost } from './measure-job.js';
 
+/** When the time left is compared with what it became, as shares of the whole time. */
+const SHARES = [0.1, 0.25, 0.5, 0.75, 0.9];
+
 process.once('message', (request: QuantizeRequest) => void run(request));
 
 const send = (message: CostMessage) => process.send?.(message);
@@ -10,6 +13,7 @@ async function run(request: QuantizeRequest): Promise<void> {
   const startMs = performance.now();
   const seconds: Record<string, number> = {};
   const layerTimesMs: number[] = [];
+  const estimates: { atMs: number; leftSeconds: number }[] = [];
   let [phase, sinceMs] = ['', startMs];
   const enter = (next: string) => {
     const nowMs = performance.now();
@@ -21,7 +25,9 @@ async function run(request: QuantizeRequest): Promise<void> {
     runtime: createOnnxRuntime(),
     onProgress: (progress) => {
       if (progress.phase !== phase) enter(progress.phase);
-      if (progress.phase === 'quantize') layerTimesMs[progress.done] = performance.now();
+      const nowMs = performance.now();
+      if (progress.phase === 'quantize') layerTimesMs[progress.done] = nowMs;
+      if (progress.etaSeconds !== null) estimates.push({ atMs: nowMs - startMs, leftSeconds: progress.etaSeconds });
     },
   });
   enter('');
@@ -34,6 +40,11 @@ async function run(request: QuantizeRequest): Promise<void> {
   const totalSeconds = (performance.now() - startMs) / 1000;
   const [artifact] = report.artifacts;
   const bitsPerWeight = artifact!.bitsPerWeight.quantizedLayers;
-  send({ outcome: { totalSeconds, seconds, layers, digest: artifact!.digest, bitsPerWeight } });
+  const expectations = SHARES.map((share) => {
+    const estimate = estimates.findLast(({ atMs }) => atMs <= share * totalSeconds * 1000);
+    const leftSeconds = estimate === undefined ? null : estimate.leftSeconds;
+    return { share, leftSeconds, foundSeconds: totalSeconds - (estimate?.atMs ?? 0) / 1000 };
+  });
+  send({ outcome: { totalSeconds, seconds, layers, expectations, digest: artifact!.digest, bitsPerWeight } });
   process.disconnect();
 }

@@ -4,14 +4,23 @@ import type { LayerPrecision } from '@tritforge/contracts';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { fittingCost, TimeLeft } from './time-left.js';
 
+const near = (actual: number | null, expected: number) =>
+  assert.ok(actual !== null && Math.abs(actual / expected - 1) < 1e-3, `${actual}, not ${expected}`);
+
+test('a first layer that was slow for its size does not frighten anyone', () => {
+  const left = new TimeLeft([5e9, 1e12]);
+  left.layerDone(0.1, 1);
+  assert.ok(left.seconds! > 15 && left.seconds! < 40, `${left.seconds} s`);
+});
+
 test('time left follows from the running and the fitting that were measured', () => {
-  const left = new TimeLeft([10, 30, 60]);
+  const left = new TimeLeft([1e15, 3e15, 6e15]);
   assert.equal(left.seconds, null);
-  left.layerDone(2, 1);
-  assert.equal(left.seconds, 2 * 2 + 9);
-  left.layerDone(4, 7);
-  assert.equal(left.seconds, 3 + (60 * 8) / 40);
-  left.layerDone(1, 1);
+  left.layerDone(200, 1e5);
+  near(left.seconds, 2 * 200 + 9e5);
+  left.layerDone(400, 7e5);
+  near(left.seconds, 300 + (6 * 8e5) / 4);
+  left.layerDone(100, 1e5);
   assert.equal(left.seconds, 0);
 });
 

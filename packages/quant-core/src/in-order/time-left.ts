@@ -3,25 +3,33 @@
  *
  *   running    both networks up to the layer, over all samples: as long for each layer as on average so far
  *   fitting    moments of its inputs, and its codes: in proportion to
- *              rows · K · (K/2 + OC)      moments, in products of matrices
- *            + OC · K · (STEP + K)        solving: searching a group, and bringing the others up to date
+ *              FIXED                                   sessions, files
+ *            + rows · (K + OC) · COPY                  windows of inputs
+ *            + rows · K · (K/2 + OC)                   moments, in products of matrices
+ *            + OC · K · (STEP + K)                     solving: searching a group, and bringing the others up to date
+ *              multiplications in products of matrices, or what goes by meanwhile
  */
 import type { PlannedLayer } from '../layers/layer.js';
 import { momentRows } from './layer-moments.js';
 
-/** Multiplications in a product of matrices that go by while the code of one weight is searched. */
+const FIXED = 5e9;
+const COPY = 250;
 const STEP = 400_000;
 /** Int8 weights have given scales and no search in windows. */
 const INT8_SHARE = 1 / 8;
+
+/** What is taken for granted before anything was measured, and how much of it: a core of 2024 for two seconds. */
+const USUAL_RATE = 5e10;
+const USUAL_SECONDS = 2;
 
 /** Work of fitting a layer, in multiplications; 0 for a table. */
 export function fittingCost({ layer, applied }: PlannedLayer): number {
   if (layer.isTable) return 0;
   const { outputChannels, inputChannels, taps } = layer.layout;
   const columns = inputChannels * taps;
-  const moments = momentRows(layer) * columns * (columns / 2 + outputChannels);
+  const perRow = COPY * (columns + outputChannels) + columns * (columns / 2 + outputChannels);
   const step = applied.bits === 8 ? STEP * INT8_SHARE : STEP;
-  return moments + outputChannels * columns * (step + columns);
+  return FIXED + momentRows(layer) * perRow + outputChannels * columns * (step + columns);
 }
 
 export class TimeLeft {
@@ -48,9 +56,10 @@ export class TimeLeft {
   /** Null as long as nothing was measured. */
   get seconds(): number | null {
     if (this.#costs.length === 0) return 0;
-    if (this.#fittedCost === 0) return null;
+    if (this.#layers === 0) return null;
     const cost = this.#costs.reduce((sum, each) => sum + each, 0);
     const running = (this.#costs.length * this.#runningSeconds) / this.#layers;
-    return running + (cost * this.#fittingSeconds) / this.#fittedCost;
+    const measured = this.#fittingSeconds + USUAL_SECONDS;
+    return running + (cost * measured) / (this.#fittedCost + USUAL_SECONDS * USUAL_RATE);
   }
 }

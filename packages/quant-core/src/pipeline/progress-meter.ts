@@ -4,6 +4,8 @@ import type { QuantizeContext } from '../quantize-request.js';
 
 /** Below this share of all work an estimate would be a guess. */
 const SMALLEST_SHARE_FOR_ETA = 0.03;
+/** Seconds that are taken to be as expected, so that the first few say little about the pace of what comes. */
+const PRIOR_SECONDS = 10;
 
 /** Expected work of the phases, in any common unit. */
 export type PhaseCosts = ReadonlyMap<Phase, number>;
@@ -77,7 +79,8 @@ export class ProgressMeter {
       if (this.#finished.has(phase)) earlier += cost;
       else if (phase !== this.#current!.phase) later += cost;
     }
-    const pace = earlier > 0 ? (this.#phaseStartMs - this.#startMs) / 1000 / earlier : 1;
+    const earlierSeconds = (this.#phaseStartMs - this.#startMs) / 1000;
+    const pace = (earlierSeconds + PRIOR_SECONDS) / (earlier + PRIOR_SECONDS);
     return Math.round(secondsLeft + later * pace);
   }
 }
