@@ -137,6 +137,7 @@ function withRecipe(command: Command): Command {
       "portable (onnxruntime ≥ 1.21, the default), compat (older ones too), accelerated (faster with Tritforge's operators) or ort-nbits (onnxruntime's MatMulNBits, ≥ 1.24) (repeatable)",
       collect(artifactProfile),
     )
+    .option('--equalize', 'make the channels between layers equally large first')
     .option('--sensitivity', 'measure what each layer costs at each precision, and recommend what to change')
     .option('--calibration <file>', 'samples that set the ranges of activations (.npz, .zip, .tar)');
 }

@@ -25,6 +25,7 @@ export interface RecipeFlags {
   readonly activationBits?: '8' | '4' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
+  readonly equalize?: boolean;
   readonly sensitivity?: boolean;
   readonly searchMaxAccuracyDrop?: number;
   readonly searchMaxSize?: number;
@@ -55,6 +56,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     }),
     ...(layers.length > 0 && { layers }),
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),
+    ...(flags.equalize && { equalize: true }),
     ...(flags.sensitivity && { sensitivity: true }),
     ...withSearch(base, flags),
   };

@@ -162,15 +162,16 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.deepEqual(solvers, ['feedback', 'exact']);
   });
 
-  test('gives layers second planes where flags ask for it', async () => {
+  test('gives layers second planes and equal channels where flags ask for it', async () => {
     const out = newPath();
     const run = await tritforge(
       ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', 'none'],
-      ...['--residual-planes', '0.5', '--layer', '/block1/*=p2', '--layer', '/block2/*=p1'],
+      ...['--equalize', '--residual-planes', '0.5', '--layer', '/block1/*=p2', '--layer', '/block2/*=p1'],
     );
     assert.equal(run.exitCode, 0, run.stderr);
     assert.match(run.stdout, /original +int8 +fgq N=4, second planes/);
-    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-p2.report.json'), 'utf8'));
+    const { layers, provenance }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-p2.report.json'), 'utf8'));
+    assert.equal((provenance.recipe as Recipe).equalize, true);
     const two = layers.filter(({ applied }) => applied.planes === 2).map(({ node }) => node);
     assert.match(run.stdout, new RegExp(`, ${two.length} with two planes`));
     assert.ok(two.includes('/block1/conv1') && two.some((node) => node.startsWith('/block3/')), `${two}`);

@@ -10,7 +10,7 @@ const RECIPES: readonly Recipe[] = [
   { method: 'int8', firstLast: { bits: null }, artifacts: ['compat', 'portable'], seed: 7 },
   { method: 'int4', weights: { groupSize: 32 } },
   { paper: true, weights: { groupSize: 4 }, activations: { bits: 4 } },
-  { weights: { solver: 'feedback', residualPlanes: 0.25 }, correction: [], sensitivity: true },
+  { weights: { solver: 'feedback', residualPlanes: 0.25 }, correction: [], equalize: true, sensitivity: true },
   { layers: [{ match: { op: 'Conv' }, set: { groupSize: 4, planes: 2 } }], activations: { bits: null } },
   { method: 'auto', search: { maxBytes: 1e6, minutes: 1 } },
   { method: 'auto' },

@@ -45,6 +45,7 @@ test('what was not published is refused in paper mode, by the name of the field'
   );
   assert.equal(fieldOf({ paper: true, weights: { target: 'outputs' } }), 'recipe.weights.target');
   assert.equal(fieldOf({ paper: true, correction: ['mean'] }), 'recipe.correction');
+  assert.equal(fieldOf({ paper: true, equalize: true }), 'recipe.equalize');
   assert.equal(fieldOf({ paper: true, firstLast: { bits: null } }), 'recipe.firstLast.bits');
   const layers = [{ match: { op: 'Conv' }, set: { planes: 2 as const } }];
   assert.equal(fieldOf({ paper: true, layers }), 'recipe.layers.0.set.planes');

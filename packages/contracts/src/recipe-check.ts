@@ -40,7 +40,7 @@ export function checkRecipe(recipe: Recipe): void {
 
 /** What was published leaves open only the group size, the bits of activations and the choice of layers. */
 function checkPaper(recipe: Recipe): void {
-  const { method, weights, activations, firstLast, correction, layers } = resolveRecipe(recipe);
+  const { method, weights, activations, firstLast, correction, equalize, layers } = resolveRecipe(recipe);
   const asPublished: readonly (readonly [field: string, given: unknown, published: unknown])[] = [
     ['method', method, 'fgq'],
     ['weights.solver', weights.solver, 'exact'],
@@ -50,6 +50,7 @@ function checkPaper(recipe: Recipe): void {
     ['activations.minimumSqnrDb', activations.minimumSqnrDb, null],
     ['firstLast.bits', firstLast.bits, 8],
     ['correction', correction.length, 0],
+    ['equalize', equalize, false],
     ...layers.map(({ set }, index) => [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const),
   ];
   for (const [field, given, published] of asPublished) {

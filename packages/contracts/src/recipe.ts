@@ -227,6 +227,14 @@ export const Recipe = Type.Object(
           'biases. mean and variance unless told; nothing with the solver exact.',
       }),
     ),
+    equalize: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Scale channels between layers, and back in the layers behind, so that they are equally large, before anything is ' +
+          'quantized. Helps where few channels dominate a value; behind Clip it needs calibration data.',
+      }),
+    ),
     layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
     artifacts: Type.Optional(
       Type.Array(ArtifactProfile, { minItems: 1, maxItems: 4, uniqueItems: true, default: ['portable'] }),
@@ -248,6 +256,7 @@ export interface ResolvedRecipe {
   activations: { bits: ActivationBits | null; range: ActivationRange; minimumSqnrDb: number | null };
   firstLast: { bits: WeightBits | null };
   correction: Correction[];
+  equalize: boolean;
   layers: LayerRule[];
   artifacts: ArtifactProfile[];
   seed: number;
@@ -283,6 +292,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
+    equalize: recipe.equalize ?? false,
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

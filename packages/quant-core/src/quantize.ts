@@ -21,8 +21,10 @@ import { planLayers } from './layers/plan-layers.js';
 import { withSecondPlanes } from './layers/second-planes.js';
 import { keepInfiniteTables } from './layers/tables.js';
 import { readModel, validateModel } from './onnx/index.js';
+import { equalize } from './passes/equalize.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
+import { channelMaxima } from './pipeline/channel-maxima.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
 import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
@@ -96,7 +98,7 @@ class Quantization {
   }
 
   async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
-    await this.#prepare(model);
+    await this.#prepare(model, data);
     const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
@@ -187,7 +189,7 @@ class Quantization {
     };
   }
 
-  async #prepare(model: Model): Promise<void> {
+  async #prepare(model: Model, { calibration }: JobData): Promise<void> {
     this.#meter.begin('prepare', 1, 'models');
     const { scratchDir } = this.#request;
     await prepareModel(model, {
@@ -196,6 +198,9 @@ class Quantization {
       scratchDir,
       maxResultBytes: MAX_FOLDED_BYTES,
     });
+    if (!this.#recipe.equalize) return;
+    const maxima = calibration === null ? undefined : await channelMaxima(model, calibration, this.#tools());
+    await equalize(model, this.#scratch, maxima);
   }
 
   /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */
