@@ -8,7 +8,7 @@ import type { Assignment } from './tracing.js';
 /** The recipe of one precision for all layers: that of a network without a search. */
 export function singleRecipe(recipe: ResolvedRecipe, { bits, groupSize }: WeightPrecision): Recipe {
   const method = bits === 8 ? 'int8' : bits === 4 ? 'int4' : 'fgq';
-  const { artifacts, activations, correction, layers, seed, weights } = recipe;
+  const { artifacts, activations, correction, equalize, layers, seed, weights } = recipe;
   return {
     method,
     weights: {
@@ -18,6 +18,7 @@ export function singleRecipe(recipe: ResolvedRecipe, { bits, groupSize }: Weight
     },
     activations,
     correction,
+    ...(equalize && { equalize }),
     ...(layers.length > 0 && { layers }),
     artifacts,
     seed,
