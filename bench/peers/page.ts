@@ -42,7 +42,7 @@ export function peersPage(peers: readonly PeerRow[], ours: readonly AccuracyRow[
 
 \`npm run bench -- shared-data SETS\`, then \`npm run bench -- peers SETS --python PYTHON --write\`, PYTHON with
 [accuracy-requirements.txt](../peers/accuracy-requirements.txt): ${versions.join('; ')}. Settings that are not named are the tools'
-defaults; static int8 models were prepared by quant_pre_process. Calibration data are the same and preprocessed by the same code,
+defaults; static int8 models were prepared by quant_pre_process, and where a tool fails without a switch the row names it. Calibration data are the same and preprocessed by the same code,
 though fewer: onnxruntime keeps histograms of all values. All files are measured in stock onnxruntime 1.30 on the same samples,
 as ours are; drops are positive where a file is worse than the original.
 
@@ -51,6 +51,9 @@ bits the file per parameter. Beside each row stands ours ([accuracy.md](accuracy
 the peer's, of the default at each group size, int4 and int8: no choice by accuracy. Ours have 8-bit activations throughout,
 MatMulNBits has them in floating point, and ours keep the first and the last layer at 8 bits, counted here. "Not measured yet" is a row that
 \`npm run bench -- accuracy SETS\` has not measured.
+
+The int8 autoencoder loses what it does because quant_pre_process leaves the batch normalization behind Gemm, and values before it
+get 8 bits in steps of their whole range; with 16-bit activations it loses nothing.
 
 **GPTQ as shipped is RTN.** onnxruntime's \`gptq()\` takes the upper Cholesky factor of the inverse second moments and reads it below
 the diagonal, where it is zero: with all of the moments or their diagonal alone it gives the same bits, and the perplexity of RTN.
@@ -97,12 +100,12 @@ function setTable(peers: readonly PeerRow[], ours: readonly AccuracyRow[], datas
   const lines = peers.flatMap(({ setting, result, versions }) => {
     const accuracy = accuracyOn(dataset, result?.accuracies ?? []);
     if (result === null || accuracy === undefined) return [];
-    const { bitsPerWeight, wholeModelBits, sizeBytes, layers, ofLayers, seconds, keptAsFloats } = result;
+    const { bitsPerWeight, wholeModelBits, sizeBytes, layers, ofLayers, seconds, keptAsFloats, switches = [] } = result;
     const bits = `${fixed(bitsPerWeight, 3)}${keptAsFloats > 0 ? ' if packed; stored as floats' : ''}`;
     return [
       [
         `onnxruntime ${versions?.onnxruntime}`,
-        settingName(setting),
+        [settingName(setting), ...switches].join(', '),
         fixed(accuracy.quantized, 2),
         formatDrop(accuracy),
         fixed(accuracy.agreement, 1),

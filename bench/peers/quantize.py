@@ -6,7 +6,8 @@
 
 `npm run bench -- peers` makes the requests and measures the outputs. Dimension 0 of every calibration array counts the runs.
 tool "static": quantize_static after quant_pre_process, QDQ, per channel, int8 weights and uint8 activations; "calibrate" is MinMax,
-Entropy or Percentile. tool "nbits": MatMulNBitsQuantizer; "algorithm" is rtn, hqq, gptq or
+Entropy or Percentile. Where the tool fails on a model it is tried again with the switches that it has for that, and "switches" of the
+output names them. tool "nbits": MatMulNBitsQuantizer; "algorithm" is rtn, hqq, gptq or
 gptq-mended, "bits" 4 or 2, "block" a size.
 
 gptq of onnxruntime 1.31 rounds to nearest: it takes the upper Cholesky factor of the inverse of H and reads it below the diagonal, where
@@ -57,26 +58,46 @@ class Runs(CalibrationDataReader):
 
     def get_next(self):
         index = next(self.left, None)
-        return None if index is None else {name: array[index] for name, array in self.arrays.items()}
+        return None if index is None else {name: np.asarray(array[index]) for name, array in self.arrays.items()}
+
+
+def prepare(model, prepared):
+    """Prepares a model; returns what had to be switched off for that."""
+    try:
+        quant_pre_process(model, prepared)
+        return []
+    except Exception:
+        quant_pre_process(model, prepared, skip_symbolic_shape=True)
+        return ["skip_symbolic_shape"]
 
 
 def quantize_to_int8(request):
-    runs = Runs(request["calibration"])
-    strided = {"CalibStridedMinMax": RUNS_AT_A_TIME} if len(runs) % RUNS_AT_A_TIME == 0 else {}
+    """Quantizes; returns the switches without which the tool fails on this model."""
     with tempfile.TemporaryDirectory() as folder:
         prepared = os.path.join(folder, "prepared.onnx")
-        quant_pre_process(request["model"], prepared)
-        quantize_static(
-            prepared,
-            request["output"],
-            runs,
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=getattr(CalibrationMethod, request["calibrate"]),
-            extra_options=strided,
-        )
+        switches = prepare(request["model"], prepared)
+
+        def quantize(**extra):
+            runs = Runs(request["calibration"])
+            strided = {"CalibStridedMinMax": RUNS_AT_A_TIME} if len(runs) % RUNS_AT_A_TIME == 0 else {}
+            quantize_static(
+                prepared,
+                request["output"],
+                runs,
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=getattr(CalibrationMethod, request["calibrate"]),
+                extra_options={**strided, **extra},
+            )
+
+        try:
+            quantize()
+            return switches
+        except ValueError:
+            quantize(QDQDisableWeightAdjustForInt32Bias=True)
+            return [*switches, "QDQDisableWeightAdjustForInt32Bias"]
 
 
 @contextlib.contextmanager
@@ -147,14 +168,15 @@ def main():
     request = json.loads(sys.argv[1])
     started = time.perf_counter()
     sys.stdout = sys.stderr  # Tools print what they are at.
+    switches = []
     if request["tool"] == "static":
-        quantize_to_int8(request)
+        switches = quantize_to_int8(request)
     else:
         quantize_to_nbits(request)
     seconds = time.perf_counter() - started
     described = describe(onnx.load(request["model"]), onnx.load(request["output"]))
     versions = {"onnxruntime": onnxruntime.__version__, "onnx": onnx.__version__, "numpy": np.__version__}
-    json.dump({**described, "seconds": seconds, "versions": versions}, sys.__stdout__)
+    json.dump({**described, "seconds": seconds, "switches": switches, "versions": versions}, sys.__stdout__)
 
 
 if __name__ == "__main__":

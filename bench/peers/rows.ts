@@ -13,6 +13,8 @@ export interface PeerOutcome {
   /** Layers whose quantized weights are stored as floats, for want of an encoding. */
   readonly keptAsFloats: number;
   readonly seconds: number;
+  /** Settings without which the tool fails on this model. */
+  readonly switches?: readonly string[];
   readonly versions: Readonly<Record<string, string>>;
 }
 
@@ -34,6 +36,7 @@ export interface PeerRow {
     readonly ofLayers: number;
     readonly keptAsFloats: number;
     readonly seconds: number;
+    readonly switches?: readonly string[];
   } | null;
   /** Why there is no result. */
   readonly problem: string | null;

@@ -74,6 +74,7 @@ async function measurePeer(model: RealModel, artifactPath: string, outcome: Peer
     sizeBytes: (await stat(artifactPath)).size,
     keptAsFloats: outcome.keptAsFloats,
     seconds: outcome.seconds,
+    switches: outcome.switches ?? [],
   };
 }
 
