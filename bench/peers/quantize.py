@@ -6,7 +6,7 @@
 
 `npm run bench -- peers` makes the requests and measures the outputs. Dimension 0 of every calibration array counts the runs.
 tool "static": quantize_static after quant_pre_process, QDQ, per channel, int8 weights and uint8 activations; "calibrate" is MinMax,
-Entropy or Percentile. Where the tool fails on a model it is tried again with the switches that it has for that, and "switches" of the
+Entropy or Percentile, and "operators" may name those to quantize. Where the tool fails on a model it is tried again with the switches that it has for that, and "switches" of the
 output names them. tool "nbits": MatMulNBitsQuantizer; "algorithm" is rtn, hqq, gptq or
 gptq-mended, "bits" 4 or 2, "block" a size.
 
@@ -85,6 +85,7 @@ def quantize_to_int8(request):
                 request["output"],
                 runs,
                 quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=request.get("operators"),
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,

@@ -1,6 +1,11 @@
 /** A way to quantize with onnxruntime's own tools, as `quantize.py` takes it. */
 export type PeerSetting =
-  | { readonly tool: 'static'; readonly calibrate: 'MinMax' | 'Entropy' | 'Percentile' }
+  | {
+      readonly tool: 'static';
+      readonly calibrate: 'MinMax' | 'Entropy' | 'Percentile';
+      /** Operators to quantize, all that the tool knows when left out. */
+      readonly operators?: readonly string[];
+    }
   | {
       readonly tool: 'nbits';
       /** `gptq-mended` is not the tool as it is: see quantize.py. */
@@ -11,7 +16,13 @@ export type PeerSetting =
 
 /** All that are compared. */
 export const PEER_SETTINGS: readonly PeerSetting[] = [
-  ...(['MinMax', 'Entropy', 'Percentile'] as const).map((calibrate) => ({ tool: 'static' as const, calibrate })),
+  ...[{}, { operators: ['Conv', 'Gemm', 'MatMul'] }].flatMap((only) =>
+    (['MinMax', 'Entropy', 'Percentile'] as const).map((calibrate) => ({
+      tool: 'static' as const,
+      calibrate,
+      ...only,
+    })),
+  ),
   ...([4, 2] as const).flatMap((bits) =>
     ([32, 64] as const).flatMap((block) =>
       (['rtn', 'hqq', 'gptq', 'gptq-mended'] as const).map((algorithm) => ({
@@ -28,7 +39,10 @@ const ALGORITHM_NAMES = { rtn: 'RTN', hqq: 'HQQ', gptq: 'GPTQ as shipped', 'gptq
 
 /** A setting in words. */
 export function settingName(setting: PeerSetting): string {
-  if (setting.tool === 'static') return `static int8 QDQ, per channel, ${setting.calibrate}`;
+  if (setting.tool === 'static') {
+    const only = setting.operators === undefined ? '' : `, ${setting.operators.join('/')} only`;
+    return `static int8 QDQ, per channel, ${setting.calibrate}${only}`;
+  }
   const { algorithm, bits, block } = setting;
   return `MatMulNBits, ${ALGORITHM_NAMES[algorithm]}, ${bits} bits, blocks of ${block}`;
 }
