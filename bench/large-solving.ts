@@ -55,9 +55,10 @@ async function measure(): Promise<string> {
     solverThreads: threads === undefined ? undefined : Number(threads),
   });
   const largest = 4 * Math.max(...cost.layers.map((layer) => layer.shape.reduce((all, size) => all * size, 1)));
-  const beyond = (cost.largest.anonymousBytes - 3 * largest) / 1e6;
+  const quantize = cost.memory.find(({ stage }) => stage === 'quantize')!.peak;
+  const beyond = (quantize.anonymousBytes - 3 * largest) / 1e6;
   const about = `A chain of ${cost.layers.length} MatMul layers with Relu, ${gigabytes} GB of weights, the largest layer ${(largest / 1e6).toFixed(0)} MB; ${sequences} sequences of ${TOKENS} vectors. The
-default recipe. The process's own memory is three times the largest layer and **${beyond.toFixed(0)} MB**, whatever the number of layers.`;
+default recipe. In the phase \`quantize\` the process's own memory is three times the largest layer and **${beyond.toFixed(0)} MB**.`;
   const command = `large-solving --gigabytes ${gigabytes} --hidden ${hidden} --sequences ${sequences}`;
   return costPage('The cost of solving a large model', command, about, [
     { name: `N = ${options['group-size']}`, cost },
