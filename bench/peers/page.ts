@@ -52,8 +52,10 @@ the peer's, of the default at each group size, int4 and int8: no choice by accur
 MatMulNBits has them in floating point, and ours keep the first and the last layer at 8 bits, counted here. "Not measured yet" is a row that
 \`npm run bench -- accuracy SETS\` has not measured.
 
-The int8 autoencoder loses what it does because quant_pre_process leaves the batch normalization behind Gemm, and values before it
-get 8 bits in steps of their whole range; with 16-bit activations it loses nothing.
+**Static int8 of all operators, or of layers only.** By default onnxruntime quantizes all operators that it can: a mask of -10⁹ in a
+transformer, and values before a batch normalization behind Gemm, which quant_pre_process does not fold, get 8 bits over their whole
+range. Rows with "Conv/Gemm/MatMul only" leave those alone and are the ones to compare with. Entropy has the ranges of MinMax where all
+calibration data come in one piece: its 128 bins for 128 levels leave no other choice.
 
 **GPTQ as shipped is RTN.** onnxruntime's \`gptq()\` takes the upper Cholesky factor of the inverse second moments and reads it below
 the diagonal, where it is zero: with all of the moments or their diagonal alone it gives the same bits, and the perplexity of RTN.
