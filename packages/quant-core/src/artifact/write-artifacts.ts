@@ -6,6 +6,7 @@ import { writeModel } from '../onnx/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { buildGraph, type QuantizedModel } from './build-graph.js';
 import { packMasks } from './pack-masks.js';
+import { shortenNames } from './short-names.js';
 
 /** Standard opset that a profile needs at least: int8 Mul came with 14, per-channel DequantizeLinear with 13. */
 export const PROFILE_OPSET: Readonly<Record<ArtifactProfile, number>> = {
@@ -38,6 +39,7 @@ export async function writeArtifact(
 ): Promise<WrittenModel> {
   const model = await buildGraph(source, { encoding: profile, minimumOpset: PROFILE_OPSET[profile], scratch });
   await packMasks(model);
+  shortenNames(model, source.prepared.graph);
   return writeTo(model, folder, fileName);
 }
 
