@@ -19,7 +19,7 @@ export interface LayerSum {
 
 /**
  * The sums that layers go into. Both summands must have one shape, which is not checked here.
- * @param order the nodes of the layers in the order of their turns
+ * @param order the nodes of the layers in the order in which they are quantized
  * @returns by the layer's node; layers that go into no such sum are left out
  */
 export function layerSums(graph: Graph, order: readonly Node[]): Map<Node, LayerSum> {
@@ -35,7 +35,7 @@ export function layerSums(graph: Graph, order: readonly Node[]): Map<Node, Layer
 }
 
 /** The addition that alone uses the output of a node; null when there is none, or it adds a constant or the output to itself. */
-export function sumBehind({ outputs }: Node, index: GraphIndex): LayerSum | null {
+function sumBehind({ outputs }: Node, index: GraphIndex): LayerSum | null {
   const output = outputs[0]!;
   const node = index.soleConsumerOf(output);
   if (node === undefined || node.domain !== '' || node.opType !== 'Add') return null;
@@ -44,7 +44,7 @@ export function sumBehind({ outputs }: Node, index: GraphIndex): LayerSum | null
   return name === output || index.constantOf(name) !== undefined ? null : { node, other };
 }
 
-/** Of each value, the last turn that it depends on. */
+/** Of each value, the last of the layers that it depends on. */
 function latestTurns(graph: Graph, order: readonly Node[]): Map<string, number> {
   const own = new Map(order.map((node, turn) => [node, turn]));
   const turns = new Map<string, number>();

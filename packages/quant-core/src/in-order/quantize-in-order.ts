@@ -39,7 +39,6 @@ import {
 } from './solve-whole.js';
 import { SolverThreads } from './solver-threads.js';
 import { fittingCost, TimeLeft } from './time-left.js';
-import { orderOfTurns } from './turns.js';
 
 /** A network whose activations are calibrated. */
 export type Source = Parameters<typeof buildWorkingGraph>[0];
@@ -78,9 +77,8 @@ const TOO_LARGE = 'too wide for moments of its inputs: codes nearest to the weig
 export async function quantizeInOrder(source: Source, options: InOrderOptions): Promise<PlannedLayer[]> {
   const layers = withBiases(source.layers, options.recipe);
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
-  const turns = orderOfTurns(source.prepared.graph, layers);
-  const order = tablesFirst(turns.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
-  const keys = prefixKeys(turns, order);
+  const order = tablesFirst(layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
+  const keys = prefixKeys(layers, order);
   const sums = layerSums(
     source.prepared.graph,
     order.map(({ layer }) => layer.node),
