@@ -86,7 +86,11 @@ test('a search proves what it chose by what it measured, and gives an artifact f
 });
 
 test('the recipe of a network that was found makes the same network without a search', async (t) => {
-  const { report } = await run(t, { method: 'auto', equalize: true, search: { maxAccuracyDrop: 0.0015, evaluations: 9 } });
+  const { report } = await run(t, {
+    method: 'auto',
+    equalize: true,
+    search: { maxAccuracyDrop: 0.0015, evaluations: 9 },
+  });
   const mixed = report.frontier!.find(({ fileName }) => fileName === CHOSEN)!;
   const { recipe } = mixed;
   assert.ok(Value.Check(Recipe, recipe));
