@@ -84,7 +84,8 @@ const EXPECTED: Readonly<Record<string, readonly [layers: number, parameters: nu
   'resnet8_cifar10_mlperftiny.onnx': [10, 78_666, 12_501_632],
   'silero_vad_16k.onnx': [6, 309_636, null],
   'squeezenet1.1.onnx': [26, 1_235_496, 349_151_936],
-  'stories260K.onnx': [36, 559_043, null],
+  // 35 of the blocks, the head and the embedding.
+  'stories260K.onnx': [37, 559_043, null],
 };
 for (const [name, [layers, parameters, macs]] of Object.entries(EXPECTED)) {
   test(`${name} has ${layers} layers with weights`, { skip: skipWithout(`models/${name}`) }, async () => {
