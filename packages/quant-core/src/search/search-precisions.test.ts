@@ -74,10 +74,18 @@ test('a limit on the size is met by the most accurate network of those that were
   const { problem } = makeProblem(6, { maxBytes: 16_000 });
   const points = await searchPrecisions(problem);
   const best = bestPoint(points, problem.limits)!;
-  assert.ok(best.sizeBytes <= 16_000);
-  const fitting = points.filter(({ sizeBytes }) => sizeBytes <= 16_000);
-  assert.equal(best.drop, Math.min(...fitting.map(({ drop }) => drop)));
-  assert.ok(points.slice(0, 3).every((single) => single.sizeBytes > 16_000 || single.drop > best.drop));
+  assert.ok(best.meets && best.sizeBytes <= 16_000);
+  const single = (index: number) => points.find(({ assignment }) => assignment.every((choice) => choice === index));
+  assert.ok(best.drop < single(0)!.drop, 'ternary throughout fits, and is less accurate');
+  assert.equal(single(2), undefined, 'int8 throughout does not fit, and is not measured');
+  assert.ok(points.every(({ drop, meets }) => !meets || drop >= best.drop));
+});
+
+test('of networks that are all too large the smallest is measured', async () => {
+  const { problem } = makeProblem(6, { maxBytes: 1000 });
+  const points = await searchPrecisions(problem);
+  const best = bestPoint(points, problem.limits)!;
+  assert.ok(!best.meets && points.every(({ sizeBytes }) => sizeBytes >= best.sizeBytes));
 });
 
 test('no network is measured twice, and no more than asked for', async () => {

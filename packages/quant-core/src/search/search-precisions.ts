@@ -72,7 +72,7 @@ export async function searchPrecisions(problem: SearchProblem): Promise<Measured
   const search = new PrecisionSearch(problem);
   try {
     await search.learnSizes();
-    for (const single of problem.singles) await search.measure(single);
+    for (const single of problem.singles) if (await search.mayBeWanted(single)) await search.measure(single);
     if (problem.limits.maxDrop === null) await search.fillBudget();
     else await search.bisect(problem.limits.maxDrop);
     await search.tryMoves();
@@ -136,6 +136,12 @@ class PrecisionSearch {
     );
   }
 
+  /** A network that is too large tells where a limit on the accuracy lies, and nothing where only the size is limited. */
+  async mayBeWanted(assignment: Assignment): Promise<boolean> {
+    const { limits, sizeOf } = this.#problem;
+    return limits.maxDrop !== null || isWithinSize(await sizeOf(assignment), limits);
+  }
+
   async measure(assignment: Assignment): Promise<MeasuredPoint> {
     const key = assignment.join();
     const known = this.#known.get(key);
@@ -168,7 +174,7 @@ class PrecisionSearch {
     }
   }
 
-  /** To the most accurate network on the frontier that is small enough. */
+  /** To the most accurate network on the frontier that is small enough, or to the smallest. */
   async fillBudget(): Promise<void> {
     const path = traceFrontier(this.#units);
     const { limits, sizeOf } = this.#problem;
@@ -177,6 +183,8 @@ class PrecisionSearch {
       await this.measure(assignment);
       return;
     }
+    // Nothing fits: the smallest says how far from it the limit is.
+    await this.measure(path[0]!);
   }
 
   /** From the best network so far, as long as moves help. */
