@@ -11,6 +11,7 @@ import { settleActivationBits } from './activations/activation-bits.js';
 import { planActivations } from './activations/plan-activations.js';
 import type { QuantizedModel } from './artifact/build-graph.js';
 import { artifactFileName, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
+import { observeChannelMaxima } from './calibrate/channel-maxima.js';
 import { measureSqnr } from './evaluate/index.js';
 import { fileDigest } from './file-digest.js';
 import { SolverThreads } from './in-order/solver-threads.js';
@@ -22,9 +23,9 @@ import { withSecondPlanes } from './layers/second-planes.js';
 import { keepInfiniteTables } from './layers/tables.js';
 import { readModel, validateModel } from './onnx/index.js';
 import { equalize } from './passes/equalize.js';
+import { findLayerPairs } from './passes/layer-pairs.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
-import { channelMaxima } from './pipeline/channel-maxima.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
 import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
@@ -199,8 +200,9 @@ class Quantization {
       maxResultBytes: MAX_FOLDED_BYTES,
     });
     if (!this.#recipe.equalize) return;
-    const maxima = calibration === null ? undefined : await channelMaxima(model, calibration, this.#tools());
-    await equalize(model, this.#scratch, maxima);
+    const values = [...new Set((await findLayerPairs(model)).map(({ value }) => value))];
+    const observed = calibration && (await observeChannelMaxima({ model, values, ...calibration, ...this.#tools() }));
+    await equalize(model, this.#scratch, observed ?? undefined);
   }
 
   /** Writes the artifacts and, unless it is the same, the int8 model that they are compared with. */
