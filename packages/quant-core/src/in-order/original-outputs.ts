@@ -1,4 +1,4 @@
-import { type Node, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
 import type { RecordedOutputs } from '../moments/index.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 
@@ -6,28 +6,28 @@ import type { ScratchTensors } from '../scratch-tensors.js';
 const MOST_BYTES = 256 * 2 ** 20;
 
 /**
- * What layers give in the original network, where their moments are taken: the same for all networks that are quantized on the
- * same samples with the same seed.
+ * What layers are held against in the original network, where their moments are taken: the same for all networks that are quantized
+ * on the same samples with the same seed. A key names a layer and the value, which is not the same where a network counts a sum.
  */
 export class OriginalOutputs {
   readonly #scratch: ScratchTensors;
-  readonly #recorded = new Map<Node, { readonly shapes: RecordedOutputs['shapes']; readonly rows: Tensor }>();
+  readonly #recorded = new Map<string, { readonly shapes: RecordedOutputs['shapes']; readonly rows: Tensor }>();
 
   constructor(scratch: ScratchTensors) {
     this.#scratch = scratch;
   }
 
-  has(node: Node): boolean {
-    return this.#recorded.has(node);
+  has(key: string): boolean {
+    return this.#recorded.has(key);
   }
 
-  async get(node: Node): Promise<RecordedOutputs | undefined> {
-    const found = this.#recorded.get(node);
+  async get(key: string): Promise<RecordedOutputs | undefined> {
+    const found = this.#recorded.get(key);
     return found && { shapes: found.shapes, rows: await readFloats(found.rows) };
   }
 
-  async set(node: Node, { shapes, rows }: RecordedOutputs): Promise<void> {
+  async set(key: string, { shapes, rows }: RecordedOutputs): Promise<void> {
     if (rows.byteLength > MOST_BYTES) return;
-    this.#recorded.set(node, { shapes, rows: await this.#scratch.keep(tensorFromFloats([rows.length], rows)) });
+    this.#recorded.set(key, { shapes, rows: await this.#scratch.keep(tensorFromFloats([rows.length], rows)) });
   }
 }

@@ -88,7 +88,7 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
   const original = await openRunner(
     source.prepared,
     unknown
-      .filter(({ layer }) => !options.originals?.has(layer.node))
+      .filter(({ layer }) => !options.originals?.has(originalKey(layer.node, sums)))
       .map(({ layer }) => originalStop(layer.node, sums)),
     options,
   );
@@ -109,6 +109,11 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
 function originalStop(node: Node, sums: ReadonlyMap<Node, LayerSum>): string[] {
   const sum = sums.get(node);
   return sum === undefined ? [node.outputs[0]!] : [node.outputs[0]!, sum.node.outputs[0]!];
+}
+
+/** Tells apart what is recorded of a layer in networks that count another sum, or none. */
+function originalKey(node: Node, sums: ReadonlyMap<Node, LayerSum>): string {
+  return [node.name, ...originalStop(node, sums)].join('\n');
 }
 
 /** Names of what a layer takes in, and of the other summand. */
@@ -209,7 +214,7 @@ class InOrder {
   /** Brings both networks to a layer. */
   async #advance({ node }: Layer): Promise<Aim> {
     const { original, quantized } = this.#runners;
-    const recorded = await this.#options.originals?.get(node);
+    const recorded = await this.#options.originals?.get(originalKey(node, this.#sums));
     if (recorded === undefined) await original.advance(originalStop(node, this.#sums));
     await quantized.advance(workingStop(node, this.#working, this.#sums), { initializers: this.#replaced });
     this.#replaced.clear();
@@ -295,8 +300,9 @@ class InOrder {
 
   #moments(layer: Layer, { input }: LayerSlots, { y, addend }: Aim): Promise<InputMoments[] | null> {
     const { runtime, scratchDir, recipe, originals, signal } = this.#options;
-    const isNew = originals !== undefined && !originals.has(layer.node);
-    const onOutputs = isNew ? (outputs: RecordedOutputs) => originals.set(layer.node, outputs) : undefined;
+    const key = originalKey(layer.node, this.#sums);
+    const isNew = originals !== undefined && !originals.has(key);
+    const onOutputs = isNew ? (outputs: RecordedOutputs) => originals.set(key, outputs) : undefined;
     const options = { runtime, scratchDir, seed: recipe.seed, addend: addend ?? undefined, onOutputs, signal };
     return layerMoments(layer, this.#runners.quantized.values(input), y, options);
   }
