@@ -7,17 +7,14 @@
  * a process of its own. About ten times the model must fit in the folder for temporary files. --write replaces
  * bench/results/large-solving.md. Linux only.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { writeNpz } from '@tritforge/quant-core';
 import { measureJob } from './job-cost/measure-job.js';
 import { costPage } from './job-cost/page.js';
+import { writePage } from './job-cost/write-page.js';
 import { generateModel, INPUTS, normalNumbers } from './large-model/generate-model.js';
 
-const RESULT = fileURLToPath(new URL('../results/large-solving.md', import.meta.url));
 const GB = 1e9;
 const TOKENS = 128;
 const RANK = 96;
@@ -34,16 +31,9 @@ const { values: options } = parseArgs({
   },
 });
 
-const folder = await mkdtemp(join(tmpdir(), 'tritforge-large-solving-'));
-try {
-  const page = await measure();
-  process.stdout.write(page);
-  if (options.write) await writeFile(RESULT, page);
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+await writePage('large-solving', options.write, measure);
 
-async function measure(): Promise<string> {
+async function measure(folder: string): Promise<string> {
   const { gigabytes, hidden, sequences } = options;
   const shape = { hidden: Number(hidden), isSequence: true };
   const { files } = await generateModel(folder, Number(gigabytes) * GB, 'external', shape);
@@ -51,7 +41,7 @@ async function measure(): Promise<string> {
   const cost = await measureJob(folder, {
     modelPath: files[0]!,
     recipe: { weights: { groupSize: Number(options['group-size']) as 4 | 64 } },
-    calibration: { path: await writeSequences(Number(sequences)) },
+    calibration: { path: await writeSequences(folder, Number(sequences)) },
     solverThreads: threads === undefined ? undefined : Number(threads),
   });
   const largest = 4 * Math.max(...cost.layers.map((layer) => layer.shape.reduce((all, size) => all * size, 1)));
@@ -66,7 +56,7 @@ default recipe. In the phase \`quantize\` the process's own memory is three time
 }
 
 /** Relu of a few hidden causes and some noise. */
-async function writeSequences(count: number): Promise<string> {
+async function writeSequences(folder: string, count: number): Promise<string> {
   const random = normalNumbers(SEED);
   const loadings = Float32Array.from({ length: RANK * INPUTS }, () => random() / Math.sqrt(RANK));
   const data = new Float32Array(count * TOKENS * INPUTS);

@@ -12,8 +12,8 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Recipe, Report } from '@tritforge/contracts';
 import { createOnnxRuntime, feedsOf, openDataset, planFeeds, quantize, writeNpz } from '@tritforge/quant-core';
-import { readPreprocess } from './peers/export-calibration.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
+import { readPreprocess } from './shared-data/job-request.js';
 
 /** Codes by any solver are stored alike; this one is fast. */
 const weights = { solver: 'exact' } as const;

@@ -7,17 +7,13 @@
  * about the result and not about the time. Each job is a process of its own. --write replaces bench/results/resnet50-cost.md.
  * Linux only.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { sharedData } from '@tritforge/quant-core/testing';
 import { measureJob } from './job-cost/measure-job.js';
 import { costPage, type NamedCost } from './job-cost/page.js';
+import { writePage } from './job-cost/write-page.js';
 import { findNetworks } from './models/networks.js';
 
-const RESULT = fileURLToPath(new URL('../results/resnet50-cost.md', import.meta.url));
 const IMAGES = sharedData('sets', 'imagenet_eli1000_256.tar');
 const PREPROCESS = { resize: { shortSide: 256 }, centerCrop: 224, scale: 1 / 255, mean: 0.5, std: 0.25 };
 
@@ -30,16 +26,9 @@ const { values: options } = parseArgs({
   },
 });
 
-const folder = await mkdtemp(join(tmpdir(), 'tritforge-resnet50-cost-'));
-try {
-  const page = await measure();
-  process.stdout.write(page);
-  if (options.write) await writeFile(RESULT, page);
-} finally {
-  await rm(folder, { recursive: true, force: true });
-}
+await writePage('resnet50-cost', options.write, measure);
 
-async function measure(): Promise<string> {
+async function measure(folder: string): Promise<string> {
   const { networks, missing } = await findNetworks(folder);
   const network = networks.find(({ name }) => name.startsWith('ResNet-50'));
   if (network === undefined) throw new Error(missing.join('; '));

@@ -1,10 +1,11 @@
 /** One row of `accuracy`, a process of its own: takes a {@link RowRequest} as JSON and prints a `Measurement`. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import type { Phase, Preprocess, Recipe, Report } from '@tritforge/contracts';
+import type { Phase, Recipe, Report } from '@tritforge/contracts';
 import { createOnnxRuntime, quantize } from '@tritforge/quant-core';
 import type { RealModel } from '../shared-data/datasets.js';
+import { jobRequest } from '../shared-data/job-request.js';
 import { compareOnSet } from './compare-on-set.js';
 import { PhaseClock } from './phase-clock.js';
 import type { LayerCounts, Measurement, SetAccuracy } from './rows.js';
@@ -26,20 +27,10 @@ try {
 }
 
 async function measure(folder: string): Promise<Measurement> {
-  const preprocess =
-    model.preprocess === null ? undefined : (JSON.parse(await readFile(model.preprocess, 'utf8')) as Preprocess);
+  const request = await jobRequest(model, folder);
   const clock = new PhaseClock();
   const report = await quantize(
-    {
-      modelPath: model.modelPath,
-      recipe,
-      outputDir: folder,
-      scratchDir: folder,
-      fileStem: 'model',
-      calibration: { path: model.calibration, preprocess },
-      evaluation: { path: model.evaluation, preprocess },
-      metric: model.metric,
-    },
+    { ...request, recipe },
     { runtime: createOnnxRuntime(), onProgress: ({ phase }) => clock.enter(phase) },
   );
   const { totalSeconds, secondsIn } = clock.stop();
@@ -49,7 +40,7 @@ async function measure(folder: string): Promise<Measurement> {
   const accuracies: SetAccuracy[] = [{ dataset: path.basename(model.evaluation), ...first }];
   for (const set of model.furtherEvaluations) {
     const comparison = { originalPath: model.modelPath, artifactPath, set, metric: model.metric, scratchDir: folder };
-    accuracies.push(await compareOnSet({ ...comparison, preprocess: preprocess ?? null }));
+    accuracies.push(await compareOnSet({ ...comparison, preprocess: request.evaluation.preprocess ?? null }));
   }
   return {
     accuracies,

@@ -14,6 +14,7 @@ const OTHERS = [
   'packages/contracts/dist/recipe.js',
   'bench/dist/accuracy/measure-one.js',
   'bench/dist/accuracy/compare-on-set.js',
+  'bench/dist/shared-data/job-request.js',
   'package-lock.json',
 ];
 

@@ -4,8 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import type { Recipe } from '@tritforge/contracts';
 import { createOnnxRuntime, quantize } from '@tritforge/quant-core';
-import { readPreprocess } from '../peers/export-calibration.js';
 import type { RealModel } from '../shared-data/datasets.js';
+import { jobRequest } from '../shared-data/job-request.js';
 import type { AutoRow } from './page.js';
 
 export interface AutoRequest {
@@ -25,20 +25,9 @@ try {
 }
 
 async function measure({ model, recipe, calibrationSamples }: AutoRequest): Promise<AutoMeasurement> {
-  const preprocess = (await readPreprocess(model)) ?? undefined;
   const start = performance.now();
   const { accuracy, artifacts, frontier } = await quantize(
-    {
-      modelPath: model.modelPath,
-      recipe,
-      outputDir: folder,
-      scratchDir: folder,
-      fileStem: 'model',
-      calibration: { path: model.calibration, preprocess },
-      evaluation: { path: model.evaluation, preprocess },
-      metric: model.metric,
-      maxCalibrationSamples: calibrationSamples,
-    },
+    { ...(await jobRequest(model, folder)), recipe, maxCalibrationSamples: calibrationSamples },
     { runtime: createOnnxRuntime() },
   );
   const seconds = (performance.now() - start) / 1000;

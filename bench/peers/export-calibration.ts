@@ -1,12 +1,6 @@
-import { readFile } from 'node:fs/promises';
-import type { Preprocess } from '@tritforge/contracts';
 import { createOnnxRuntime, feedsOf, openDataset, planFeeds, writeNpz } from '@tritforge/quant-core';
 import type { RealModel } from '../shared-data/datasets.js';
-
-/** Reads a model's preprocess description. */
-export async function readPreprocess({ preprocess }: RealModel): Promise<Preprocess | null> {
-  return preprocess === null ? null : (JSON.parse(await readFile(preprocess, 'utf8')) as Preprocess);
-}
+import { readPreprocess } from '../shared-data/job-request.js';
 
 type Feed = Parameters<typeof writeNpz>[1] extends ReadonlyMap<string, infer Tensor> ? Tensor : never;
 

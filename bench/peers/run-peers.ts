@@ -7,7 +7,8 @@ import { inspectModelInChild } from '@tritforge/quant-core/process';
 import { compareOnSet } from '../accuracy/compare-on-set.js';
 import type { SetAccuracy } from '../accuracy/rows.js';
 import type { RealModel } from '../shared-data/datasets.js';
-import { exportCalibration, readPreprocess } from './export-calibration.js';
+import { readPreprocess } from '../shared-data/job-request.js';
+import { exportCalibration } from './export-calibration.js';
 import type { PeerOutcome, PeerRow } from './rows.js';
 import type { PeerSetting } from './settings.js';
 

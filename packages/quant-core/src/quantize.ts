@@ -167,7 +167,7 @@ class Quantization {
   async #explore(
     step: Pick<ExploreStep, 'prepared' | 'layers' | 'original' | 'data' | 'feeds'>,
   ): Promise<Exploration | null> {
-    if (!this.#recipe.sensitivity || step.layers.length === 0) return null;
+    if (!this.#recipe.sensitivity) return null;
     const [recipe, request, context, meter] = [this.#recipe, this.#request, this.#context, this.#meter];
     return explore({ ...step, recipe, request, context, meter });
   }

@@ -3,6 +3,12 @@ import { test } from 'node:test';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { ProgressMeter } from './progress-meter.js';
 
+const COSTS = new Map([
+  ['calibrate', 1],
+  ['quantize', 3],
+  ['verify', 1],
+] as const);
+
 /** A meter on a clock that the test moves; the last estimate. */
 function meterWith(costs: ConstructorParameters<typeof ProgressMeter>[1]) {
   const clock = { ms: 0 };
@@ -16,13 +22,7 @@ function meterWith(costs: ConstructorParameters<typeof ProgressMeter>[1]) {
 }
 
 test('an estimate compares work with the work that was done so far', () => {
-  const { meter, clock, eta } = meterWith(
-    new Map([
-      ['calibrate', 1],
-      ['quantize', 3],
-      ['verify', 1],
-    ] as const),
-  );
+  const { meter, clock, eta } = meterWith(COSTS);
   meter.begin('calibrate', 4, 'samples');
   assert.equal(eta(), null);
   clock.ms = 5000;
@@ -31,13 +31,7 @@ test('an estimate compares work with the work that was done so far', () => {
 });
 
 test('where a phase knows how long it will take, later phases are added as slow as the earlier ones were', () => {
-  const { meter, clock, eta } = meterWith(
-    new Map([
-      ['calibrate', 1],
-      ['quantize', 3],
-      ['verify', 1],
-    ] as const),
-  );
+  const { meter, clock, eta } = meterWith(COSTS);
   meter.begin('calibrate', 1, 'samples');
   clock.ms = 12_000;
   meter.begin('quantize', 10, 'layers');

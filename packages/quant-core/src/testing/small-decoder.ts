@@ -30,11 +30,7 @@ export type DecoderHead = 'transposed' | 'gemm' | 'transposedGemm' | 'own';
  */
 export function smallDecoder(head: DecoderHead): Model {
   return tinyModel({
-    inputs: [
-      ...TOKEN_INPUTS,
-      ['position_ids', 'int64', ['batch_size', 'sequence_length']],
-      ...CACHE.map((name) => [name, 'float32', CACHE_SHAPE] as const),
-    ],
+    inputs: INPUTS,
     outputs: OUTPUTS,
     nodes: [
       node('Gather', ['embedding', 'input_ids'], 'x'),
@@ -101,11 +97,7 @@ export function contribDecoder(): Model {
   ): TinyNode => ({ op, domain: 'com.microsoft', name: outputs[0]!, inputs, outputs, attributes });
   const counts = { num_heads: intValue(heads), kv_num_heads: intValue(kvHeads) };
   return tinyModel({
-    inputs: [
-      ...TOKEN_INPUTS,
-      ['position_ids', 'int64', ['batch_size', 'sequence_length']],
-      ...CACHE.map((name) => [name, 'float32', CACHE_SHAPE] as const),
-    ],
+    inputs: INPUTS,
     outputs: OUTPUTS,
     nodes: [
       node('Gather', ['embedding', 'input_ids'], 'x'),
@@ -199,6 +191,11 @@ const TOKEN_INPUTS = [
 ] as const;
 const CACHE = ['past_key_values.0.key', 'past_key_values.0.value'] as const;
 const CACHE_SHAPE = ['batch_size', kvHeads, 'past_sequence_length', headWidth] as const;
+const INPUTS = [
+  ...TOKEN_INPUTS,
+  ['position_ids', 'int64', ['batch_size', 'sequence_length']] as const,
+  ...CACHE.map((name) => [name, 'float32', CACHE_SHAPE] as const),
+];
 const OUTPUTS = [
   ['logits', 'float32', ['batch_size', 'sequence_length', vocabulary]],
   ['present.0.key', 'float32', null],
