@@ -1,74 +1,29 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { spawn } from 'node:child_process';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { after, describe, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
+import { describe, test } from 'node:test';
 import { type Recipe, Report } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
 import { renderReport } from '@tritforge/report-html';
 import { Value } from 'typebox/value';
+import {
+  BINARY,
+  CALIBRATION,
+  EVALUATION,
+  EXAMPLE,
+  folder,
+  MODEL,
+  newPath,
+  outcomeOf,
+  PREPROCESS,
+  tritforge,
+} from './testing/run-cli.js';
 
-const BINARY = fileURLToPath(new URL('../bin/tritforge.mjs', import.meta.url));
-const EXAMPLE = fileURLToPath(new URL('../../../examples/shapes/', import.meta.url));
-const MODEL = join(EXAMPLE, 'model.onnx');
-const PREPROCESS = ['--preprocess', join(EXAMPLE, 'preprocess.json')];
-const CALIBRATION = ['--calibration', join(EXAMPLE, 'calibration.npz'), ...PREPROCESS];
-const EVALUATION = ['--evaluation', join(EXAMPLE, 'evaluation.zip')];
-const folder = mkdtempSync(join(tmpdir(), 'tritforge-cli-'));
-let folders = 0;
 /** Stands for a path that does not exist yet. */
 const OUT = 'OUT';
 
-/** A path that does not exist yet. */
-function newPath(): string {
-  return join(folder, `out${folders++}`);
-}
-
-interface Run {
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function outcomeOf(child: ChildProcess): Promise<Run> {
-  const [[exitCode], stdout, stderr] = await Promise.all([
-    once(child, 'exit'),
-    text(child.stdout!),
-    text(child.stderr!),
-  ]);
-  return { exitCode, stdout, stderr };
-}
-
-function start(...args: string[]): ChildProcess {
-  return spawn(process.execPath, [BINARY, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-}
-
-function tritforge(...args: string[]): Promise<Run> {
-  return outcomeOf(start(...args));
-}
-
-const SHOW_CURSOR = '\u001b[?25h';
-const noTerminal =
-  process.platform !== 'linux' || spawnSync('script', ['--version']).status !== 0 ? 'needs the command script' : false;
-
 describe('tritforge', { concurrency: 2 }, () => {
-  after(() => rmSync(folder, { recursive: true }));
-
   test('shows its commands, flags, examples and version', async () => {
     const help = await tritforge('--help');
     assert.equal(help.exitCode, 0);
@@ -349,82 +304,4 @@ describe('tritforge', { concurrency: 2 }, () => {
       before,
     );
   });
-
-  test('draws a progress bar on a terminal and takes it away again', { skip: noTerminal }, async () => {
-    const words = [process.execPath, BINARY, 'quantize', MODEL, '--out', newPath(), ...CALIBRATION].join(' ');
-    const terminal = spawn('script', ['-qec', words, '/dev/null'], { stdio: ['ignore', 'pipe', 'pipe'] });
-    const { exitCode, stdout } = await outcomeOf(terminal);
-    assert.equal(exitCode, 0, stdout);
-    assert.match(stdout, /calibrate \[[█░]+\] \d+\/256 samples/);
-    assert.doesNotMatch(stdout, /INF|NaN|undefined/);
-    const [bar, table] = stdout.split(SHOW_CURSOR);
-    assert.match(bar!, /samples, \d+ s left/);
-    assert.match(table!, /original +int8 +fgq/);
-  });
-
-  test('searches for precisions, and takes the best so far at the first Ctrl-C', async () => {
-    const out = newPath();
-    const flags = [
-      '--recipe',
-      'auto',
-      '--solver',
-      'exact',
-      '--search-max-accuracy-drop',
-      '30',
-      '--search-evaluations',
-      '8',
-    ];
-    const { exitCode, stdout, stderr } = await tritforge(
-      'quantize',
-      MODEL,
-      '--out',
-      out,
-      ...flags,
-      ...CALIBRATION,
-      ...EVALUATION,
-    );
-    assert.equal(exitCode, 0, stderr);
-    assert.match(stdout, /original +int8 +auto/);
-    assert.match(stdout, /^\* .* bits +drop .* within the limits/m);
-    assert.match(stdout, /int8 +[\d.]+ .B +[\d.]+ bits/);
-    assert.ok(existsSync(join(out, 'model.auto.portable.onnx')));
-    assert.ok(existsSync(join(out, 'model.auto.report.json')));
-
-    const early = newPath();
-    const child = start('quantize', MODEL, '--out', early, '--recipe', 'auto', ...CALIBRATION, ...EVALUATION);
-    const ending = outcomeOf(child);
-    while (engineProcesses(child.pid!).length === 0) await sleep(10);
-    child.kill('SIGINT');
-    const settled = await ending;
-    assert.equal(settled.exitCode, 0, settled.stderr);
-    assert.match(settled.stdout, /SEARCH_ENDED_EARLY/);
-  });
-
-  test('stops at Ctrl-C with 130, its engine with it, and leaves nothing', async () => {
-    const out = newPath();
-    const child = start('quantize', MODEL, '--out', out, ...CALIBRATION, ...EVALUATION);
-    const ending = outcomeOf(child);
-    while (engineProcesses(child.pid!).length === 0) await sleep(10);
-    child.kill('SIGINT');
-    const { exitCode, stdout, stderr } = await ending;
-    assert.deepEqual([exitCode, stdout, stderr], [130, '', '']);
-    assert.deepEqual(engineProcesses(child.pid!), []);
-    assert.equal(existsSync(out), false);
-  });
 });
-
-/** Ids of running engine processes that were started by the process with the given id (Linux; made up elsewhere). */
-function engineProcesses(parentPid: number): string[] {
-  if (process.platform !== 'linux') return ['unknown'];
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      const isAlive = !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'latin1'));
-      const command = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      return (
-        isAlive && command.includes(String(parentPid)) && command.some((part) => part.endsWith('/process/child.js'))
-      );
-    } catch {
-      return false;
-    }
-  });
-}

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { EXIT_UNSUPPORTED } from './testing/build-exit-code.js';
 
 const buildScript = fileURLToPath(new URL('../build.mjs', import.meta.url));
-const EXIT_UNSUPPORTED = 3;
 const EMULATOR = 'qemu-aarch64-static';
 /** Random convolutions per layout; each goes through every instruction set that the processor has. */
 const CASES = Number(process.env.TRITFORGE_KERNEL_CASES ?? 0);

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { OrtTensor } from './index.js';
+import { EXIT_UNSUPPORTED } from './testing/build-exit-code.js';
 import { tensor } from './testing/onnx-writer.js';
 import {
   convolutionModel,
@@ -135,10 +136,10 @@ describe('the library of operators', { skip: skipOrt }, () => {
   it('exports nothing but RegisterCustomOps', (context) => {
     const script = fileURLToPath(new URL('../build.mjs', import.meta.url));
     const built = spawnSync(process.execPath, [script, '--operators'], { encoding: 'utf8' });
-    if (built.status === 3) return context.skip(built.stderr);
+    if (built.status === EXIT_UNSUPPORTED) return context.skip(built.stderr.trim());
     assert.equal(built.status, 0, built.stderr);
     const symbols = spawnSync('nm', ['-D', '--defined-only', built.stdout.trim()], { encoding: 'utf8' });
-    if (symbols.status !== 0) return context.skip('there is no nm');
+    if (symbols.status !== 0) return context.skip('needs the command nm (binutils)');
     assert.match(symbols.stdout, /^\S+ T RegisterCustomOps\n$/);
   });
 });

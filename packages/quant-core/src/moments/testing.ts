@@ -5,6 +5,7 @@ import { findLayers } from '../layers/find-layers.js';
 import type { Layer } from '../layers/layer.js';
 import type { SampleValues } from '../prefix/sample-values.js';
 import { runWhole } from '../prefix/testing.js';
+import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/input-moments.js';
 import { floats } from '../testing/memory-dataset.js';
@@ -12,6 +13,8 @@ import { gaussian, seededRandom } from '../testing/random.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
+
+import { collectMoments } from './collect-moments.js';
 
 /** One layer and the inputs to run it on. */
 export interface Case {
@@ -139,4 +142,14 @@ export function assertLinear(moments: InputMoments, weights: Float64Array, bias:
       assert.ok(Math.abs(cross[k * outputs + oc]! - dot(row, oc)) <= 1e-4 * magnitude, `cross ${k}, ${oc}`);
     }
   }
+}
+
+/** More columns than a block and more rows than a chunk, on inputs that nearly repeat. */
+export const WIDE: Case = { node: { op: 'Gemm' }, weight: [520, 40], x: Array.from({ length: 3 }, () => [900, 520]) };
+
+export const ALL = { maxRows: 1e9, seed: 0 };
+
+export function collect(t: TestContext, { layer, x, y }: Setup, options: { maxRows: number; seed: number }) {
+  const shared = { runtime: createOnnxRuntime(), scratchDir: temporaryFolder(t) };
+  return collectMoments(layer, valuesOf(x), valuesOf(y), { ...shared, ...options });
 }
