@@ -26,6 +26,7 @@ import { PrefixRunner, type SampleValues } from '../prefix/index.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { InputMoments } from '../solve/index.js';
 import { calibrationRuns } from './calibration-runs.js';
+import { expectedRows } from './expected-rows.js';
 import { type LayerMemory, type LayerResult, prefixKeys } from './known-layers.js';
 import { layerMoments } from './layer-moments.js';
 import { type LayerSum, layerSums } from './layer-sums.js';
@@ -179,7 +180,8 @@ class InOrder {
     const { known } = this.#options;
     const corrected = new Map<PlannedLayer, PlannedLayer>();
     const unknown = order.filter(({ layer }, i) => known?.has(keys[i]!) !== true && !layer.isTable);
-    this.#timeLeft = new TimeLeft(unknown.map(fittingCost));
+    const rows = expectedRows(this.#source.prepared, this.#runners.quantized.runCount);
+    this.#timeLeft = new TimeLeft(unknown.map((planned) => fittingCost(planned, rows(planned.layer))));
     let isKnown = true;
     for (const [done, planned] of order.entries()) {
       await this.#options.onLayer(done, order.length, this.#timeLeft.seconds);

@@ -10,7 +10,6 @@
  *              multiplications in products of matrices, or what goes by meanwhile
  */
 import type { PlannedLayer } from '../layers/layer.js';
-import { momentRows } from './layer-moments.js';
 
 const FIXED = 5e9;
 const COPY = 250;
@@ -22,14 +21,14 @@ const INT8_SHARE = 1 / 8;
 const USUAL_RATE = 5e10;
 const USUAL_SECONDS = 2;
 
-/** Work of fitting a layer, in multiplications; 0 for a table. */
-export function fittingCost({ layer, applied }: PlannedLayer): number {
+/** Work of fitting a layer to so many windows of its input, in multiplications; 0 for a table. */
+export function fittingCost({ layer, applied }: PlannedLayer, rows: number): number {
   if (layer.isTable) return 0;
   const { outputChannels, inputChannels, taps } = layer.layout;
   const columns = inputChannels * taps;
   const perRow = COPY * (columns + outputChannels) + columns * (columns / 2 + outputChannels);
   const step = applied.bits === 8 ? STEP * INT8_SHARE : STEP;
-  return FIXED + momentRows(layer) * perRow + outputChannels * columns * (step + columns);
+  return FIXED + rows * perRow + outputChannels * columns * (step + columns);
 }
 
 export class TimeLeft {

@@ -37,7 +37,7 @@ export function expectedCosts(
     ['read', loading / 4],
     ['prepare', loading],
     ['search', sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0],
-    ['calibrate', loading + 3 * calibrationSamples * run],
+    ['calibrate', loading + calibrationSamples * run],
     ['quantize', quantizing],
     ['encode', loading],
     ['verify', 4 * loading + 60 * run],

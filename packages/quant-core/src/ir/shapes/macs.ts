@@ -21,11 +21,16 @@ const WEIGHT_INPUT: ReadonlyMap<string, number> = new Map([
  * functions.
  */
 export function macsOf(model: Model): number | null {
-  const batch = model.graph.inputs.map((input) => input.shape?.[0]).filter((size) => typeof size === 'string');
-  const shapes = inferShapes(model, { symbols: new Map(batch.map((name) => [name, 1])) });
+  const shapes = shapesOfOneSample(model);
   const local = new Set(model.functions.map(({ domain, name }) => `${domain}:${name}`));
   if (model.graph.nodes.some((node) => local.has(`${node.domain}:${node.opType}`))) return null;
   return graphMacs(model.graph, shapes);
+}
+
+/** Shapes of all values where the symbolic first dimension of the inputs is 1. */
+export function shapesOfOneSample(model: Model): InferredShapes {
+  const batch = model.graph.inputs.map((input) => input.shape?.[0]).filter((size) => typeof size === 'string');
+  return inferShapes(model, { symbols: new Map(batch.map((name) => [name, 1])) });
 }
 
 function graphMacs(graph: Graph, shapes: InferredShapes): number | null {
