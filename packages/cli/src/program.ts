@@ -155,6 +155,11 @@ function withSearch(command: Command): Command {
       'with --recipe auto: the most accurate file with at most so many bits per quantized weight',
       positiveNumber,
     )
+    .option(
+      '--search-max-latency <ms>',
+      'with --recipe auto: the most accurate network whose first artifact runs so fast here',
+      positiveNumber,
+    )
     .option('--search-evaluations <n>', 'networks that the search measures at most (default: 24)', naturalNumber)
     .option('--search-minutes <n>', 'time for the search, after which the best so far is taken', positiveNumber);
 }

@@ -30,6 +30,7 @@ export interface RecipeFlags {
   readonly searchMaxAccuracyDrop?: number;
   readonly searchMaxSize?: number;
   readonly searchMaxBits?: number;
+  readonly searchMaxLatency?: number;
   readonly searchEvaluations?: number;
   readonly searchMinutes?: number;
 }
@@ -77,11 +78,13 @@ function withWeights({ weights }: Recipe, { groupSize, solver, residualPlanes }:
 }
 
 function withSearch({ search }: Recipe, flags: RecipeFlags): Pick<Recipe, 'search'> {
-  const { searchMaxAccuracyDrop, searchMaxSize, searchMaxBits, searchEvaluations, searchMinutes } = flags;
+  const { searchMaxAccuracyDrop, searchMaxSize, searchMaxBits, searchMaxLatency, searchEvaluations, searchMinutes } =
+    flags;
   const given: Search = {
     ...(searchMaxAccuracyDrop !== undefined && { maxAccuracyDrop: searchMaxAccuracyDrop }),
     ...(searchMaxSize !== undefined && { maxBytes: searchMaxSize }),
     ...(searchMaxBits !== undefined && { maxBitsPerWeight: searchMaxBits }),
+    ...(searchMaxLatency !== undefined && { maxLatencyMs: searchMaxLatency }),
     ...(searchEvaluations !== undefined && { evaluations: searchEvaluations }),
     ...(searchMinutes !== undefined && { minutes: searchMinutes }),
   };

@@ -125,12 +125,22 @@ export const Search = Type.Object(
         description: 'Of the quantized layers. Alone: find the most accurate that fits.',
       }),
     ),
+    maxLatencyMs: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        description:
+          'Median milliseconds of one run of the first artifact in the engine that it is made for, on the machine that does the ' +
+          'job, with as many threads as the job has. Alone: find the most accurate that is fast enough. Precisions differ in ' +
+          'speed with the profile accelerated, and for linear layers with ort-nbits; in the others all of them run as int8.',
+      }),
+    ),
     evaluations: Type.Optional(
       Type.Integer({
         minimum: 1,
         maximum: 1000,
         default: 24,
-        description: 'Networks to quantize and measure at most. The same number gives the same result.',
+        description:
+          'Networks to quantize and measure at most. The same number gives the same result, unless the latency is limited.',
       }),
     ),
     minutes: Type.Optional(

@@ -190,7 +190,12 @@ export const FrontierPoint = Type.Object({
   bitsPerWeight: nullable(Type.Number({ description: 'Of the quantized layers.' })),
   sizeBytes: Type.Integer(),
   accuracy: nullable(Type.Number({ description: 'Value of the metric.' })),
-  latencyMs: nullable(Type.Number()),
+  latencyMs: nullable(
+    Type.Number({
+      description:
+        'Where the latency was limited in the engine that the first artifact is made for, else in onnxruntime.',
+    }),
+  ),
   kept: Type.Boolean({ description: 'Whether no other point is at least as good in everything that was asked for.' }),
   drop: Type.Optional(
     nullable(

@@ -111,14 +111,17 @@ function layersLine({ layers, kept }: Report): string {
 
 /** The networks that were measured, small ones first. */
 function frontierTable(frontier: NonNullable<Report['frontier']>, { artifacts }: Report): string {
-  const rows = frontier.map(({ label, sizeBytes, bitsPerWeight, drop, meets, fileName, kept }) => [
+  // Without a limit on the latency only that of the result was measured.
+  const isTimed = frontier.every(({ latencyMs }) => latencyMs !== null);
+  const rows = frontier.map(({ label, sizeBytes, bitsPerWeight, latencyMs, drop, meets, fileName, kept }) => [
     fileName === artifacts[0]!.fileName ? `* ${label}` : `  ${label}`,
     formatBytes(sizeBytes),
     `${formatNumber(bitsPerWeight, 2)} bits`,
+    ...(isTimed ? [formatMs(latencyMs)] : []),
     `drop ${formatNumber(drop ?? null, 2)}`,
     [meets ? 'within the limits' : '', kept ? 'on the frontier' : ''].filter((word) => word !== '').join(', '),
   ]);
-  return formatTable(rows, ['left', 'right', 'right', 'right', 'left']);
+  return formatTable(rows, ['left', 'right', 'right', ...(isTimed ? (['right'] as const) : []), 'right', 'left']);
 }
 
 function recommendationLine({

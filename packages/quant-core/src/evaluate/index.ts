@@ -2,6 +2,6 @@
 export { compareAccuracy } from './compare-accuracy.js';
 export { type Evaluation, evaluateModel } from './evaluate-model.js';
 export { checkGates } from './gates.js';
-export { compareLatency, cpuName } from './latency.js';
+export { type Contestant, compareLatency, cpuName } from './latency.js';
 export { EXACT_SQNR_DB, measureSqnr } from './sqnr.js';
 export { syntheticFeeds } from './synthetic-feeds.js';

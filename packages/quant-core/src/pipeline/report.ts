@@ -115,7 +115,7 @@ function explorationReport({
   return {
     ...(frontier.length > 0 && {
       frontier: frontier.map((point) =>
-        point.fileName === chosen ? { ...point, latencyMs: latency.quantizedMs } : point,
+        point.fileName === chosen ? { ...point, latencyMs: point.latencyMs ?? latency.quantizedMs } : point,
       ),
     }),
     recommendation: sensitivities && recommend(sensitivities, network.layers, recipe),

@@ -85,6 +85,21 @@ test('a search proves what it chose by what it measured, and gives an artifact f
   });
 });
 
+test('a limit on the latency is held against what was measured', async (t) => {
+  const within = await run(t, { method: 'auto', search: { maxLatencyMs: 1e5, evaluations: 9 } });
+  const { frontier = [], warnings } = within.report;
+  assert.ok(frontier.every(({ latencyMs, meets }) => latencyMs! > 0 && latencyMs! < 1e5 && meets));
+  const chosen = frontier.find(({ fileName }) => fileName === CHOSEN)!;
+  assert.equal(chosen.drop, Math.min(...frontier.map(({ drop }) => drop!)), 'the most accurate that is fast enough');
+  assert.ok(!warnings.some(({ code }) => code === 'SEARCH_LIMITS_NOT_MET'));
+
+  const beyond = await run(t, { method: 'auto', search: { maxLatencyMs: 1e-6, evaluations: 2 } });
+  assert.ok(beyond.report.warnings.some(({ code }) => code === 'SEARCH_LIMITS_NOT_MET'));
+  const times = beyond.report.frontier!.map(({ latencyMs }) => latencyMs!);
+  const taken = beyond.report.frontier!.find(({ fileName }) => fileName === CHOSEN)!;
+  assert.equal(taken.latencyMs, Math.min(...times), 'the fastest');
+});
+
 test('the recipe of a network that was found makes the same network without a search', async (t) => {
   const { report } = await run(t, {
     method: 'auto',

@@ -22,16 +22,11 @@ import type { InputMoments } from '../solve/index.js';
 import { assignmentOf, recipeOf, singleRecipe } from './choice-recipe.js';
 import { expectedOptions } from './expected-damage.js';
 import { type SplitDataset, splitDataset } from './held-out.js';
+import { costOf, type SearchLimits } from './limits.js';
 import { type MeasuredNetwork, NetworkMeasurer } from './network-measurer.js';
 import { findUnits, INT8, kindOf, precisionName, SINGLE_PRECISIONS, type Unit } from './precisions.js';
 import { damageOf, type InputMeans } from './recommend.js';
-import {
-  bestPoint,
-  type MeasuredPoint,
-  paretoPoints,
-  type SearchLimits,
-  searchPrecisions,
-} from './search-precisions.js';
+import { bestPoint, type MeasuredPoint, paretoPoints, searchPrecisions } from './search-precisions.js';
 import { SearchProgress } from './search-progress.js';
 import { measureSensitivities, type Sensitivities } from './sensitivity.js';
 import type { Assignment } from './tracing.js';
@@ -68,6 +63,14 @@ export interface Exploration {
   /** Artifacts of the kept networks but the chosen one, in the output folder. */
   readonly artifacts: readonly ArtifactReport[];
   readonly warnings: readonly Warning[];
+}
+
+/** What a search goes by. */
+interface SearchBasis {
+  readonly sensitivities: Sensitivities;
+  /** Milliseconds of each precision of each unit; null where latency is not limited. */
+  readonly times: readonly (readonly number[])[] | null;
+  readonly limits: SearchLimits;
 }
 
 /** Artifacts that a search gives out at most, that of the chosen network included. */
@@ -115,16 +118,20 @@ class Explorer {
       ...this.#step,
       fitting: this.#fitting,
       judging: data.evaluation ?? this.#split.heldOut,
+      isTimed: search?.maxLatencyMs !== undefined,
     });
     try {
       const sensitivities = await this.#unlessStopped((signal) => this.#sensitivities(measurer, progress, signal));
       const found = { ...this.#common(sensitivities), frontier: [], artifacts: [], warnings: [] };
       if (search === null) return { ...found, recipe };
       const limits = limitsOf(search, request);
-      const points = sensitivities === null ? [] : await this.#search(sensitivities, limits, measurer, progress);
+      const times = limits.maxLatencyMs === null ? null : await this.#layerLatencies(measurer);
+      const isReady = sensitivities !== null && (limits.maxLatencyMs === null || times !== null);
+      const points = isReady ? await this.#search({ sensitivities, times, limits }, measurer, progress) : [];
       const best = bestPoint(points, limits);
       const chosen = best === null ? singleRecipe(recipe, INT8) : this.#recipeOf(best.assignment);
-      const kept = keptPoints(points, best);
+      const pareto = paretoPoints(points, costOf(limits));
+      const kept = keptPoints(pareto, best);
       const artifacts = await this.#publish(
         kept.filter((point) => point !== best),
         measurer,
@@ -132,7 +139,7 @@ class Explorer {
       return {
         ...found,
         recipe: resolveRecipe(chosen),
-        frontier: this.#frontier(points, kept, best),
+        frontier: this.#frontier(points, { pareto, kept, best }),
         artifacts,
         warnings: this.#warnings(best),
       };
@@ -182,9 +189,13 @@ class Explorer {
     });
   }
 
+  #layerLatencies(measurer: NetworkMeasurer): Promise<number[][] | null> {
+    const { recipe } = this.#step;
+    return this.#unlessStopped((signal) => measurer.layerLatencies(this.#units, recipe, signal));
+  }
+
   #search(
-    { units }: Sensitivities,
-    limits: SearchLimits,
+    { sensitivities, times, limits }: SearchBasis,
     measurer: NetworkMeasurer,
     progress: SearchProgress,
   ): Promise<MeasuredPoint[]> {
@@ -193,9 +204,10 @@ class Explorer {
       assignmentOf(singleRecipe(recipe, precision), layers, this.#units),
     );
     return searchPrecisions({
-      units: units.map((found) => {
+      units: sensitivities.units.map((found, unit) => {
         const options = expectedOptions(found);
-        return found.candidates.map(({ precision }, i) => ({ ...options[i]!, kind: kindOf(precision) }));
+        const ms = (i: number) => (times === null ? 0 : times[unit]![i]!);
+        return found.candidates.map(({ precision }, i) => ({ ...options[i]!, kind: kindOf(precision), ms: ms(i) }));
       }),
       singles,
       limits,
@@ -251,8 +263,11 @@ class Explorer {
 
   #frontier(
     points: readonly MeasuredPoint[],
-    kept: readonly MeasuredPoint[],
-    best: MeasuredPoint | null,
+    {
+      pareto,
+      kept,
+      best,
+    }: { pareto: readonly MeasuredPoint[]; kept: readonly MeasuredPoint[]; best: MeasuredPoint | null },
   ): FrontierPoint[] {
     const singles = new Map(
       SINGLE_PRECISIONS.toReversed().map((precision) => {
@@ -260,7 +275,6 @@ class Explorer {
         return [assignmentOf(single, this.#step.layers, this.#units).join(), precisionName(precision)];
       }),
     );
-    const pareto = new Set(paretoPoints(points));
     let mixed = 0;
     const all = points.map((point): FrontierPoint => {
       const key = point.assignment.join();
@@ -271,8 +285,8 @@ class Explorer {
         bitsPerWeight: point.bitsPerWeight,
         sizeBytes: point.sizeBytes,
         accuracy,
-        latencyMs: null,
-        kept: pareto.has(point),
+        latencyMs: point.latencyMs,
+        kept: pareto.includes(point),
         drop: point.drop,
         meets: point.meets,
         singlePrecision: single !== undefined,
@@ -315,18 +329,22 @@ function stopSignal({ recipe, context }: ExploreStep): AbortSignal | undefined {
   return recipe.search === null || signals.length === 0 ? undefined : AbortSignal.any(signals);
 }
 
-function limitsOf({ maxAccuracyDrop, maxBytes, maxBitsPerWeight }: Search, { gates }: QuantizeRequest): SearchLimits {
-  const isSizeLimited = maxBytes !== undefined || maxBitsPerWeight !== undefined;
+function limitsOf(
+  { maxAccuracyDrop, maxBytes, maxBitsPerWeight, maxLatencyMs }: Search,
+  { gates }: QuantizeRequest,
+): SearchLimits {
+  const isCostLimited = [maxBytes, maxBitsPerWeight, maxLatencyMs].some((limit) => limit !== undefined);
   return {
-    maxDrop: maxAccuracyDrop ?? gates?.maxAccuracyDrop ?? (isSizeLimited ? null : USUAL_MAX_DROP),
+    maxDrop: maxAccuracyDrop ?? gates?.maxAccuracyDrop ?? (isCostLimited ? null : USUAL_MAX_DROP),
     maxBytes: maxBytes ?? null,
     maxBitsPerWeight: maxBitsPerWeight ?? null,
+    maxLatencyMs: maxLatencyMs ?? null,
   };
 }
 
 /** Of the points that no other beats, those that get an artifact: the best one, and others evenly spread. */
-function keptPoints(points: readonly MeasuredPoint[], best: MeasuredPoint | null): MeasuredPoint[] {
-  const others = paretoPoints(points).filter((point) => point !== best);
+function keptPoints(pareto: readonly MeasuredPoint[], best: MeasuredPoint | null): MeasuredPoint[] {
+  const others = pareto.filter((point) => point !== best);
   const room = MOST_KEPT - (best === null ? 0 : 1);
   const spread = Math.min(room, others.length);
   const chosen = Array.from({ length: spread }, (_, i) => others[Math.floor(((i + 0.5) * others.length) / spread)]!);

@@ -12,7 +12,7 @@ import { settleActivationBits } from '../activations/activation-bits.js';
 import { planActivations } from '../activations/plan-activations.js';
 import { writeArtifact } from '../artifact/write-artifacts.js';
 import { throwIfCanceled } from '../cancellation.js';
-import { compareAccuracy } from '../evaluate/index.js';
+import { compareAccuracy, compareLatency } from '../evaluate/index.js';
 import { KnownLayers } from '../in-order/known-layers.js';
 import { OriginalOutputs } from '../in-order/original-outputs.js';
 import type { Model } from '../ir/index.js';
@@ -25,11 +25,14 @@ import { quantizeNetwork } from '../pipeline/network-weights.js';
 import { artifactReport, bitsPerWeight, type Results } from '../pipeline/report.js';
 import { verifyArtifacts } from '../pipeline/verify-artifacts.js';
 import type { QuantizeContext, QuantizeRequest } from '../quantize-request.js';
-import type { Feeds } from '../runtime/runtime.js';
+import type { Feeds, Runtime } from '../runtime/runtime.js';
 import { ScratchTensors } from '../scratch-tensors.js';
 import { blankNetwork } from './blank-network.js';
+import { measureLayerLatencies } from './layer-latency.js';
+import type { NetworkSize } from './limits.js';
+import type { Unit } from './precisions.js';
 import { RecordedSession } from './recorded-session.js';
-import type { Measurement, NetworkSize } from './search-precisions.js';
+import type { Measurement } from './search-precisions.js';
 
 export interface NetworkMeasurerOptions {
   /** After all passes. */
@@ -44,8 +47,10 @@ export interface NetworkMeasurerOptions {
   readonly fitting: JobDataset;
   /** What networks are judged on; its labels count if it has any. */
   readonly judging: JobDataset;
-  /** Inputs to verify artifacts on. */
+  /** Inputs to verify artifacts on, and to time them with. */
   readonly feeds: readonly Feeds[];
+  /** Whether latencies are wanted. */
+  readonly isTimed: boolean;
 }
 
 /** A network that was measured, and its first artifact on disk. */
@@ -57,6 +62,8 @@ export interface MeasuredNetwork extends Measurement {
   /** The folder with the files of the artifact; {@link NetworkMeasurer.discard} removes it. */
   readonly folder: string;
 }
+
+const LATENCY_BUDGET_MS = 1000;
 
 export class NetworkMeasurer {
   readonly #options: NetworkMeasurerOptions;
@@ -131,11 +138,13 @@ export class NetworkMeasurer {
       const { artifacts } = await verifyArtifacts(network, [written], { ...tools, feeds, onArtifact: () => {} });
       const artifact = artifactReport(artifacts[0]!, { weights: network.weights, original, network });
       const { quantized, drop } = await this.#accuracy(artifacts[0]!.loadablePath, signal);
+      const latencyMs = this.#options.isTimed ? await this.#latency(artifacts[0]!.loadablePath, signal) : null;
       await rm(join(folder, 'tensors.bin'), { force: true });
       return {
         recipe,
         accuracy: quantized,
         drop,
+        latencyMs,
         sizeBytes: artifact.sizeBytes,
         bitsPerWeight: artifact.bitsPerWeight.quantizedLayers ?? 0,
         artifact,
@@ -179,6 +188,42 @@ export class NetworkMeasurer {
     } finally {
       await quantized.release();
     }
+  }
+
+  async #latency(path: string, signal: AbortSignal | undefined): Promise<number> {
+    const session = await this.runtime.load(path, sessionOptions(this.#options.request));
+    try {
+      const feeds = this.#options.feeds[0]!;
+      // Beside the original, as in the report: alone a small network would find its weights in the processor's cache.
+      const original = { name: 'original', session: this.#original, feeds };
+      const contestants = [original, { name: 'quantized', session, feeds }];
+      const { results } = await compareLatency(contestants, { budgetMs: LATENCY_BUDGET_MS, signal });
+      return results.get('quantized')!.medianMs;
+    } finally {
+      await session.release();
+    }
+  }
+
+  /** What the first artifact is made for. */
+  get runtime(): Runtime {
+    const { context, request } = this.#options;
+    const isAccelerated = request.recipe.artifacts?.[0] === 'accelerated';
+    return (isAccelerated ? context.accelerated : null) ?? context.runtime;
+  }
+
+  /** Milliseconds of each precision of each unit, all its layers together. */
+  layerLatencies(units: readonly Unit[], recipe: ResolvedRecipe, signal: AbortSignal | undefined): Promise<number[][]> {
+    const { prepared, feeds, request } = this.#options;
+    return measureLayerLatencies({
+      prepared,
+      units,
+      recipe,
+      feeds: feeds[0]!,
+      runtime: this.runtime,
+      sessionOptions: sessionOptions(request),
+      scratchDir: request.scratchDir,
+      signal,
+    });
   }
 
   /** Removes the files of a network. */

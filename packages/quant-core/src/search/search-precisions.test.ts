@@ -1,29 +1,23 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { seededRandom } from '../testing/random.js';
-import {
-  bestPoint,
-  type Measurement,
-  paretoPoints,
-  type SearchLimits,
-  type SearchOption,
-  searchPrecisions,
-} from './search-precisions.js';
+import type { SearchLimits } from './limits.js';
+import { bestPoint, type Measurement, paretoPoints, type SearchOption, searchPrecisions } from './search-precisions.js';
 import { type Assignment, totalOf } from './tracing.js';
 
 const OPERATORS = { ternary: 40, int4: 25, int8: 0, twoPlanes: 80 } as const;
 const FILE_BYTES = 500;
-const NO_LIMITS: SearchLimits = { maxDrop: null, maxBytes: null, maxBitsPerWeight: null };
+const NO_LIMITS: SearchLimits = { maxDrop: null, maxBytes: null, maxBitsPerWeight: null, maxLatencyMs: null };
 
 /** A network of layers whose damages do not quite add up, and whose files have bytes besides the weights. */
 function makeProblem(seed: number, limits: Partial<SearchLimits>, evaluations = 40) {
   const next = seededRandom(seed);
   const units = Array.from({ length: 10 }, (): SearchOption[] => {
-    const [weights, gain] = [Math.floor(500 + 8000 * next()), 10 ** (-3 * next())];
+    const [weights, gain, speed] = [Math.floor(500 + 8000 * next()), 10 ** (-3 * next()), 0.4 + next()];
     return [
-      { kind: 'ternary', bytes: weights / 4, damage: 0.18 * gain },
-      { kind: 'int4', bytes: weights / 2, damage: 0.013 * gain },
-      { kind: 'int8', bytes: weights, damage: 1e-4 * gain },
+      { kind: 'ternary', bytes: weights / 4, damage: 0.18 * gain, ms: speed * weights },
+      { kind: 'int4', bytes: weights / 2, damage: 0.013 * gain, ms: 1.2 * weights },
+      { kind: 'int8', bytes: weights, damage: 1e-4 * gain, ms: weights },
     ];
   });
   const luck = units.map((options) => options.map(() => 0.5 + next()));
@@ -40,7 +34,9 @@ function makeProblem(seed: number, limits: Partial<SearchLimits>, evaluations = 
       (sum, index, unit) => sum + 20 * units[unit]![index]!.damage * luck[unit]![index]!,
       0,
     );
-    return { ...sizeOf(assignment), drop };
+    // Alone the layers take a little longer than in the network.
+    const ms = assignment.reduce((sum, index, unit) => sum + units[unit]![index]!.ms, 0);
+    return { ...sizeOf(assignment), drop, latencyMs: limits.maxLatencyMs === undefined ? null : 0.97 * ms - 2000 };
   };
   const singles = [2, 0, 1].map((index) => units.map(() => index));
   const problem = { units, singles, limits: { ...NO_LIMITS, ...limits }, evaluations, measure };
@@ -88,6 +84,44 @@ test('of networks that are all too large the smallest is measured', async () => 
   assert.ok(!best.meets && points.every(({ sizeBytes }) => sizeBytes >= best.sizeBytes));
 });
 
+test('a limit on the latency is met by the most accurate network of those that were measured', async () => {
+  for (const seed of [1, 2, 3, 4]) {
+    const unlimited = makeProblem(seed, { maxLatencyMs: 1e9 });
+    const [int8] = await searchPrecisions(unlimited.problem);
+    const fastest = await unlimited.measure(fastestOf(unlimited.problem.units));
+    const maxLatencyMs = 0.4 * int8!.latencyMs! + 0.6 * fastest.latencyMs!;
+    const { problem } = makeProblem(seed, { maxLatencyMs });
+    const points = await searchPrecisions(problem);
+    const best = bestPoint(points, problem.limits)!;
+    assert.ok(best.meets && best.latencyMs! <= maxLatencyMs, `seed ${seed}: ${best.latencyMs} of ${maxLatencyMs}`);
+    assert.ok(best.drop < fastest.drop / 2, 'much more accurate than the fastest network');
+    assert.ok(points.every(({ drop, meets }) => !meets || drop >= best.drop));
+  }
+});
+
+function fastestOf(units: readonly (readonly SearchOption[])[]): Assignment {
+  return units.map((options) => {
+    const times = options.map(({ ms }) => ms);
+    return times.indexOf(Math.min(...times));
+  });
+}
+
+test('limits on the drop and on the latency are met at once, by a network smaller than the single precisions', async () => {
+  const { problem } = makeProblem(2, { maxDrop: 1, maxLatencyMs: 1e9 });
+  const [int8] = await searchPrecisions(problem);
+  const { problem: limited } = makeProblem(2, { maxDrop: 1, maxLatencyMs: 0.9 * int8!.latencyMs! });
+  const best = bestPoint(await searchPrecisions(limited), limited.limits)!;
+  assert.ok(best.meets && best.drop <= 1 && best.latencyMs! <= 0.9 * int8!.latencyMs!);
+  assert.ok(best.sizeBytes < int8!.sizeBytes);
+});
+
+test('of networks that are all too slow the fastest is taken', async () => {
+  const { problem } = makeProblem(6, { maxLatencyMs: 1 });
+  const points = await searchPrecisions(problem);
+  const best = bestPoint(points, problem.limits)!;
+  assert.ok(!best.meets && points.every(({ latencyMs }) => latencyMs! >= best.latencyMs!));
+});
+
 test('no network is measured twice, and no more than asked for', async () => {
   for (const evaluations of [1, 2, 5, 12]) {
     const { problem, measured } = makeProblem(7, { maxDrop: 1 }, evaluations);
@@ -120,8 +154,20 @@ test('when nothing meets the limit, the most accurate network is the best', asyn
   assert.equal(best.drop, Math.min(...points.map(({ drop }) => drop)));
 });
 
-test('points that another one beats in both size and accuracy are not kept', () => {
-  const point = (sizeBytes: number, drop: number) => ({ sizeBytes, drop, bitsPerWeight: 1 });
+test('points that another one beats in both cost and accuracy are not kept', () => {
+  const point = (sizeBytes: number, drop: number) => ({
+    sizeBytes,
+    drop,
+    bitsPerWeight: 1,
+    latencyMs: 100 - sizeBytes,
+  });
   const [a, b, c, d, e] = [point(10, 3), point(20, 1), point(30, 2), point(40, 1), point(20, 2)];
-  assert.deepEqual(paretoPoints([c, d, e, b, a]), [a, b]);
+  assert.deepEqual(
+    paretoPoints([c, d, e, b, a], ({ sizeBytes }) => sizeBytes),
+    [a, b],
+  );
+  assert.deepEqual(
+    paretoPoints([c, d, e, b, a], ({ latencyMs }) => latencyMs),
+    [d],
+  );
 });

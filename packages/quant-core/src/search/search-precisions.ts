@@ -8,27 +8,14 @@
  *
  * The order of all measurements follows from what was measured before, never from time: a number of evaluations gives one result.
  */
+import { fastFrontier, LatencyModel } from './latency-model.js';
+import { isLatencyAlone, isWithinBudget, type NetworkCost, type NetworkSize, type SearchLimits } from './limits.js';
 import { operatorBytes } from './operator-bytes.js';
 import type { WeightKind } from './precisions.js';
 import { type Assignment, type Option, totalOf, traceFrontier } from './tracing.js';
 
-/** What the search is to reach. */
-export interface SearchLimits {
-  readonly maxDrop: number | null;
-  readonly maxBytes: number | null;
-  readonly maxBitsPerWeight: number | null;
-}
-
-/** How large a network is. */
-export interface NetworkSize {
-  /** Of its first artifact. */
-  readonly sizeBytes: number;
-  /** Of the quantized layers. */
-  readonly bitsPerWeight: number;
-}
-
 /** What was measured of one network. */
-export interface Measurement extends NetworkSize {
+export interface Measurement extends NetworkCost {
   /** How much worse than the original. */
   readonly drop: number;
 }
@@ -43,6 +30,8 @@ export interface MeasuredPoint extends Measurement {
 export interface SearchOption extends Option {
   /** What decodes it; kinds differ in what their operators add to the file. */
   readonly kind: WeightKind;
+  /** What the unit's layers take, measured one by one; 0 where the latency does not matter. */
+  readonly ms: number;
 }
 
 export interface SearchProblem {
@@ -85,32 +74,27 @@ export async function searchPrecisions(problem: SearchProblem): Promise<Measured
 /** Thrown to end the search from wherever it is. */
 const OUT_OF_BUDGET = Symbol('no evaluation is left');
 
-/** The best of the points: within the limits the smallest, or the most accurate where only its size is limited. */
+/** The best of the points: within the limits the smallest, or the most accurate where only its size or its latency is limited. */
 export function bestPoint(points: readonly MeasuredPoint[], limits: SearchLimits): MeasuredPoint | null {
   const bySize = (a: MeasuredPoint, b: MeasuredPoint) => a.sizeBytes - b.sizeBytes || a.drop - b.drop;
+  const byTime = (a: MeasuredPoint, b: MeasuredPoint) => (a.latencyMs ?? 0) - (b.latencyMs ?? 0) || bySize(a, b);
   const byDrop = (a: MeasuredPoint, b: MeasuredPoint) => a.drop - b.drop || a.sizeBytes - b.sizeBytes;
   const meeting = points.filter(({ meets }) => meets);
   if (meeting.length > 0) return meeting.toSorted(limits.maxDrop === null ? byDrop : bySize)[0]!;
-  const fitting = points.filter((point) => isWithinSize(point, limits));
-  return (fitting.length > 0 ? fitting.toSorted(byDrop)[0] : points.toSorted(bySize)[0]) ?? null;
+  const fitting = points.filter((point) => isWithinBudget(point, limits));
+  if (fitting.length > 0) return fitting.toSorted(byDrop)[0]!;
+  return points.toSorted(limits.maxLatencyMs === null ? bySize : byTime)[0] ?? null;
 }
 
-/** Points that no other point beats in size and accuracy, small ones first. */
-export function paretoPoints<T extends Measurement>(points: readonly T[]): T[] {
-  const bySize = points.toSorted((a, b) => a.sizeBytes - b.sizeBytes || a.drop - b.drop);
+/** Points that no other point beats in cost and accuracy, cheap ones first. */
+export function paretoPoints<T extends Measurement>(points: readonly T[], cost: (point: T) => number): T[] {
+  const byCost = points.toSorted((a, b) => cost(a) - cost(b) || a.drop - b.drop);
   let least = Number.POSITIVE_INFINITY;
-  return bySize.filter(({ drop }) => {
+  return byCost.filter(({ drop }) => {
     const isBetter = drop < least;
     least = Math.min(least, drop);
     return isBetter;
   });
-}
-
-function isWithinSize(
-  { sizeBytes, bitsPerWeight }: NetworkSize,
-  { maxBytes, maxBitsPerWeight }: SearchLimits,
-): boolean {
-  return sizeBytes <= (maxBytes ?? sizeBytes) && bitsPerWeight <= (maxBitsPerWeight ?? bitsPerWeight);
 }
 
 class PrecisionSearch {
@@ -121,6 +105,7 @@ class PrecisionSearch {
   readonly #known = new Map<string, MeasuredPoint>();
   /** Networks that turned out to be too large. */
   readonly #rejected = new Set<string>();
+  readonly #latencies = new LatencyModel();
 
   constructor(problem: SearchProblem) {
     this.#problem = problem;
@@ -136,10 +121,9 @@ class PrecisionSearch {
     );
   }
 
-  /** A network that is too large tells where a limit on the accuracy lies, and nothing where only the size is limited. */
+  /** A network that is too large tells where a limit on the accuracy lies, and nothing where only its cost is limited. */
   async mayBeWanted(assignment: Assignment): Promise<boolean> {
-    const { limits, sizeOf } = this.#problem;
-    return limits.maxDrop !== null || isWithinSize(await sizeOf(assignment), limits);
+    return this.#problem.limits.maxDrop !== null || this.#isWithinBudget(assignment);
   }
 
   async measure(assignment: Assignment): Promise<MeasuredPoint> {
@@ -150,10 +134,11 @@ class PrecisionSearch {
     if (this.points.length >= evaluations) throw OUT_OF_BUDGET;
     const measured = await measure(assignment);
     if (measured === null) throw OUT_OF_BUDGET;
-    const meets = measured.drop <= (limits.maxDrop ?? measured.drop) && isWithinSize(measured, limits);
+    const meets = measured.drop <= (limits.maxDrop ?? measured.drop) && isWithinBudget(measured, limits);
     const point = { ...measured, assignment, meets };
     this.#known.set(key, point);
     this.points.push(point);
+    if (measured.latencyMs !== null) this.#latencies.learn(totalMs(this.#units, assignment), measured.latencyMs);
     return point;
   }
 
@@ -161,7 +146,7 @@ class PrecisionSearch {
   async bisect(maxDrop: number): Promise<void> {
     const { evaluations } = this.#problem;
     const units = this.#units;
-    const path = traceFrontier(units).filter((assignment) => this.#mayFit(assignment));
+    const path = this.#frontier().filter((assignment) => this.#mayFit(assignment));
     const damages = path.map((assignment) => totalOf(units, assignment).damage);
     const mostEvaluations = evaluations - Math.floor(MOVES_SHARE * Math.max(evaluations - this.points.length, 0));
     let [failing, passing] = [-1, path.length];
@@ -174,17 +159,23 @@ class PrecisionSearch {
     }
   }
 
-  /** To the most accurate network on the frontier that is small enough, or to the smallest. */
+  /** To the most accurate network on the frontier that is small and fast enough, or to the first one. */
   async fillBudget(): Promise<void> {
-    const path = traceFrontier(this.#units);
-    const { limits, sizeOf } = this.#problem;
+    const path = this.#frontier();
     for (const assignment of path.toReversed()) {
-      if (!this.#mayFit(assignment) || !isWithinSize(await sizeOf(assignment), limits)) continue;
-      await this.measure(assignment);
-      return;
+      if (!this.#mayFit(assignment) || !(await this.#isWithinBudget(assignment))) continue;
+      // Latencies are predicted: one that turned out too slow corrects the predictions.
+      if ((await this.measure(assignment)).meets) return;
     }
-    // Nothing fits: the smallest says how far from it the limit is.
-    await this.measure(path[0]!);
+    // Nothing fits: the smallest, or the fastest, says how far from it the limit is.
+    if (!this.points.some(({ meets }) => meets)) await this.measure(path[0]!);
+  }
+
+  /** From small to accurate; from fast to accurate where nothing else than the latency is limited. */
+  #frontier(): Assignment[] {
+    const { limits } = this.#problem;
+    if (limits.maxLatencyMs === null) return traceFrontier(this.#units);
+    return fastFrontier(this.#units, { isSizeWanted: !isLatencyAlone(limits) });
   }
 
   /** From the best network so far, as long as moves help. */
@@ -201,13 +192,13 @@ class PrecisionSearch {
 
   /** The most promising network near the best one whose size is right. */
   async #nextMove(best: MeasuredPoint): Promise<Assignment | null> {
-    const { limits, sizeOf } = this.#problem;
+    const { sizeOf } = this.#problem;
     const mostBytes = this.#isShrinking(best) ? (1 - SMALLEST_SAVING) * best.sizeBytes : Number.POSITIVE_INFINITY;
     for (const assignment of this.#moves(best)) {
       const key = assignment.join();
       if (this.#known.has(key) || this.#rejected.has(key)) continue;
       const size = await sizeOf(assignment);
-      if (size.sizeBytes <= mostBytes && isWithinSize(size, limits)) return assignment;
+      if (size.sizeBytes <= mostBytes && (await this.#isWithinBudget(assignment, size))) return assignment;
       this.#rejected.add(key);
     }
     return null;
@@ -221,22 +212,33 @@ class PrecisionSearch {
     return this.points.every((point) => !point.meets || point.sizeBytes > sizeBytes);
   }
 
+  /** Size exactly, latency as predicted. */
+  async #isWithinBudget(assignment: Assignment, size?: NetworkSize): Promise<boolean> {
+    const known = size ?? (await this.#problem.sizeOf(assignment));
+    return isWithinBudget({ ...known, latencyMs: this.#latencyOf(assignment) }, this.#problem.limits);
+  }
+
+  #latencyOf(assignment: Assignment): number | null {
+    return this.#latencies.predict(totalMs(this.#units, assignment));
+  }
+
   /** Whether there is nothing left to do but to become smaller. */
   #isShrinking({ meets }: MeasuredPoint): boolean {
     return meets && this.#problem.limits.maxDrop !== null;
   }
 
-  /** Whether the network is likely to be within the limits of size, by what the measured ones add to their weights. */
+  /** Whether the network is likely to be within the limits of its cost, by what the measured ones add to their weights. */
   #mayFit(assignment: Assignment): boolean {
     const { limits } = this.#problem;
     const units = this.#units;
-    if (limits.maxBytes === null && limits.maxBitsPerWeight === null) return true;
+    if (limits.maxBytes === null && limits.maxBitsPerWeight === null && limits.maxLatencyMs === null) return true;
     const nearest = this.#nearestPoint(assignment);
     if (nearest === null) return true;
     const own = totalOf(units, assignment).bytes;
     const other = totalOf(units, nearest.assignment).bytes;
-    return isWithinSize(
+    return isWithinBudget(
       {
+        latencyMs: this.#latencyOf(assignment),
         sizeBytes: nearest.sizeBytes + own - other,
         bitsPerWeight: (nearest.bitsPerWeight * own) / Math.max(other, 1),
       },
@@ -320,6 +322,11 @@ class PrecisionSearch {
     );
     return [...single, ...pairs];
   }
+}
+
+/** What all units take. */
+function totalMs(units: SearchProblem['units'], assignment: Assignment): number {
+  return assignment.reduce((sum, index, unit) => sum + units[unit]![index]!.ms, 0);
 }
 
 interface Move {

@@ -115,7 +115,7 @@ function plots(points: readonly Point[], quality: Quality, report: Report): Piec
   };
   const size = { title: 'size of the file', format: roundBytes, limit: limitOf(report, 'maxSizeBytes') };
   const bySize = plot(({ sizeBytes }) => sizeBytes, size);
-  const byLatency = plot(({ latencyMs }) => latencyMs, { title: 'latency in stock ONNX Runtime', format: roundMs });
+  const byLatency = plot(({ latencyMs }) => latencyMs, { title: 'latency', format: roundMs });
   return bySize && html`<div class="plots">${bySize}${byLatency}</div>${legend(points)}`;
 }
 
