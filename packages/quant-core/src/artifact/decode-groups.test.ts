@@ -14,12 +14,12 @@ import { pack4, quantizeInt4 } from '../int4/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import { writeModel } from '../onnx/index.js';
+import { GraphBuilder } from '../passes/graph-builder.js';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import { type DecodingType, decodeGroups } from './decode-groups.js';
-import { GraphBuilder } from './graph-builder.js';
 
 /** Shapes around every boundary: N divides IC or not, IC below N, a number of codes that no byte ends with. */
 const SHAPES: readonly (readonly number[])[] = [

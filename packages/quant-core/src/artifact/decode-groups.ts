@@ -16,7 +16,7 @@
 import { groupsAlongInputs, weightCount } from '../fgq/index.js';
 import { intsValue, intValue, type Tensor, tensorFromInt8, tensorFromInt32, tensorFromInt64 } from '../ir/index.js';
 import type { EncodedWeight, GroupCodes, PlaneCodes } from '../layers/encoded-weight.js';
-import type { GraphBuilder } from './graph-builder.js';
+import type { GraphBuilder } from '../passes/graph-builder.js';
 
 const CODES_PER_BYTE = { ternary: 4, int4: 2 } as const;
 const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;

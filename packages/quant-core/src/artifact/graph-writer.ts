@@ -37,7 +37,7 @@ import {
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import type { Layer, PlannedLayer } from '../layers/layer.js';
 import { removeUnused } from '../passes/edit-graph.js';
-import { GraphBuilder } from './graph-builder.js';
+import { GraphBuilder } from '../passes/graph-builder.js';
 import type { ActivationScale, BuildOptions, QuantizedModel } from './quantized-model.js';
 import { WeightWriter } from './weight-encoders.js';
 

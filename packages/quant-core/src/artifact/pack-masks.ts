@@ -22,7 +22,7 @@ import {
   tensorFromInt64,
   tensorFromUint8,
 } from '../ir/index.js';
-import { GraphBuilder } from './graph-builder.js';
+import { GraphBuilder } from '../passes/graph-builder.js';
 
 /** Smaller masks take less room than what unpacks them. */
 const SMALLEST_BYTES = 8192;

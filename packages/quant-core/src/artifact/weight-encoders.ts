@@ -2,8 +2,8 @@ import type { ArtifactProfile } from '@tritforge/contracts';
 import { intsValue, intValue, tensorFromFloats, tensorFromInt8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import type { Layer } from '../layers/layer.js';
+import type { GraphBuilder } from '../passes/graph-builder.js';
 import { decodeGroups } from './decode-groups.js';
-import type { GraphBuilder } from './graph-builder.js';
 
 /**
  * How weights are stored: as an artifact stores them, or decoded by the engine itself, to floats (`reference`) or to the int8

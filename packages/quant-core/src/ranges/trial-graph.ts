@@ -10,10 +10,10 @@
  */
 import { dataInputsOf, integerOp } from '../activations/integer-ops.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
-import { GraphBuilder } from '../artifact/graph-builder.js';
 import { withOutputs } from '../calibrate/observed-model.js';
 import type { ValueRange } from '../calibrate/value-range.js';
 import { GraphIndex, intValue, type Model, type Node, scalarFloat, scalarUint8 } from '../ir/index.js';
+import { GraphBuilder } from '../passes/graph-builder.js';
 
 /** Quantizations of values that are to be tried, by the value that is observed. */
 export type Trials = ReadonlyMap<string, readonly ValueRange[]>;

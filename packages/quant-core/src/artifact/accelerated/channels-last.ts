@@ -13,7 +13,7 @@ import {
   tensorFromBytes,
   tensorFromInt64,
 } from '../../ir/index.js';
-import type { GraphBuilder } from '../graph-builder.js';
+import type { GraphBuilder } from '../../passes/graph-builder.js';
 
 /** Where an axis of batch × channels × height × width is found in batch × height × width × channels. */
 const NEW_AXIS = [0, 3, 1, 2] as const;

@@ -1,8 +1,8 @@
 import { readFloats, readTensor, type Tensor, tensorFromFloats, tensorFromInt8 } from '../../ir/index.js';
 import type { EncodedWeight, GroupCodes } from '../../layers/encoded-weight.js';
+import type { GraphBuilder } from '../../passes/graph-builder.js';
 import type { ScratchTensors } from '../../scratch-tensors.js';
 import { decodeGroupRows } from '../decode-groups.js';
-import type { GraphBuilder } from '../graph-builder.js';
 
 /** A weight as operands of the domain's operators. */
 export interface WeightOperands {

@@ -1,7 +1,7 @@
 import { type Attribute, elementCount, type Model, NameAllocator, type Node, type Tensor } from '../ir/index.js';
-import { makeNode } from '../passes/edit-graph.js';
+import { makeNode } from './edit-graph.js';
 
-/** A quantized model while it is put together: constants, and nodes in the order in which they are added. */
+/** A model while it is put together: constants, and nodes in the order in which they are added. */
 export class GraphBuilder {
   readonly nodes: Node[] = [];
   readonly initializers: Map<string, Tensor>;

@@ -1,0 +1,3 @@
+import type { ReferenceOp } from './reference.js';
+
+export const ACTIVATIONS_REFERENCE: Readonly<Record<string, ReferenceOp>> = {};

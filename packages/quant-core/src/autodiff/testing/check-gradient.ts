@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import {
+  elementCount,
+  isFloat,
+  type Model,
+  readFloats,
+  readInts,
+  type Tensor,
+  tensorFromFloats,
+} from '../../ir/index.js';
+import { writeModel } from '../../onnx/index.js';
+import { createOnnxRuntime } from '../../runtime/onnx-runtime.js';
+import { seededRandom } from '../../testing/random.js';
+import { temporaryFolder } from '../../testing/temporary-folder.js';
+import { type TinyNode, tinyModel } from '../../testing/tiny-model.js';
+import { backpropagate, knownShapes } from '../gradients.js';
+import { ShapedBuilder } from '../shaped-builder.js';
+import { REFERENCE, type Tensor64 } from './reference.js';
+
+export interface GradientCase {
+  readonly node: Omit<TinyNode, 'inputs' | 'outputs'>;
+  /** Inputs to differentiate by: their shapes, uniform in `range`. Named a, b, c … */
+  readonly inputs: readonly (readonly number[])[];
+  /** Where inputs lie; keep away from kinks by more than a finite difference. Default [-1, 1]. */
+  readonly range?: readonly [number, number];
+  /** Further inputs, behind the others, that nothing is differentiated by; null for one that is left out. */
+  readonly constants?: readonly (Tensor | null)[];
+  /** Outputs of the node. Default 1. */
+  readonly outputs?: number;
+  readonly opset?: number;
+  /** Largest error over the largest gradient. Default 1e-5. */
+  readonly tolerance?: number;
+}
+
+/** Distance of finite differences in float64: their error is its square times the third derivative. */
+const STEP = 1e-5;
+
+/**
+ * Compares the gradients of Σᵢ ⟨rᵢ, yᵢ⟩, with random rᵢ, as the backward graph computes them in onnxruntime, with central
+ * differences of the operator's definition in float64.
+ */
+export async function checkGradient(t: TestContext, given: GradientCase): Promise<void> {
+  const { inputs, range = [-1, 1], constants = [], tolerance = 1e-5 } = given;
+  const next = seededRandom(7);
+  const random = (shape: readonly number[], [low, high]: readonly [number, number]): Tensor64 => ({
+    shape,
+    data: Float64Array.from({ length: elementCount(shape) }, () => Math.fround(low + (high - low) * next())),
+  });
+  const values = inputs.map((shape) => random(shape, range));
+  const fixed = await Promise.all(constants.map(async (tensor) => (tensor === null ? undefined : toTensor64(tensor))));
+  const names = values.map((_, i) => String.fromCharCode(97 + i));
+  const node = nodeOf(given, names);
+  const reference = REFERENCE[node.opType];
+  assert.ok(reference !== undefined, `there is no definition of ${node.opType}`);
+  const evaluate = () => reference([...values, ...fixed], node);
+  const weights = evaluate().map(({ shape }) => random(shape, [-1, 1]));
+  const gradients = await runBackward(t, given, { names, values, weights });
+  const loss = () =>
+    evaluate().reduce((sum, y, i) => sum + y.data.reduce((dot, value, j) => dot + value * weights[i]!.data[j]!, 0), 0);
+  for (const [i, { data }] of values.entries()) {
+    const expected = data.map((value, j) => {
+      data[j] = value + STEP;
+      const above = loss();
+      data[j] = value - STEP;
+      const below = loss();
+      data[j] = value;
+      return (above - below) / (2 * STEP);
+    });
+    assertNear(gradients[i]!, expected, tolerance, `${node.opType}, input ${names[i]}`);
+  }
+}
+
+export function assertNear(actual: Float32Array, expected: Float64Array, tolerance: number, what: string): void {
+  assert.equal(actual.length, expected.length, what);
+  const largest = expected.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-3);
+  const worst = expected.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i]!)), 0);
+  assert.ok(worst <= tolerance * largest, `${what}: off by ${worst} where gradients are up to ${largest}`);
+}
+
+function nodeOf({ node, constants = [], outputs = 1 }: GradientCase, names: readonly string[]) {
+  const inputs = [...names, ...constants.map((tensor, i) => (tensor === null ? '' : `k${i}`))];
+  const tiny = { ...node, inputs, outputs: Array.from({ length: outputs }, (_, i) => `y${i}`) };
+  return tinyModel({ inputs: [], outputs: [], nodes: [tiny] }).graph.nodes[0]!;
+}
+
+async function runBackward(
+  t: TestContext,
+  given: GradientCase,
+  { names, values, weights }: { names: string[]; values: Tensor64[]; weights: Tensor64[] },
+): Promise<Float32Array[]> {
+  const model = forwardModel(given, { names, values, weights });
+  const builder = new ShapedBuilder(model, knownShapes(model));
+  const cotangents = new Map(weights.map((_, i) => [`y${i}`, `r${i}`]));
+  const gradients = await backpropagate(model, builder, cotangents, names);
+  const wanted = names.map((name) => gradients.get(name)!);
+  const graph = {
+    ...model.graph,
+    nodes: [...model.graph.nodes, ...builder.nodes],
+    initializers: new Map(builder.initializers),
+    outputs: wanted.map((name) => ({ name, dtype: 'float32' as const, shape: null })),
+  };
+  const path = join(temporaryFolder(t), 'backward.onnx');
+  await writeModel({ ...model, graph }, path);
+  const session = await createOnnxRuntime().load(path, { threads: 1, optimization: 'all' });
+  try {
+    const feeds = values.map(({ shape, data }, i) => {
+      return [names[i]!, { dtype: 'float32' as const, shape, data: Float32Array.from(data) }] as const;
+    });
+    const results = await session.run(new Map(feeds));
+    return wanted.map((name, i) => {
+      const { shape, data } = results.get(name)!;
+      assert.deepEqual([...shape], [...values[i]!.shape], `shape of the gradient of ${names[i]}`);
+      return data as Float32Array;
+    });
+  } finally {
+    await session.release();
+  }
+}
+
+/** The node alone, and the random weights as constants. */
+function forwardModel(
+  { node, constants = [], opset }: GradientCase,
+  { names, values, weights }: { names: string[]; values: Tensor64[]; weights: Tensor64[] },
+): Model {
+  const fixed = constants.flatMap((tensor, i) => (tensor === null ? [] : [[`k${i}`, tensor] as const]));
+  const random = weights.map(
+    ({ shape, data }, i) => [`r${i}`, tensorFromFloats(shape, Float32Array.from(data))] as const,
+  );
+  return tinyModel({
+    inputs: values.map(({ shape }, i) => [names[i]!, 'float32', shape] as const),
+    outputs: [],
+    nodes: [
+      {
+        ...node,
+        inputs: [...names, ...constants.map((tensor, i) => (tensor === null ? '' : `k${i}`))],
+        outputs: weights.map((_, i) => `y${i}`),
+      },
+    ],
+    constants: Object.fromEntries([...fixed, ...random]),
+    ...(opset !== undefined && { opset }),
+  });
+}
+
+async function toTensor64(tensor: Tensor): Promise<Tensor64> {
+  const values = isFloat(tensor.dtype) ? await readFloats(tensor) : (await readInts(tensor)).map(Number);
+  return { shape: tensor.shape, data: Float64Array.from(values) };
+}

@@ -1,0 +1,3 @@
+import type { ReferenceOp } from './reference.js';
+
+export const NORMALIZATION_REFERENCE: Readonly<Record<string, ReferenceOp>> = {};
