@@ -10,6 +10,7 @@ import {
   tensorFromInt64,
 } from '../ir/index.js';
 import { GraphBuilder } from '../passes/graph-builder.js';
+import { StaticValues } from './static-values.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;
 export type Shape = readonly number[];
@@ -19,11 +20,14 @@ export type Shape = readonly number[];
  * included, so that every formula may choose what is fastest for them.
  */
 export class ShapedBuilder {
+  readonly #model: Model;
   readonly #graph: GraphBuilder;
   readonly #shapes: Map<string, Shape>;
+  #statics: StaticValues | null = null;
 
   /** @param shapes of the values of the model; those of new values are added */
   constructor(model: Model, shapes: Map<string, Shape>) {
+    this.#model = model;
     this.#graph = new GraphBuilder(model);
     this.#shapes = shapes;
   }
@@ -43,6 +47,12 @@ export class ShapedBuilder {
     const shape = this.#shapes.get(value);
     if (shape === undefined) throw new Error(`The shape of ${value} is not known`);
     return shape;
+  }
+
+  /** Element types and integers of the model's own values, as far as they are known without running it. */
+  get statics(): StaticValues {
+    this.#statics ??= new StaticValues(this.#model, this.#shapes);
+    return this.#statics;
   }
 
   /** A node with one output of the given shape. */
@@ -181,6 +191,8 @@ export class ShapedBuilder {
   }
 
   #reduce(opType: string, x: string, axes: readonly number[], keepdims: boolean): string {
+    // To the operator an empty list means all axes.
+    if (axes.length === 0) return x;
     const shape = this.shapeOf(x);
     const reduced = keepdims
       ? shape.map((size, axis) => (axes.includes(axis) ? 1 : size))
