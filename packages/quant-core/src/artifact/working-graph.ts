@@ -23,7 +23,7 @@ export interface WorkingGraph {
 }
 
 /** Weights and biases as float constants, to be replaced one after the other. */
-class WorkingWriter extends GraphWriter {
+export class WorkingWriter extends GraphWriter {
   protected override async bias(node: Node, bias: Tensor): Promise<string> {
     return this.builder.constant(`${node.name}_working_bias`, bias);
   }
@@ -32,14 +32,16 @@ class WorkingWriter extends GraphWriter {
 /**
  * The network with quantized activations, and with the weights and biases of every quantized layer as they are in the plan:
  * those of layers that wait for their turn are the original ones.
+ * @param Writer writes nodes in a way of its own
  */
 export async function buildWorkingGraph(
   source: Omit<QuantizedModel, 'weights'>,
   minimumOpset: number,
+  Writer: typeof WorkingWriter = WorkingWriter,
 ): Promise<WorkingGraph> {
   const quantized = source.layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph);
   const weights = new Map(source.layers.map(({ layer }) => [layer.weight, asIs(layer.weight, layer.transposed)]));
-  const writer = new WorkingWriter({ ...source, weights }, { encoding: 'reference', minimumOpset });
+  const writer = new Writer({ ...source, weights }, { encoding: 'reference', minimumOpset });
   for (const input of source.prepared.graph.inputs) writer.quantizeFloat(input.name);
   for (const node of source.prepared.graph.nodes) await writer.addNode(node);
   const model = writer.finish();

@@ -2,10 +2,14 @@ import { readFloats } from '../ir/index.js';
 import type { Layer } from './layer.js';
 
 /** The weights of a layer as [OC, IC, taps], however its tensor stores them. */
-export async function readRows({ weight, transposed, layout }: Layer): Promise<Float32Array> {
-  const stored = await readFloats(weight);
-  const { inputChannels, outputChannels } = layout;
-  return transposed ? transpose(stored, new Float32Array(stored.length), inputChannels, outputChannels) : stored;
+export async function readRows(layer: Layer): Promise<Float32Array> {
+  return inRowOrder(await readFloats(layer.weight), layer);
+}
+
+/** Values in the order in which the layer's tensor stores them in the order [OC, IC, taps]. */
+export function inRowOrder(stored: Float32Array, { transposed, layout }: Layer): Float32Array {
+  if (!transposed) return stored;
+  return transpose(stored, new Float32Array(stored.length), layout.inputChannels, layout.outputChannels);
 }
 
 /** Values in the order [OC, IC, taps] in the order in which the layer's tensor stores them. */

@@ -8,6 +8,7 @@ import { LAYOUT_RULES } from './layout.js';
 import { LINEAR_RULES } from './linear.js';
 import { NORMALIZATION_RULES } from './normalization.js';
 import { POOLING_RULES } from './pooling.js';
+import { QUANTIZATION_RULES } from './quantization.js';
 import { REDUCTIONS_RULES } from './reductions.js';
 
 export const GRADIENT_RULES: Readonly<Record<string, GradientRule>> = {
@@ -19,5 +20,6 @@ export const GRADIENT_RULES: Readonly<Record<string, GradientRule>> = {
   ...LINEAR_RULES,
   ...NORMALIZATION_RULES,
   ...POOLING_RULES,
+  ...QUANTIZATION_RULES,
   ...REDUCTIONS_RULES,
 };

@@ -1,0 +1,47 @@
+import { inferShapes, type Model } from '../ir/index.js';
+import { distillation } from './losses.js';
+import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
+
+export interface DistilledGraphOptions {
+  /** The original network, of which the student is the quantized one. */
+  readonly teacher: Model;
+  /** Initializers of the student to train. */
+  readonly parameters: readonly string[];
+  /** Samples of a batch. */
+  readonly batch: number;
+  readonly temperature: number;
+}
+
+/** A training graph whose loss is the distance to outputs of the original network. */
+export interface DistilledGraph extends TrainingGraph {
+  /** By output of the original network the input of the training graph that takes it. */
+  readonly targets: ReadonlyMap<string, string>;
+}
+
+/** Distils the first output, whose last axis has the classes. */
+export async function distilledGraph(
+  student: Model,
+  { teacher, parameters, batch, temperature }: DistilledGraphOptions,
+): Promise<DistilledGraph> {
+  const [output] = teacher.graph.outputs;
+  const name = output!.name;
+  const symbols = new Map(batchSymbols(teacher).map((symbol) => [symbol, batch]));
+  const shape = inferShapes(teacher, { symbols }).get(name, teacher.graph)?.shape ?? null;
+  const target = `${name}_teacher`;
+  const isProbability = teacher.graph.nodes.some(
+    ({ opType, outputs }) => opType === 'Softmax' && outputs.includes(name),
+  );
+  const graph = await buildTrainingGraph(student, {
+    parameters,
+    targets: [{ name: target, dtype: 'float32', shape }],
+    symbols,
+    addLoss: (b) => distillation(b, { student: name, teacher: target, temperature, isProbability }),
+  });
+  return { ...graph, targets: new Map([[name, target]]) };
+}
+
+/** Names of the symbolic first dimensions of the inputs. */
+function batchSymbols({ graph }: Model): string[] {
+  const names = graph.inputs.filter(({ name }) => !graph.initializers.has(name)).map(({ shape }) => shape?.[0]);
+  return names.filter((size) => typeof size === 'string');
+}
