@@ -1,3 +1,72 @@
-import type { GradientRule } from '../rule.js';
+/**
+ * Convolutions. With A the linear map of a convolution by the weight w from its input to its output,
+ *
+ *   Conv            y = A(w) x + b     x̄ = A(w)ᵀ ȳ     w̄ = weight gradient of (x, ȳ)     b̄ = Σ ȳ over images and places
+ *   ConvTranspose   y = A(w)ᵀ x + b    x̄ = A(w) ȳ      w̄ = weight gradient of (ȳ, x)     b̄ as above
+ *
+ * convolution/input-gradient.ts has A(w)ᵀ, convolution/weight-gradient.ts the gradient of ⟨v, A(w) u⟩ by w.
+ */
+import { intAttribute, intsValue, intValue, type Node, stringAttribute } from '../../ir/index.js';
+import { type GradientRule, type RuleInput, UnsupportedGradient } from '../rule.js';
+import { transposeConvolution } from './convolution/input-gradient.js';
+import { weightGradient } from './convolution/weight-gradient.js';
+import { extent, transposedWindowsOf, type Windows, windowsOf } from './windows.js';
 
-export const CONVOLUTION_RULES: Readonly<Record<string, GradientRule>> = {};
+const conv: GradientRule = (input) => {
+  const { b, dy, node, wants, shapeOf } = input;
+  const [x, w] = node.inputs as [string, string];
+  const group = intAttribute(node, 'group', 1);
+  const sizes = { inputs: shapeOf(0).slice(2), outputs: b.shapeOf(dy).slice(2), kernel: shapeOf(1).slice(2) };
+  const windows = windowsOf(node, sizes);
+  return [
+    wants(0) ? transposeConvolution(b, { y: dy, w, shape: shapeOf(0), windows, group }) : null,
+    wants(1) ? weightGradient(b, { u: x, v: dy, shape: shapeOf(1), windows, group }) : null,
+    wants(2) ? biasGradient(input) : null,
+  ];
+};
+
+const convTranspose: GradientRule = (input) => {
+  const { b, dy, node, wants, shapeOf } = input;
+  const [x, w] = node.inputs as [string, string];
+  const group = intAttribute(node, 'group', 1);
+  const sizes = { inputs: b.shapeOf(dy).slice(2), outputs: shapeOf(0).slice(2), kernel: shapeOf(1).slice(2) };
+  const windows = transposedWindowsOf(node, sizes);
+  refuseGaps(node, windows);
+  return [
+    wants(0) ? convolve(input, windows, w, group) : null,
+    wants(1) ? weightGradient(b, { u: dy, v: x, shape: shapeOf(1), windows, group }) : null,
+    wants(2) ? biasGradient(input) : null,
+  ];
+};
+
+/** A(w) ȳ. Outputs of ConvTranspose behind the last window are no part of it. */
+function convolve({ b, dy, shapeOf }: RuleInput, windows: Windows, w: string, group: number): string {
+  const { kernel, strides, dilations, begins, reaches } = windows;
+  const none = [0, 0, ...kernel.map(() => 0)];
+  const seen = b.pad(dy, none, [0, 0, ...reaches.map((count) => Math.min(count, 0))]);
+  return b.add('Conv', [seen, w], shapeOf(0), {
+    kernel_shape: intsValue(kernel),
+    strides: intsValue(strides),
+    dilations: intsValue(dilations),
+    pads: intsValue([...begins, ...reaches.map((count) => Math.max(count, 0))]),
+    group: intValue(group),
+  });
+}
+
+/** Runtimes disagree about the size of SAME outputs where windows leave gaps between them. */
+function refuseGaps(node: Node, windows: Windows): void {
+  const { strides } = windows;
+  if (!stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME')) return;
+  const gap = strides.findIndex((stride, axis) => stride > extent(windows, axis));
+  if (gap >= 0) throw new UnsupportedGradient(`auto_pad SAME with strides [${strides}] beyond the kernel`);
+}
+
+function biasGradient({ b, dy }: RuleInput): string {
+  const axes = b.shapeOf(dy).map((_, axis) => axis);
+  return b.sum(dy, axes.toSpliced(1, 1));
+}
+
+export const CONVOLUTION_RULES: Readonly<Record<string, GradientRule>> = {
+  Conv: conv,
+  ConvTranspose: convTranspose,
+};

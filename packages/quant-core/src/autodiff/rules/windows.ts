@@ -1,0 +1,101 @@
+/**
+ * Windows that slide over the spatial axes. Output o of an axis sees, under tap t of its kernel, the input at
+ *
+ *   i = o·stride + t·dilation − begin
+ */
+import { intsAttribute, type Node, stringAttribute } from '../../ir/index.js';
+import type { Shape } from '../shaped-builder.js';
+
+/** One number per spatial axis everywhere. */
+export interface Windows {
+  readonly inputs: Shape;
+  readonly outputs: Shape;
+  readonly kernel: Shape;
+  readonly strides: Shape;
+  readonly dilations: Shape;
+  /** Padding in front. */
+  readonly begins: Shape;
+  /** How far the last window reaches behind the input; where negative, so many last inputs are under no window. */
+  readonly reaches: Shape;
+  /** Padding behind as the attributes have it: less than the reach where sizes are rounded up. */
+  readonly ends: Shape;
+}
+
+/** Windows of a convolution or a pool. @param inputs, outputs spatial sizes */
+export function windowsOf(
+  node: Node,
+  { inputs, outputs, kernel }: Pick<Windows, 'inputs' | 'outputs' | 'kernel'>,
+): Windows {
+  const steps = stepsOf(node, kernel);
+  const needed = inputs.map((size, axis) => Math.max(0, reach(steps, { axis, size, outputs, begin: 0 })));
+  return between({ ...steps, inputs, outputs }, padding(node, needed, true));
+}
+
+/**
+ * Windows of the convolution that a ConvTranspose is the transpose of: from its output to its input.
+ * @param inputs spatial sizes of the output of ConvTranspose
+ */
+export function transposedWindowsOf(
+  node: Node,
+  { inputs, outputs, kernel }: Pick<Windows, 'inputs' | 'outputs' | 'kernel'>,
+): Windows {
+  const steps = stepsOf(node, kernel);
+  const extra = intsAttribute(
+    node,
+    'output_padding',
+    kernel.map(() => 0),
+  );
+  const surplus = inputs.map((size, axis) =>
+    Math.max(0, reach(steps, { axis, size, outputs, begin: 0 }) + extra[axis]!),
+  );
+  const isSized = intsAttribute(node, 'output_shape', null) !== null;
+  return between({ ...steps, inputs, outputs }, isSized ? halves(node, surplus, false) : padding(node, surplus, false));
+}
+
+/** Elements from the first tap of a kernel to its last. */
+export function extent({ kernel, dilations }: Pick<Windows, 'kernel' | 'dilations'>, axis: number): number {
+  return (kernel[axis]! - 1) * dilations[axis]! + 1;
+}
+
+type Steps = Pick<Windows, 'kernel' | 'strides' | 'dilations'>;
+
+function stepsOf(node: Node, kernel: Shape): Steps {
+  const ones = kernel.map(() => 1);
+  return {
+    kernel,
+    strides: intsAttribute(node, 'strides', ones),
+    dilations: intsAttribute(node, 'dilations', ones),
+  };
+}
+
+function between(
+  windows: Steps & Pick<Windows, 'inputs' | 'outputs'>,
+  { begins, ends }: Pick<Windows, 'begins' | 'ends'>,
+): Windows {
+  const { inputs, outputs } = windows;
+  const reaches = inputs.map((size, axis) => reach(windows, { axis, size, outputs, begin: begins[axis]! }));
+  return { ...windows, begins, ends, reaches };
+}
+
+function reach(
+  steps: Steps,
+  { axis, size, outputs, begin }: { axis: number; size: number; outputs: Shape; begin: number },
+): number {
+  return (outputs[axis]! - 1) * steps.strides[axis]! + extent(steps, axis) - size - begin;
+}
+
+/** @param total of both sides, where it is not the attributes that tell them */
+function padding(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
+  const none = total.map(() => 0);
+  const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
+  if (autoPad.startsWith('SAME')) return halves(node, total, isForward);
+  const pads = autoPad === 'VALID' ? [...none, ...none] : intsAttribute(node, 'pads', [...none, ...none]);
+  return { begins: pads.slice(0, total.length), ends: pads.slice(total.length) };
+}
+
+/** An odd element goes behind with SAME_UPPER. Where an output size is given without it, ConvTranspose has it in front. */
+function halves(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
+  const isUpper = stringAttribute(node, 'auto_pad', isForward ? 'SAME_UPPER' : 'NOTSET') === 'SAME_UPPER';
+  const begins = total.map((count) => (isUpper ? Math.floor(count / 2) : Math.ceil(count / 2)));
+  return { begins, ends: total.map((count, axis) => count - begins[axis]!) };
+}
