@@ -7,6 +7,7 @@ import {
   type Node,
   scalarFloat,
   type Tensor,
+  tensorFromFloats,
   tensorFromInt64,
 } from '../ir/index.js';
 import { GraphBuilder } from '../passes/graph-builder.js';
@@ -74,6 +75,12 @@ export class ShapedBuilder {
   /** A float32 scalar, rank 0. */
   scalar(value: number): string {
     return this.#named(this.#graph.shared('scalar', scalarFloat(value)), []);
+  }
+
+  /** A float32 tensor of one value, small: it is stored, once. */
+  filled(shape: Shape, value: number): string {
+    const tensor = tensorFromFloats(shape, new Float32Array(elementCount(shape)).fill(value));
+    return this.#named(this.#graph.shared('filled', tensor), shape);
   }
 
   /** An int64 vector. */
