@@ -27,7 +27,7 @@ export interface GradientCase {
   readonly range?: readonly [number, number];
   /** Further inputs, behind the others, that nothing is differentiated by; null for one that is left out. */
   readonly constants?: readonly (Tensor | null)[];
-  /** Outputs of the node. Default 1. */
+  /** Outputs of the node, default 1; the loss does not depend on those that its definition leaves out. */
   readonly outputs?: number;
   readonly opset?: number;
   /** Largest error over the largest gradient. Default 1e-5. */
@@ -121,7 +121,7 @@ async function runBackward(
 
 /** The node alone, and the random weights as constants. */
 function forwardModel(
-  { node, constants = [], opset }: GradientCase,
+  { node, constants = [], outputs = 1, opset }: GradientCase,
   { names, values, weights }: { names: string[]; values: Tensor64[]; weights: Tensor64[] },
 ): Model {
   const fixed = constants.flatMap((tensor, i) => (tensor === null ? [] : [[`k${i}`, tensor] as const]));
@@ -135,7 +135,7 @@ function forwardModel(
       {
         ...node,
         inputs: [...names, ...constants.map((tensor, i) => (tensor === null ? '' : `k${i}`))],
-        outputs: weights.map((_, i) => `y${i}`),
+        outputs: Array.from({ length: Math.max(outputs, weights.length) }, (_, i) => `y${i}`),
       },
     ],
     constants: Object.fromEntries([...fixed, ...random]),
