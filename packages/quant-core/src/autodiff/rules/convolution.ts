@@ -6,11 +6,11 @@
  *
  * convolution/input-gradient.ts has A(w)ᵀ, convolution/weight-gradient.ts the gradient of ⟨v, A(w) u⟩ by w.
  */
-import { intAttribute, intsValue, intValue, type Node, stringAttribute } from '../../ir/index.js';
-import { type GradientRule, type RuleInput, UnsupportedGradient } from '../rule.js';
+import { intAttribute, intsValue, intValue } from '../../ir/index.js';
+import type { GradientRule, RuleInput } from '../rule.js';
 import { transposeConvolution } from './convolution/input-gradient.js';
 import { weightGradient } from './convolution/weight-gradient.js';
-import { extent, transposedWindowsOf, type Windows, windowsOf } from './windows.js';
+import { transposedWindowsOf, type Windows, windowsOf } from './windows.js';
 
 const conv: GradientRule = (input) => {
   const { b, dy, node, wants, shapeOf } = input;
@@ -31,7 +31,6 @@ const convTranspose: GradientRule = (input) => {
   const group = intAttribute(node, 'group', 1);
   const sizes = { inputs: b.shapeOf(dy).slice(2), outputs: shapeOf(0).slice(2), kernel: shapeOf(1).slice(2) };
   const windows = transposedWindowsOf(node, sizes);
-  refuseGaps(node, windows);
   return [
     wants(0) ? convolve(input, windows, w, group) : null,
     wants(1) ? weightGradient(b, { u: dy, v: x, shape: shapeOf(1), windows, group }) : null,
@@ -51,14 +50,6 @@ function convolve({ b, dy, shapeOf }: RuleInput, windows: Windows, w: string, gr
     pads: intsValue([...begins, ...reaches.map((count) => Math.max(count, 0))]),
     group: intValue(group),
   });
-}
-
-/** Runtimes disagree about the size of SAME outputs where windows leave gaps between them. */
-function refuseGaps(node: Node, windows: Windows): void {
-  const { strides } = windows;
-  if (!stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME')) return;
-  const gap = strides.findIndex((stride, axis) => stride > extent(windows, axis));
-  if (gap >= 0) throw new UnsupportedGradient(`auto_pad SAME with strides [${strides}] beyond the kernel`);
 }
 
 function biasGradient({ b, dy }: RuleInput): string {

@@ -4,6 +4,7 @@
  *   i = o·stride + t·dilation − begin
  */
 import { intsAttribute, type Node, stringAttribute } from '../../ir/index.js';
+import { UnsupportedGradient } from '../rule.js';
 import type { Shape } from '../shaped-builder.js';
 
 /** One number per spatial axis everywhere. */
@@ -27,7 +28,9 @@ export function windowsOf(
   { inputs, outputs, kernel }: Pick<Windows, 'inputs' | 'outputs' | 'kernel'>,
 ): Windows {
   const steps = stepsOf(node, kernel);
-  const needed = inputs.map((size, axis) => Math.max(0, reach(steps, { axis, size, outputs, begin: 0 })));
+  const needed = inputs.map((size, axis) => reach(steps, { axis, size, outputs, begin: 0 }));
+  // Where windows leave gaps, onnxruntime centres them and takes from the front what others leave behind them.
+  if (isSame(node) && needed.some((count) => count < -1)) refuseGaps(steps);
   return between({ ...steps, inputs, outputs }, padding(node, needed, true));
 }
 
@@ -45,11 +48,16 @@ export function transposedWindowsOf(
     'output_padding',
     kernel.map(() => 0),
   );
-  const surplus = inputs.map((size, axis) =>
-    Math.max(0, reach(steps, { axis, size, outputs, begin: 0 }) + extra[axis]!),
-  );
+  const surplus = inputs.map((size, axis) => reach(steps, { axis, size, outputs, begin: 0 }) + extra[axis]!);
+  // Here onnxruntime's output is smaller than others'.
+  if (isSame(node) && surplus.some((count) => count < 0)) refuseGaps(steps);
   const isSized = intsAttribute(node, 'output_shape', null) !== null;
   return between({ ...steps, inputs, outputs }, isSized ? halves(node, surplus, false) : padding(node, surplus, false));
+}
+
+/** Of a pool, which must have the attribute. */
+export function kernelOf(node: Node): Shape {
+  return intsAttribute(node, 'kernel_shape', []);
 }
 
 /** Elements from the first tap of a kernel to its last. */
@@ -88,7 +96,7 @@ function reach(
 function padding(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
   const none = total.map(() => 0);
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
-  if (autoPad.startsWith('SAME')) return halves(node, total, isForward);
+  if (isSame(node)) return halves(node, total, isForward);
   const pads = autoPad === 'VALID' ? [...none, ...none] : intsAttribute(node, 'pads', [...none, ...none]);
   return { begins: pads.slice(0, total.length), ends: pads.slice(total.length) };
 }
@@ -96,6 +104,17 @@ function padding(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'b
 /** An odd element goes behind with SAME_UPPER. Where an output size is given without it, ConvTranspose has it in front. */
 function halves(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
   const isUpper = stringAttribute(node, 'auto_pad', isForward ? 'SAME_UPPER' : 'NOTSET') === 'SAME_UPPER';
-  const begins = total.map((count) => (isUpper ? Math.floor(count / 2) : Math.ceil(count / 2)));
-  return { begins, ends: total.map((count, axis) => count - begins[axis]!) };
+  const counts = total.map((count) => Math.max(count, 0));
+  const begins = counts.map((count) => (isUpper ? Math.floor(count / 2) : Math.ceil(count / 2)));
+  return { begins, ends: counts.map((count, axis) => count - begins[axis]!) };
+}
+
+function isSame(node: Node): boolean {
+  return stringAttribute(node, 'auto_pad', 'NOTSET').startsWith('SAME');
+}
+
+function refuseGaps({ strides, kernel }: Steps): never {
+  throw new UnsupportedGradient(
+    `runtimes disagree about auto_pad SAME with strides [${strides}] over a kernel [${kernel}]`,
+  );
 }

@@ -9,8 +9,8 @@ export interface Connection {
 
 export interface Sliding {
   readonly outputs: readonly number[];
-  readonly begins: readonly number[];
-  readonly ends: readonly number[];
+  /** By output, the taps that are in the input or in the padding that the attributes ask for. */
+  readonly paddedTaps: readonly number[];
   /** All pairs of an output and an input under one of its taps; padding has none. */
   readonly connections: readonly Connection[];
 }
@@ -105,8 +105,7 @@ function connect(axes: readonly Axis[]): Sliding {
   for (const axis of axes) connections = connections.flatMap((outer) => alongAxis(outer, axis));
   return {
     outputs: axes.map(({ count }) => count),
-    begins: axes.map(({ begin }) => begin),
-    ends: axes.map(({ end }) => end),
+    paddedTaps: axes.reduce<number[]>((outer, axis) => outer.flatMap((n) => paddedTaps(axis).map((m) => n * m)), [1]),
     connections,
   };
 }
@@ -125,4 +124,12 @@ function alongAxis(outer: Connection, { size, kernel, stride, dilation, begin, c
     }
   }
   return found;
+}
+
+function paddedTaps({ size, kernel, stride, dilation, begin, end, count }: Axis): number[] {
+  return Array.from({ length: count }, (_, output) => {
+    let taps = 0;
+    for (let tap = 0; tap < kernel; tap++) if (output * stride + tap * dilation < begin + size + end) taps++;
+    return taps;
+  });
 }
