@@ -25,6 +25,8 @@ export interface GradientCase {
   readonly inputs: readonly (readonly number[])[];
   /** Where inputs lie; keep away from kinks by more than a finite difference. Default [-1, 1]. */
   readonly range?: readonly [number, number];
+  /** Inputs in front of the others that nothing is differentiated by, such as a condition. */
+  readonly leading?: readonly Tensor[];
   /** Further inputs, behind the others, that nothing is differentiated by; null for one that is left out. */
   readonly constants?: readonly (Tensor | null)[];
   /** Outputs of the node, default 1; the loss does not depend on those that its definition leaves out. */
@@ -42,19 +44,20 @@ const STEP = 1e-5;
  * differences of the operator's definition in float64.
  */
 export async function checkGradient(t: TestContext, given: GradientCase): Promise<void> {
-  const { inputs, range = [-1, 1], constants = [], tolerance = 1e-5 } = given;
+  const { inputs, range = [-1, 1], leading = [], constants = [], tolerance = 1e-5 } = given;
   const next = seededRandom(7);
   const random = (shape: readonly number[], [low, high]: readonly [number, number]): Tensor64 => ({
     shape,
     data: Float64Array.from({ length: elementCount(shape) }, () => Math.fround(low + (high - low) * next())),
   });
   const values = inputs.map((shape) => random(shape, range));
+  const first = await Promise.all(leading.map(toTensor64));
   const fixed = await Promise.all(constants.map(async (tensor) => (tensor === null ? undefined : toTensor64(tensor))));
   const names = values.map((_, i) => String.fromCharCode(97 + i));
   const node = nodeOf(given, names);
   const reference = REFERENCE[node.opType];
   assert.ok(reference !== undefined, `there is no definition of ${node.opType}`);
-  const evaluate = () => reference([...values, ...fixed], node);
+  const evaluate = () => reference([...first, ...values, ...fixed], node);
   const weights = evaluate().map(({ shape }) => random(shape, [-1, 1]));
   const gradients = await runBackward(t, given, { names, values, weights });
   const loss = () =>
@@ -79,9 +82,18 @@ export function assertNear(actual: Float32Array, expected: Float64Array, toleran
   assert.ok(worst <= tolerance * largest, `${what}: off by ${worst} where gradients are up to ${largest}`);
 }
 
-function nodeOf({ node, constants = [], outputs = 1 }: GradientCase, names: readonly string[]) {
-  const inputs = [...names, ...constants.map((tensor, i) => (tensor === null ? '' : `k${i}`))];
-  const tiny = { ...node, inputs, outputs: Array.from({ length: outputs }, (_, i) => `y${i}`) };
+function inputNames({ leading = [], constants = [] }: GradientCase, names: readonly string[]): string[] {
+  const behind = constants.map((tensor, i) => (tensor === null ? '' : `k${i}`));
+  return [...leading.map((_, i) => `l${i}`), ...names, ...behind];
+}
+
+function nodeOf(given: GradientCase, names: readonly string[]) {
+  const { node, outputs = 1 } = given;
+  const tiny = {
+    ...node,
+    inputs: inputNames(given, names),
+    outputs: Array.from({ length: outputs }, (_, i) => `y${i}`),
+  };
   return tinyModel({ inputs: [], outputs: [], nodes: [tiny] }).graph.nodes[0]!;
 }
 
@@ -121,9 +133,11 @@ async function runBackward(
 
 /** The node alone, and the random weights as constants. */
 function forwardModel(
-  { node, constants = [], outputs = 1, opset }: GradientCase,
+  given: GradientCase,
   { names, values, weights }: { names: string[]; values: Tensor64[]; weights: Tensor64[] },
 ): Model {
+  const { node, leading = [], constants = [], outputs = 1, opset } = given;
+  const first = leading.map((tensor, i) => [`l${i}`, tensor] as const);
   const fixed = constants.flatMap((tensor, i) => (tensor === null ? [] : [[`k${i}`, tensor] as const]));
   const random = weights.map(
     ({ shape, data }, i) => [`r${i}`, tensorFromFloats(shape, Float32Array.from(data))] as const,
@@ -134,11 +148,11 @@ function forwardModel(
     nodes: [
       {
         ...node,
-        inputs: [...names, ...constants.map((tensor, i) => (tensor === null ? '' : `k${i}`))],
+        inputs: inputNames(given, names),
         outputs: Array.from({ length: Math.max(outputs, weights.length) }, (_, i) => `y${i}`),
       },
     ],
-    constants: Object.fromEntries([...fixed, ...random]),
+    constants: Object.fromEntries([...first, ...fixed, ...random]),
     ...(opset !== undefined && { opset }),
   });
 }
