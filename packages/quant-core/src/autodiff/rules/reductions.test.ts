@@ -9,7 +9,7 @@ import { differentiate } from '../gradients.js';
 import { checkGradient } from '../testing/check-gradient.js';
 
 const SHAPE = [2, 3, 5, 3];
-const AXES = [[1], [-1], [0, 2], [-2, 1, 3], []];
+const AXES = [[-1], [0, 2], [-2, 1, 3], []];
 
 /** Since opset 13 ReduceSum takes its axes as an input, since 18 all do. */
 const REDUCTIONS = ['ReduceSum', 'ReduceMean', 'ReduceSumSquare', 'ReduceL2', 'ReduceMax', 'ReduceMin'];

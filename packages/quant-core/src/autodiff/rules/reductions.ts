@@ -13,7 +13,7 @@
  *   y = max(a, b)      ā = s · ȳ,  b̄ = ȳ − ā      s = clip(10³⁰ (a − b) + ½, 0, 1): 1 where a is larger, 0 where b is, ½
  *                                                  where they are equal and share; min: of (b − a)
  *
- * s is one HardSigmoid: about half the time of comparing and selecting. Infinities of one sign in a and b have no gradient.
+ * s is one HardSigmoid: about half the time of comparing and selecting. Infinities of one sign in both give NaN.
  */
 import { elementCount, floatValue, intAttribute, intsAttribute, intValue, readInts } from '../../ir/index.js';
 import { type GradientRule, type RuleInput, UnsupportedGradient } from '../rule.js';
