@@ -4,7 +4,8 @@ import { type Recipe, resolveRecipe } from '@tritforge/contracts';
 import { settleActivationBits } from '../activations/activation-bits.js';
 import { planActivations } from '../activations/plan-activations.js';
 import type { ActivationScale, QuantizedModel } from '../artifact/build-graph.js';
-import type { Model } from '../ir/index.js';
+import type { Model, Tensor } from '../ir/index.js';
+import type { QuantizedWeight } from '../layers/encoded-weight.js';
 import { findLayers } from '../layers/find-layers.js';
 import { planLayers } from '../layers/plan-layers.js';
 import { quantizeWeights } from '../layers/quantize-weights.js';
@@ -19,7 +20,11 @@ const LEVELS_BELOW_ZERO = 0.4;
  * A model with quantized weights and made-up activation scales: values reach ±4, each with a slightly different scale. The model
  * itself is prepared in place.
  */
-export async function quantizedNetwork(t: TestContext, model: Model, recipe: Recipe = {}): Promise<QuantizedModel> {
+export async function quantizedNetwork(
+  t: TestContext,
+  model: Model,
+  recipe: Recipe = {},
+): Promise<QuantizedModel & { readonly weights: ReadonlyMap<Tensor, QuantizedWeight> }> {
   const scratchDir = temporaryFolder(t);
   const scratch = new ScratchTensors(join(scratchDir, 'tensors.bin'));
   await prepareModel(model, { runtime: createOnnxRuntime(), scratch, scratchDir, maxResultBytes: 2 ** 20 });

@@ -31,9 +31,8 @@ import { TrainingThreads } from './training-threads.js';
 
 export interface FineTuneOptions {
   readonly data: JobDataset;
-  /** Ends after so many passes over the data, or after so many minutes; whatever comes first. */
-  readonly epochs: number;
-  readonly minutes: number;
+  /** Passes over the data, which give the same result in every run, or time. */
+  readonly length: { readonly epochs: number } | { readonly minutes: number };
   /** Samples of one update, a multiple of `threads`. */
   readonly batch: number;
   readonly threads: number;
@@ -141,7 +140,7 @@ class FineTuning {
   }
 
   async run(threads: TrainingThreads, latent: Float32Array): Promise<{ best: Float32Array; curve: Epoch[] }> {
-    const { epochs, minutes, signal } = this.#options;
+    const { length: wanted, signal } = this.#options;
     const { parameters } = this.#graph;
     const length = latent.length;
     const groups = [{ begin: 0, end: length, rate: 1, decay: 0 }];
@@ -157,8 +156,9 @@ class FineTuning {
       this.#options.onEpoch?.(epoch);
     };
     report({ epoch: 0, seconds: seconds(), trainingLoss: null, heldOutLoss: least, isBest: true });
-    const share = (epoch: number, done: number) => Math.max((epoch - 1 + done) / epochs, seconds() / (60 * minutes));
-    for (let epoch = 1; epoch <= epochs && share(epoch, 0) < 1; epoch++) {
+    const share = (epoch: number, done: number) =>
+      'epochs' in wanted ? (epoch - 1 + done) / wanted.epochs : seconds() / (60 * wanted.minutes);
+    for (let epoch = 1; share(epoch, 0) < 1; epoch++) {
       const trainingLoss = await this.#epoch(epoch, { threads, latent, optimiser, share });
       const heldOutLoss = await threads.evaluate(this.#heldOut, signal);
       const isBest = heldOutLoss < least;

@@ -70,10 +70,7 @@ export async function buildTrainingGraph(network: Model, options: TrainingGraphO
       { name: parameterInput, dtype: 'float32' as const, shape: [total(parameters)] },
     ],
     outputs: [loss, gradientOutput].map((name) => ({ name, dtype: 'float32' as const, shape: null })),
-    initializers: new Map([
-      ...packed.constants,
-      ...[...model.graph.initializers].filter(([name]) => !trained.has(name)),
-    ]),
+    initializers: new Map([...packed.constants].filter(([name]) => !trained.has(name))),
   };
   return { model: { ...model, graph }, parameters, parameterInput, lossOutput: loss, gradientOutput };
 }

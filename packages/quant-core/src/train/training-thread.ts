@@ -16,8 +16,20 @@ const gradient = new Float32Array(setup.gradient);
 const ready = Promise.all(
   [setup.trainingGraph, setup.lossGraph, setup.teacher.path].map((path) => runtime.load(path, options)),
 );
+// Whoever asks first hears of it.
+ready.catch(() => {});
 
-parentPort!.on('message', async (task: ThreadTask) => parentPort!.postMessage(await answer(task)));
+parentPort!.on('message', async (task: ThreadTask | null) => {
+  if (task !== null) parentPort!.postMessage(await answer(task));
+  else await close();
+});
+
+/** Ends the thread: nothing keeps it alive any more. */
+async function close(): Promise<void> {
+  for (const session of await ready.catch(() => [])) await session.release();
+  reader.close();
+  parentPort!.close();
+}
 
 async function answer(task: ThreadTask): Promise<ThreadAnswer> {
   try {

@@ -2,6 +2,7 @@
  * Data-parallel threads: a batch is cut into equal parts, each thread computes the gradient of its part with one onnxruntime
  * thread, and gradients are added in the order of the threads. So a number of threads gives the same bits in every run.
  */
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { throwIfCanceled } from '../cancellation.js';
@@ -63,8 +64,11 @@ export class TrainingThreads {
     return mean(losses);
   }
 
+  /** Lets the threads finish what they are at: onnxruntime ends the process when a thread is stopped within a run. */
   async close(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    const ended = this.#workers.map((worker) => (worker.threadId < 0 ? null : once(worker, 'exit')));
+    for (const worker of this.#workers) worker.postMessage(null);
+    await Promise.all(ended);
   }
 
   #all(tasks: readonly ThreadTask[], signal: AbortSignal | undefined): Promise<number[]> {
