@@ -200,13 +200,14 @@ test('Cast between float types takes the gradient back to the type of its input'
   const nodes = [
     cast('x', 'half', FLOAT16),
     cast('half', 'double', FLOAT64),
-    { op: 'Mul', inputs: ['double', 'factor'], outputs: ['scaled'] },
+    cast('factor', 'wide', FLOAT64),
+    { op: 'Mul', inputs: ['double', 'wide'], outputs: ['scaled'] },
     { op: 'CastLike', inputs: ['scaled', 'x'], outputs: ['y'] },
     { op: 'Mul', inputs: ['y', 'x'], outputs: ['z'] },
     SUM,
   ];
-  const constants = { factor: tensorFromBytes('float64', [], new Uint8Array(Float64Array.of(3).buffer)) };
-  assert.deepEqual(await gradientsOf(t, { nodes, constants, wrt: ['x'] }), [[6, 12, 18, 24, 30, 36]]);
+  const gradients = await gradientsOf(t, { nodes, constants: { factor: scalarFloat(3) }, wrt: ['x', 'factor'] });
+  assert.deepEqual(gradients, [[6, 12, 18, 24, 30, 36], [1 + 4 + 9 + 16 + 25 + 36]]);
 });
 
 test('nothing flows through integers', async (t) => {
