@@ -158,11 +158,36 @@ test('Where keeps away what is no number in the gradients of what it did not cho
 });
 
 test('Where adds nothing for a branch that is not wanted', async (t) => {
-  const nodes = [{ op: 'Where', inputs: ['c', 'x', 'zero'], outputs: ['z'] }];
   const constants = { c: bools([3], 1, 0, 1), zero: scalarFloat(0) };
-  const { gradient, added } = await gradientOf(t, { nodes, constants });
-  assert.deepEqual(gradient, [1, 0, 1]);
-  assert.equal(added.filter((op) => op === 'Where').length, 1);
+  for (const [branches, expected] of [
+    [
+      ['x', 'zero'],
+      [1, 0, 1],
+    ],
+    [
+      ['zero', 'x'],
+      [0, 1, 0],
+    ],
+  ] as const) {
+    const nodes = [{ op: 'Where', inputs: ['c', ...branches], outputs: ['z'] }];
+    const { gradient, added } = await gradientOf(t, { nodes, constants });
+    assert.deepEqual(gradient, expected);
+    assert.equal(added.filter((op) => op === 'Where').length, 1);
+  }
+});
+
+test('a table that is not wanted gets no gradient by indices that depend on what is', async (t) => {
+  const constants = { table: tensorFromFloats([3], Float32Array.of(4, 5, 6)) };
+  for (const op of ['Gather', 'GatherElements', 'GatherND']) {
+    const nodes = [
+      { op: 'ArgMax', inputs: ['x'], outputs: ['most'] },
+      { op, inputs: ['table', 'most'], outputs: ['picked'] },
+      { op: 'Add', inputs: ['x', 'picked'], outputs: ['z'] },
+    ];
+    const { gradient, added } = await gradientOf(t, { nodes, constants });
+    assert.deepEqual(gradient, [1, 1, 1]);
+    assert.ok(!added.some((name) => name.startsWith('Scatter') || name === 'Pad'), `${added}`);
+  }
 });
 
 const ZERO = { zero: scalarFloat(0), zeros: tensorFromFloats([3], new Float32Array(3)) };

@@ -238,6 +238,13 @@ test('one part of Split may be all that is used, or several but not all', async 
   assert.deepEqual(await gradientsOf(t, { nodes: two, wrt: ['x'] }), [[5, 6, 0, 0, 1, 2]]);
 });
 
+test('Concat cuts out only the parts that are wanted', async (t) => {
+  const nodes = [{ op: 'Concat', inputs: ['k', 'x'], outputs: ['z'], attributes: { axis: intValue(0) } }, SUM];
+  const parts = { nodes, constants: { k: tensorFromFloats([1, 2], Float32Array.of(7, 8)) }, wrt: ['x'] };
+  assert.deepEqual(await gradientsOf(t, parts), [[1, 1, 1, 1, 1, 1]]);
+  assert.equal((await differentiated(parts)).added.filter((op) => op === 'Slice').length, 1);
+});
+
 test('starts and ends that follow from shapes are known', async (t) => {
   const shape = { op: 'Shape', inputs: ['x'], outputs: ['shape'], attributes: { end: intValue(1) } };
   const last = { op: 'Sub', inputs: ['shape', 'one'], outputs: ['last'] };

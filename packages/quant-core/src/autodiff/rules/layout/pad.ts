@@ -35,7 +35,7 @@ export const pad: GradientRule = async (input) => {
   if (mode === 'constant') {
     const left = without(b, dy, pads);
     const rest = () => b.binary('Sub', total(b, dy), total(b, left));
-    return [wants(0) ? left : null, null, wants(2) ? b.reshape(rest(), shapeOf(2)) : null];
+    return [left, null, wants(2) ? b.reshape(rest(), shapeOf(2)) : null];
   }
   const fold = FOLDS[mode];
   if (fold === undefined) throw new UnsupportedGradient(`its mode is ${mode}`);
