@@ -2,7 +2,7 @@
  * Searches for the smallest network of each real classifier whose accuracy is within a limit, and writes a table.
  *
  *     npm run bench -- shared-data SETS
- *     npm run bench -- auto SETS [--model resnet20] [--drop 1] [--evaluations 24] [--samples 1024] [--write]
+ *     npm run bench -- auto SETS [--model resnet20] [--drop 1 | --body-bits 2.7] [--evaluations 24] [--samples 1024] [--write]
  *
  * Rows are appended to bench/results/auto.jsonl (--rows FILE); the page shows the newest of each model and, with --write, becomes
  * bench/results/auto.md. The ImageNet networks take from minutes to an hour each.
@@ -13,7 +13,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
+import type { Recipe } from '@tritforge/contracts';
 import { appendRow, readRows } from './accuracy/rows.js';
+import { withinBodyBits } from './auto/body-limit.js';
 import type { AutoMeasurement, AutoRequest } from './auto/measure-one.js';
 import { type AutoRow, autoPage } from './auto/page.js';
 import { readModels } from './shared-data/datasets.js';
@@ -27,6 +29,7 @@ const { values: options, positionals } = parseArgs({
   options: {
     model: { type: 'string', default: '' },
     drop: { type: 'string', default: '1' },
+    'body-bits': { type: 'string' },
     evaluations: { type: 'string', default: '24' },
     samples: { type: 'string', default: '1024' },
     rows: { type: 'string', default: path.join(RESULTS, 'auto.jsonl') },
@@ -40,14 +43,28 @@ async function main(): Promise<void> {
   const models = (await readModels(path.resolve(positionals[0]))).filter(
     ({ name, metric }) => name.includes(options.model) && metric === 'top1',
   );
-  const limits = { maxAccuracyDrop: Number(options.drop), evaluations: Number(options.evaluations) };
+  const evaluations = Number(options.evaluations);
+  const bodyBits = options['body-bits'] === undefined ? null : Number(options['body-bits']);
+  const maxAccuracyDrop = Number(options.drop);
   const calibrationSamples = Number(options.samples);
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: RESULTS, encoding: 'utf8' }).trim();
   for (const model of models) {
-    const request: AutoRequest = { model, recipe: { method: 'auto', search: limits }, calibrationSamples };
+    const limited =
+      bodyBits === null ? { search: { maxAccuracyDrop } } : await withinBodyBits(model.modelPath, bodyBits);
+    const recipe: Recipe = { method: 'auto', ...limited, search: { ...limited.search, evaluations } };
+    const request: AutoRequest = { model, recipe, calibrationSamples };
     const measurement = await measureInProcess(request);
     const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
-    const row: AutoRow = { model: model.name, ...limits, calibrationSamples, ...measurement, cpu, commit };
+    const row: AutoRow = {
+      model: model.name,
+      maxAccuracyDrop,
+      bodyBits,
+      evaluations,
+      calibrationSamples,
+      ...measurement,
+      cpu,
+      commit,
+    };
     await appendRow(options.rows, row);
     process.stderr.write(`${model.name}: ${measurement.seconds.toFixed(0)} s\n`);
   }

@@ -4,6 +4,8 @@ import type { AccuracyReport, FrontierPoint } from '@tritforge/contracts';
 export interface AutoRow {
   readonly model: string;
   readonly maxAccuracyDrop: number;
+  /** The limit instead of that on the drop: bits per weight of the body. Older rows lack it. */
+  readonly bodyBits?: number | null;
   readonly evaluations: number;
   readonly calibrationSamples: number;
   readonly accuracy: AccuracyReport;
@@ -17,7 +19,9 @@ export interface AutoRow {
 
 /** The winning table, and all networks of each search behind it. */
 export function autoPage(rows: readonly AutoRow[]): string {
-  const newest = [...new Map(rows.map((row) => [row.model, row])).values()];
+  const newest = [...new Map(rows.map((row) => [`${row.model} ${row.bodyBits ?? ''}`, row])).values()];
+  const withinDrop = newest.filter(({ bodyBits }) => (bodyBits ?? null) === null);
+  const withinBits = newest.filter((row): row is AutoRow & { bodyBits: number } => (row.bodyBits ?? null) !== null);
   const processors = [...new Set(newest.map(({ cpu }) => cpu))].join(', ');
   return `# Searches for the smallest network within a limit
 
@@ -38,7 +42,19 @@ ${table(
     's',
     'commit',
   ],
-  newest.map(summary),
+  withinDrop.map(summary),
+)}
+With \`--body-bits\` the search is for the most accurate network with so many bits per weight in the body, all layers but the first, the last
+and depthwise ones, which have 8 bits.
+
+${table(
+  ['model', 'bits of the body', 'bits of quantized layers', 'chosen, bytes', 'drop ± s.e.', 'networks', 's', 'commit'],
+  withinBits.map((row) => {
+    const { bitsPerWeight, sizeBytes, label } = chosenPoint(row);
+    const drop = `${fixed(row.accuracy.drop)} ± ${fixed(row.accuracy.pairedStandardError)}`;
+    const cost = [bitsPerWeight?.toFixed(3) ?? '–', `${sizeBytes} (${label})`, drop];
+    return [row.model, `≤ ${row.bodyBits}`, ...cost, String(row.frontier.length), row.seconds.toFixed(0), row.commit];
+  }),
 )}
 ${newest.map(section).join('')}`;
 }
@@ -72,7 +88,7 @@ function section(row: AutoRow): string {
       .join(', '),
   ]);
   return `
-## ${row.model}
+## ${row.model}${row.bodyBits ? `, at most ${row.bodyBits} bits in the body` : ''}
 
 Original ${fixed(row.accuracy.original)} on ${row.accuracy.samples} samples; ${row.calibrationSamples} calibration samples.
 
