@@ -85,6 +85,12 @@ const CONV_TRANSPOSE: readonly Form[] = [
   ['1×1 with strides', [2, 3, 3, 3], [3, 5, 1, 1], { strides: [2, 2], output_padding: [1, 1] }],
   ['SAME_UPPER', [2, 2, 3, 4], [2, 3, 3, 4], { auto_pad: 'SAME_UPPER', strides: [2, 2] }],
   ['SAME_LOWER', [2, 2, 3, 4], [2, 3, 3, 4], { auto_pad: 'SAME_LOWER', strides: [2, 2] }],
+  [
+    'SAME_UPPER with output padding',
+    [2, 2, 3, 4],
+    [2, 3, 3, 4],
+    { auto_pad: 'SAME_UPPER', strides: [2, 2], output_padding: [1, 0] },
+  ],
   ['VALID', [2, 2, 3, 4], [2, 3, 3, 2], { auto_pad: 'VALID', strides: [2, 1] }],
   ['a given output shape', [2, 2, 4, 3], [2, 3, 3, 3], { output_shape: [8, 6], strides: [2, 2] }],
 ];
@@ -108,6 +114,22 @@ for (const [op, forms] of [
     await checkGradient(t, { node: { op }, inputs });
   });
 }
+
+for (const opset of [13, 21])
+  test(`convolutions of opset ${opset} have gradients of its operators`, async (t) => {
+    const strided = attributesOf({ strides: [2, 2], pads: [0, 1, 1, 1] });
+    for (const [x, w, group] of [
+      [[2, 3, 6, 7], [4, 3, 3, 3], 1],
+      [[2, 3, 6, 7], [3, 1, 3, 3], 3],
+      [[2, 4, 6, 7], [4, 2, 3, 3], 2],
+    ] as const)
+      for (const attributes of [{}, strided])
+        await checkGradient(t, {
+          node: { op: 'Conv', attributes: { ...attributes, group: intValue(group) } },
+          inputs: [x, w, [w[0]]],
+          opset,
+        });
+  });
 
 function attributesOf(given: Readonly<Record<string, number | number[] | string>>): Record<string, Attribute> {
   const attribute = (value: number | number[] | string): Attribute => {

@@ -38,12 +38,10 @@ const convTranspose: GradientRule = (input) => {
   ];
 };
 
-/** A(w) ȳ. Outputs of ConvTranspose behind the last window are no part of it. */
+/** A(w) ȳ. Outputs of ConvTranspose behind the last window are fewer than a stride, so that rounding down leaves them out. */
 function convolve({ b, dy, shapeOf }: RuleInput, windows: Windows, w: string, group: number): string {
   const { kernel, strides, dilations, begins, reaches } = windows;
-  const none = [0, 0, ...kernel.map(() => 0)];
-  const seen = b.pad(dy, none, [0, 0, ...reaches.map((count) => Math.min(count, 0))]);
-  return b.add('Conv', [seen, w], shapeOf(0), {
+  return b.add('Conv', [dy, w], shapeOf(0), {
     kernel_shape: intsValue(kernel),
     strides: intsValue(strides),
     dilations: intsValue(dilations),

@@ -93,13 +93,12 @@ for (const coordinate_transformation_mode of COORDINATES) {
     test(`Resize repeats inputs: ${coordinate_transformation_mode}, ${nearest_mode}`, async (t) => {
       const attributes = attributesOf({ mode: 'nearest', coordinate_transformation_mode, nearest_mode });
       for (const factors of [
-        [1, 1, 2, 2],
         [1, 1, 3, 2],
         [1, 1, 1, 5],
       ])
         await checkGradient(t, {
           node: { op: 'Resize', attributes },
-          inputs: [[2, 3, 3, 4]],
+          inputs: [[2, 2, 3, 2]],
           constants: [null, floats(factors)],
         });
     });
@@ -109,10 +108,11 @@ for (const coordinate_transformation_mode of COORDINATES) {
     for (const factors of [
       [1, 1, 2, 3],
       [1, 1, 0.5, 1.75],
+      [1, 1, 0.25, 2],
     ])
       await checkGradient(t, {
         node: { op: 'Resize', attributes },
-        inputs: [[2, 3, 4, 5]],
+        inputs: [[2, 2, 4, 3]],
         constants: [null, floats(factors)],
       });
   });
@@ -158,7 +158,7 @@ test('Resize goes by sizes as well as by scales, along any axes, up and down', a
 
 test('Resize goes by the axes that are named', async (t) => {
   const attributes = attributesOf({
-    mode: 'nearest',
+    mode: 'linear',
     axes: [3, 2],
     coordinate_transformation_mode: 'half_pixel_symmetric',
   });
@@ -169,6 +169,19 @@ test('Resize goes by the axes that are named', async (t) => {
     opset: 19,
   });
 });
+
+for (const opset of [13, 21])
+  test(`pools of opset ${opset} have gradients of its operators`, async (t) => {
+    for (const op of ['MaxPool', 'AveragePool'])
+      await checkGradient(t, {
+        node: { op, attributes: attributesOf({ kernel_shape: [2, 2], strides: [2, 2] }) },
+        inputs: [[2, 3, 5, 4]],
+        opset,
+      });
+    const overlapping = attributesOf({ kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1] });
+    for (const op of opset < 16 ? ['AveragePool'] : ['MaxPool', 'AveragePool'])
+      await checkGradient(t, { node: { op, attributes: overlapping }, inputs: [[2, 3, 5, 6]], opset });
+  });
 
 test('of equal maxima the first has the whole gradient, wherever windows lie', async (t) => {
   const whole = attributesOf({ kernel_shape: [2, 2] });
