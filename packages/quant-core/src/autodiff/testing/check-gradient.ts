@@ -38,10 +38,11 @@ export interface GradientCase {
 
 /** Distance of finite differences in float64: their error is its square times the third derivative. */
 const STEP = 1e-5;
+const FORWARD_TOLERANCE = 1e-5;
 
 /**
  * Compares the gradients of Σᵢ ⟨rᵢ, yᵢ⟩, with random rᵢ, as the backward graph computes them in onnxruntime, with central
- * differences of the operator's definition in float64.
+ * differences of the operator's definition in float64, and its outputs with the definition itself.
  */
 export async function checkGradient(t: TestContext, given: GradientCase): Promise<void> {
   const { inputs, range = [-1, 1], leading = [], constants = [], tolerance = 1e-5 } = given;
@@ -58,8 +59,12 @@ export async function checkGradient(t: TestContext, given: GradientCase): Promis
   const reference = REFERENCE[node.opType];
   assert.ok(reference !== undefined, `there is no definition of ${node.opType}`);
   const evaluate = () => reference([...first, ...values, ...fixed], node);
-  const weights = evaluate().map(({ shape }) => random(shape, [-1, 1]));
-  const gradients = await runBackward(t, given, { names, values, weights });
+  const outputs = evaluate();
+  const weights = outputs.map(({ shape }) => random(shape, [-1, 1]));
+  const { gradients, forward } = await runBackward(t, given, { names, values, weights });
+  // A definition that is wrong would have wrong derivatives.
+  for (const [i, { data }] of outputs.entries())
+    assertNear(forward[i]!, data, FORWARD_TOLERANCE, `${node.opType}, output ${i}`);
   const loss = () =>
     evaluate().reduce((sum, y, i) => sum + y.data.reduce((dot, value, j) => dot + value * weights[i]!.data[j]!, 0), 0);
   for (const [i, { data }] of values.entries()) {
@@ -101,7 +106,7 @@ async function runBackward(
   t: TestContext,
   given: GradientCase,
   { names, values, weights }: { names: string[]; values: Tensor64[]; weights: Tensor64[] },
-): Promise<Float32Array[]> {
+): Promise<{ gradients: Float32Array[]; forward: Float32Array[] }> {
   const model = forwardModel(given, { names, values, weights });
   const builder = new ShapedBuilder(model, knownShapes(model));
   const cotangents = new Map(weights.map((_, i) => [`y${i}`, `r${i}`]));
@@ -111,7 +116,11 @@ async function runBackward(
     ...model.graph,
     nodes: [...model.graph.nodes, ...builder.nodes],
     initializers: new Map(builder.initializers),
-    outputs: wanted.map((name) => ({ name, dtype: 'float32' as const, shape: null })),
+    outputs: [...new Set([...wanted, ...cotangents.keys()])].map((name) => ({
+      name,
+      dtype: 'float32' as const,
+      shape: null,
+    })),
   };
   const path = join(temporaryFolder(t), 'backward.onnx');
   await writeModel({ ...model, graph }, path);
@@ -121,11 +130,15 @@ async function runBackward(
       return [names[i]!, { dtype: 'float32' as const, shape, data: Float32Array.from(data) }] as const;
     });
     const results = await session.run(new Map(feeds));
-    return wanted.map((name, i) => {
+    const take = (name: string, expected: readonly number[]) => {
       const { shape, data } = results.get(name)!;
-      assert.deepEqual([...shape], [...values[i]!.shape], `shape of the gradient of ${names[i]}`);
+      assert.deepEqual([...shape], [...expected], `shape of ${name}`);
       return data as Float32Array;
-    });
+    };
+    return {
+      gradients: wanted.map((name, i) => take(name, values[i]!.shape)),
+      forward: weights.map(({ shape }, i) => take(`y${i}`, shape)),
+    };
   } finally {
     await session.release();
   }
