@@ -195,6 +195,21 @@ test('of equal maxima the first has the whole gradient, wherever windows lie', a
   assert.deepEqual(await gradientAtZero(t, overlapping, 3), [quarter, quarter, 0, quarter, quarter, 0, 0, 0, 0]);
 });
 
+test('Resize that repeats inputs equally often is differentiated by one pool, without products of matrices', async () => {
+  const model = tinyModel({
+    inputs: [['x', 'float32', [1, 1, 2, 2]]],
+    outputs: [['loss', 'float32', [1, 1, 1, 1]]],
+    nodes: [
+      { op: 'Resize', inputs: ['x', '', '', 'sizes'], outputs: ['y'], attributes: attributesOf({ mode: 'nearest' }) },
+      { op: 'GlobalAveragePool', inputs: ['y'], outputs: ['loss'] },
+    ],
+    constants: { sizes: tensorFromInt64([4], [1, 1, 4, 6]) },
+  });
+  const { model: both } = await differentiate(model, { loss: 'loss', wrt: ['x'] });
+  const used = both.graph.nodes.map(({ opType }) => opType);
+  assert.ok(used.includes('AveragePool') && !used.includes('MatMul'), `${used}`);
+});
+
 test('MaxPool whose places are asked for already is not run again', async () => {
   const model = pooled(
     [{ op: 'MaxPool', inputs: ['x'], outputs: ['loss', 'places'], attributes: attributesOf({ kernel_shape: [2, 2] }) }],

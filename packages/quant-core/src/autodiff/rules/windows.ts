@@ -31,7 +31,7 @@ export function windowsOf(
   const needed = inputs.map((size, axis) => reach(steps, { axis, size, outputs, begin: 0 }));
   // Where windows leave gaps, onnxruntime centres them and takes from the front what others leave behind them.
   if (isSame(node) && needed.some((count) => count < -1)) refuseGaps(steps);
-  return between({ ...steps, inputs, outputs }, padding(node, needed, true));
+  return between({ ...steps, inputs, outputs }, padding(node, needed));
 }
 
 /**
@@ -52,7 +52,7 @@ export function transposedWindowsOf(
   // Here onnxruntime's output is smaller than others'.
   if (isSame(node) && surplus.some((count) => count < 0)) refuseGaps(steps);
   const isSized = intsAttribute(node, 'output_shape', null) !== null;
-  return between({ ...steps, inputs, outputs }, isSized ? halves(node, surplus, false) : padding(node, surplus, false));
+  return between({ ...steps, inputs, outputs }, isSized ? halves(node, surplus) : padding(node, surplus));
 }
 
 /** Of a pool, which must have the attribute. */
@@ -93,17 +93,17 @@ function reach(
 }
 
 /** @param total of both sides, where it is not the attributes that tell them */
-function padding(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
+function padding(node: Node, total: Shape): Pick<Windows, 'begins' | 'ends'> {
   const none = total.map(() => 0);
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
-  if (isSame(node)) return halves(node, total, isForward);
+  if (isSame(node)) return halves(node, total);
   const pads = autoPad === 'VALID' ? [...none, ...none] : intsAttribute(node, 'pads', [...none, ...none]);
   return { begins: pads.slice(0, total.length), ends: pads.slice(total.length) };
 }
 
 /** An odd element goes behind with SAME_UPPER. Where an output size is given without it, ConvTranspose has it in front. */
-function halves(node: Node, total: Shape, isForward: boolean): Pick<Windows, 'begins' | 'ends'> {
-  const isUpper = stringAttribute(node, 'auto_pad', isForward ? 'SAME_UPPER' : 'NOTSET') === 'SAME_UPPER';
+function halves(node: Node, total: Shape): Pick<Windows, 'begins' | 'ends'> {
+  const isUpper = stringAttribute(node, 'auto_pad', 'NOTSET') === 'SAME_UPPER';
   const counts = total.map((count) => Math.max(count, 0));
   const begins = counts.map((count) => (isUpper ? Math.floor(count / 2) : Math.ceil(count / 2)));
   return { begins, ends: counts.map((count, axis) => count - begins[axis]!) };

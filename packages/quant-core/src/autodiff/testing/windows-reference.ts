@@ -7,7 +7,7 @@ export interface Connection {
   readonly tap: number;
 }
 
-export interface Sliding {
+interface Sliding {
   readonly outputs: readonly number[];
   /** By output, the taps that are in the input or in the padding that the attributes ask for. */
   readonly paddedTaps: readonly number[];
