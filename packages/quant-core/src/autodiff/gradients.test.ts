@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { tensorFromFloats } from '../ir/index.js';
+import { stringValue, tensorFromFloats } from '../ir/index.js';
 import { runWhole } from '../prefix/testing.js';
 import { floats } from '../testing/memory-dataset.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
@@ -64,4 +64,20 @@ test('an operator without a rule is named, with its node and opset, unless no gr
     message: /Erfinv \(opset 17\) of node strange cannot be differentiated: there is no gradient rule/,
   });
   await assert.doesNotReject(differentiate(model, { loss: 'loss', wrt: ['w'], symbols: new Map([['N', 1]]) }));
+});
+
+test('shapes behind a Resize by scales are known', async () => {
+  const model = tinyModel({
+    inputs: [['x', 'float32', [1, 2, 3, 3]]],
+    outputs: [['loss', 'float32', null]],
+    nodes: [
+      { op: 'Resize', inputs: ['x', '', 'scales'], outputs: ['large'], attributes: { mode: stringValue('nearest') } },
+      { op: 'GlobalAveragePool', inputs: ['large'], outputs: ['mean'] },
+      { op: 'ReduceSum', inputs: ['mean'], outputs: ['loss'] },
+    ],
+    constants: { scales: tensorFromFloats([4], Float32Array.of(1, 1, 2, 2)) },
+  });
+  const { gradients, shapes } = await differentiate(model, { loss: 'loss', wrt: ['x'] });
+  assert.deepEqual(shapes.get('large'), [1, 2, 6, 6]);
+  assert.deepEqual(shapes.get(gradients.get('x')!), [1, 2, 3, 3]);
 });

@@ -40,6 +40,14 @@ export function intsInMemory(tensor: Tensor): bigint[] | null {
   return decodeInts(tensor, tensor.data.bytes);
 }
 
+/** The elements of a floating-point tensor whose bytes are in memory; null for other types and for data in a file. */
+export function floatsInMemory(tensor: Tensor): number[] | null {
+  if (tensor.data.kind !== 'memory' || !isFloat(tensor.dtype)) return null;
+  const { bytes } = tensor.data;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return Array.from({ length: elementCount(tensor.shape) }, (_, i) => floatAt(view, tensor.dtype, i));
+}
+
 function floatAt(view: DataView, dtype: DataType, index: number): number {
   switch (dtype) {
     case 'float16':

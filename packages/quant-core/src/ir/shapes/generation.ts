@@ -3,11 +3,12 @@ import type { DataType } from '../dtype.js';
 import { dtypeByNumber } from '../dtype-numbers.js';
 import type { Dimension } from '../graph.js';
 import { elementCount, type Tensor } from '../tensor.js';
-import { intsInMemory } from '../tensor-values.js';
+import { floatsInMemory, intsInMemory } from '../tensor-values.js';
 import { axisIn, productOf } from './dimensions.js';
 import {
   type Inferred,
   inferred,
+  MAX_TRACKED_FLOATS,
   MAX_TRACKED_INTS,
   type RuleInput,
   type ShapeRule,
@@ -20,7 +21,10 @@ import {
 /** What is known of a constant: everything, of small integer tensors the elements too. */
 export function inferTensor(tensor: Tensor): Inferred {
   const tracked = tensor.shape.length <= 1 && elementCount(tensor.shape) <= MAX_TRACKED_INTS;
-  return inferred(tensor.dtype, tensor.shape, tracked ? (intsInMemory(tensor)?.map(Number) ?? null) : null);
+  const value = inferred(tensor.dtype, tensor.shape, tracked ? (intsInMemory(tensor)?.map(Number) ?? null) : null);
+  const isShort = tensor.shape.length === 1 && elementCount(tensor.shape) <= MAX_TRACKED_FLOATS;
+  const floats = isShort ? floatsInMemory(tensor) : null;
+  return floats === null ? value : { ...value, floats };
 }
 
 const constant: ShapeRule = ({ node }) => {

@@ -32,6 +32,7 @@ type Case = readonly [
 ];
 
 const ints = (...values: number[]) => tensorFromInt64([values.length], values);
+const floats = (...values: number[]) => tensorFromFloats([values.length], Float32Array.from(values));
 const i = (value: number) => intValue(value);
 const is = (...values: number[]) => intsValue(values);
 
@@ -250,6 +251,21 @@ const CASES: readonly Case[] = [
     ],
   ],
   ['resizing to sizes', 'Resize', [['N', 3, 8, 8], [0], [0], ints(1, 3, 16, 20)], {}, [[1, 3, 16, 20]]],
+  ['resizing by scales', 'Resize', [['N', 3, 8, 7], [0], floats(1, 1, 2, 1.5)], {}, [['N', 3, 16, 10]]],
+  [
+    'resizing some axes by scales',
+    'Resize',
+    [['N', 3, 8, 8], [0], floats(2, 0.5)],
+    { axes: intsValue([-2, -1]) },
+    [['N', 3, 16, 4]],
+  ],
+  [
+    'resizing within a frame of unknown sides',
+    'Resize',
+    [['N', 3, 8, 8], [0], [0], ints(1, 3, 16, 20)],
+    { keep_aspect_ratio_policy: stringValue('not_larger') },
+    [[null, null, null, null]],
+  ],
   ['quantizing', 'DynamicQuantizeLinear', [['N', 3]], {}, [['N', 3], [], []]],
 ];
 

@@ -203,7 +203,8 @@ function settle(value: Inferred, declared: ValueInfo | undefined): Inferred {
     shape === null || shape.length > MAX_RANK ? null : shape.map(sizeOrUnknown);
   const dtype = value.dtype === 'undefined' ? (declared?.dtype ?? 'undefined') : value.dtype;
   const ints = value.ints !== null && value.ints.length <= MAX_TRACKED_INTS ? value.ints : null;
-  return { dtype, shape: mergeShapes(sane(value.shape), sane(declared?.shape ?? null)), ints };
+  const shape = mergeShapes(sane(value.shape), sane(declared?.shape ?? null));
+  return { ...value, dtype, shape, ints };
 }
 
 /** What holds whichever branch runs. */

@@ -9,6 +9,8 @@ export interface Inferred {
   readonly shape: Shape | null;
   /** Elements of a small integer tensor of rank 0 or 1, as far as they are known; shapes are computed from these. */
   readonly ints: readonly Dimension[] | null;
+  /** Elements of a constant of few floating-point numbers, such as the scales of a Resize. */
+  readonly floats?: readonly number[] | null;
 }
 
 /** One node with what is known of its inputs. */
@@ -30,6 +32,8 @@ export const UNKNOWN: Inferred = { dtype: 'undefined', shape: null, ints: null }
 
 /** Most elements of an integer tensor that are followed. */
 export const MAX_TRACKED_INTS = 1024;
+/** Most elements of a floating-point constant that are followed. */
+export const MAX_TRACKED_FLOATS = 16;
 
 export function inferred(dtype: DataType, shape: Shape | null, ints: readonly Dimension[] | null = null): Inferred {
   return { dtype, shape, ints };
