@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import {
-  elementCount,
-  isFloat,
-  type Model,
-  readFloats,
-  readInts,
-  type Tensor,
-  tensorFromFloats,
-} from '../../ir/index.js';
+import { elementCount, type Model, type Tensor, tensorFromFloats } from '../../ir/index.js';
 import { writeModel } from '../../onnx/index.js';
 import { createOnnxRuntime } from '../../runtime/onnx-runtime.js';
 import { seededRandom } from '../../testing/random.js';
@@ -17,6 +9,7 @@ import { temporaryFolder } from '../../testing/temporary-folder.js';
 import { type TinyNode, tinyModel } from '../../testing/tiny-model.js';
 import { backpropagate, knownShapes } from '../gradients.js';
 import { ShapedBuilder } from '../shaped-builder.js';
+import { toTensor64 } from './evaluate64.js';
 import { REFERENCE, type Tensor64 } from './reference.js';
 
 export interface GradientCase {
@@ -168,9 +161,4 @@ function forwardModel(
     constants: Object.fromEntries([...first, ...fixed, ...random]),
     ...(opset !== undefined && { opset }),
   });
-}
-
-async function toTensor64(tensor: Tensor): Promise<Tensor64> {
-  const values = isFloat(tensor.dtype) ? await readFloats(tensor) : (await readInts(tensor)).map(Number);
-  return { shape: tensor.shape, data: Float64Array.from(values) };
 }
