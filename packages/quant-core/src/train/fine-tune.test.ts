@@ -59,14 +59,13 @@ test('the same seed and number of threads give the same codes and biases', async
   assert.notDeepEqual(bits(first), bits(other));
 });
 
-test('steps that lead away are not the result', async (t) => {
-  const { curve, codes } = await tune(t, { learningRate: 10, length: { epochs: 2 } });
-  const { codes: untouched } = await tune(t, { length: { epochs: 0 } });
+test('steps that lead away change nothing', async (t) => {
+  const { curve, codes, biases } = await tune(t, { learningRate: 10, length: { epochs: 2 } });
   assert.deepEqual(
     curve.map(({ isBest }) => isBest),
     [true, false, false],
   );
-  assert.deepEqual([...codes.values()], [...untouched.values()]);
+  assert.equal(codes.size + biases.size, 0);
 });
 
 test('a cancelled training ends with its threads', async (t) => {

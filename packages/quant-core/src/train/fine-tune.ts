@@ -58,7 +58,7 @@ export interface Epoch {
   readonly isBest: boolean;
 }
 
-/** The network with other codes and biases. */
+/** The network with other codes and biases; with none where no step made it better. */
 export interface FineTuned {
   /** By original weight tensor. */
   readonly codes: ReadonlyMap<Tensor, WeightCodes>;
@@ -90,7 +90,8 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const threads = await training.open(start.prepared);
   try {
     const { best, curve } = await training.run(threads, latent);
-    return resultOf(best, curve, { parameters: graph.parameters, trained, weights });
+    if (best === null) return { codes: new Map(), biases: new Map(), curve };
+    return { ...resultOf(best, { parameters: graph.parameters, trained, weights }), curve };
   } finally {
     await threads.close();
   }
@@ -139,17 +140,18 @@ class FineTuning {
     );
   }
 
-  async run(threads: TrainingThreads, latent: Float32Array): Promise<{ best: Float32Array; curve: Epoch[] }> {
+  async run(threads: TrainingThreads, latent: Float32Array): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
     const { length: wanted, signal } = this.#options;
-    const { parameters } = this.#graph;
     const length = latent.length;
     const groups = [{ begin: 0, end: length, rate: 1, decay: 0 }];
     const optimiser = new Optimiser(this.#options.optimiser, groups, length);
     const clock = performance.now();
     const seconds = () => (performance.now() - clock) / 1000;
-    let best = latent.slice();
-    project(latent, this.#weights, threads.parameters);
+    // The codes that the network came with, not those that are solved anew from what they mean.
+    threads.parameters.set(latent);
+    let best: Float32Array | null = null;
     let least = await threads.evaluate(this.#heldOut, signal);
+    project(latent, this.#weights, threads.parameters);
     const curve: Epoch[] = [];
     const report = (epoch: Epoch) => {
       curve.push(epoch);
@@ -165,7 +167,7 @@ class FineTuning {
       if (isBest) [best, least] = [latent.slice(), heldOutLoss];
       report({ epoch, seconds: seconds(), trainingLoss, heldOutLoss, isBest });
     }
-    return { best: parameters.length === 0 ? latent : best, curve };
+    return { best, curve };
   }
 
   async #epoch(epoch: number, { threads, latent, optimiser, share }: Progress): Promise<number> {
@@ -208,26 +210,21 @@ interface Progress {
   readonly share: (epoch: number, done: number) => number;
 }
 
-function resultOf(
-  best: Float32Array,
-  curve: readonly Epoch[],
-  {
-    parameters,
-    trained,
-    weights,
-  }: {
-    parameters: readonly Parameter[];
-    trained: ReadonlyMap<string, TrainedTensor>;
-    weights: readonly LatentWeight[];
-  },
-): FineTuned {
+function resultOf(best: Float32Array, { parameters, trained, weights }: Trained): Pick<FineTuned, 'codes' | 'biases'> {
   const codes = new Map(weights.map((weight) => [weight.planned.layer.weight, codesOf(best, weight)]));
   const biases = new Map<Tensor, Float32Array>();
   for (const { name, offset, length } of parameters) {
     const tensor = trained.get(name)!;
     if (tensor.kind === 'bias') biases.set(tensor.bias, best.slice(offset, offset + length));
   }
-  return { codes, biases, curve };
+  return { codes, biases };
+}
+
+/** What a vector of parameters stands for. */
+interface Trained {
+  readonly parameters: readonly Parameter[];
+  readonly trained: ReadonlyMap<string, TrainedTensor>;
+  readonly weights: readonly LatentWeight[];
 }
 
 /** A model that nodes and constants may be removed from. */
