@@ -234,8 +234,8 @@ export const Recipe = Type.Object(
         uniqueItems: true,
         description:
           'What is matched per output channel with the original network on the calibration data, and folded into scales and ' +
-          'biases. mean and variance unless told; nothing with the solver exact. Layers that end a residual branch are fitted ' +
-          'to the sum behind them, and their variance is not matched.',
+          'biases. mean and variance unless told; nothing with the solver exact. With the target ' +
+          'outputs layers that end a residual branch are fitted to the sum behind them, and their variance is not matched.',
       }),
     ),
     equalize: Type.Optional(

@@ -80,10 +80,9 @@ export async function quantizeInOrder(source: Source, options: InOrderOptions): 
   const working = await buildWorkingGraph({ ...source, layers }, WORKING_OPSET);
   const order = tablesFirst(layers.filter(({ applied, layer }) => applied.bits !== null && layer.inMainGraph));
   const keys = prefixKeys(layers, order);
-  const sums = layerSums(
-    source.prepared.graph,
-    order.map(({ layer }) => layer.node),
-  );
+  const nodes = order.map(({ layer }) => layer.node);
+  // Codes near to the weights cannot make up for what the other summand has lost, but their variance can be matched.
+  const sums = options.recipe.weights.target === 'weights' ? new Map() : layerSums(source.prepared.graph, nodes);
   const firstUnknown = keys.findIndex((key) => options.known?.has(key) !== true);
   const unknown = firstUnknown < 0 ? [] : order.slice(firstUnknown).filter(({ layer }) => !layer.isTable);
   const original = await openRunner(
