@@ -40,7 +40,7 @@ least squared error, and the mean and variance of outputs matched. **weighted** 
 **feedback** passes on what a group loses to the groups after it, both uncorrected; **feedback, corrected** with mean and variance
 matched. **regressed (default)** is what \`{}\` does: feedback and correction toward the outputs of the original. **second plane on ¼** spends a
 second ternary plane on a quarter of the ternary weights, where one plane has the largest error unless it says "by measured damage".
-**int8** and **int4** are the peers in the same engine; int4 is solved as hard as the default.
+**int8** and **int4** are the peers in the same engine; int4 is solved as hard as the default; **first and last too**: these have 4 bits as well.
 
 A drop is positive where the artifact is worse than the original on the same samples, in points, or in the unit of the metric; its
 standard error is that of the differences per sample. Agreement: share of samples with the top class of the original. Bits per weight

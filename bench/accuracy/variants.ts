@@ -16,6 +16,9 @@ const GROUP_SIZES = [64, 32, 16, 8, 4] as const;
 const CORRECTED = { correction: ['mean', 'variance'] } satisfies Recipe;
 const UNCORRECTED = { correction: [] } satisfies Recipe;
 
+/** No layer has 8 bits, as in the files of MatMulNBits. */
+export const ALL_INT4_COLUMN = 'int4, first and last too';
+
 /** The steps from the published method to the default and beyond, each at every group size. */
 const STEPS: readonly (readonly [column: string, recipe: (groupSize: GroupSize) => Recipe])[] = [
   ['paper', (groupSize) => ({ paper: true, weights: { groupSize } })],
@@ -53,6 +56,11 @@ export const VARIANTS: readonly Variant[] = [
     column: 'int4',
     groupSize,
     recipe: { method: 'int4' as const, weights: { groupSize } },
+  })),
+  ...([32, 64] as const).map((groupSize) => ({
+    column: ALL_INT4_COLUMN,
+    groupSize,
+    recipe: { method: 'int4' as const, weights: { groupSize }, firstLast: { bits: 4 as const } },
   })),
 ];
 

@@ -1,6 +1,6 @@
 import { fixed, formatDrop, markdown } from '../accuracy/page.js';
 import type { AccuracyRow, SetAccuracy } from '../accuracy/rows.js';
-import { DEFAULT_COLUMN, variantName } from '../accuracy/variants.js';
+import { ALL_INT4_COLUMN, DEFAULT_COLUMN, variantName } from '../accuracy/variants.js';
 import type { PeerRow } from './rows.js';
 import { settingName } from './settings.js';
 
@@ -23,7 +23,7 @@ const HEADER = [
 ];
 
 /** What is compared with the peers: what a user gets who asks for a precision and nothing else. */
-const OURS: readonly string[] = [DEFAULT_COLUMN, 'int4', 'int8'];
+const OURS: readonly string[] = [DEFAULT_COLUMN, 'int4', ALL_INT4_COLUMN, 'int8'];
 /** Bits per weight that do not count as more. */
 const TOLERANCE_BITS = 0.05;
 
@@ -49,7 +49,7 @@ as ours are; drops are positive where a file is worse than the original.
 Bits per weight count codes, scales and zero points of the layers that the tool quantized, the first and the last among them; whole-model
 bits the file per parameter. Beside each row stands ours ([accuracy.md](accuracy.md)) with the most bits that are not more than
 the peer's, of the default at each group size, int4 and int8: no choice by accuracy. Ours have 8-bit activations throughout,
-MatMulNBits has them in floating point, and ours keep the first and the last layer at 8 bits, counted here. "Not measured yet" is a row that
+MatMulNBits has them in floating point, and ours keep the first and the last layer at 8 bits, counted here, unless the row says "first and last too". "Not measured yet" is a row that
 \`npm run bench -- accuracy SETS\` has not measured.
 
 **Static int8 of all operators, or of layers only.** By default onnxruntime quantizes all operators that it can: a mask of -10⁹ in a
