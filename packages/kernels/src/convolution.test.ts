@@ -47,6 +47,7 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
   describe(`native kernels, ${title}`, { skip }, () => {
     const program = async (context: TestContext, name: string, ...args: string[]) => {
       const built = await run([process.execPath, buildScript, '--program', name, ...buildOptions]);
+      // Standard error says which compiler is missing, or that it cannot make this target.
       if (built.status === EXIT_UNSUPPORTED) return context.skip(built.stderr.trim());
       assert.equal(built.status, 0, built.stderr);
       const { status, stdout, stderr } = await run([...runner, built.stdout.trim(), ...args]);

@@ -136,9 +136,11 @@ describe('the library of operators', { skip: skipOrt }, () => {
   it('exports nothing but RegisterCustomOps', (context) => {
     const script = fileURLToPath(new URL('../build.mjs', import.meta.url));
     const built = spawnSync(process.execPath, [script, '--operators'], { encoding: 'utf8' });
+    // Standard error says that there is no compiler: then there is no library to look into.
     if (built.status === EXIT_UNSUPPORTED) return context.skip(built.stderr.trim());
     assert.equal(built.status, 0, built.stderr);
     const symbols = spawnSync('nm', ['-D', '--defined-only', built.stdout.trim()], { encoding: 'utf8' });
+    // Of binutils, which a machine without a compiler may lack.
     if (symbols.status !== 0) return context.skip('needs the command nm (binutils)');
     assert.match(symbols.stdout, /^\S+ T RegisterCustomOps\n$/);
   });

@@ -103,6 +103,7 @@ function describeKernels(name: string, load: () => Kernels | string): void {
     before(() => {
       loaded = load();
     });
+    // In place of kernels there is the reason why they could not be loaded, such as no compiler when they were to be built.
     const withKernels = (test: (implementation: Kernels) => void | Promise<void>) => (context: TestContext) =>
       typeof loaded === 'string' ? context.skip(loaded) : test(loaded);
 

@@ -16,8 +16,6 @@ import type { Parameter } from './training-graph.js';
 export interface LatentWeight {
   readonly planned: PlannedLayer;
   readonly parameter: Parameter;
-  /** Lower bounds of the channel scales, [OC], with which biases fit in an int32. */
-  readonly minimumScales: Float32Array | undefined;
 }
 
 /** Writes Q(θ) over the places of the weights; biases and all else are copied. */
@@ -31,9 +29,9 @@ export function project(latent: Float32Array, weights: readonly LatentWeight[], 
 }
 
 /** The codes that a latent weight stands for. */
-export function codesOf(latent: Float32Array, { planned, parameter, minimumScales }: LatentWeight): WeightCodes {
+export function codesOf(latent: Float32Array, { planned, parameter }: LatentWeight): WeightCodes {
   const { layer, applied } = planned;
   const rows = inRowOrder(latent.slice(parameter.offset, parameter.offset + parameter.length), layer);
-  if (applied.bits !== 8) return nearestCodes(rows, planned, minimumScales);
-  return { kind: 'int8', weights: quantizeInt8(rows, layer.layout, { minimumScales }) };
+  if (applied.bits !== 8) return nearestCodes(rows, planned, undefined);
+  return { kind: 'int8', weights: quantizeInt8(rows, layer.layout) };
 }

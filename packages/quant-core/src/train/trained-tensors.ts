@@ -49,6 +49,6 @@ export function latentWeights(
 ): LatentWeight[] {
   return parameters.flatMap((parameter) => {
     const tensor = trained.get(parameter.name)!;
-    return tensor.kind === 'bias' ? [] : [{ planned: tensor.planned, parameter, minimumScales: undefined }];
+    return tensor.kind === 'bias' ? [] : [{ planned: tensor.planned, parameter }];
   });
 }
