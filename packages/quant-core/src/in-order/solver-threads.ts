@@ -70,18 +70,22 @@ export class SolverThreads {
   async #solveOne(task: SolverTask): Promise<SolvedLayer> {
     const worker = this.#idle.pop() ?? this.#start();
     const answer = await answerOf(worker, task());
-    if (this.#all.has(worker)) this.#idle.push(worker);
+    // An ended one stays referenced until it has exited: nothing else may keep the process alive meanwhile.
+    if (this.#all.has(worker)) this.#rest(worker);
     if ('solved' in answer) return answer.solved;
     if ('error' in answer) throw answer.error;
-    const { code, message, retryable: _, ...context } = answer.known;
-    throw new TritforgeError(code, message, context);
+    throw TritforgeError.from(answer.known);
   }
 
   #start(): Worker {
     const worker = new Worker(ENTRY);
-    worker.unref();
     this.#all.add(worker);
     return worker;
+  }
+
+  #rest(worker: Worker): void {
+    worker.unref();
+    this.#idle.push(worker);
   }
 }
 
@@ -91,7 +95,6 @@ function answerOf(worker: Worker, problem: GroupProblem): Promise<SolverAnswer> 
     const onExit = () => reject(new Error('a thread that solves layers has ended'));
     const settle = () => {
       worker.off('message', onMessage).off('error', onError).off('exit', onExit);
-      worker.unref();
     };
     const onMessage = (answer: SolverAnswer) => {
       settle();

@@ -191,7 +191,7 @@ export class NetworkMeasurer {
   }
 
   async #latency(path: string, signal: AbortSignal | undefined): Promise<number> {
-    const session = await this.runtime.load(path, sessionOptions(this.#options.request));
+    const session = await this.#runtime.load(path, sessionOptions(this.#options.request));
     try {
       const feeds = this.#options.feeds[0]!;
       // Beside the original, as in the report: alone a small network would find its weights in the processor's cache.
@@ -205,7 +205,7 @@ export class NetworkMeasurer {
   }
 
   /** What the first artifact is made for. */
-  get runtime(): Runtime {
+  get #runtime(): Runtime {
     const { context, request } = this.#options;
     const isAccelerated = request.recipe.artifacts?.[0] === 'accelerated';
     return (isAccelerated ? context.accelerated : null) ?? context.runtime;
@@ -219,7 +219,7 @@ export class NetworkMeasurer {
       units,
       recipe,
       feeds: feeds[0]!,
-      runtime: this.runtime,
+      runtime: this.#runtime,
       sessionOptions: sessionOptions(request),
       scratchDir: request.scratchDir,
       signal,

@@ -1,4 +1,4 @@
-import { inferShapes, type Model } from '../ir/index.js';
+import { batchSymbols, inferShapes, type Model } from '../ir/index.js';
 import { distillation } from './losses.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
@@ -38,10 +38,4 @@ export async function distilledGraph(
     addLoss: (b) => distillation(b, { student: name, teacher: target, temperature, isProbability }),
   });
   return { ...graph, targets: new Map([[name, target]]) };
-}
-
-/** Names of the symbolic first dimensions of the inputs. */
-function batchSymbols({ graph }: Model): string[] {
-  const names = graph.inputs.filter(({ name }) => !graph.initializers.has(name)).map(({ shape }) => shape?.[0]);
-  return names.filter((size) => typeof size === 'string');
 }

@@ -1,3 +1,4 @@
+import type { TritforgeError } from '@tritforge/contracts';
 import type { StoreSummary } from './sample-store.js';
 
 /** What a training thread is started with; plain data and shared memory. */
@@ -30,4 +31,7 @@ export interface ThreadTask {
   readonly seed: number | null;
 }
 
-export type ThreadAnswer = { readonly loss: number } | { readonly known: object } | { readonly error: unknown };
+export type ThreadAnswer =
+  | { readonly loss: number }
+  | { readonly known: ReturnType<TritforgeError['toJSON']> }
+  | { readonly error: unknown };

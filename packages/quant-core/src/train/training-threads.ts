@@ -83,16 +83,12 @@ function runTask(worker: Worker, task: ThreadTask): Promise<number> {
       worker.off('error', reject);
       if ('loss' in answer) resolve(answer.loss);
       else if ('error' in answer) reject(answer.error);
-      else reject(asError(answer.known as ReturnType<TritforgeError['toJSON']>));
+      else reject(TritforgeError.from(answer.known));
     };
     worker.once('message', settle);
     worker.once('error', reject);
     worker.postMessage(task);
   });
-}
-
-function asError({ code, message, retryable: _, ...context }: ReturnType<TritforgeError['toJSON']>): TritforgeError {
-  return new TritforgeError(code, message, context);
 }
 
 function mean(values: readonly number[]): number {

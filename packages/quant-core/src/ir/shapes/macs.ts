@@ -29,8 +29,13 @@ export function macsOf(model: Model): number | null {
 
 /** Shapes of all values where the symbolic first dimension of the inputs is 1. */
 export function shapesOfOneSample(model: Model): InferredShapes {
-  const batch = model.graph.inputs.map((input) => input.shape?.[0]).filter((size) => typeof size === 'string');
-  return inferShapes(model, { symbols: new Map(batch.map((name) => [name, 1])) });
+  return inferShapes(model, { symbols: new Map(batchSymbols(model).map((name) => [name, 1])) });
+}
+
+/** Names of the symbolic first dimensions of what is fed. */
+export function batchSymbols({ graph }: Model): string[] {
+  const fed = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  return fed.map(({ shape }) => shape?.[0]).filter((size) => typeof size === 'string');
 }
 
 function graphMacs(graph: Graph, shapes: InferredShapes): number | null {
