@@ -1,11 +1,17 @@
+import type { FineTune, ResolvedFineTune } from './fine-tune.js';
 import type { Recipe, ResolvedRecipe } from './recipe.js';
 
 /**
  * A resolved recipe as a recipe that can be submitted: all defaults are written out, and what its method leaves no choice about
  * is left out. Resolving it gives the same again, also with an engine whose defaults are others.
  */
-export function completeRecipe({ search, weights, firstLast, ...rest }: ResolvedRecipe): Recipe {
+export function completeRecipe({ search, weights, firstLast, fineTune, ...settled }: ResolvedRecipe): Recipe {
+  const rest = { ...settled, ...(fineTune !== null && { fineTune: completeFineTune(fineTune) }) };
   if (search === null) return { ...rest, weights, firstLast };
   const { groupSize: _, residualPlanes: __, ...solving } = weights;
   return { ...rest, search, weights: solving };
+}
+
+function completeFineTune({ epochs, minutes, ...rest }: ResolvedFineTune): FineTune {
+  return { ...rest, ...(epochs !== null && { epochs }), ...(minutes !== null && { minutes }) };
 }

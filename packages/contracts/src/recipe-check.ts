@@ -1,3 +1,4 @@
+import type { ResolvedFineTune } from './fine-tune.js';
 import { type LayerSettings, type Recipe, resolveRecipe } from './recipe.js';
 import { TritforgeError } from './tritforge-error.js';
 
@@ -8,7 +9,7 @@ import { TritforgeError } from './tritforge-error.js';
  * @throws TritforgeError RECIPE_INVALID with the field
  */
 export function checkRecipe(recipe: Recipe): void {
-  const { method, paper, firstLast, activations, layers } = resolveRecipe(recipe);
+  const { method, paper, firstLast, activations, layers, fineTune } = resolveRecipe(recipe);
   const fewest = method === 'int8' ? 8 : method === 'int4' ? 4 : 2;
   if (firstLast.bits !== null && firstLast.bits < fewest) {
     throw contradiction(
@@ -25,6 +26,7 @@ export function checkRecipe(recipe: Recipe): void {
     );
   }
   if (paper) checkPaper(recipe);
+  if (fineTune !== null) checkFineTune(fineTune);
   if (method === 'auto') checkAuto(recipe);
   else if (recipe.search !== undefined) {
     throw contradiction(
@@ -40,7 +42,7 @@ export function checkRecipe(recipe: Recipe): void {
 
 /** What was published leaves open only the group size, the bits of activations and the choice of layers. */
 function checkPaper(recipe: Recipe): void {
-  const { method, weights, activations, firstLast, correction, equalize, layers } = resolveRecipe(recipe);
+  const { method, weights, activations, firstLast, correction, equalize, fineTune, layers } = resolveRecipe(recipe);
   const asPublished: readonly (readonly [field: string, given: unknown, published: unknown])[] = [
     ['method', method, 'fgq'],
     ['weights.solver', weights.solver, 'exact'],
@@ -51,6 +53,7 @@ function checkPaper(recipe: Recipe): void {
     ['firstLast.bits', firstLast.bits, 8],
     ['correction', correction.length, 0],
     ['equalize', equalize, false],
+    ['fineTune', fineTune, null],
     ...layers.map(({ set }, index) => [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const),
   ];
   for (const [field, given, published] of asPublished) {
@@ -59,6 +62,23 @@ function checkPaper(recipe: Recipe): void {
       `recipe.${field}`,
       'is not as published, which recipe.paper asks for',
       `Drop recipe.paper, or leave ${field} out.`,
+    );
+  }
+}
+
+function checkFineTune({ epochs, minutes, batch, workers }: ResolvedFineTune): void {
+  if (epochs !== null && minutes !== null) {
+    throw contradiction(
+      'recipe.fineTune.minutes',
+      'limits what recipe.fineTune.epochs limits already',
+      'Keep epochs, for the same artifact each time, or minutes.',
+    );
+  }
+  if (batch % workers !== 0) {
+    throw contradiction(
+      'recipe.fineTune.batch',
+      `is ${batch}, which ${workers} workers cannot share equally`,
+      `Choose a multiple of ${workers}, or another number of workers.`,
     );
   }
 }

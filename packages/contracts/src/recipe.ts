@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { FineTune, type ResolvedFineTune, resolveFineTune } from './fine-tune.js';
 
 /** Number of weights that share one scale. */
 export const GroupSize = Type.Enum([4, 8, 16, 32, 64, 128]);
@@ -246,6 +247,7 @@ export const Recipe = Type.Object(
           'quantized. Helps where few channels dominate a value; behind Clip it needs calibration data.',
       }),
     ),
+    fineTune: Type.Optional(FineTune),
     layers: Type.Optional(Type.Array(LayerRule, { maxItems: 1000 })),
     artifacts: Type.Optional(
       Type.Array(ArtifactProfile, { minItems: 1, maxItems: 4, uniqueItems: true, default: ['portable'] }),
@@ -268,6 +270,8 @@ export interface ResolvedRecipe {
   firstLast: { bits: WeightBits | null };
   correction: Correction[];
   equalize: boolean;
+  /** Null unless asked for. */
+  fineTune: ResolvedFineTune | null;
   layers: LayerRule[];
   artifacts: ArtifactProfile[];
   seed: number;
@@ -304,6 +308,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     equalize: recipe.equalize ?? false,
+    fineTune: recipe.fineTune === undefined ? null : resolveFineTune(recipe.fineTune),
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

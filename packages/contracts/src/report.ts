@@ -236,6 +236,28 @@ export const Recommendation = Type.Object(
 );
 export type Recommendation = Static<typeof Recommendation>;
 
+/** How a quantized network learned to give the outputs of the original. */
+export const FineTuneReport = Type.Object(
+  {
+    samples: Type.Integer({ description: 'That it was trained on.' }),
+    heldOutSamples: Type.Integer({ description: 'Kept aside to judge it by.' }),
+    workers: Type.Integer(),
+    batch: Type.Integer(),
+    seconds: Type.Number(),
+    bestEpoch: Type.Integer({ description: 'That the artifact is from; 0 where no epoch was better than the start.' }),
+    curve: Type.Array(
+      Type.Object({
+        epoch: Type.Integer({ description: '0 is before the first step.' }),
+        seconds: Type.Number({ description: 'Since the training began.' }),
+        trainingLoss: nullable(Type.Number({ description: 'Mean over the epoch; null before the first.' })),
+        heldOutLoss: Type.Number(),
+      }),
+    ),
+  },
+  { description: 'The training, where the recipe asks for one.' },
+);
+export type FineTuneReport = Static<typeof FineTuneReport>;
+
 /** What was asked, what was done and what it measured to. */
 export const Report = Type.Object(
   {
@@ -261,6 +283,7 @@ export const Report = Type.Object(
       Type.Array(FrontierPoint, { description: 'Precisions that were tried, where several were.' }),
     ),
     recommendation: Type.Optional(nullable(Recommendation)),
+    fineTune: Type.Optional(FineTuneReport),
     gates: Type.Array(GateReport),
     warnings: Type.Array(Warning),
     provenance: Type.Object({

@@ -91,12 +91,14 @@ export const PHASES = [
   'search',
   'calibrate',
   'quantize',
+  'fineTune',
   'encode',
   'verify',
   'measure',
   'publish',
 ] as const;
-/** The step of the pipeline that a running job is in, in this order; only recipes that ask for measurements have `search`. */
+/** The step of the pipeline that a running job is in, in this order; only recipes that ask for
+ * them have `search` and `fineTune`. */
 export type Phase = (typeof PHASES)[number];
 export const PhaseSchema = Type.Enum([...PHASES]);
 
@@ -122,7 +124,11 @@ export const Gates = Type.Object(
 export type Gates = Static<typeof Gates>;
 
 export const JobDatasets = Type.Object(
-  { calibration: Type.Optional(idSchema('dataset')), evaluation: Type.Optional(idSchema('dataset')) },
+  {
+    calibration: Type.Optional(idSchema('dataset')),
+    evaluation: Type.Optional(idSchema('dataset')),
+    training: Type.Optional(idSchema('dataset')),
+  },
   { additionalProperties: false },
 );
 export type JobDatasets = Static<typeof JobDatasets>;

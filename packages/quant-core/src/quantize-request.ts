@@ -26,6 +26,8 @@ export interface QuantizeRequest {
   readonly checkpointDir?: string | undefined;
   readonly calibration?: DatasetReference | undefined;
   readonly evaluation?: DatasetReference | undefined;
+  /** What the quantized network is fine-tuned on where the recipe asks for it; the calibration data when left out. */
+  readonly training?: DatasetReference | undefined;
   /** Chosen from the data when left out. */
   readonly metric?: Metric | undefined;
   readonly gates?: Gates | undefined;

@@ -1,5 +1,6 @@
+import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { batchSymbols, inferShapes, type Model } from '../ir/index.js';
-import { distillation } from './losses.js';
+import { type Distilled, distillation, squaredError } from './losses.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
 export interface DistilledGraphOptions {
@@ -9,7 +10,15 @@ export interface DistilledGraphOptions {
   readonly parameters: readonly string[];
   /** Samples of a batch. */
   readonly batch: number;
+  readonly loss: DistillationLoss;
+}
+
+/** What the student is pulled towards. */
+export interface DistillationLoss {
+  /** Softens the probabilities of both networks, without effect where they are what the network puts out. */
   readonly temperature: number;
+  /** Weight of the squared error of the scores, relative to their own mean square. */
+  readonly scores: number;
 }
 
 /** A training graph whose loss is the distance to outputs of the original network. */
@@ -21,7 +30,7 @@ export interface DistilledGraph extends TrainingGraph {
 /** Distils the first output, whose last axis has the classes. */
 export async function distilledGraph(
   student: Model,
-  { teacher, parameters, batch, temperature }: DistilledGraphOptions,
+  { teacher, parameters, batch, loss }: DistilledGraphOptions,
 ): Promise<DistilledGraph> {
   const [output] = teacher.graph.outputs;
   const name = output!.name;
@@ -35,7 +44,14 @@ export async function distilledGraph(
     parameters,
     targets: [{ name: target, dtype: 'float32', shape }],
     symbols,
-    addLoss: (b) => distillation(b, { student: name, teacher: target, temperature, isProbability }),
+    addLoss: (b) => addLoss(b, { student: name, teacher: target, isProbability, ...loss }),
   });
   return { ...graph, targets: new Map([[name, target]]) };
+}
+
+function addLoss(b: ShapedBuilder, { scores, ...distilled }: Distilled & DistillationLoss): string {
+  const divergence = distillation(b, distilled);
+  if (scores === 0 || distilled.isProbability) return divergence;
+  const error = squaredError(b, distilled.student, distilled.teacher);
+  return b.binary('Add', divergence, b.scaled(error, scores));
 }

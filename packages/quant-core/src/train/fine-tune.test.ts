@@ -30,7 +30,7 @@ async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}): Pro
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
-    temperature: 1,
+    loss: { temperature: 1, scores: 0 },
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },
     scratchDir: temporaryFolder(t),

@@ -18,7 +18,7 @@ import { writeModel } from '../onnx/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { mulberry32 } from '../seeded-random.js';
-import { type DistilledGraph, distilledGraph } from './distilled-graph.js';
+import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
 import { codesOf, type LatentWeight, project } from './latent-weights.js';
 import type { Augmentation } from './messages.js';
 import { Optimiser, type OptimiserSettings } from './optimisers.js';
@@ -39,7 +39,7 @@ export interface FineTuneOptions {
   readonly optimiser: OptimiserSettings;
   readonly learningRate: number;
   readonly schedule: Schedule;
-  readonly temperature: number;
+  readonly loss: DistillationLoss;
   readonly seed: number;
   readonly augmentation: Augmentation | null;
   readonly scratchDir: string;
@@ -82,7 +82,7 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
     teacher: start.prepared,
     parameters: [...trained.keys()],
     batch: options.batch / options.threads,
-    temperature: options.temperature,
+    loss: options.loss,
   });
   const latent = await startVector(graph.parameters, trained, start.weights);
   const weights = latentWeights(graph.parameters, trained);

@@ -1,0 +1,114 @@
+import Type, { type Static } from 'typebox';
+
+/** What a quantized network is pulled towards when it is fine-tuned. */
+export const FineTuneLoss = Type.Enum(['distill', 'mse'], {
+  default: 'distill',
+  description:
+    'distill: the Kullback-Leibler divergence of its class probabilities from those of the original, for outputs that are scores or ' +
+    'probabilities of classes. mse: the squared error of all its outputs, for outputs of any kind. Neither looks at labels.',
+});
+export type FineTuneLoss = 'distill' | 'mse';
+
+/** How images are changed anew each time they are shown. */
+const Augment = Type.Object(
+  {
+    shift: Type.Optional(
+      Type.Integer({ minimum: 0, maximum: 256, default: 0, description: 'At most so many pixels to any side.' }),
+    ),
+    mirror: Type.Optional(
+      Type.Boolean({ default: false, description: 'Every other image left to right. Wrong for digits and letters.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** Quantization-aware training that follows the quantization. */
+export const FineTune = Type.Object(
+  {
+    epochs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: 'Passes over the training data. The same number gives the same artifact, bytes included.',
+      }),
+    ),
+    minutes: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10_080,
+        description: 'Time for the training in place of epochs. 10 where neither is given.',
+      }),
+    ),
+    loss: Type.Optional(FineTuneLoss),
+    temperature: Type.Optional(
+      Type.Number({
+        minimum: 0.1,
+        maximum: 100,
+        default: 2,
+        description: 'Scores are divided by it before they become probabilities, with the loss distill.',
+      }),
+    ),
+    optimiser: Type.Optional(Type.Enum(['adamw', 'sgd'], { default: 'adamw' })),
+    learningRate: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10,
+        description:
+          'At the beginning; it falls to nothing along half a cosine. 0.0005 with adamw and 0.01 with sgd unless told.',
+      }),
+    ),
+    batch: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 4096,
+        default: 64,
+        description: 'Samples of one update, a multiple of workers.',
+      }),
+    ),
+    workers: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 64,
+        default: 2,
+        description:
+          'Threads that share each batch. Sums of floats depend on their number, so the artifact does; not on the processors there are.',
+      }),
+    ),
+    augment: Type.Optional(Augment),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'Train the quantized network to give the outputs of the original, on the training dataset or, without one, on the ' +
+      'calibration dataset. What is best on samples kept aside is the result: never worse than without.',
+  },
+);
+export type FineTune = Static<typeof FineTune>;
+
+/** With every default filled in; what is not given of epochs and minutes is null. */
+export interface ResolvedFineTune {
+  epochs: number | null;
+  minutes: number | null;
+  loss: FineTuneLoss;
+  temperature: number;
+  optimiser: 'adamw' | 'sgd';
+  learningRate: number;
+  batch: number;
+  workers: number;
+  augment: { shift: number; mirror: boolean };
+}
+
+export function resolveFineTune(asked: FineTune): ResolvedFineTune {
+  const optimiser = asked.optimiser ?? 'adamw';
+  return {
+    epochs: asked.epochs ?? null,
+    minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
+    loss: asked.loss ?? 'distill',
+    temperature: asked.temperature ?? 2,
+    optimiser,
+    learningRate: asked.learningRate ?? (optimiser === 'adamw' ? 5e-4 : 1e-2),
+    batch: asked.batch ?? 64,
+    workers: asked.workers ?? 2,
+    augment: { shift: asked.augment?.shift ?? 0, mirror: asked.augment?.mirror ?? false },
+  };
+}
