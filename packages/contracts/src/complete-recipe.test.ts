@@ -14,6 +14,9 @@ const RECIPES: readonly Recipe[] = [
   { layers: [{ match: { op: 'Conv' }, set: { groupSize: 4, planes: 2 } }], activations: { bits: null } },
   { method: 'auto', search: { maxBytes: 1e6, minutes: 1 } },
   { method: 'auto' },
+  { fineTune: {} },
+  { fineTune: { epochs: 3, optimiser: 'sgd', batch: 48, workers: 4, augment: { shift: 2, mirror: true } } },
+  { method: 'int4', fineTune: { minutes: 0.5, loss: 'mse', temperature: 1, learningRate: 1e-4 } },
 ];
 
 for (const recipe of RECIPES) {
@@ -25,3 +28,19 @@ for (const recipe of RECIPES) {
     assert.deepEqual(resolveRecipe(complete), resolved);
   });
 }
+
+test('the complete form trains where the recipe did, for as long, and nowhere else', () => {
+  const trainingOf = (recipe: Recipe) => completeRecipe(resolveRecipe(recipe)).fineTune;
+  assert.equal(trainingOf({}), undefined);
+  assert.deepEqual(trainingOf({ fineTune: { epochs: 3 } }), {
+    epochs: 3,
+    loss: 'distill',
+    temperature: 2,
+    optimiser: 'adamw',
+    learningRate: 5e-4,
+    batch: 64,
+    workers: 2,
+    augment: { shift: 0, mirror: false },
+  });
+  assert.equal(trainingOf({ fineTune: {} })?.minutes, 10);
+});

@@ -82,6 +82,7 @@ const registry = {
   DATASET_LENGTH_MISMATCH: { status: 422, title: 'The arrays of the dataset differ in length' },
   DATASET_LABELS_INVALID: { status: 422, title: 'The labels of the dataset are not valid' },
   DATASET_IMAGE_INVALID: { status: 422, title: 'An image of the dataset cannot be decoded' },
+  DATASET_TOO_SMALL: { status: 422, title: 'The dataset has too few samples' },
   DATASET_TOO_LARGE: { status: 422, title: 'The dataset expands to more than the service allows' },
   DATASET_PATH_INVALID: { status: 422, title: 'The dataset archive has a member with an unsafe path' },
   DATASET_PREPROCESS_REQUIRED: { status: 422, title: 'Image datasets need a preprocess description' },
@@ -95,7 +96,7 @@ const registry = {
   RECIPE_INVALID: { status: 422, title: 'The recipe is not valid' },
   RECIPE_UNSUPPORTED: { status: 422, title: 'The recipe asks for something that this version does not do' },
   SELECTOR_UNMATCHED: { status: 422, title: 'A layer selector matches no layer' },
-  CALIBRATION_REQUIRED: { status: 422, title: 'Quantized activations need calibration data' },
+  CALIBRATION_REQUIRED: { status: 422, title: 'The recipe asks for what needs calibration data' },
   METRIC_UNSUPPORTED: { status: 422, title: 'The metric cannot be computed from this model and data' },
   // Jobs
   JOB_DEADLINE_EXCEEDED: { status: 422, title: 'The job ran longer than its deadline' },

@@ -49,6 +49,7 @@ test('what was not published is refused in paper mode, by the name of the field'
   assert.equal(fieldOf({ paper: true, firstLast: { bits: null } }), 'recipe.firstLast.bits');
   const layers = [{ match: { op: 'Conv' }, set: { planes: 2 as const } }];
   assert.equal(fieldOf({ paper: true, layers }), 'recipe.layers.0.set.planes');
+  assert.equal(fieldOf({ paper: true, fineTune: {} }), 'recipe.fineTune');
 });
 
 test('a limit on the noise of 4-bit inputs has a default with 4 bits, and no meaning without', () => {
@@ -87,4 +88,38 @@ test('a search chooses precisions itself, and only the method auto searches', ()
   const { search, sensitivity, weights } = resolveRecipe({ method: 'auto', search: { minutes: 1 } });
   assert.deepEqual([search, sensitivity, weights.solver], [{ evaluations: 24, minutes: 1 }, true, 'feedback']);
   assert.deepEqual([resolveRecipe({}).search, resolveRecipe({}).sensitivity], [null, false]);
+});
+
+test('a training has epochs or minutes, and batches that its workers can share', () => {
+  assert.equal(fieldOf({ fineTune: { epochs: 2, minutes: 1 } }), 'recipe.fineTune.minutes');
+  assert.equal(fieldOf({ fineTune: { batch: 63 } }), 'recipe.fineTune.batch');
+  assert.equal(fieldOf({ fineTune: { workers: 3 } }), 'recipe.fineTune.batch');
+  checkRecipe({ fineTune: { batch: 63, workers: 3 } });
+  checkRecipe({ method: 'int8', fineTune: { minutes: 0.1 } });
+});
+
+test('a training takes ten minutes unless told, and a rate that suits its optimiser', () => {
+  assert.equal(resolveRecipe({}).fineTune, null);
+  const resolved = (fineTune: NonNullable<Recipe['fineTune']>) => resolveRecipe({ fineTune }).fineTune;
+  const { epochs, minutes, loss, optimiser, learningRate } = resolved({})!;
+  assert.deepEqual([epochs, minutes, loss, optimiser, learningRate], [null, 10, 'distill', 'adamw', 5e-4]);
+  assert.equal(resolved({ epochs: 2 })!.minutes, null);
+  assert.equal(resolved({ minutes: 2 })!.epochs, null);
+  assert.equal(resolved({ optimiser: 'sgd' })!.learningRate, 1e-2);
+  assert.equal(resolved({ optimiser: 'sgd', learningRate: 0.1 })!.learningRate, 0.1);
+  assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { shift: 0, mirror: true });
+});
+
+test('the schema refuses trainings of no length and images that are moved by parts of pixels', () => {
+  for (const fineTune of [
+    { epochs: 0 },
+    { minutes: 0 },
+    { learningRate: 0 },
+    { workers: 0 },
+    { loss: 'labels' },
+    { augment: { shift: 0.5 } },
+    { rate: 1 },
+  ]) {
+    assert.equal(Value.Check(Recipe, { fineTune }), false, JSON.stringify(fineTune));
+  }
 });

@@ -129,9 +129,17 @@ export const JobDatasets = Type.Object(
     evaluation: Type.Optional(idSchema('dataset')),
     training: Type.Optional(idSchema('dataset')),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    description:
+      'calibration: what weights and ranges are fitted to. evaluation: what accuracy is measured on. training: what recipe.fineTune ' +
+      'trains on; the calibration dataset where there is none.',
+  },
 );
 export type JobDatasets = Static<typeof JobDatasets>;
+
+/** What a job uses datasets for. */
+export const DATASET_ROLES = ['calibration', 'evaluation', 'training'] as const satisfies (keyof JobDatasets)[];
 
 const jobRequestFields = {
   recipe: Type.Optional(Recipe),

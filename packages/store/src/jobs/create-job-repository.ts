@@ -1,4 +1,4 @@
-import { type Job, newId, type Report, TritforgeError } from '@tritforge/contracts';
+import { DATASET_ROLES, type Job, newId, type Report, TritforgeError } from '@tritforge/contracts';
 import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 import { lockForUse } from '../repositories/job-references.js';
@@ -74,7 +74,7 @@ async function insertJob(tx: Database, job: NewJob): Promise<Job> {
   if (!(await lockForUse(tx, 'model', modelId))) {
     throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${modelId}.`, { field: 'modelId' });
   }
-  for (const role of ['calibration', 'evaluation'] as const) {
+  for (const role of DATASET_ROLES) {
     const id = datasets[role];
     if (id === undefined || (await lockForUse(tx, 'dataset', id))) continue;
     throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
@@ -85,6 +85,7 @@ async function insertJob(tx: Database, job: NewJob): Promise<Job> {
       modelId,
       calibrationDatasetId: datasets.calibration ?? null,
       evaluationDatasetId: datasets.evaluation ?? null,
+      trainingDatasetId: datasets.training ?? null,
       recipe: toJson(job.recipe),
       metric: job.metric ?? null,
       gates: job.gates ? toJson(job.gates) : Prisma.DbNull,

@@ -42,6 +42,7 @@ function datasetsOf(row: JobRow): JobDatasets {
   return {
     ...(row.calibrationDatasetId !== null && { calibration: row.calibrationDatasetId }),
     ...(row.evaluationDatasetId !== null && { evaluation: row.evaluationDatasetId }),
+    ...(row.trainingDatasetId !== null && { training: row.trainingDatasetId }),
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type SerializedError, TritforgeError } from '@tritforge/contracts';
+import { DATASET_ROLES, type SerializedError, TritforgeError } from '@tritforge/contracts';
 import { openStore, type Store } from '../store.js';
 import { addDataset, addModel, makeArtifact, REPORT, startJob, WORKER } from '../testing/fixtures.js';
 import { openTestStore, type TestStore } from '../testing/index.js';
@@ -31,11 +31,11 @@ describe('jobs', () => {
     (await store.jobs.listEvents(jobId)).map(({ from, to, phase }) => `${from}>${to}${phase ? `:${phase}` : ''}`);
 
   it('go from queued to succeeded with artifacts, report, gates and a log', async () => {
-    const dataset = await addDataset(store, 'images');
+    const [dataset, training] = [await addDataset(store, 'images'), await addDataset(store, 'more images')];
     const created = await store.jobs.create({
       modelId,
       recipe: { method: 'fgq' },
-      datasets: { calibration: dataset.id },
+      datasets: { calibration: dataset.id, training: training.id },
       metric: 'top1',
       gates: { maxAccuracyDrop: 1 },
       deadlineSeconds: 60,
@@ -43,7 +43,7 @@ describe('jobs', () => {
     });
     assert.equal(created.state, 'queued');
     assert.equal(created.queuePosition, 1);
-    assert.deepEqual(created.datasets, { calibration: dataset.id });
+    assert.deepEqual(created.datasets, { calibration: dataset.id, training: training.id });
 
     const claim = await store.jobs.claim(created.id, WORKER);
     assert.ok(claim);
@@ -212,8 +212,13 @@ describe('jobs', () => {
   it('are refused on models and datasets that do not exist', async () => {
     const missing = { modelId: 'mdl_00000000000000000000000000', recipe: {} };
     await assert.rejects(store.jobs.create(missing), { code: 'MODEL_NOT_FOUND' });
-    const datasets = { evaluation: 'dst_00000000000000000000000000' };
-    await assert.rejects(store.jobs.create({ modelId, recipe: {}, datasets }), { code: 'DATASET_NOT_FOUND' });
+    for (const role of DATASET_ROLES) {
+      const datasets = { [role]: 'dst_00000000000000000000000000' };
+      await assert.rejects(store.jobs.create({ modelId, recipe: {}, datasets }), {
+        code: 'DATASET_NOT_FOUND',
+        context: { field: `datasets.${role}` },
+      });
+    }
   });
 
   it('write progress in one query', async () => {

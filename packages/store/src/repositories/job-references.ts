@@ -25,7 +25,9 @@ export async function lockForDelete(tx: Database, input: Input, id: string): Pro
   const rows = await tx.$queryRaw<unknown[]>`SELECT 1 FROM ${TABLES[input]} WHERE id = ${id} FOR UPDATE`;
   if (rows.length === 0) return false;
   const uses =
-    input === 'model' ? { modelId: id } : { OR: [{ calibrationDatasetId: id }, { evaluationDatasetId: id }] };
+    input === 'model'
+      ? { modelId: id }
+      : { OR: [{ calibrationDatasetId: id }, { evaluationDatasetId: id }, { trainingDatasetId: id }] };
   const job = await tx.job.findFirst({
     where: { state: { in: ['queued', 'running'] }, ...uses },
     select: { id: true },

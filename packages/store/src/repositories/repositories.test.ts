@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import type { Preprocess, TritforgeError } from '@tritforge/contracts';
+import { DATASET_ROLES, type Preprocess, type TritforgeError } from '@tritforge/contracts';
 import type { Store } from '../store.js';
 import {
   addDataset,
@@ -93,13 +93,15 @@ describe('models and datasets', () => {
 
   it('cannot be deleted while a job that has not ended uses them', async () => {
     const model = await addModel(store, 'in use');
-    const dataset = await addDataset(store, 'in use by an evaluation');
-    const { id } = await store.jobs.create({ modelId: model.id, recipe: {}, datasets: { evaluation: dataset.id } });
+    const datasets: Record<(typeof DATASET_ROLES)[number], string> = { calibration: '', evaluation: '', training: '' };
+    for (const role of DATASET_ROLES) datasets[role] = (await addDataset(store, `in use for ${role}`)).id;
+    const { id } = await store.jobs.create({ modelId: model.id, recipe: {}, datasets });
     await assert.rejects(store.models.delete(model.id), { code: 'RESOURCE_IN_USE' });
-    await assert.rejects(store.datasets.delete(dataset.id), { code: 'RESOURCE_IN_USE' });
+    for (const role of DATASET_ROLES)
+      await assert.rejects(store.datasets.delete(datasets[role]), { code: 'RESOURCE_IN_USE' }, role);
     await store.jobs.cancel(id);
     await store.models.delete(model.id);
-    await store.datasets.delete(dataset.id);
+    for (const role of DATASET_ROLES) await store.datasets.delete(datasets[role]);
     assert.equal(await store.models.get(model.id), null);
     assert.equal((await store.jobs.get(id))?.modelId, model.id);
     assert.equal(await store.blobs.stat(model.digest), null);
