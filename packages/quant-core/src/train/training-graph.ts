@@ -5,29 +5,17 @@
  *   batch ───────────────────────────▶ forward ─▶ loss ─▶ backward ─▶ Concat ─▶ G
  *   targets ──────────────────────────────────────┘
  *
- * Parameters go in and gradients come out as one vector each: hundreds of small inputs cost more than the copies.
+ * Parameters go in and gradients come out as one vector each. Normalizations in training mode are written with plain operators
+ * once their gradients are known.
  */
 import { differentiate, knownShapes } from '../autodiff/gradients.js';
-import { type Shape, ShapedBuilder } from '../autodiff/shaped-builder.js';
-import {
-  elementCount,
-  intValue,
-  type Model,
-  NameAllocator,
-  type Node,
-  tensorFromInt64,
-  type ValueInfo,
-} from '../ir/index.js';
+import { ShapedBuilder } from '../autodiff/shaped-builder.js';
+import { intValue, type Model, NameAllocator, tensorFromInt64, type ValueInfo } from '../ir/index.js';
 import { makeNode } from '../passes/edit-graph.js';
+import { lowerTrainingMode } from './batch-statistics.js';
+import { type Parameter, parametersOf, withParameterInput } from './parameter-vector.js';
 
-/** Where a tensor is in the vector of parameters. */
-export interface Parameter {
-  /** Of the initializer that it takes the place of. */
-  readonly name: string;
-  readonly shape: Shape;
-  readonly offset: number;
-  readonly length: number;
-}
+export type { Parameter } from './parameter-vector.js';
 
 export interface TrainingGraph {
   /** Inputs: those of the network, the targets, and {@link parameterInput}. Outputs: {@link lossOutput}, {@link gradientOutput}. */
@@ -52,27 +40,21 @@ export interface TrainingGraphOptions {
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function buildTrainingGraph(network: Model, options: TrainingGraphOptions): Promise<TrainingGraph> {
   const { forward, loss } = withLoss(network, options);
-  const { model, gradients } = await differentiate(forward, {
-    loss,
-    wrt: options.parameters,
-    symbols: options.symbols,
-  });
-  const parameters = parametersOf(network, options.parameters);
-  const names = new NameAllocator(model);
-  const [parameterInput, gradientOutput] = [names.value('P'), names.value('G')];
-  const packed = packing(names, model, { parameters, gradients, parameterInput, gradientOutput });
-  const trained = new Set(options.parameters);
-  const graph = {
-    ...model.graph,
-    nodes: [...packed.split, ...model.graph.nodes, ...packed.concat],
-    inputs: [
-      ...model.graph.inputs.filter(({ name }) => !model.graph.initializers.has(name)),
-      { name: parameterInput, dtype: 'float32' as const, shape: [total(parameters)] },
-    ],
-    outputs: [loss, gradientOutput].map((name) => ({ name, dtype: 'float32' as const, shape: null })),
-    initializers: new Map([...packed.constants].filter(([name]) => !trained.has(name))),
+  const { parameters: wrt, symbols } = options;
+  const differentiated = await differentiate(forward, { loss, wrt, symbols });
+  const lowered = lowerTrainingMode(differentiated.model, new Map(differentiated.shapes));
+  const parameters = parametersOf(network, wrt);
+  const { model, input: parameterInput } = withParameterInput(lowered.model, parameters);
+  const gradients = wrt.map((name) => differentiated.gradients.get(name)!);
+  const { model: packed, output: gradientOutput } = withOneVector(model, gradients);
+  const outputs = [loss, gradientOutput].map((name) => ({ name, dtype: 'float32' as const, shape: null }));
+  return {
+    model: { ...packed, graph: { ...packed.graph, outputs } },
+    parameters,
+    parameterInput,
+    lossOutput: loss,
+    gradientOutput,
   };
-  return { model: { ...model, graph }, parameters, parameterInput, lossOutput: loss, gradientOutput };
 }
 
 function withLoss(
@@ -87,56 +69,16 @@ function withLoss(
   return { forward: { ...model, graph: { ...graph, nodes, initializers: new Map(builder.initializers) } }, loss };
 }
 
-function parametersOf({ graph }: Model, names: readonly string[]): Parameter[] {
-  let offset = 0;
-  return names.map((name) => {
-    const { shape } = graph.initializers.get(name)!;
-    const parameter = { name, shape, offset, length: elementCount(shape) };
-    offset += parameter.length;
-    return parameter;
-  });
-}
-
-interface Packed {
-  readonly parameters: readonly Parameter[];
-  readonly gradients: ReadonlyMap<string, string>;
-  readonly parameterInput: string;
-  readonly gradientOutput: string;
-}
-
-/** The nodes that take the vector apart, and those that put the gradients together. */
-function packing(
-  names: NameAllocator,
-  model: Model,
-  { parameters, gradients, parameterInput, gradientOutput }: Packed,
-) {
-  const constants = new Map(model.graph.initializers);
-  const ints = (base: string, values: readonly number[]) => {
-    const name = names.value(base);
-    constants.set(name, tensorFromInt64([values.length], values));
-    return name;
-  };
-  const node = (opType: string, inputs: string[], outputs: string[], attributes = {}): Node =>
-    makeNode(names.node(outputs[0]!), opType, inputs, outputs, attributes);
-  const axis = { axis: intValue(0) };
-  const flat = parameters.map(({ name }) => names.value(`${name}_flat`));
-  const lengths = ints(
-    'lengths',
-    parameters.map(({ length }) => length),
-  );
-  const split = [
-    node('Split', [parameterInput, lengths], flat, axis),
-    ...parameters.map(({ name, shape }, i) => node('Reshape', [flat[i]!, ints('shape', shape)], [name])),
+/** The model with the values, flat and one after the other, as a further one. */
+function withOneVector(model: Model, values: readonly string[]): { model: Model; output: string } {
+  const names = new NameAllocator(model);
+  const [output, whole] = [names.value('G'), names.value('flat')];
+  const pieces = values.map((name) => names.value(`${name}_flat`));
+  const nodes = [
+    ...model.graph.nodes,
+    ...values.map((name, i) => makeNode(names.node(pieces[i]!), 'Reshape', [name, whole], [pieces[i]!])),
+    makeNode(names.node(output), 'Concat', pieces, [output], { axis: intValue(0) }),
   ];
-  const pieces = parameters.map(({ name }) => names.value(`${name}_gradient_flat`));
-  const whole = ints('flat', [-1]);
-  const concat = [
-    ...parameters.map(({ name }, i) => node('Reshape', [gradients.get(name)!, whole], [pieces[i]!])),
-    node('Concat', pieces, [gradientOutput], axis),
-  ];
-  return { split, concat, constants };
-}
-
-function total(parameters: readonly Parameter[]): number {
-  return parameters.reduce((sum, { length }) => sum + length, 0);
+  const initializers = new Map(model.graph.initializers).set(whole, tensorFromInt64([1], [-1]));
+  return { model: { ...model, graph: { ...model.graph, nodes, initializers } }, output };
 }
