@@ -84,12 +84,19 @@ function checkFineTune({ epochs, minutes, batch, workers }: ResolvedFineTune): v
 }
 
 /** A search chooses these itself; rules settle single layers. */
-function checkAuto({ weights, firstLast }: Recipe): void {
+function checkAuto({ weights, firstLast, fineTune }: Recipe): void {
   const chosen: readonly (readonly [field: string, given: unknown])[] = [
     ['weights.groupSize', weights?.groupSize],
     ['weights.residualPlanes', weights?.residualPlanes],
     ['firstLast', firstLast],
   ];
+  if (fineTune !== undefined) {
+    throw contradiction(
+      'recipe.fineTune',
+      'follows a recipe whose precisions are settled, and the method auto looks for them',
+      'Search without fineTune first, then fine-tune the recipe of a point of the frontier.',
+    );
+  }
   for (const [field, given] of chosen) {
     if (given === undefined) continue;
     throw contradiction(

@@ -2,7 +2,7 @@
  * START HERE: the method, top to bottom.
  *
  *   read → prepare (passes/) → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
- *        → quantize weights (in-order/) → encode (artifact/) → verify → measure → report (pipeline/)
+ *        → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,10 +27,11 @@ import { findLayerPairs } from './passes/layer-pairs.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
+import { fineTuneNetwork } from './pipeline/fine-tune-network.js';
 import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
 import { measure } from './pipeline/measure.js';
-import { quantizeNetwork } from './pipeline/network-weights.js';
+import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weights.js';
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
 import { makeReport } from './pipeline/report.js';
@@ -121,7 +122,7 @@ class Quantization {
     const checkpoints =
       exploration === null ? await openCheckpoints({ ...shared, modelFiles: original.files }) : undefined;
     this.#meter.begin('quantize', layers.length, 'layers');
-    const { network, int8 } = await quantizeNetwork(
+    const { network: quantized, int8 } = await quantizeNetwork(
       { prepared: model, layers, activations, scales, eightBitScales },
       {
         ...this.#tools(),
@@ -133,6 +134,7 @@ class Quantization {
         onMoments: exploration?.onMoments,
       },
     );
+    const { network, report: fineTuned } = await this.#fineTune(quantized, original, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -152,6 +154,7 @@ class Quantization {
       ...measured,
       recipe: this.#recipe,
       exploration,
+      fineTune: fineTuned,
       engine: this.#context.runtime.engine,
       original,
       network,
@@ -170,6 +173,20 @@ class Quantization {
     if (!this.#recipe.sensitivity) return null;
     const [recipe, request, context, meter] = [this.#recipe, this.#request, this.#context, this.#meter];
     return explore({ ...step, recipe, request, context, meter });
+  }
+
+  /** Trains the quantized network where the recipe asks for it. */
+  async #fineTune(network: QuantizedNetworks['network'], { digest }: OriginalModel, data: JobData) {
+    const { fineTune } = this.#recipe;
+    if (fineTune === null) return { network, report: null };
+    return fineTuneNetwork(network, fineTune, {
+      ...this.#tools(),
+      recipe: this.#recipe,
+      request: this.#request,
+      meter: this.#meter,
+      data,
+      modelDigest: digest,
+    });
   }
 
   /** Inputs to verify artifacts on. */

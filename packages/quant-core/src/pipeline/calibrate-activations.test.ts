@@ -67,7 +67,7 @@ async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: numb
     layers: settleActivationBits(wanted, activations),
     activations,
     recipe: resolved,
-    data: { calibration: { dataset, feedPlan, digest: '' }, evaluation: null, close: async () => {} },
+    data: { calibration: { dataset, feedPlan, digest: '' }, evaluation: null, training: null, close: async () => {} },
     request: { modelPath: '', recipe, outputDir: '', fileStem: '', scratchDir },
     context,
     meter,

@@ -1,4 +1,4 @@
-import type { Phase, ResolvedRecipe } from '@tritforge/contracts';
+import type { Phase, ResolvedFineTune, ResolvedRecipe } from '@tritforge/contracts';
 import type { ModelInspection } from '../inspect.js';
 import { SENSITIVITY_NETWORKS } from '../search/search-progress.js';
 import type { JobData } from './job-data.js';
@@ -19,7 +19,7 @@ const LATENCY_SECONDS = 3;
 export function expectedCosts(
   { parameters, macs }: ModelInspection,
   data: JobData,
-  { weights: { solver }, sensitivity, search }: ResolvedRecipe,
+  { weights: { solver }, sensitivity, search, fineTune }: ResolvedRecipe,
   solverThreads: number,
   maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
 ): PhaseCosts {
@@ -39,8 +39,15 @@ export function expectedCosts(
     ['search', sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0],
     ['calibrate', loading + calibrationSamples * run],
     ['quantize', quantizing],
+    ['fineTune', fineTune === null ? 0 : trainingCost(fineTune, run, data)],
     ['encode', loading],
     ['verify', 4 * loading + 60 * run],
     ['measure', 3 * loading + LATENCY_SECONDS + 3 * evaluationSamples * run],
   ]);
+}
+
+/** A step costs about three runs: forward, and backward to inputs and to weights. */
+function trainingCost({ epochs, minutes, workers }: ResolvedFineTune, run: number, data: JobData): number {
+  if (epochs === null) return 60 * minutes!;
+  return (epochs * ((data.training ?? data.calibration)?.dataset.sampleCount ?? 0) * 3 * run) / workers;
 }

@@ -14,6 +14,7 @@ export interface JobDataset {
 export interface JobData {
   readonly calibration: JobDataset | null;
   readonly evaluation: JobDataset | null;
+  readonly training: JobDataset | null;
   close(): Promise<void>;
 }
 
@@ -33,7 +34,9 @@ export async function openJobData(request: QuantizeRequest, model: Model): Promi
     return found;
   };
   try {
-    return { calibration: await open(request.calibration), evaluation: await open(request.evaluation), close };
+    const calibration = await open(request.calibration);
+    const evaluation = await open(request.evaluation);
+    return { calibration, evaluation, training: await open(request.training), close };
   } catch (error) {
     await close();
     throw error;

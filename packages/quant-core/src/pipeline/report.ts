@@ -2,6 +2,7 @@ import {
   type AccuracyReport,
   type ArtifactReport,
   completeRecipe,
+  type FineTuneReport,
   type LatencyReport,
   type LayerReport,
   type Report,
@@ -53,6 +54,8 @@ export interface Results {
   readonly data: JobData;
   /** What was measured beforehand; null where the recipe did not ask for it. */
   readonly exploration: Exploration | null;
+  /** Null where the recipe did not ask for it. */
+  readonly fineTune: FineTuneReport | null;
 }
 
 /** Share by which an artifact is slower than the original from which a user should know. */
@@ -85,6 +88,7 @@ export async function makeReport(results: Results): Promise<Report> {
     layers: await layerReports(results),
     kept: [...results.kept, ...excluded(results.network.layers)],
     ...explorationReport(results),
+    ...(results.fineTune !== null && { fineTune: results.fineTune }),
     gates: checkGates(results.request.gates ?? {}, {
       accuracyDrop: accuracy?.drop ?? null,
       sizeBytes: Math.max(...results.artifacts.map(({ sizeBytes }) => sizeBytes)),
@@ -277,11 +281,11 @@ function warnings({ network, weights, data, recipe, request, latency, exploratio
 }
 
 function datasets({ data, request }: Results): Report['provenance']['datasets'] {
-  const entry = (role: 'calibration' | 'evaluation') => {
+  const entry = (role: 'calibration' | 'evaluation' | 'training') => {
     const found = data[role];
     if (found === null) return [];
     const preprocess = request[role]?.preprocess ?? null;
     return [{ role, digest: found.digest, samples: found.dataset.sampleCount, preprocess }];
   };
-  return [...entry('calibration'), ...entry('evaluation')];
+  return [...entry('calibration'), ...entry('evaluation'), ...entry('training')];
 }

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../testing/temporary-folder.js';
 import { tinyModel } from '../testing/tiny-model.js';
 import { sampleFeeds } from './sample-feeds.js';
 
-const noData = { calibration: null, evaluation: null, close: async () => {} };
+const noData = { calibration: null, evaluation: null, training: null, close: async () => {} };
 
 /** Mirrors `border` elements at the end of a sequence, which must be longer than that. */
 async function mirrorModel(folder: string, border: bigint): Promise<string> {

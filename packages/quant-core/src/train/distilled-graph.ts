@@ -1,6 +1,6 @@
 import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { batchSymbols, inferShapes, type Model } from '../ir/index.js';
-import { type Distilled, distillation, squaredError } from './losses.js';
+import { distillation, squaredError } from './losses.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
 export interface DistilledGraphOptions {
@@ -14,12 +14,16 @@ export interface DistilledGraphOptions {
 }
 
 /** What the student is pulled towards. */
-export interface DistillationLoss {
-  /** Softens the probabilities of both networks, without effect where they are what the network puts out. */
-  readonly temperature: number;
-  /** Weight of the squared error of the scores, relative to their own mean square. */
-  readonly scores: number;
-}
+export type DistillationLoss =
+  /** The class probabilities in the first output, softened by a temperature unless they are what the network puts out. */
+  | {
+      readonly kind: 'distill';
+      readonly temperature: number;
+      /** Weight of the squared error of the scores, relative to their own mean square. */
+      readonly scores: number;
+    }
+  /** All outputs, by the squared error relative to their mean squares. */
+  | { readonly kind: 'mse' };
 
 /** A training graph whose loss is the distance to outputs of the original network. */
 export interface DistilledGraph extends TrainingGraph {
@@ -27,31 +31,43 @@ export interface DistilledGraph extends TrainingGraph {
   readonly targets: ReadonlyMap<string, string>;
 }
 
-/** Distils the first output, whose last axis has the classes. */
+/** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function distilledGraph(
   student: Model,
   { teacher, parameters, batch, loss }: DistilledGraphOptions,
 ): Promise<DistilledGraph> {
-  const [output] = teacher.graph.outputs;
-  const name = output!.name;
   const symbols = new Map(batchSymbols(teacher).map((symbol) => [symbol, batch]));
-  const shape = inferShapes(teacher, { symbols }).get(name, teacher.graph)?.shape ?? null;
-  const target = `${name}_teacher`;
-  const isProbability = teacher.graph.nodes.some(
-    ({ opType, outputs }) => opType === 'Softmax' && outputs.includes(name),
-  );
+  const shapes = inferShapes(teacher, { symbols });
+  const compared = loss.kind === 'mse' ? teacher.graph.outputs : teacher.graph.outputs.slice(0, 1);
+  const targets = new Map(compared.map(({ name }) => [name, `${name}_teacher`]));
   const graph = await buildTrainingGraph(student, {
     parameters,
-    targets: [{ name: target, dtype: 'float32', shape }],
+    targets: compared.map(({ name }) => ({
+      name: targets.get(name)!,
+      dtype: 'float32',
+      shape: shapes.get(name, teacher.graph)?.shape ?? null,
+    })),
     symbols,
-    addLoss: (b) => addLoss(b, { student: name, teacher: target, isProbability, ...loss }),
+    addLoss: (b) => (loss.kind === 'mse' ? errors(b, targets) : divergence(b, targets, loss, teacher)),
   });
-  return { ...graph, targets: new Map([[name, target]]) };
+  return { ...graph, targets };
 }
 
-function addLoss(b: ShapedBuilder, { scores, ...distilled }: Distilled & DistillationLoss): string {
-  const divergence = distillation(b, distilled);
-  if (scores === 0 || distilled.isProbability) return divergence;
-  const error = squaredError(b, distilled.student, distilled.teacher);
-  return b.binary('Add', divergence, b.scaled(error, scores));
+function errors(b: ShapedBuilder, targets: ReadonlyMap<string, string>): string {
+  return [...targets]
+    .map(([student, teacher]) => squaredError(b, student, teacher))
+    .reduce((sum, error) => b.binary('Add', sum, error));
+}
+
+function divergence(
+  b: ShapedBuilder,
+  targets: ReadonlyMap<string, string>,
+  { temperature, scores }: DistillationLoss & { kind: 'distill' },
+  { graph }: Model,
+): string {
+  const [[student, teacher]] = [...targets] as [[string, string]];
+  const isProbability = graph.nodes.some(({ opType, outputs }) => opType === 'Softmax' && outputs.includes(student));
+  const loss = distillation(b, { student, teacher, temperature, isProbability });
+  if (scores === 0 || isProbability) return loss;
+  return b.binary('Add', loss, b.scaled(squaredError(b, student, teacher), scores));
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { planFeeds } from '../data/index.js';
 import { floats, memoryDataset } from '../testing/memory-dataset.js';
@@ -11,14 +12,14 @@ import { type FineTuned, type FineTuneOptions, fineTune } from './fine-tune.js';
 const SAMPLES = 64;
 
 /** Fine-tunes the small network, rounded to ternary weights without looking at data, on random images. */
-async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}): Promise<FineTuned> {
+async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}, count = SAMPLES): Promise<FineTuned> {
   const network = await quantizedNetwork(t, smallNetwork(), { weights: { groupSize: 16, solver: 'exact' } });
   const { graph } = network.prepared;
   const next = gaussian(seededRandom(5));
   const [input] = graph.inputs;
   const images = floats(
-    [SAMPLES, 3, 12, 12],
-    Float32Array.from({ length: SAMPLES * 432 }, () => next()),
+    [count, 3, 12, 12],
+    Float32Array.from({ length: count * 432 }, () => next()),
   );
   const dataset = memoryDataset({ [input!.name]: images });
   const data = { dataset, feedPlan: planFeeds(graph.inputs, dataset.summary, null), digest: '' };
@@ -30,13 +31,16 @@ async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}): Pro
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
-    loss: { temperature: 1, scores: 0 },
+    loss: { kind: 'distill', temperature: 1, scores: 0 },
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },
     scratchDir: temporaryFolder(t),
     ...changes,
   });
 }
+
+const bits = ({ codes, biases }: FineTuned) => [...codes.values(), ...biases.values()];
+const losses = ({ curve }: FineTuned) => curve.map(({ trainingLoss, heldOutLoss }) => [trainingLoss, heldOutLoss]);
 
 test('fine-tuning brings a rounded network nearer to the original on samples that it did not see', async (t) => {
   const { curve } = await tune(t);
@@ -54,9 +58,45 @@ test('the same seed and number of threads give the same codes and biases', async
     await tune(t, { length: { epochs: 1 } }),
     await tune(t, { length: { epochs: 1 }, seed: 2 }),
   ];
-  const bits = ({ codes, biases }: FineTuned) => [...codes.values(), ...biases.values()];
   assert.deepEqual(bits(first), bits(second));
   assert.notDeepEqual(bits(first), bits(other));
+});
+
+test('a training that was stopped goes on behind its last whole epoch, to the same codes and biases', async (t) => {
+  const checkpoint = { path: join(temporaryFolder(t), 'training'), identity: 'this network' };
+  const length = { epochs: 3 };
+  const whole = await tune(t, { length });
+  const controller = new AbortController();
+  const onEpoch = ({ epoch }: { epoch: number }) => epoch === 2 && controller.abort();
+  await assert.rejects(tune(t, { length, checkpoint, onEpoch, signal: controller.signal }), { code: 'CANCELED' });
+  const judged: number[] = [];
+  const resumed = await tune(t, { length, checkpoint, onEpoch: ({ epoch }) => judged.push(epoch) });
+  assert.deepEqual(judged, [3]);
+  assert.deepEqual(bits(resumed), bits(whole));
+  assert.deepEqual(losses(resumed), losses(whole));
+});
+
+test('the state of another training is not gone on from', async (t) => {
+  const checkpoint = { path: join(temporaryFolder(t), 'training'), identity: 'this network' };
+  const length = { epochs: 1 };
+  await tune(t, { length, checkpoint });
+  const other = await tune(t, { length, seed: 2, checkpoint: { ...checkpoint, identity: 'another seed' } });
+  assert.deepEqual(bits(other), bits(await tune(t, { length, seed: 2 })));
+});
+
+test('few samples are trained on in small batches, and too few are refused', async (t) => {
+  const { samples, heldOutSamples, batch } = await tune(t, { length: { epochs: 1 } }, 9);
+  assert.deepEqual({ samples, heldOutSamples, batch }, { samples: 8, heldOutSamples: 1, batch: 2 });
+  await assert.rejects(tune(t, {}, 7), {
+    code: 'DATASET_TOO_SMALL',
+    message: /There are 7 samples .* takes 8 or more/,
+  });
+});
+
+test('minutes end a training wherever it is, with a last judgement', async (t) => {
+  const { curve } = await tune(t, { length: { minutes: 0.01 } });
+  assert.ok(curve.length > 1);
+  assert.ok(curve.at(-1)!.seconds > 0.3, `ended after ${curve.at(-1)!.seconds} s`);
 });
 
 test('steps that lead away change nothing', async (t) => {

@@ -8,6 +8,7 @@
  * The parameters that did best on samples that are kept aside are the result; those before the first step count too.
  */
 import { join } from 'node:path';
+import { TritforgeError } from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/quantized-model.js';
 import { sampleIndices, sampleRuns } from '../calibrate/index.js';
 import { withOutputs } from '../calibrate/observed-model.js';
@@ -19,21 +20,23 @@ import { removeUnused } from '../passes/edit-graph.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { mulberry32 } from '../seeded-random.js';
 import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
-import { codesOf, type LatentWeight, project } from './latent-weights.js';
+import { codesOf, type LatentWeight, project, valuesOf } from './latent-weights.js';
 import type { Augmentation } from './messages.js';
 import { Optimiser, type OptimiserSettings } from './optimisers.js';
-import { storeSamples } from './sample-store.js';
+import { type StoreSummary, storeSamples } from './sample-store.js';
 import { rateAt, type Schedule } from './schedule.js';
 import { buildStudentGraph } from './student-graph.js';
 import { latentWeights, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
+import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
 import { TrainingThreads } from './training-threads.js';
+import { TuningCheckpoint, type TuningState } from './tuning-checkpoint.js';
 
 export interface FineTuneOptions {
   readonly data: JobDataset;
-  /** Passes over the data, which give the same result in every run, or time. */
-  readonly length: { readonly epochs: number } | { readonly minutes: number };
-  /** Samples of one update, a multiple of `threads`. */
+  /** Passes over the data, which give the same result in every run, or time, all in all. */
+  readonly length: TrainingLength;
+  /** Samples of one update, a multiple of `threads`; fewer where there are few samples. */
   readonly batch: number;
   readonly threads: number;
   readonly optimiser: OptimiserSettings;
@@ -43,7 +46,11 @@ export interface FineTuneOptions {
   readonly seed: number;
   readonly augmentation: Augmentation | null;
   readonly scratchDir: string;
+  /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
+  readonly checkpoint?: { readonly path: string; readonly identity: string } | undefined;
   readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
+  /** @param share of the training that is done */
+  readonly onStep?: ((share: number, secondsLeft: number | null) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -65,6 +72,10 @@ export interface FineTuned {
   /** By the planned layer's bias. */
   readonly biases: ReadonlyMap<Tensor, Float32Array>;
   readonly curve: readonly Epoch[];
+  /** That it was trained on, that were kept aside, and those of an update. */
+  readonly samples: number;
+  readonly heldOutSamples: number;
+  readonly batch: number;
 }
 
 /** Of the samples one in so many is kept aside, but not more than the most. */
@@ -74,148 +85,194 @@ const MOST_HELD_OUT = 512;
 /** A network whose weights are quantized. */
 export type Start = QuantizedModel & { readonly weights: ReadonlyMap<Tensor, QuantizedWeight> };
 
-/** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE, DATASET_SHAPE_MISMATCH, CANCELED */
+/** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE, DATASET_SHAPE_MISMATCH, DATASET_TOO_SMALL, CANCELED */
 export async function fineTune(start: Start, options: FineTuneOptions): Promise<FineTuned> {
+  const { checkpoint, length } = options;
+  const file = checkpoint && new TuningCheckpoint(checkpoint.path, checkpoint.identity);
+  const known = (await file?.read()) ?? null;
+  const clock = new TrainingClock(length, known?.seconds);
+  const samples = await storeTrainingSamples(options);
   const student = await buildStudentGraph(start);
   const trained = trainedTensors(start.layers, student.slots);
   const graph = await distilledGraph(student.model, {
     teacher: start.prepared,
     parameters: [...trained.keys()],
-    batch: options.batch / options.threads,
+    batch: samples.part,
     loss: options.loss,
   });
-  const latent = await startVector(graph.parameters, trained, start.weights);
-  const weights = latentWeights(graph.parameters, trained);
-  const training = new FineTuning(graph, weights, options);
-  const threads = await training.open(start.prepared);
+  const weights = latentWeights(graph.parameters, trained, start.layers, ({ layer }) => {
+    const value = start.activations.values.get(layer.node.inputs[0]!);
+    return value === undefined ? null : start.scales.get(value.rangeOf)!.scale;
+  });
+  const threads = await openThreads(graph, start.prepared, samples.store, options);
   try {
-    const { best, curve } = await training.run(threads, latent);
-    if (best === null) return { codes: new Map(), biases: new Map(), curve };
-    return { ...resultOf(best, { parameters: graph.parameters, trained, weights }), curve };
+    const latent = await startVector(graph.parameters, trained, start.weights);
+    const { best, curve } = await new FineTuning({ threads, weights, samples, clock, file, options }).run(
+      latent,
+      known,
+    );
+    const counts = {
+      samples: samples.fitting.length,
+      heldOutSamples: samples.heldOut.flat().length,
+      batch: samples.part * options.threads,
+    };
+    if (best === null) return { codes: new Map(), biases: new Map(), curve, ...counts };
+    return { ...resultOf(best, { parameters: graph.parameters, trained, weights }), curve, ...counts };
   } finally {
     await threads.close();
   }
 }
 
+/** The samples in a file, and which of its records are for what. */
+interface TrainingSamples {
+  readonly store: StoreSummary;
+  readonly fitting: readonly number[];
+  /** In batches of a thread's part. */
+  readonly heldOut: readonly (readonly number[])[];
+  /** Samples of a batch that one thread takes. */
+  readonly part: number;
+}
+
+/** Every eighth sample is kept aside; a rest that fills no batch is left out. Batches are smaller where there are few samples. */
+async function storeTrainingSamples({ data, scratchDir, batch, threads }: FineTuneOptions): Promise<TrainingSamples> {
+  const { dataset, feedPlan } = data;
+  const every = sampleIndices(dataset.sampleCount, dataset.sampleCount);
+  const store = await storeSamples(sampleRuns(dataset, feedPlan, every), join(scratchDir, 'samples.bin'));
+  const all = Array.from({ length: store.records }, (_, i) => i);
+  const isHeldOut = (i: number) => i % HELD_OUT_STRIDE === HELD_OUT_STRIDE - 1 && i < MOST_HELD_OUT * HELD_OUT_STRIDE;
+  const [fitting, aside] = [all.filter((i) => !isHeldOut(i)), all.filter(isHeldOut)];
+  const part = Math.min(batch / threads, Math.floor(fitting.length / threads), aside.length);
+  if (part === 0) throw tooFew(store.records, threads);
+  const heldOut = Array.from({ length: Math.floor(aside.length / part) }, (_, i) =>
+    aside.slice(i * part, (i + 1) * part),
+  );
+  return { store, fitting, heldOut, part };
+}
+
+async function openThreads(
+  { model, parameterInput, lossOutput, gradientOutput, targets, parameters }: DistilledGraph,
+  original: Model,
+  store: StoreSummary,
+  { scratchDir, threads, augmentation }: FineTuneOptions,
+): Promise<TrainingThreads> {
+  const write = async (name: string, graph: Model) => {
+    const path = join(scratchDir, `${name}.onnx`);
+    await writeModel(graph, path);
+    return path;
+  };
+  const lossOnly = copyOf(withOutputs(model, [lossOutput]));
+  removeUnused(lossOnly);
+  return new TrainingThreads(
+    {
+      trainingGraph: await write('training', model),
+      lossGraph: await write('loss', lossOnly),
+      teacher: { path: await write('teacher', original), targets },
+      store,
+      names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
+      augmentation,
+    },
+    threads,
+    parameters.reduce((sum, parameter) => sum + parameter.length, 0),
+  );
+}
+
+/** What a training works with. */
+interface Parts {
+  readonly threads: TrainingThreads;
+  readonly weights: readonly LatentWeight[];
+  readonly samples: TrainingSamples;
+  readonly clock: TrainingClock;
+  readonly file: TuningCheckpoint | undefined;
+  readonly options: FineTuneOptions;
+}
+
 class FineTuning {
-  readonly #graph: DistilledGraph;
-  readonly #weights: readonly LatentWeight[];
-  readonly #options: FineTuneOptions;
-  /** Records of the store. */
-  #fitting: number[] = [];
-  #heldOut: number[][] = [];
+  readonly #parts: Parts;
 
-  constructor(graph: DistilledGraph, weights: readonly LatentWeight[], options: FineTuneOptions) {
-    this.#graph = graph;
-    this.#weights = weights;
-    this.#options = options;
+  constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
-  async open(teacher: Model): Promise<TrainingThreads> {
-    const { data, scratchDir, threads, batch, augmentation } = this.#options;
-    const { dataset, feedPlan } = data;
-    const all = sampleIndices(dataset.sampleCount, dataset.sampleCount);
-    const store = await storeSamples(sampleRuns(dataset, feedPlan, all), join(scratchDir, 'samples.bin'));
-    this.#split(store.records, batch / threads);
-    const { model, parameterInput, lossOutput, gradientOutput, targets, parameters } = this.#graph;
-    const write = async (name: string, graph: Model) => {
-      const path = join(scratchDir, `${name}.onnx`);
-      await writeModel(graph, path);
-      return path;
-    };
-    const lossOnly = copyOf(withOutputs(model, [lossOutput]));
-    removeUnused(lossOnly);
-    const length = parameters.reduce((sum, parameter) => sum + parameter.length, 0);
-    return new TrainingThreads(
-      {
-        trainingGraph: await write('training', model),
-        lossGraph: await write('loss', lossOnly),
-        teacher: { path: await write('teacher', teacher), targets },
-        store,
-        names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
-        augmentation,
-      },
-      threads,
-      length,
-    );
-  }
-
-  async run(threads: TrainingThreads, latent: Float32Array): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
-    const { length: wanted, signal } = this.#options;
-    const length = latent.length;
-    const groups = [{ begin: 0, end: length, rate: 1, decay: 0 }];
-    const optimiser = new Optimiser(this.#options.optimiser, groups, length);
-    const clock = performance.now();
-    const seconds = () => (performance.now() - clock) / 1000;
-    // The codes that the network came with, not those that are solved anew from what they mean.
-    threads.parameters.set(latent);
-    let best: Float32Array | null = null;
-    let least = await threads.evaluate(this.#heldOut, signal);
-    project(latent, this.#weights, threads.parameters);
-    const curve: Epoch[] = [];
-    const report = (epoch: Epoch) => {
-      curve.push(epoch);
-      this.#options.onEpoch?.(epoch);
-    };
-    report({ epoch: 0, seconds: seconds(), trainingLoss: null, heldOutLoss: least, isBest: true });
-    const share = (epoch: number, done: number) =>
-      'epochs' in wanted ? (epoch - 1 + done) / wanted.epochs : seconds() / (60 * wanted.minutes);
-    for (let epoch = 1; share(epoch, 0) < 1; epoch++) {
-      const trainingLoss = await this.#epoch(epoch, { threads, latent, optimiser, share });
-      const heldOutLoss = await threads.evaluate(this.#heldOut, signal);
+  /** @param known where an earlier attempt stopped */
+  async run(start: Float32Array, known: TuningState | null): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
+    const { clock, file, options } = this.#parts;
+    const state = known ?? (await this.#begin(start));
+    const optimiser = this.#optimiser(start.length, state);
+    const curve = [...state.curve];
+    let { best } = state;
+    let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
+    this.#project(state.latent);
+    for (let epoch = curve.length; clock.share(epoch, 0) < 1; epoch++) {
+      const trainingLoss = await this.#epoch(epoch, state.latent, optimiser);
+      const heldOutLoss = await this.#judge();
       const isBest = heldOutLoss < least;
-      if (isBest) [best, least] = [latent.slice(), heldOutLoss];
-      report({ epoch, seconds: seconds(), trainingLoss, heldOutLoss, isBest });
+      if (isBest) [best, least] = [state.latent.slice(), heldOutLoss];
+      curve.push({ epoch, seconds: clock.seconds, trainingLoss, heldOutLoss, isBest });
+      await file?.write({ latent: state.latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
+      options.onEpoch?.(curve.at(-1)!);
     }
     return { best, curve };
   }
 
-  async #epoch(epoch: number, { threads, latent, optimiser, share }: Progress): Promise<number> {
-    const { batch, learningRate, schedule, seed, signal } = this.#options;
-    const order = shuffled(this.#fitting, mulberry32(seed + epoch));
+  /** Judges the codes that the network came with, not those that are solved anew from what they mean. */
+  async #begin(start: Float32Array): Promise<TuningState> {
+    const { threads, clock, options } = this.#parts;
+    threads.parameters.set(start);
+    const heldOutLoss = await this.#judge();
+    const epoch = { epoch: 0, seconds: clock.seconds, trainingLoss: null, heldOutLoss, isBest: true };
+    options.onEpoch?.(epoch);
+    return { latent: start, best: null, optimiser: undefined, curve: [epoch], seconds: clock.seconds };
+  }
+
+  #optimiser(length: number, { optimiser }: TuningState): Optimiser {
+    const groups = [{ begin: 0, end: length, rate: 1, decay: 0 }];
+    return new Optimiser(this.#parts.options.optimiser, groups, length, optimiser);
+  }
+
+  async #epoch(epoch: number, latent: Float32Array, optimiser: Optimiser): Promise<number> {
+    const { threads, samples, clock, options } = this.#parts;
+    const { learningRate, schedule, seed, signal } = options;
+    const { part } = samples;
+    const batch = part * threads.count;
+    const order = shuffled(samples.fitting, mulberry32(seed + epoch));
     const steps = Math.floor(order.length / batch);
-    const part = batch / threads.count;
     let loss = 0;
     let done = 0;
-    for (; done < steps && share(epoch, done / steps) < 1; done++) {
+    for (; done < steps && clock.share(epoch, done / steps) < 1; done++) {
       throwIfCanceled(signal);
       const parts = Array.from({ length: threads.count }, (_, i) => {
         const first = done * batch + i * part;
         return order.slice(first, first + part);
       });
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
-      optimiser.step(latent, threads.gradient, learningRate * rateAt(schedule, share(epoch, done / steps)));
-      project(latent, this.#weights, threads.parameters);
+      const share = clock.share(epoch, done / steps);
+      optimiser.step(latent, threads.gradient, learningRate * rateAt(schedule, share));
+      this.#project(latent);
+      options.onStep?.(Math.min(share, 1), clock.secondsLeft(epoch, (done + 1) / steps));
     }
     return loss / Math.max(done, 1);
   }
 
-  /** Every eighth record is kept aside; a rest that fills no batch is left out. */
-  #split(records: number, part: number): void {
-    const all = Array.from({ length: records }, (_, i) => i);
-    const isHeldOut = (i: number) => i % HELD_OUT_STRIDE === HELD_OUT_STRIDE - 1 && i < MOST_HELD_OUT * HELD_OUT_STRIDE;
-    this.#fitting = all.filter((i) => !isHeldOut(i));
-    const heldOut = all.filter(isHeldOut);
-    this.#heldOut = Array.from({ length: Math.floor(heldOut.length / part) }, (_, i) =>
-      heldOut.slice(i * part, (i + 1) * part),
-    );
+  #project(latent: Float32Array): void {
+    project(latent, this.#parts.weights, this.#parts.threads.parameters);
   }
-}
 
-interface Progress {
-  readonly threads: TrainingThreads;
-  readonly latent: Float32Array;
-  readonly optimiser: Optimiser;
-  /** Of the whole training that is done. */
-  readonly share: (epoch: number, done: number) => number;
+  /** The loss on samples kept aside. */
+  async #judge(): Promise<number> {
+    const { threads, samples, clock, options } = this.#parts;
+    const before = clock.seconds;
+    const loss = await threads.evaluate(samples.heldOut, options.signal);
+    clock.reserve(clock.seconds - before);
+    return loss;
+  }
 }
 
 function resultOf(best: Float32Array, { parameters, trained, weights }: Trained): Pick<FineTuned, 'codes' | 'biases'> {
   const codes = new Map(weights.map((weight) => [weight.planned.layer.weight, codesOf(best, weight)]));
   const biases = new Map<Tensor, Float32Array>();
-  for (const { name, offset, length } of parameters) {
-    const tensor = trained.get(name)!;
-    if (tensor.kind === 'bias') biases.set(tensor.bias, best.slice(offset, offset + length));
+  for (const parameter of parameters) {
+    const tensor = trained.get(parameter.name)!;
+    if (tensor.kind === 'bias') biases.set(tensor.bias, valuesOf(best, parameter));
   }
   return { codes, biases };
 }
@@ -242,4 +299,13 @@ function shuffled(values: readonly number[], next: () => number): number[] {
     [order[i], order[j]] = [order[j]!, order[i]!];
   }
   return order;
+}
+
+function tooFew(records: number, threads: number): TritforgeError {
+  const fewest = Math.max(HELD_OUT_STRIDE, threads + 1);
+  return new TritforgeError(
+    'DATASET_TOO_SMALL',
+    `There are ${records} samples to train on; training takes ${fewest} or more, of which it keeps some aside`,
+    { field: 'datasets.training', remediation: 'Send more samples, a few hundred for a result worth having.' },
+  );
 }

@@ -43,12 +43,27 @@ export async function startVector(
   return vector;
 }
 
+/** @param inputScaleOf scale of the input of a layer; null where it stays in floating point */
 export function latentWeights(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
+  layers: readonly PlannedLayer[],
+  inputScaleOf: (planned: PlannedLayer) => number | null,
 ): LatentWeight[] {
+  const biases = new Map<Tensor, Parameter>();
+  for (const parameter of parameters) {
+    const tensor = trained.get(parameter.name)!;
+    if (tensor.kind === 'bias') biases.set(tensor.bias, parameter);
+  }
+  const quantizedBias = (planned: PlannedLayer) => {
+    const parameter = planned.layer.bias === null ? undefined : biases.get(planned.layer.bias);
+    const inputScale = inputScaleOf(planned);
+    return parameter === undefined || inputScale === null ? [] : [{ parameter, inputScale }];
+  };
   return parameters.flatMap((parameter) => {
     const tensor = trained.get(parameter.name)!;
-    return tensor.kind === 'bias' ? [] : [{ planned: tensor.planned, parameter }];
+    if (tensor.kind === 'bias') return [];
+    const sharing = layers.filter(({ layer }) => layer.weight === tensor.planned.layer.weight);
+    return [{ planned: tensor.planned, parameter, biases: sharing.flatMap(quantizedBias) }];
   });
 }

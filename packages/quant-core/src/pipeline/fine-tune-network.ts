@@ -1,0 +1,149 @@
+/** The step of a job that trains the quantized network: see train/fine-tune.ts. */
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type FineTuneReport, type ResolvedFineTune, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import { ENGINE_VERSION } from '../engine-version.js';
+import { cpuName } from '../evaluate/index.js';
+import { type Tensor, tensorFromFloats } from '../ir/index.js';
+import { encodeWeights } from '../layers/encoded-weight.js';
+import type { PlannedLayer } from '../layers/layer.js';
+import { readRows } from '../layers/weight-rows.js';
+import type { QuantizeRequest } from '../quantize-request.js';
+import type { ScratchTensors } from '../scratch-tensors.js';
+import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
+import type { OptimiserSettings } from '../train/optimisers.js';
+import type { JobData, JobDataset } from './job-data.js';
+import type { ProgressMeter } from './progress-meter.js';
+
+const CHECKPOINT = 'fine-tuning.training';
+/** Progress is counted in parts of the whole, as neither epochs nor minutes are known beforehand. */
+const PARTS = 1000;
+
+/** What the squared error of scores adds to the divergence: it says something where probabilities are all but 0 and 1. */
+const SCORES_WEIGHT = 0.05;
+
+export interface FineTuneStep {
+  readonly recipe: ResolvedRecipe;
+  readonly request: QuantizeRequest;
+  readonly data: JobData;
+  readonly scratch: ScratchTensors;
+  readonly scratchDir: string;
+  readonly meter: ProgressMeter;
+  readonly signal: AbortSignal | undefined;
+  /** Digest of the model file. */
+  readonly modelDigest: string;
+}
+
+/** The network as the training left it; the one that came in where no epoch was better. */
+export interface FineTunedNetwork {
+  readonly network: Start;
+  readonly report: FineTuneReport;
+}
+
+/**
+ * Trains the network as the recipe says, on the training data or else on the calibration data.
+ * @throws TritforgeError CALIBRATION_REQUIRED without data, DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH, MODEL_NOT_DIFFERENTIABLE, CANCELED
+ */
+export async function fineTuneNetwork(
+  network: Start,
+  asked: ResolvedFineTune,
+  step: FineTuneStep,
+): Promise<FineTunedNetwork> {
+  const { data, meter, request } = step;
+  const samples = data.training ?? data.calibration;
+  if (samples === null) throw nothingToTrainOn();
+  meter.begin('fineTune', PARTS, 'parts');
+  const scratchDir = await mkdtemp(join(step.scratchDir, 'fine-tune-'));
+  try {
+    const tuned = await fineTune(network, {
+      ...optionsOf(asked, network),
+      data: samples,
+      seed: step.recipe.seed,
+      scratchDir,
+      checkpoint: await checkpointOf(request.checkpointDir, samples, step),
+      onStep: (share, secondsLeft) => meter.done(Math.floor(share * PARTS), PARTS, secondsLeft),
+      signal: step.signal,
+    });
+    return { network: await withResult(network, tuned, step.scratch), report: reportOf(tuned, asked) };
+  } finally {
+    await rm(scratchDir, { recursive: true, force: true });
+  }
+}
+
+type Settings = Omit<FineTuneOptions, 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'>;
+
+function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
+  const { epochs, minutes, batch, workers, learningRate, loss, temperature, augment } = asked;
+  const [input] = prepared.graph.inputs.filter(({ name }) => !prepared.graph.initializers.has(name));
+  const changes = augment.shift > 0 || augment.mirror;
+  return {
+    length: epochs === null ? { minutes: minutes! } : { epochs },
+    batch,
+    threads: workers,
+    optimiser: OPTIMISERS[asked.optimiser],
+    learningRate,
+    schedule: { kind: 'cosine', floor: 0 },
+    loss: loss === 'mse' ? { kind: loss } : { kind: loss, temperature, scores: SCORES_WEIGHT },
+    augmentation: changes ? { input: input!.name, maxShift: augment.shift, mirrors: augment.mirror } : null,
+  };
+}
+
+const OPTIMISERS: Readonly<Record<ResolvedFineTune['optimiser'], OptimiserSettings>> = {
+  adamw: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
+  sgd: { kind: 'sgd', momentum: 0.9, nesterov: true },
+};
+
+/** What an attempt at this training may go on from depends on all of this. */
+async function checkpointOf(folder: string | undefined, samples: JobDataset, step: FineTuneStep) {
+  if (folder === undefined) return undefined;
+  await mkdir(folder, { recursive: true });
+  const { recipe, request, data, modelDigest } = step;
+  const { calibration, training, memoryCapBytes, maxCalibrationSamples } = request;
+  const identity = {
+    engine: [ENGINE_VERSION, cpuName()],
+    model: modelDigest,
+    recipe,
+    data: [data.calibration?.digest, calibration?.preprocess, samples.digest, training?.preprocess],
+    limits: [memoryCapBytes, maxCalibrationSamples],
+  };
+  return {
+    path: join(folder, CHECKPOINT),
+    identity: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
+  };
+}
+
+async function withResult(network: Start, { codes, biases }: FineTuned, scratch: ScratchTensors): Promise<Start> {
+  const weights = new Map(network.weights);
+  for (const { layer } of network.layers) {
+    const own = codes.get(layer.weight);
+    if (own !== undefined) weights.set(layer.weight, await encodeWeights(own, await readRows(layer), layer, scratch));
+  }
+  return { ...network, weights, layers: network.layers.map((planned) => withBias(planned, biases)) };
+}
+
+function withBias(planned: PlannedLayer, biases: ReadonlyMap<Tensor, Float32Array>): PlannedLayer {
+  const { bias } = planned.layer;
+  const values = bias === null ? undefined : biases.get(bias);
+  if (values === undefined) return planned;
+  return { ...planned, layer: { ...planned.layer, bias: tensorFromFloats(bias!.shape, values) } };
+}
+
+function reportOf({ curve, samples, heldOutSamples, batch }: FineTuned, { workers }: ResolvedFineTune): FineTuneReport {
+  return {
+    samples,
+    heldOutSamples,
+    workers,
+    batch,
+    seconds: curve.at(-1)!.seconds,
+    bestEpoch: curve.findLast(({ isBest }) => isBest)!.epoch,
+    curve: curve.map(({ isBest: _, ...point }) => point),
+  };
+}
+
+function nothingToTrainOn(): TritforgeError {
+  return new TritforgeError('CALIBRATION_REQUIRED', 'recipe.fineTune needs samples to train on, and the job has none', {
+    field: 'datasets.training',
+    remediation: 'Send a training dataset or a calibration dataset; labels are not needed.',
+  });
+}
