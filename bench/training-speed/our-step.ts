@@ -1,0 +1,68 @@
+import { join } from 'node:path';
+import { createOnnxRuntime } from '@tritforge/quant-core';
+import { elementCount, readFloats } from '@tritforge/quant-core/ir';
+import { readModel, writeModel } from '@tritforge/quant-core/onnx';
+import { buildTrainingGraph, crossEntropy, Optimiser } from '@tritforge/quant-core/train';
+import { normalNumbers } from '../large-model/generate-model.js';
+import type { TrainedNetwork } from './networks.js';
+import { readyToTrain } from './ready-to-train.js';
+
+/** What makes steps of one network. */
+export interface Stepper {
+  /** @returns milliseconds and the loss before the update */
+  step(): Promise<{ readonly milliseconds: number; readonly loss: number }>;
+  close(): Promise<void>;
+}
+
+const LABELS = 'labels';
+const SEED = 4;
+const RATE = 1e-3;
+const OPTIMISER = { kind: 'sgd', momentum: 0.9, nesterov: false } as const;
+
+/** Our training graph in onnxruntime on one thread, and our optimiser. */
+export async function ourStepper(network: TrainedNetwork, batchStatistics: boolean, folder: string): Promise<Stepper> {
+  const model = readyToTrain(await readModel(network.modelPath), batchStatistics);
+  const { initializers } = model.graph;
+  const statistics = new Set(
+    model.graph.nodes.flatMap(({ opType, inputs }) => (opType === 'BatchNormalization' ? inputs.slice(3) : [])),
+  );
+  const trained = [...initializers].flatMap(([name, { dtype }]) =>
+    dtype === 'float32' && !statistics.has(name) ? [name] : [],
+  );
+  const labelShape = [network.batch, network.classes];
+  const graph = await buildTrainingGraph(model, {
+    parameters: trained,
+    targets: [{ name: LABELS, dtype: 'float32', shape: labelShape }],
+    symbols: new Map(),
+    addLoss: (b) => crossEntropy(b, network.scores, LABELS),
+  });
+  const path = join(folder, 'training.onnx');
+  await writeModel(graph.model, path);
+  const session = await createOnnxRuntime().load(path, { threads: 1, optimization: 'all' });
+  const length = graph.parameters.reduce((sum, parameter) => sum + parameter.length, 0);
+  const parameters = new Float32Array(length);
+  for (const { name, offset } of graph.parameters) parameters.set(await readFloats(initializers.get(name)!), offset);
+  const optimiser = new Optimiser(OPTIMISER, [{ begin: 0, end: length, rate: 1, decay: 0 }], length);
+  const random = normalNumbers(SEED);
+  const shape = [network.batch, ...network.image];
+  const images = Float32Array.from({ length: elementCount(shape) }, () => random());
+  const labels = Float32Array.from({ length: elementCount(labelShape) }, (_, i) =>
+    i % network.classes === Math.floor(i / network.classes) % network.classes ? 1 : 0,
+  );
+  const feeds = new Map([
+    [network.input, { dtype: 'float32' as const, shape, data: images }],
+    [LABELS, { dtype: 'float32' as const, shape: labelShape, data: labels }],
+    [graph.parameterInput, { dtype: 'float32' as const, shape: [length], data: parameters }],
+  ]);
+  return {
+    async step() {
+      const begin = performance.now();
+      const results = await session.run(feeds);
+      const gradient = results.get(graph.gradientOutput)!.data as Float32Array;
+      optimiser.step(parameters, gradient, RATE);
+      const milliseconds = performance.now() - begin;
+      return { milliseconds, loss: (results.get(graph.lossOutput)!.data as Float32Array)[0]! };
+    },
+    close: () => session.release(),
+  };
+}

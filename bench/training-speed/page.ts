@@ -1,0 +1,61 @@
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+import { markdown } from '../accuracy/page.js';
+import type { Timing } from './rounds.js';
+
+/** One network in one mode, ours first. */
+export interface Comparison {
+  readonly network: string;
+  readonly batch: number;
+  readonly batchStatistics: boolean;
+  readonly rounds: number;
+  readonly timings: readonly Timing[];
+}
+
+const HEADER = ['', 'minimum, ms', 'median, ms', 'ours / its minimum', 'ours / its median'];
+
+/** @param ours names of our timings; ratios are those of the fastest */
+export function trainingPage(
+  comparisons: readonly Comparison[],
+  command: string,
+  torch: string,
+  ours: readonly string[],
+): string {
+  return `# Speed of training
+
+\`npm run bench -- ${command}\` on ${os.cpus()[0]?.model.trim() ?? 'an unknown CPU'}, Node ${process.version}, PyTorch ${torch}, commit ${commit()}; one thread each,
+a load of ${os.loadavg()[2]!.toFixed(1)} over the last quarter of an hour.
+
+A step is forward, backward and the update by SGD with momentum, on random images. Everybody takes turns, step by step; the ratio is ours
+to theirs, below 1 we are faster. PyTorch runs the same ONNX file in both memory layouts, eagerly. Batch normalization uses the statistics
+of the batch ("training") or those it came with ("frozen"). \`standard operators\` is the training graph in stock ONNX Runtime.
+
+${comparisons.map((comparison) => section(comparison, ours)).join('\n')}`;
+}
+
+function section({ network, batch, batchStatistics, rounds, timings }: Comparison, ours: readonly string[]): string {
+  const own = timings.filter(({ name }) => ours.includes(name));
+  const best = own.reduce((a, b) => (a.medianMs < b.medianMs ? a : b));
+  const lines = timings.map(({ name, minimumMs, medianMs }) => [
+    name,
+    minimumMs.toFixed(1),
+    medianMs.toFixed(1),
+    (best.minimumMs / minimumMs).toFixed(2),
+    (best.medianMs / medianMs).toFixed(2),
+  ]);
+  return `## ${network}, batch ${batch}, batch normalization ${batchStatistics ? 'training' : 'frozen'}
+
+${rounds} rounds.
+
+${markdown(HEADER, lines)}
+`;
+}
+
+function commit(): string {
+  try {
+    const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', 'packages', 'bench') === '' ? '' : '+');
+  } catch {
+    return 'unknown';
+  }
+}

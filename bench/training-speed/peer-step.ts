@@ -1,0 +1,46 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { TrainedNetwork } from './networks.js';
+import type { Stepper } from './our-step.js';
+
+const SCRIPT = fileURLToPath(new URL('../../peers/training_speed.py', import.meta.url));
+
+/** A Python process that makes a step with PyTorch for each line it is sent. */
+export interface Peer {
+  /** Such as `2.15.0`. */
+  readonly version: string;
+  stepper(layout: string): Stepper;
+  close(): Promise<void>;
+}
+
+export async function startPeer(
+  python: string,
+  { modelPath: model, batch, image, classes }: TrainedNetwork,
+  { batchStatistics, layouts }: { batchStatistics: boolean; layouts: readonly string[] },
+): Promise<Peer> {
+  const request = { model, batch, image, classes, batchStatistics, layouts };
+  const child = spawn(python, [SCRIPT, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const next = async <T>(): Promise<T> => {
+    const { value, done } = await lines.next();
+    if (done) throw new Error(`${python} ended; what it said is above`);
+    return JSON.parse(value) as T;
+  };
+  const { torch: version } = await next<{ torch: string }>();
+  return {
+    version,
+    stepper: (layout) => ({
+      async step() {
+        child.stdin.write(`${layout}\n`);
+        return next();
+      },
+      close: async () => {},
+    }),
+    async close() {
+      child.stdin.end();
+      if (child.exitCode === null) await once(child, 'exit');
+    },
+  };
+}

@@ -1,0 +1,5 @@
+/** Training graphs and what drives them, as `@tritforge/quant-core/train`. */
+export { upgradeOpset } from '../passes/upgrade-opset/upgrade-opset.js';
+export { crossEntropy } from './losses.js';
+export { Optimiser } from './optimisers.js';
+export { buildTrainingGraph, type Parameter, type TrainingGraph } from './training-graph.js';
