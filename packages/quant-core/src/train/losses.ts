@@ -2,14 +2,14 @@
  * Losses as nodes behind a network; means over all rows of the batch.
  *
  *   distillation    T² · Σ_c p_c · (ln p_c − ln q_c),   p = softmax(teacher / T), q = softmax(student / T)
- *   cross-entropy   − Σ_c y_c · ln q_c,                 y the one-hot label
+ *   cross-entropy   − Σ_c y_c · ln q_c,                 y the one-hot label, or smoothed: (1 − ε) y + ε / C
  *   squared error   (student − target)², mean over elements, over the mean square of the target
  *
- * Source of the first: Hinton, Vinyals and Dean 2015, §2.
+ * Sources: Hinton, Vinyals and Dean 2015, §2; Szegedy et al. 2016, §7, for smoothed labels.
  */
 
 import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
-import { elementCount, intValue } from '../ir/index.js';
+import { elementCount, intValue, numberOfDtype, tensorFromInt64 } from '../ir/index.js';
 
 /** Scores that are compared: classes are on the last axis. */
 export interface Distilled {
@@ -33,6 +33,21 @@ export function distillation(b: ShapedBuilder, { student, teacher, temperature, 
   const divergence = b.binary('Mul', b.unary('Exp', p), b.binary('Sub', p, q));
   const scale = isProbability ? 1 : temperature ** 2;
   return b.scaled(sumAll(b, divergence), scale / rowsOf(b, student));
+}
+
+/**
+ * Labels as rows over the classes.
+ * @param labels int64, one for each row of scores; one below 0 gives a row of zeros, which counts for nothing
+ * @param smoothing ε
+ */
+export function labelRows(b: ShapedBuilder, labels: string, classes: number, smoothing: number): string {
+  const shape = b.shapeOf(labels);
+  const column = b.add('Unsqueeze', [labels, b.ints([shape.length])], [...shape, 1]);
+  const numbers = b.constant('classes', tensorFromInt64([classes], Array(classes).keys()));
+  const rows = b.unary('Cast', b.binary('Equal', column, numbers), { to: intValue(numberOfDtype('float32')) });
+  if (smoothing === 0) return rows;
+  const share = b.scaled(b.sum(rows, [shape.length], true), smoothing / classes);
+  return b.binary('Add', b.scaled(rows, 1 - smoothing), share);
 }
 
 /** @param oneHot labels as rows of zeros and a one */

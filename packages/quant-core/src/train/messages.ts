@@ -5,17 +5,29 @@ import type { StoreSummary } from './sample-store.js';
 export interface ThreadSetup {
   /** Computes loss and gradient of a batch. */
   readonly trainingGraph: string;
-  /** Computes the loss alone. */
-  readonly lossGraph: string;
-  /** The original network, and which of its outputs are targets under which name. */
-  readonly teacher: { readonly path: string; readonly targets: ReadonlyMap<string, string> };
+  /** Computes the loss alone; null where nobody asks for it. */
+  readonly lossGraph: string | null;
+  /** Further graphs by name, each with the one output that is asked of it. They see neither teacher nor augmentation. */
+  readonly vectorGraphs?: ReadonlyMap<string, VectorGraph>;
+  /** The network whose outputs are targets, and which of them under which name; null where there is none. */
+  readonly teacher: { readonly path: string; readonly targets: ReadonlyMap<string, string> } | null;
+  /** Inputs of the network; where labels are stored too, graphs take them as an input of the same name. */
   readonly store: StoreSummary;
+  /** Graphs take as much of the parameters as their input holds, from the first on. */
   readonly names: { readonly parameters: string; readonly loss: string; readonly gradient: string };
   /** Shared float32: the parameters, and where this thread's gradient goes. */
   readonly parameters: SharedArrayBuffer;
   readonly gradient: SharedArrayBuffer;
   /** How images are varied; null where they are not. */
   readonly augmentation: Augmentation | null;
+}
+
+/** A graph in a file that computes float32 numbers of a batch. */
+export interface VectorGraph {
+  readonly path: string;
+  readonly output: string;
+  /** Its input that takes the parameters. */
+  readonly parameters: string;
 }
 
 /** Random shifts, filled with the edge, and mirror images along the last axis. */
@@ -25,13 +37,15 @@ export interface Augmentation {
   readonly mirrors: boolean;
 }
 
-/** Records of a batch. The seed decides how they are varied; null leaves them as they are and computes the loss alone. */
-export interface ThreadTask {
-  readonly records: readonly number[];
-  readonly seed: number | null;
-}
+/** Records of a batch, and what to compute: a gradient with images varied by a seed, the loss, or the output of a further graph. */
+export type ThreadTask = { readonly records: readonly number[] } & (
+  | { readonly kind: 'gradient'; readonly seed: number }
+  | { readonly kind: 'loss' }
+  | { readonly kind: 'vector'; readonly graph: string }
+);
 
 export type ThreadAnswer =
   | { readonly loss: number }
+  | { readonly vector: Float32Array }
   | { readonly known: ReturnType<TritforgeError['toJSON']> }
   | { readonly error: unknown };

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
-import type { HostTensor } from '../runtime/runtime.js';
+import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { augment } from './augment.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 import { SampleReader } from './sample-store.js';
@@ -13,48 +13,72 @@ const options = { threads: 1, optimization: 'all' } as const;
 const reader = new SampleReader(setup.store);
 const parameters = new Float32Array(setup.parameters);
 const gradient = new Float32Array(setup.gradient);
-const ready = Promise.all(
-  [setup.trainingGraph, setup.lossGraph, setup.teacher.path].map((path) => runtime.load(path, options)),
-);
+/** By path, each loaded once. */
+const sessions = new Map(pathsOf(setup).map((path) => [path, runtime.load(path, options)]));
 // Whoever asks first hears of it.
-ready.catch(() => {});
+for (const session of sessions.values()) session.catch(() => {});
 
 parentPort!.on('message', async (task: ThreadTask | null) => {
   if (task !== null) parentPort!.postMessage(await answer(task));
   else await close();
 });
 
+function pathsOf({ trainingGraph, lossGraph, teacher, vectorGraphs = new Map() }: ThreadSetup): string[] {
+  const further = [...vectorGraphs.values()].map(({ path }) => path);
+  return [trainingGraph, lossGraph ?? trainingGraph, teacher?.path ?? trainingGraph, ...further];
+}
+
 /** Ends the thread: nothing keeps it alive any more. */
 async function close(): Promise<void> {
-  for (const session of await ready.catch(() => [])) await session.release();
+  for (const session of sessions.values()) await session.then((loaded) => loaded.release()).catch(() => {});
   reader.close();
   parentPort!.close();
 }
 
 async function answer(task: ThreadTask): Promise<ThreadAnswer> {
   try {
-    return { loss: await run(task) };
+    return await run(task);
   } catch (error) {
     return error instanceof TritforgeError ? { known: error.toJSON() } : { error };
   }
 }
 
-async function run({ records, seed }: ThreadTask): Promise<number> {
-  const [training, loss, teacher] = await ready;
-  const batch = reader.read(records);
-  if (seed !== null && setup.augmentation !== null) {
+async function run(task: ThreadTask): Promise<ThreadAnswer> {
+  const batch = reader.read(task.records);
+  if (task.kind === 'vector') return { vector: await vectorOf(task.graph, batch) };
+  if (task.kind === 'gradient' && setup.augmentation !== null) {
     const { input } = setup.augmentation;
-    batch.set(input, augment(batch.get(input)!, setup.augmentation, seed));
+    batch.set(input, augment(batch.get(input)!, setup.augmentation, task.seed));
   }
-  const { targets } = setup.teacher;
-  const outputs = await teacher!.run(batch, [...targets.keys()]);
-  const feeds = new Map<string, HostTensor>([
-    ...batch,
-    ...[...targets].map(([output, input]) => [input, outputs.get(output)!] as const),
-    // onnxruntime takes no shared memory.
-    [setup.names.parameters, { dtype: 'float32', shape: [parameters.length], data: parameters.slice() }],
-  ]);
-  const results = await (seed === null ? loss! : training!).run(feeds);
-  if (seed !== null) gradient.set(results.get(setup.names.gradient)!.data as Float32Array);
-  return (results.get(setup.names.loss)!.data as Float32Array)[0]!;
+  const feeds = new Map([...batch, ...(await targetsOf(batch))]);
+  const graph = task.kind === 'gradient' ? setup.trainingGraph : setup.lossGraph!;
+  const results = await compute(graph, feeds, setup.names.parameters);
+  if (task.kind === 'gradient') gradient.set(results.get(setup.names.gradient)!.data as Float32Array);
+  return { loss: (results.get(setup.names.loss)!.data as Float32Array)[0]! };
+}
+
+async function vectorOf(name: string, batch: Feeds): Promise<Float32Array> {
+  const { path, output, parameters: input } = setup.vectorGraphs!.get(name)!;
+  return (await compute(path, batch, input)).get(output)!.data as Float32Array;
+}
+
+async function targetsOf(batch: Feeds): Promise<Map<string, HostTensor>> {
+  if (setup.teacher === null) return new Map();
+  const { path, targets } = setup.teacher;
+  const session = await sessions.get(path)!;
+  const outputs = await session.run(takenBy(session, batch), [...targets.keys()]);
+  return new Map([...targets].map(([output, input]) => [input, outputs.get(output)!]));
+}
+
+async function compute(path: string, feeds: Feeds, parameterInput: string): Promise<Map<string, HostTensor>> {
+  const session = await sessions.get(path)!;
+  const [length] = session.inputs.find(({ name }) => name === parameterInput)!.shape as [number];
+  // A copy: onnxruntime takes no shared memory.
+  const vector: HostTensor = { dtype: 'float32', shape: [length], data: parameters.slice(0, length) };
+  return session.run(new Map([...takenBy(session, feeds), [parameterInput, vector]]));
+}
+
+/** Those tensors that are inputs. */
+function takenBy({ inputs }: Session, feeds: Feeds): Map<string, HostTensor> {
+  return new Map(inputs.flatMap(({ name }) => (feeds.has(name) ? [[name, feeds.get(name)!] as const] : [])));
 }

@@ -2,7 +2,6 @@
  * Data-parallel threads: a batch is cut into equal parts, each thread computes the gradient of its part with one onnxruntime
  * thread, and gradients are added in the order of the threads. So a number of threads gives the same bits in every run.
  */
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { throwIfCanceled } from '../cancellation.js';
@@ -18,18 +17,28 @@ export class TrainingThreads {
   readonly #parts: Float32Array[];
   readonly #workers: Worker[];
 
-  /** @param length of the vector of parameters */
-  constructor(setup: Omit<ThreadSetup, 'parameters' | 'gradient'>, count: number, length: number) {
-    const shared = () => new SharedArrayBuffer(4 * length);
-    const parameters = shared();
-    const gradients = Array.from({ length: count }, shared);
+  /**
+   * @param length of the vector of parameters
+   * @param trained how many of them, from the first on, have a gradient
+   */
+  constructor(
+    setup: Omit<ThreadSetup, 'parameters' | 'gradient'>,
+    count: number,
+    length: number,
+    trained: number = length,
+  ) {
+    const shared = (elements: number) => new SharedArrayBuffer(4 * elements);
+    const parameters = shared(length);
+    const gradients = Array.from({ length: count }, () => shared(trained));
     this.parameters = new Float32Array(parameters);
-    this.gradient = new Float32Array(length);
+    this.gradient = new Float32Array(trained);
     this.#parts = gradients.map((buffer) => new Float32Array(buffer));
     this.#workers = gradients.map((gradient) => {
       const workerData: ThreadSetup = { ...setup, parameters, gradient };
       return new Worker(ENTRY, { workerData });
     });
+    // A thread that dies between two batches is heard of by the next one that asks it.
+    for (const worker of this.#workers) worker.on('error', () => {});
   }
 
   get count(): number {
@@ -41,54 +50,80 @@ export class TrainingThreads {
    * @param parts records of each thread, equally many
    */
   async step(parts: readonly (readonly number[])[], seed: number, signal?: AbortSignal): Promise<number> {
-    const losses = await this.#all(
-      parts.map((records, i) => ({ records, seed: seed + i })),
+    const answers = await this.#all(
+      parts.map((records, i) => ({ kind: 'gradient', records, seed: seed + i })),
       signal,
     );
     this.gradient.fill(0);
     for (const part of this.#parts)
       for (let i = 0; i < part.length; i++) this.gradient[i]! += part[i]! / this.#parts.length;
-    return mean(losses);
+    return mean(answers.map(lossOf));
   }
 
   /** The mean loss of batches without an update, each as large as a thread's part. */
   async evaluate(batches: readonly (readonly number[])[], signal?: AbortSignal): Promise<number> {
     const losses: number[] = [];
-    for (let i = 0; i < batches.length; i += this.count)
-      losses.push(
-        ...(await this.#all(
-          batches.slice(i, i + this.count).map((records) => ({ records, seed: null })),
-          signal,
-        )),
-      );
+    const tasks = batches.map((records): ThreadTask => ({ kind: 'loss', records }));
+    for await (const answer of this.#inTurns(tasks, signal)) losses.push(lossOf(answer));
     return mean(losses);
+  }
+
+  /** What a further graph computes of each batch, in the order of the batches. */
+  async *vectors(
+    graph: string,
+    batches: readonly (readonly number[])[],
+    signal?: AbortSignal,
+  ): AsyncGenerator<Float32Array> {
+    const tasks = batches.map((records): ThreadTask => ({ kind: 'vector', graph, records }));
+    for await (const answer of this.#inTurns(tasks, signal)) yield vectorOf(answer);
   }
 
   /** Lets the threads finish what they are at: onnxruntime ends the process when a thread is stopped within a run. */
   async close(): Promise<void> {
-    const ended = this.#workers.map((worker) => (worker.threadId < 0 ? null : once(worker, 'exit')));
+    const ended = this.#workers.map(
+      (worker) => worker.threadId < 0 || new Promise((resolve) => worker.once('exit', resolve)),
+    );
     for (const worker of this.#workers) worker.postMessage(null);
     await Promise.all(ended);
   }
 
-  #all(tasks: readonly ThreadTask[], signal: AbortSignal | undefined): Promise<number[]> {
+  /** As many tasks at a time as there are threads. */
+  async *#inTurns(tasks: readonly ThreadTask[], signal: AbortSignal | undefined): AsyncGenerator<ThreadAnswer> {
+    for (let i = 0; i < tasks.length; i += this.count) yield* await this.#all(tasks.slice(i, i + this.count), signal);
+  }
+
+  #all(tasks: readonly ThreadTask[], signal: AbortSignal | undefined): Promise<ThreadAnswer[]> {
     throwIfCanceled(signal);
     return Promise.all(tasks.map((task, i) => runTask(this.#workers[i]!, task)));
   }
 }
 
-function runTask(worker: Worker, task: ThreadTask): Promise<number> {
+function runTask(worker: Worker, task: ThreadTask): Promise<ThreadAnswer> {
   return new Promise((resolve, reject) => {
+    const ended = () => reject(new Error('a training thread ended before it had answered'));
     const settle = (answer: ThreadAnswer) => {
       worker.off('error', reject);
-      if ('loss' in answer) resolve(answer.loss);
+      worker.off('exit', ended);
+      if ('known' in answer) reject(TritforgeError.from(answer.known));
       else if ('error' in answer) reject(answer.error);
-      else reject(TritforgeError.from(answer.known));
+      else resolve(answer);
     };
+    if (worker.threadId < 0) return ended();
     worker.once('message', settle);
     worker.once('error', reject);
+    worker.once('exit', ended);
     worker.postMessage(task);
   });
+}
+
+function lossOf(answer: ThreadAnswer): number {
+  if (!('loss' in answer)) throw new TypeError('a training thread answered without a loss');
+  return answer.loss;
+}
+
+function vectorOf(answer: ThreadAnswer): Float32Array {
+  if (!('vector' in answer)) throw new TypeError('a training thread answered without a vector');
+  return answer.vector;
 }
 
 function mean(values: readonly number[]): number {
