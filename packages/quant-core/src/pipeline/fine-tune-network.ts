@@ -85,6 +85,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
     learningRate,
     schedule: { kind: 'cosine', floor: 0 },
     loss: loss === 'mse' ? { kind: loss } : { kind: loss, temperature, scores: SCORES_WEIGHT },
+    trainsScales: true,
     augmentation: changes ? { input: input!.name, maxShift: augment.shift, mirrors: augment.mirror } : null,
   };
 }
@@ -113,13 +114,23 @@ async function checkpointOf(folder: string | undefined, samples: JobDataset, ste
   };
 }
 
-async function withResult(network: Start, { codes, biases }: FineTuned, scratch: ScratchTensors): Promise<Start> {
+async function withResult(
+  network: Start,
+  { codes, biases, scales }: FineTuned,
+  scratch: ScratchTensors,
+): Promise<Start> {
   const weights = new Map(network.weights);
   for (const { layer } of network.layers) {
     const own = codes.get(layer.weight);
     if (own !== undefined) weights.set(layer.weight, await encodeWeights(own, await readRows(layer), layer, scratch));
   }
-  return { ...network, weights, layers: network.layers.map((planned) => withBias(planned, biases)) };
+  const trained = [...scales].map(([name, scale]) => [name, { ...network.scales.get(name)!, scale }] as const);
+  return {
+    ...network,
+    weights,
+    layers: network.layers.map((planned) => withBias(planned, biases)),
+    scales: new Map([...network.scales, ...trained]),
+  };
 }
 
 function withBias(planned: PlannedLayer, biases: ReadonlyMap<Tensor, Float32Array>): PlannedLayer {

@@ -20,13 +20,13 @@ import { removeUnused } from '../passes/edit-graph.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { mulberry32 } from '../seeded-random.js';
 import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
-import { codesOf, type LatentWeight, project, valuesOf } from './latent-weights.js';
+import { codesOf, type LatentParameters, valuesOf } from './latent-parameters.js';
 import type { Augmentation } from './messages.js';
 import { Optimiser, type OptimiserSettings } from './optimisers.js';
 import { type StoreSummary, storeSamples } from './sample-store.js';
 import { rateAt, type Schedule } from './schedule.js';
 import { buildStudentGraph } from './student-graph.js';
-import { latentWeights, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
+import { latentParameters, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
 import { TrainingThreads } from './training-threads.js';
@@ -43,6 +43,8 @@ export interface FineTuneOptions {
   readonly learningRate: number;
   readonly schedule: Schedule;
   readonly loss: DistillationLoss;
+  /** Whether the scales of activations are trained too. */
+  readonly trainsScales: boolean;
   readonly seed: number;
   readonly augmentation: Augmentation | null;
   readonly scratchDir: string;
@@ -71,6 +73,8 @@ export interface FineTuned {
   readonly codes: ReadonlyMap<Tensor, WeightCodes>;
   /** By the planned layer's bias. */
   readonly biases: ReadonlyMap<Tensor, Float32Array>;
+  /** Of activations, by what the plan names as `rangeOf`. */
+  readonly scales: ReadonlyMap<string, number>;
   readonly curve: readonly Epoch[];
   /** That it was trained on, that were kept aside, and those of an update. */
   readonly samples: number;
@@ -83,7 +87,9 @@ const HELD_OUT_STRIDE = 8;
 const MOST_HELD_OUT = 512;
 
 /** A network whose weights are quantized. */
-export type Start = QuantizedModel & { readonly weights: ReadonlyMap<Tensor, QuantizedWeight> };
+export interface Start extends Omit<QuantizedModel, 'weights'> {
+  readonly weights: ReadonlyMap<Tensor, QuantizedWeight>;
+}
 
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE, DATASET_SHAPE_MISMATCH, DATASET_TOO_SMALL, CANCELED */
 export async function fineTune(start: Start, options: FineTuneOptions): Promise<FineTuned> {
@@ -93,22 +99,20 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const clock = new TrainingClock(length, known?.seconds);
   const samples = await storeTrainingSamples(options);
   const student = await buildStudentGraph(start);
-  const trained = trainedTensors(start.layers, student.slots);
+  const scales = options.trainsScales ? student.scales : new Map<string, string>();
+  const trained = trainedTensors(start.layers, { ...student, scales });
   const graph = await distilledGraph(student.model, {
     teacher: start.prepared,
     parameters: [...trained.keys()],
     batch: samples.part,
     loss: options.loss,
   });
-  const weights = latentWeights(graph.parameters, trained, start.layers, ({ layer }) => {
-    const value = start.activations.values.get(layer.node.inputs[0]!);
-    return value === undefined ? null : start.scales.get(value.rangeOf)!.scale;
-  });
+  const parameters = latentParameters(graph.parameters, trained, start);
   const threads = await openThreads(graph, start.prepared, samples.store, options);
   try {
-    const latent = await startVector(graph.parameters, trained, start.weights);
-    const { best, curve } = await new FineTuning({ threads, weights, samples, clock, file, options }).run(
-      latent,
+    const values = await startVector(graph.parameters, trained, start);
+    const { best, curve } = await new FineTuning({ threads, parameters, samples, clock, file, options }).run(
+      values,
       known,
     );
     const counts = {
@@ -116,8 +120,8 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
       heldOutSamples: samples.heldOut.flat().length,
       batch: samples.part * options.threads,
     };
-    if (best === null) return { codes: new Map(), biases: new Map(), curve, ...counts };
-    return { ...resultOf(best, { parameters: graph.parameters, trained, weights }), curve, ...counts };
+    if (best === null) return { codes: new Map(), biases: new Map(), scales: new Map(), curve, ...counts };
+    return { ...resultOf(best, parameters, graph.parameters, trained), curve, ...counts };
   } finally {
     await threads.close();
   }
@@ -179,7 +183,7 @@ async function openThreads(
 /** What a training works with. */
 interface Parts {
   readonly threads: TrainingThreads;
-  readonly weights: readonly LatentWeight[];
+  readonly parameters: LatentParameters;
   readonly samples: TrainingSamples;
   readonly clock: TrainingClock;
   readonly file: TuningCheckpoint | undefined;
@@ -216,12 +220,12 @@ class FineTuning {
 
   /** Judges the codes that the network came with, not those that are solved anew from what they mean. */
   async #begin(start: Float32Array): Promise<TuningState> {
-    const { threads, clock, options } = this.#parts;
+    const { threads, clock, parameters, options } = this.#parts;
     threads.parameters.set(start);
     const heldOutLoss = await this.#judge();
     const epoch = { epoch: 0, seconds: clock.seconds, trainingLoss: null, heldOutLoss, isBest: true };
     options.onEpoch?.(epoch);
-    return { latent: start, best: null, optimiser: undefined, curve: [epoch], seconds: clock.seconds };
+    return { latent: parameters.from(start), best: null, optimiser: undefined, curve: [epoch], seconds: clock.seconds };
   }
 
   #optimiser(length: number, { optimiser }: TuningState): Optimiser {
@@ -230,7 +234,7 @@ class FineTuning {
   }
 
   async #epoch(epoch: number, latent: Float32Array, optimiser: Optimiser): Promise<number> {
-    const { threads, samples, clock, options } = this.#parts;
+    const { threads, parameters, samples, clock, options } = this.#parts;
     const { learningRate, schedule, seed, signal } = options;
     const { part } = samples;
     const batch = part * threads.count;
@@ -246,6 +250,7 @@ class FineTuning {
       });
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
       const share = clock.share(epoch, done / steps);
+      parameters.chain(threads.gradient, threads.parameters);
       optimiser.step(latent, threads.gradient, learningRate * rateAt(schedule, share));
       this.#project(latent);
       options.onStep?.(Math.min(share, 1), clock.secondsLeft(epoch, (done + 1) / steps));
@@ -254,7 +259,7 @@ class FineTuning {
   }
 
   #project(latent: Float32Array): void {
-    project(latent, this.#parts.weights, this.#parts.threads.parameters);
+    this.#parts.parameters.project(latent, this.#parts.threads.parameters);
   }
 
   /** The loss on samples kept aside. */
@@ -267,21 +272,23 @@ class FineTuning {
   }
 }
 
-function resultOf(best: Float32Array, { parameters, trained, weights }: Trained): Pick<FineTuned, 'codes' | 'biases'> {
-  const codes = new Map(weights.map((weight) => [weight.planned.layer.weight, codesOf(best, weight)]));
+function resultOf(
+  best: Float32Array,
+  latent: LatentParameters,
+  parameters: readonly Parameter[],
+  trained: ReadonlyMap<string, TrainedTensor>,
+): Pick<FineTuned, 'codes' | 'biases' | 'scales'> {
+  const values = new Float32Array(best.length);
+  latent.project(best, values);
+  const codes = new Map(latent.weights.map((weight) => [weight.planned.layer.weight, codesOf(best, weight, values)]));
   const biases = new Map<Tensor, Float32Array>();
+  const scales = new Map<string, number>();
   for (const parameter of parameters) {
     const tensor = trained.get(parameter.name)!;
-    if (tensor.kind === 'bias') biases.set(tensor.bias, valuesOf(best, parameter));
+    if (tensor.kind === 'bias') biases.set(tensor.bias, valuesOf(values, parameter));
+    if (tensor.kind === 'scale') scales.set(tensor.rangeOf, values[parameter.offset]!);
   }
-  return { codes, biases };
-}
-
-/** What a vector of parameters stands for. */
-interface Trained {
-  readonly parameters: readonly Parameter[];
-  readonly trained: ReadonlyMap<string, TrainedTensor>;
-  readonly weights: readonly LatentWeight[];
+  return { codes, biases, scales };
 }
 
 /** A model that nodes and constants may be removed from. */

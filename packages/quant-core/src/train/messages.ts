@@ -30,11 +30,13 @@ export interface VectorGraph {
   readonly parameters: string;
 }
 
-/** Random shifts, filled with the edge, and mirror images along the last axis. */
+/** Random shifts, filled with the edge, mirror images along the last axis, and mixtures. */
 export interface Augmentation {
   readonly input: string;
   readonly maxShift: number;
   readonly mirrors: boolean;
+  /** Whether samples are mixed with each other; only where a teacher says what comes of it. */
+  readonly mixes?: boolean;
 }
 
 /** Records of a batch, and what to compute: a gradient with images varied by a seed, the loss, or the output of a further graph. */

@@ -1,19 +1,21 @@
-import type { LayerSlots } from '../artifact/working-graph.js';
-import { type Node, readFloats, type Tensor } from '../ir/index.js';
-import type { QuantizedWeight } from '../layers/encoded-weight.js';
+import { readFloats, type Tensor } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
-import type { LatentWeight } from './latent-weights.js';
+import type { Start } from './fine-tune.js';
+import { LatentParameters, type LatentWeight } from './latent-parameters.js';
+import type { StudentGraph } from './student-graph.js';
 import type { Parameter } from './training-graph.js';
 
 /** What an initializer of the student stands for. */
 export type TrainedTensor =
   | { readonly kind: 'weight'; readonly planned: PlannedLayer }
-  | { readonly kind: 'bias'; readonly bias: Tensor };
+  | { readonly kind: 'bias'; readonly bias: Tensor }
+  /** Of the quantized value that the plan names as `rangeOf`. */
+  | { readonly kind: 'scale'; readonly rangeOf: string };
 
-/** By initializer of the student, in graph order. A weight that layers share is there once; tables stay as they are. */
+/** By initializer of the student. A weight that layers share is there once; tables stay as they are. */
 export function trainedTensors(
   layers: readonly PlannedLayer[],
-  slots: ReadonlyMap<Node, LayerSlots>,
+  { slots, scales }: Pick<StudentGraph, 'slots' | 'scales'>,
 ): Map<string, TrainedTensor> {
   const trained = new Map<string, TrainedTensor>();
   const tables = new Set(layers.filter(({ layer }) => layer.isTable || layer.turned).map(({ layer }) => layer.weight));
@@ -25,45 +27,50 @@ export function trainedTensors(
     if (slot.bias !== null && planned.layer.bias !== null)
       trained.set(slot.bias, { kind: 'bias', bias: planned.layer.bias });
   }
+  for (const [rangeOf, name] of scales) trained.set(name, { kind: 'scale', rangeOf });
   return trained;
 }
 
-/** The vector that training starts from: what the codes mean, and the biases. */
+/** What a network computes with before any training: what the codes mean, biases and scales. */
 export async function startVector(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
-  weights: ReadonlyMap<Tensor, QuantizedWeight>,
+  { weights, scales }: Start,
 ): Promise<Float32Array> {
   const vector = new Float32Array(parameters.reduce((sum, { length }) => sum + length, 0));
   for (const { name, offset } of parameters) {
     const tensor = trained.get(name)!;
-    const source = tensor.kind === 'bias' ? tensor.bias : weights.get(tensor.planned.layer.weight)!.decoded;
-    vector.set(await readFloats(source), offset);
+    if (tensor.kind === 'scale') vector[offset] = scales.get(tensor.rangeOf)!.scale;
+    else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.bias), offset);
+    else vector.set(await readFloats(weights.get(tensor.planned.layer.weight)!.decoded), offset);
   }
   return vector;
 }
 
-/** @param inputScaleOf scale of the input of a layer; null where it stays in floating point */
-export function latentWeights(
+/** What is updated in the place of it. */
+export function latentParameters(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
-  layers: readonly PlannedLayer[],
-  inputScaleOf: (planned: PlannedLayer) => number | null,
-): LatentWeight[] {
+  { layers, activations, scales }: Start,
+): LatentParameters {
   const biases = new Map<Tensor, Parameter>();
+  const trainedScales = new Map<string, Parameter>();
   for (const parameter of parameters) {
     const tensor = trained.get(parameter.name)!;
     if (tensor.kind === 'bias') biases.set(tensor.bias, parameter);
+    if (tensor.kind === 'scale') trainedScales.set(tensor.rangeOf, parameter);
   }
-  const quantizedBias = (planned: PlannedLayer) => {
-    const parameter = planned.layer.bias === null ? undefined : biases.get(planned.layer.bias);
-    const inputScale = inputScaleOf(planned);
-    return parameter === undefined || inputScale === null ? [] : [{ parameter, inputScale }];
+  const quantizedBias = ({ layer: { node, bias } }: PlannedLayer) => {
+    const parameter = bias === null ? undefined : biases.get(bias);
+    const input = activations.values.get(node.inputs[0]!);
+    if (parameter === undefined || input === undefined) return [];
+    return [{ parameter, inputScale: trainedScales.get(input.rangeOf) ?? scales.get(input.rangeOf)!.scale }];
   };
-  return parameters.flatMap((parameter) => {
+  const latentWeights = parameters.flatMap((parameter): LatentWeight[] => {
     const tensor = trained.get(parameter.name)!;
-    if (tensor.kind === 'bias') return [];
+    if (tensor.kind !== 'weight') return [];
     const sharing = layers.filter(({ layer }) => layer.weight === tensor.planned.layer.weight);
     return [{ planned: tensor.planned, parameter, biases: sharing.flatMap(quantizedBias) }];
   });
+  return new LatentParameters(latentWeights, [...trainedScales.values()]);
 }

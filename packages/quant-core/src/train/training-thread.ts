@@ -5,6 +5,7 @@ import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { augment } from './augment.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
+import { mixSamples } from './mix-samples.js';
 import { SampleReader } from './sample-store.js';
 
 const setup = workerData as ThreadSetup;
@@ -48,7 +49,8 @@ async function run(task: ThreadTask): Promise<ThreadAnswer> {
   if (task.kind === 'vector') return { vector: await vectorOf(task.graph, batch) };
   if (task.kind === 'gradient' && setup.augmentation !== null) {
     const { input } = setup.augmentation;
-    batch.set(input, augment(batch.get(input)!, setup.augmentation, task.seed));
+    const varied = augment(batch.get(input)!, setup.augmentation, task.seed);
+    batch.set(input, setup.augmentation.mixes ? mixSamples(varied, task.seed) : varied);
   }
   const feeds = new Map([...batch, ...(await targetsOf(batch))]);
   const graph = task.kind === 'gradient' ? setup.trainingGraph : setup.lossGraph!;

@@ -1,0 +1,96 @@
+/**
+ * Parameters in training: latent floats θ that are updated, and what the artifact will compute with, Q(θ), which the network is run
+ * with. The gradient of Q counts as that of the identity for weights (straight-through).
+ *
+ *   weight   Q(θ) is what the codes mean that are solved anew from θ by the method of the layer: nearest ternary or 4-bit codes of
+ *            each group, or int8, with channel scales that leave room for the bias
+ *   bias     θ itself
+ *   scale    e^θ, of a quantized activation: so it stays positive, and a step changes it by a share of itself
+ */
+import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
+import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
+import type { PlannedLayer } from '../layers/layer.js';
+import { nearestCodes } from '../layers/nearest-codes.js';
+import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
+import type { Parameter } from './training-graph.js';
+
+/** A weight tensor in the vector of parameters. */
+export interface LatentWeight {
+  readonly planned: PlannedLayer;
+  readonly parameter: Parameter;
+  /** Biases that artifacts store in the unit of an input scale times a channel scale, one for each layer with this weight. */
+  readonly biases: readonly QuantizedBias[];
+}
+
+/** A bias in the vector of parameters, and the scale of its layer's input, there or fixed. */
+export interface QuantizedBias {
+  readonly parameter: Parameter;
+  readonly inputScale: Parameter | number;
+}
+
+export class LatentParameters {
+  readonly weights: readonly LatentWeight[];
+  readonly #scales: readonly Parameter[];
+
+  /** @param scales of activations */
+  constructor(weights: readonly LatentWeight[], scales: readonly Parameter[]) {
+    this.weights = weights;
+    this.#scales = scales;
+  }
+
+  /** θ that stands for what a network computes with. */
+  from(values: Float32Array): Float32Array {
+    const latent = values.slice();
+    for (const { offset } of this.#scales) latent[offset] = Math.log(values[offset]!);
+    return latent;
+  }
+
+  /** Writes Q(θ). */
+  project(latent: Float32Array, values: Float32Array): void {
+    values.set(latent);
+    for (const { offset } of this.#scales) values[offset] = Math.exp(latent[offset]!);
+    for (const weight of this.weights) {
+      const { layer } = weight.planned;
+      values.set(inOwnOrder(decodeWeights(codesOf(latent, weight, values)), layer), weight.parameter.offset);
+    }
+  }
+
+  /** Makes the gradient by Q(θ) one by θ. */
+  chain(gradient: Float32Array, values: Float32Array): void {
+    for (const { offset } of this.#scales) gradient[offset]! *= values[offset]!;
+  }
+}
+
+/**
+ * The codes that a latent weight stands for.
+ * @param values Q(θ) of biases and scales
+ */
+export function codesOf(
+  latent: Float32Array,
+  { planned, parameter, biases }: LatentWeight,
+  values: Float32Array,
+): WeightCodes {
+  const { layer, applied } = planned;
+  const rows = inRowOrder(valuesOf(latent, parameter), layer);
+  const minimumScales = smallestScales(values, biases);
+  if (applied.bits !== 8) return nearestCodes(rows, planned, minimumScales);
+  return { kind: 'int8', weights: quantizeInt8(rows, layer.layout, { minimumScales }) };
+}
+
+/** A copy of the elements of a parameter. */
+export function valuesOf(vector: Float32Array, { offset, length }: Parameter): Float32Array {
+  return vector.slice(offset, offset + length);
+}
+
+function smallestScales(values: Float32Array, biases: readonly QuantizedBias[]): Float32Array | undefined {
+  const needed = biases.map(({ parameter, inputScale }) =>
+    smallestWeightScales(
+      valuesOf(values, parameter),
+      typeof inputScale === 'number' ? inputScale : values[inputScale.offset]!,
+    ),
+  );
+  return needed.reduce<Float32Array | undefined>(
+    (all, own) => all?.map((scale, channel) => Math.max(scale, own[channel]!)) ?? own,
+    undefined,
+  );
+}
