@@ -1,4 +1,5 @@
 import { readFile, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { writeNpz } from '@tritforge/quant-core';
 
@@ -38,10 +39,17 @@ export async function labelledTar(source: string, target: string): Promise<void>
   await writeLabelled(target, await readFile(`${source}.csv`), await readFile(`${source}.tar`));
 }
 
-/** A gzipped tar of images in folders that are named by the number of their class, unpacked and with a `labels.csv` in front. */
+/**
+ * A gzipped tar of images in a folder for each class, unpacked and with a `labels.csv` in front. Folders are named by the number of
+ * their class, or by words, of which the first in the alphabet is class 0.
+ */
 export async function folderLabelledTar(source: string, target: string): Promise<void> {
   const tar = gunzipSync(await readFile(source));
-  const rows = tarMembers(tar).map((name) => `${name},${Number.parseInt(name, 10)}`);
+  const names = tarMembers(tar);
+  const folders = [...new Set(names.map((name) => path.dirname(name)))].sort();
+  const isNumbered = folders.every((folder) => /^\d+$/.test(folder));
+  const classOf = (folder: string) => (isNumbered ? Number(folder) : folders.indexOf(folder));
+  const rows = names.map((name) => `${name},${classOf(path.dirname(name))}`);
   await writeLabelled(target, Buffer.from(`${['file,label', ...rows].join('\n')}\n`), tar);
 }
 
