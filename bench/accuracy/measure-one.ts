@@ -51,6 +51,7 @@ async function measure(folder: string): Promise<Measurement> {
     jobSeconds: totalSeconds,
     // Node gives kilobytes of 1024 on every system.
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
+    ...(report.fineTune && { fineTune: report.fineTune }),
   };
 }
 

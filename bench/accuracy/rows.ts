@@ -3,7 +3,7 @@
  * measured stays, and a line that was cut off counts as not measured.
  */
 import { appendFile, readFile } from 'node:fs/promises';
-import type { AccuracyReport, BitsPerWeight, Recipe } from '@tritforge/contracts';
+import type { AccuracyReport, BitsPerWeight, FineTuneReport, Recipe } from '@tritforge/contracts';
 import { type Variant, variantName } from './variants.js';
 
 /** What a row was measured on: the row stands as long as none of this changes. */
@@ -42,6 +42,8 @@ export interface Measurement {
   /** The whole job, verification and measurement included. */
   readonly jobSeconds: number;
   readonly peakRssBytes: number;
+  /** Where the recipe asked for it. */
+  readonly fineTune?: FineTuneReport;
 }
 
 /** A finished row. */

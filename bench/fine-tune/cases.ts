@@ -1,0 +1,35 @@
+import type { Recipe } from '@tritforge/contracts';
+
+/** A network before and after fine-tuning. */
+export interface FineTuneCase {
+  /** The whole name of the model, or the beginning of it. */
+  readonly model: string;
+  readonly name: string;
+  /** Without `fineTune`: the network that training starts from. */
+  readonly recipe: Recipe;
+  readonly fineTune: NonNullable<Recipe['fineTune']>;
+}
+
+const CIFAR: FineTuneCase['fineTune'] = { minutes: 10, augment: { shift: 4, mirror: true } };
+const IMAGENET: FineTuneCase['fineTune'] = { minutes: 60, batch: 32, augment: { shift: 16, mirror: true } };
+
+/** First and last layer int8 and 8-bit inputs unless told. */
+export const CASES: readonly FineTuneCase[] = [
+  { model: 'resnet20', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: CIFAR },
+  {
+    model: 'resnet20',
+    name: 'N=64, 4-bit inputs',
+    recipe: { weights: { groupSize: 64 }, activations: { bits: 4, minimumSqnrDb: null } },
+    fineTune: CIFAR,
+  },
+  { model: 'resnet8', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: CIFAR },
+  {
+    model: 'mnist',
+    name: 'N=32',
+    recipe: { weights: { groupSize: 32 } },
+    fineTune: { minutes: 1, augment: { shift: 2 } },
+  },
+  { model: 'stories', name: 'N=32', recipe: { weights: { groupSize: 32 } }, fineTune: { minutes: 10, batch: 8 } },
+  { model: 'squeezenet', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: IMAGENET },
+  { model: 'mobilenet', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: IMAGENET },
+];

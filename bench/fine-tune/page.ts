@@ -1,0 +1,67 @@
+import type { Recipe } from '@tritforge/contracts';
+import type { Measurement, SetAccuracy } from '../accuracy/rows.js';
+
+/** A finished row: the same recipe without fine-tuning and with it. */
+export interface FineTuneRow {
+  readonly model: string;
+  readonly name: string;
+  readonly recipe: Recipe;
+  readonly before: Measurement;
+  readonly after: Measurement;
+  readonly cpu: string;
+  readonly commit: string;
+}
+
+const HEADER = [
+  'network',
+  'data',
+  'original',
+  'before',
+  'after',
+  'epochs',
+  'best',
+  'held-out loss',
+  'training, s',
+  'commit',
+];
+
+/** The newest row of each case, a line for each evaluation set. */
+export function fineTunePage(rows: readonly FineTuneRow[]): string {
+  const newest = [...new Map(rows.map((row) => [`${row.model} ${row.name}`, row])).values()];
+  const processors = [...new Set(newest.map(({ cpu }) => cpu))].join(', ');
+  return `# Fine-tuning from the ONNX file
+
+\`npm run bench -- shared-data SETS\`, then \`npm run bench -- fine-tune SETS --write\` on ${processors}; the rows with their recipes are in
+[fine-tune.jsonl](fine-tune.jsonl). No labels: the quantized network learns the outputs of the original, on the samples that it was
+calibrated on, by two threads. First and last layers and depthwise convolutions have 8-bit weights, activations 8 bits unless a row says
+otherwise. **before** and **after** are the drop against the original on the same samples ± the standard error of the differences, in
+points, or in the unit of the metric. The held-out loss is that of samples of the training set that were kept aside, before the first step
+and at the best epoch. Others may have used the machine meanwhile.
+
+${table(HEADER, newest.flatMap(lines))}`;
+}
+
+function lines({ model, name, before, after, commit }: FineTuneRow): string[][] {
+  const { curve, bestEpoch, seconds } = after.fineTune!;
+  const loss = (epoch: number) => curve[epoch]!.heldOutLoss.toPrecision(3);
+  return after.accuracies.map((accuracy, set) => [
+    set === 0 ? `${model}, ${name}` : '',
+    `${accuracy.dataset} ${accuracy.metric}`,
+    accuracy.original?.toFixed(2) ?? '–',
+    drop(before.accuracies[set]!),
+    drop(accuracy),
+    ...(set === 0
+      ? [String(curve.length - 1), String(bestEpoch), `${loss(0)} → ${loss(bestEpoch)}`, seconds.toFixed(0), commit]
+      : ['', '', '', '', '']),
+  ]);
+}
+
+function drop({ drop: value, pairedStandardError }: SetAccuracy): string {
+  const error = pairedStandardError === null ? '' : ` ± ${pairedStandardError.toFixed(2)}`;
+  return `${value?.toFixed(2) ?? '–'}${error}`;
+}
+
+function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
+  return line(header) + line(header.map(() => '---')) + rows.map(line).join('');
+}
