@@ -12,6 +12,11 @@ export function completeRecipe({ search, weights, firstLast, fineTune, ...settle
   return { ...rest, search, weights: solving };
 }
 
-function completeFineTune({ epochs, minutes, ...rest }: ResolvedFineTune): FineTune {
-  return { ...rest, ...(epochs !== null && { epochs }), ...(minutes !== null && { minutes }) };
+function completeFineTune({ epochs, minutes, patience, ...rest }: ResolvedFineTune): FineTune {
+  return {
+    ...rest,
+    ...(epochs !== null && { epochs }),
+    ...(minutes !== null && { minutes }),
+    ...(patience !== null && { patience }),
+  };
 }

@@ -9,7 +9,7 @@ export const FineTuneLoss = Type.Enum(['distill', 'mse'], {
 });
 export type FineTuneLoss = 'distill' | 'mse';
 
-/** How images are changed anew each time they are shown. */
+/** How samples are changed anew each time they are shown. */
 const Augment = Type.Object(
   {
     shift: Type.Optional(
@@ -17,6 +17,13 @@ const Augment = Type.Object(
     ),
     mirror: Type.Optional(
       Type.Boolean({ default: false, description: 'Every other image left to right. Wrong for digits and letters.' }),
+    ),
+    mix: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Each sample with another one, in random shares: what comes of it is worth many samples where there are few.',
+      }),
     ),
   },
   { additionalProperties: false },
@@ -74,6 +81,13 @@ export const FineTune = Type.Object(
           'Threads that share each batch. Sums of floats depend on their number, so the artifact does; not on the processors there are.',
       }),
     ),
+    patience: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: 'Stop after so many epochs without a better result. Not before the end when left out.',
+      }),
+    ),
     augment: Type.Optional(Augment),
   },
   {
@@ -95,7 +109,9 @@ export interface ResolvedFineTune {
   learningRate: number;
   batch: number;
   workers: number;
-  augment: { shift: number; mirror: boolean };
+  /** Null: never stop early. */
+  patience: number | null;
+  augment: { shift: number; mirror: boolean; mix: boolean };
 }
 
 export function resolveFineTune(asked: FineTune): ResolvedFineTune {
@@ -109,6 +125,7 @@ export function resolveFineTune(asked: FineTune): ResolvedFineTune {
     learningRate: asked.learningRate ?? (optimiser === 'adamw' ? 5e-4 : 1e-2),
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
-    augment: { shift: asked.augment?.shift ?? 0, mirror: asked.augment?.mirror ?? false },
+    patience: asked.patience ?? null,
+    augment: { shift: 0, mirror: false, mix: false, ...asked.augment },
   };
 }

@@ -107,7 +107,7 @@ test('a training takes ten minutes unless told, and a rate that suits its optimi
   assert.equal(resolved({ minutes: 2 })!.epochs, null);
   assert.equal(resolved({ optimiser: 'sgd' })!.learningRate, 1e-2);
   assert.equal(resolved({ optimiser: 'sgd', learningRate: 0.1 })!.learningRate, 0.1);
-  assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { shift: 0, mirror: true });
+  assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { shift: 0, mirror: true, mix: false });
 });
 
 test('the schema refuses trainings of no length and images that are moved by parts of pixels', () => {

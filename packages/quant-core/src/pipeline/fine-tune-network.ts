@@ -5,13 +5,14 @@ import { join } from 'node:path';
 import { type FineTuneReport, type ResolvedFineTune, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { cpuName } from '../evaluate/index.js';
-import { type Tensor, tensorFromFloats } from '../ir/index.js';
+import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
+import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
 import type { JobData, JobDataset } from './job-data.js';
 import type { ProgressMeter } from './progress-meter.js';
@@ -74,10 +75,9 @@ export async function fineTuneNetwork(
 type Settings = Omit<FineTuneOptions, 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'>;
 
 function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
-  const { epochs, minutes, batch, workers, learningRate, loss, temperature, augment } = asked;
-  const [input] = prepared.graph.inputs.filter(({ name }) => !prepared.graph.initializers.has(name));
-  const changes = augment.shift > 0 || augment.mirror;
+  const { epochs, minutes, batch, workers, learningRate, loss, temperature } = asked;
   return {
+    patience: asked.patience,
     length: epochs === null ? { minutes: minutes! } : { epochs },
     batch,
     threads: workers,
@@ -86,8 +86,27 @@ function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
     schedule: { kind: 'cosine', floor: 0 },
     loss: loss === 'mse' ? { kind: loss } : { kind: loss, temperature, scores: SCORES_WEIGHT },
     trainsScales: true,
-    augmentation: changes ? { input: input!.name, maxShift: augment.shift, mirrors: augment.mirror } : null,
+    augmentation: augmentationOf(asked.augment, prepared),
   };
+}
+
+/** Changes the first input of the network. */
+function augmentationOf({ shift, mirror, mix }: ResolvedFineTune['augment'], { graph }: Model): Augmentation | null {
+  const isImages = shift > 0 || mirror;
+  if (!isImages && !mix) return null;
+  const { name, dtype, shape } = graph.inputs.find((input) => !graph.initializers.has(input.name))!;
+  if (dtype === 'float32' && (!isImages || shape?.length === 4))
+    return { input: name, maxShift: shift, mirrors: mirror, mixes: mix };
+  const field = `recipe.fineTune.augment.${isImages ? (shift > 0 ? 'shift' : 'mirror') : 'mix'}`;
+  const wanted = isImages ? 'float32 images, [N, C, H, W]' : 'float32';
+  throw new TritforgeError(
+    'RECIPE_INVALID',
+    `${field} is for ${wanted}, and the input ${name} is ${dtype} [${shape}]`,
+    {
+      field,
+      remediation: 'Leave it out.',
+    },
+  );
 }
 
 const OPTIMISERS: Readonly<Record<ResolvedFineTune['optimiser'], OptimiserSettings>> = {

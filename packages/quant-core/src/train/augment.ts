@@ -4,9 +4,10 @@ import type { Augmentation } from './messages.js';
 
 /**
  * Shifts every image of a batch by up to `maxShift` pixels along both axes, repeating its edge, and mirrors every second one.
- * @param tensor [N, C, H, W], float32
+ * @param tensor [N, C, H, W], float32; of any shape where there is nothing to do
  */
 export function augment(tensor: HostTensor, { maxShift, mirrors }: Augmentation, seed: number): HostTensor {
+  if (maxShift === 0 && !mirrors) return tensor;
   const [images, channels, height, width] = tensor.shape as [number, number, number, number];
   const source = tensor.data as Float32Array;
   const data = new Float32Array(source.length);

@@ -26,6 +26,7 @@ async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}, coun
   return fineTune(network, {
     data,
     length: { epochs: 4 },
+    patience: null,
     batch: 8,
     threads: 2,
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
@@ -107,6 +108,11 @@ test('steps that lead away change nothing', async (t) => {
     [true, false, false],
   );
   assert.equal(codes.size + biases.size, 0);
+});
+
+test('patience ends a training that gets no better', async (t) => {
+  const { curve } = await tune(t, { learningRate: 10, length: { epochs: 9 }, patience: 2 });
+  assert.equal(curve.length, 3);
 });
 
 test('a cancelled training ends with its threads', async (t) => {

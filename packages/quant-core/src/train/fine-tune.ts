@@ -36,6 +36,8 @@ export interface FineTuneOptions {
   readonly data: JobDataset;
   /** Passes over the data, which give the same result in every run, or time, all in all. */
   readonly length: TrainingLength;
+  /** Epochs without a better one after which to stop; null for never. */
+  readonly patience: number | null;
   /** Samples of one update, a multiple of `threads`; fewer where there are few samples. */
   readonly batch: number;
   readonly threads: number;
@@ -206,7 +208,7 @@ class FineTuning {
     let { best } = state;
     let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
     this.#project(state.latent);
-    for (let epoch = curve.length; clock.share(epoch, 0) < 1; epoch++) {
+    for (let epoch = curve.length; clock.share(epoch, 0) < 1 && !this.#isHopeless(curve); epoch++) {
       const trainingLoss = await this.#epoch(epoch, state.latent, optimiser);
       const heldOutLoss = await this.#judge();
       const isBest = heldOutLoss < least;
@@ -216,6 +218,11 @@ class FineTuning {
       options.onEpoch?.(curve.at(-1)!);
     }
     return { best, curve };
+  }
+
+  #isHopeless(curve: readonly Epoch[]): boolean {
+    const { patience } = this.#parts.options;
+    return patience !== null && curve.length - 1 - curve.findLastIndex(({ isBest }) => isBest) >= patience;
   }
 
   /** Judges the codes that the network came with, not those that are solved anew from what they mean. */
