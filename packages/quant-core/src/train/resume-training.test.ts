@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
+import { readFloats } from '../ir/index.js';
+import { temporaryFolder } from '../testing/temporary-folder.js';
+import { stripeNetwork, stripeOptions } from './testing.js';
+import { type TrainedNetwork, type TrainOptions, trainNetwork } from './train-network.js';
+
+const train = (t: TestContext, changes: Partial<TrainOptions> = {}): Promise<TrainedNetwork> =>
+  trainNetwork(stripeNetwork(), { ...stripeOptions(temporaryFolder(t)), averaging: 0.9, keep: 'best', ...changes });
+
+async function bitsOf({ model }: TrainedNetwork): Promise<Float32Array[]> {
+  return Promise.all([...model.graph.initializers.values()].map(readFloats));
+}
+
+/** Stops a training once an epoch is over. */
+async function interrupted(t: TestContext, epoch: number, changes: Partial<TrainOptions>): Promise<void> {
+  const controller = new AbortController();
+  const running = train(t, {
+    ...changes,
+    onEpoch: (done) => done.epoch === epoch && controller.abort(),
+    signal: controller.signal,
+  });
+  await assert.rejects(running, { code: 'CANCELED' });
+}
+
+test('a training that was interrupted twice ends with the bytes of an undisturbed one', async (t) => {
+  const undisturbed = await train(t);
+  const checkpoint = join(temporaryFolder(t), 'state');
+  await interrupted(t, 1, { checkpoint });
+  await interrupted(t, 3, { checkpoint });
+  const seen: number[] = [];
+  const resumed = await train(t, { checkpoint, onEpoch: ({ epoch }) => seen.push(epoch) });
+  assert.deepEqual(seen, [4], 'what was done is not done again');
+  assert.deepEqual(await bitsOf(resumed), await bitsOf(undisturbed));
+  const losses = ({ curve }: TrainedNetwork) => curve.map(({ trainingLoss, heldOut }) => [trainingLoss, heldOut]);
+  assert.deepEqual(losses(resumed), losses(undisturbed));
+});
+
+test('the checkpoint of another training is refused', async (t) => {
+  const checkpoint = join(temporaryFolder(t), 'state');
+  await train(t, { checkpoint, epochs: 1 });
+  for (const changes of [{ epochs: 2 }, { epochs: 1, seed: 2 }, { epochs: 1, threads: 1 }])
+    await assert.rejects(train(t, { checkpoint, ...changes }), {
+      code: 'RECIPE_INVALID',
+      message: /was written by a training with another network, other options or other data/,
+    });
+});
+
+test('a cancelled training leaves no files and no threads', async (t) => {
+  const alive = new Set<Worker>();
+  const onWorker = (worker: Worker) => {
+    alive.add(worker);
+    worker.once('exit', () => alive.delete(worker));
+  };
+  process.on('worker', onWorker);
+  t.after(() => process.off('worker', onWorker));
+  const scratchDir = temporaryFolder(t);
+  const controller = new AbortController();
+  const running = train(t, {
+    scratchDir,
+    epochs: 1000,
+    onEpoch: () => {
+      assert.deepEqual([alive.size, readdirSync(scratchDir).length], [2, 1]);
+      controller.abort();
+    },
+    signal: controller.signal,
+  });
+  await assert.rejects(running, { code: 'CANCELED' });
+  assert.deepEqual([alive.size, readdirSync(scratchDir).length], [0, 0]);
+});
