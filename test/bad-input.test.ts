@@ -77,6 +77,35 @@ const jobs: readonly [what: string, code: string, body: () => object][] = [
     () => ({ modelId, recipe: withRule({ activationBits: 4, bits: null }) }),
   ],
   [
+    'fine-tuning with neither training nor calibration data',
+    'CALIBRATION_REQUIRED',
+    () => ({ modelId, recipe: { activations: { bits: null }, fineTune: { epochs: 1 } } }),
+  ],
+  [
+    'training data for a recipe without fine-tuning',
+    'RECIPE_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId, training: unlabelledId } }),
+  ],
+  [
+    'training data that are not there',
+    'DATASET_NOT_FOUND',
+    () => ({
+      modelId,
+      datasets: { calibration: dataId, training: `dst_${'0'.repeat(26)}` },
+      recipe: { fineTune: {} },
+    }),
+  ],
+  [
+    'a training of epochs and minutes',
+    'RECIPE_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { epochs: 1, minutes: 1 } } }),
+  ],
+  [
+    'a training by labels',
+    'BODY_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { loss: 'crossEntropy' } } }),
+  ],
+  [
     'a metric without evaluation data',
     'METRIC_UNSUPPORTED',
     () => ({ modelId, datasets: { calibration: dataId }, metric: 'top1' }),
@@ -110,7 +139,15 @@ for (const [what, code, body] of jobs) {
   test(`${what} is refused: ${code}`, () => refuses(code, () => stack.fetch('/jobs', json(body()))));
 }
 
-/** Calibration data that does not fit the model, in a form that brings both. */
+test('what is said of missing and of superfluous training data names the part to change', async () => {
+  const fieldOf = async (body: object) =>
+    ((await (await stack.fetch('/jobs', json(body))).json()) as { field?: string }).field;
+  const fineTune = { activations: { bits: null }, fineTune: {} };
+  assert.equal(await fieldOf({ modelId, recipe: fineTune }), 'datasets.training');
+  assert.equal(await fieldOf({ modelId, datasets: { calibration: dataId, training: dataId } }), 'recipe.fineTune');
+});
+
+/** Data that do not fit the model, in a form that brings both. */
 const unfit: readonly [what: string, code: string, data: Buffer][] = [
   ['an array of another name', 'DATASET_NAME_MISMATCH', npz({ image: floatArray([4, 3, 8, 8]) })],
   ['an array of another shape', 'DATASET_SHAPE_MISMATCH', npz({ x: floatArray([4, 8, 8, 3]) })],
@@ -123,6 +160,19 @@ for (const [what, code, data] of unfit) {
         form([
           ['model', file(classifier(99), 'm.onnx')],
           ['calibration', file(data, 'c.npz')],
+        ]),
+      ),
+    ));
+
+  test(`training data with ${what} is refused together with model and calibration data: ${code}`, () =>
+    refuses(code, () =>
+      stack.fetch(
+        '/jobs',
+        form([
+          ['model', file(classifier(99), 'm.onnx')],
+          ['calibration', file(samples(4, 99), 'c.npz')],
+          ['training', file(data, 't.npz')],
+          ['job', '{"recipe":{"fineTune":{}}}'],
         ]),
       ),
     ));

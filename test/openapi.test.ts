@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Validator } from '@seriousme/openapi-schema-validator';
+import { checkRecipe, JobRequest } from '@tritforge/contracts';
+import { Value } from 'typebox/value';
 import type { OpenapiDocument } from './support/conformance.js';
 import { expectProblem } from './support/http.js';
 import { type Stack, startStack } from './support/stack.js';
@@ -62,6 +64,19 @@ test('every route names its problems, with an example of each code', () => {
       }
     }
   }
+});
+
+test('a job can be sent with every use of data, as a form and as JSON, and its examples are what it accepts', () => {
+  const { content } = document.paths['/jobs']!.post!.requestBody!;
+  const formParts = Object.keys((content['multipart/form-data']!.schema as { properties: object }).properties);
+  assert.deepEqual(formParts, ['model', 'data', 'calibration', 'evaluation', 'training', 'job']);
+  const examples = Object.values(content['application/json']!.examples ?? {}).map(({ value }) => value as JobRequest);
+  for (const example of examples) {
+    assert.ok(Value.Check(JobRequest, example), JSON.stringify(Value.Errors(JobRequest, example)));
+    checkRecipe(example.recipe ?? {});
+  }
+  const used = new Set(examples.flatMap(({ datasets = {} }) => Object.keys(datasets)));
+  assert.deepEqual([...used], ['calibration', 'evaluation', 'training']);
 });
 
 test('every path answers other methods with 405 and the methods that it has', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Dataset, Job, Model } from '@tritforge/contracts';
+import { DATASET_ROLES, type Dataset, type Job, type Model } from '@tritforge/contracts';
 import type { Page } from '@tritforge/store';
 import { labelledSamples, samples } from './support/datasets.js';
 import { eventually } from './support/eventually.js';
@@ -118,11 +118,12 @@ test('what is deleted is gone, its files too', async () => {
 test('a job is queued, found by state and labels, holds on to its model, and is canceled at once', async () => {
   const model = await ready<Model>(uploadModel(classifier(61)));
   const data = await ready<Dataset>(uploadDataset(labelledSamples(4, 61)));
+  const training = await ready<Dataset>(uploadDataset(samples(16, 61)));
   const request = {
     modelId: model.id,
-    datasets: { calibration: data.id, evaluation: data.id },
+    datasets: { calibration: data.id, evaluation: data.id, training: training.id },
     metric: 'top1',
-    recipe: { weights: { groupSize: 4 } },
+    recipe: { weights: { groupSize: 4 }, fineTune: { epochs: 1, batch: 8 } },
     labels: { team: 'vision', run: '7' },
   };
   const answer = await stack.fetch('/jobs', json(request));
@@ -130,8 +131,8 @@ test('a job is queued, found by state and labels, holds on to its model, and is 
   assert.equal(answer.headers.get('location'), `/jobs/${job.id}`);
   assert.match(answer.headers.get('retry-after') ?? '', /^\d+$/);
   assert.deepEqual(
-    [job.state, job.recipe, job.metric, job.labels, job.queuePosition],
-    ['queued', request.recipe, 'top1', request.labels, 1],
+    [job.state, job.recipe, job.datasets, job.metric, job.labels, job.queuePosition],
+    ['queued', request.recipe, request.datasets, 'top1', request.labels, 1],
   );
 
   const listed = async (query: string) =>
@@ -142,7 +143,9 @@ test('a job is queued, found by state and labels, holds on to its model, and is 
   assert.deepEqual(await listed('state=succeeded'), []);
 
   await expectProblem(await stack.fetch(`/models/${model.id}`, { method: 'DELETE' }), 'RESOURCE_IN_USE');
-  await expectProblem(await stack.fetch(`/datasets/${data.id}`, { method: 'DELETE' }), 'RESOURCE_IN_USE');
+  for (const { id } of [data, training]) {
+    await expectProblem(await stack.fetch(`/datasets/${id}`, { method: 'DELETE' }), 'RESOURCE_IN_USE');
+  }
   for (const report of ['report', 'report.html']) {
     await expectProblem(await stack.fetch(`/jobs/${job.id}/${report}`), 'REPORT_NOT_READY');
     await expectProblem(await stack.fetch(`/jobs/job_01k9zq3v5w8e6r2t4y7u9i1o3p/${report}`), 'JOB_NOT_FOUND');
@@ -178,16 +181,19 @@ test('a job answers 304 until it changes', async () => {
 
 test('one form carries model, data and job, in any order', async () => {
   const entries = [
-    ['job', '{"recipe":{"weights":{"groupSize":8}},"metric":"top1","labels":{"by":"form"}}'],
+    ['job', '{"recipe":{"weights":{"groupSize":8},"fineTune":{}},"metric":"top1","labels":{"by":"form"}}'],
+    ['training', file(samples(4, 83), 'training.npz')],
     ['evaluation', file(labelledSamples(4, 81), 'evaluation.npz')],
     ['model', file(classifier(81), 'model.onnx')],
     ['calibration', file(samples(4, 82), 'calibration.npz')],
   ] as const;
   for (const order of [entries, entries.toReversed()]) {
     const job = await expectJson<Job>(await stack.fetch('/jobs', form(order)), 202);
-    assert.deepEqual(job.recipe, { weights: { groupSize: 8 } });
-    const calibration = await ready<Dataset>(stack.fetch(`/datasets/${job.datasets.calibration}`));
-    assert.equal(calibration.fileName, 'calibration.npz');
+    assert.deepEqual(job.recipe, { weights: { groupSize: 8 }, fineTune: {} });
+    for (const role of DATASET_ROLES) {
+      const dataset = await ready<Dataset>(stack.fetch(`/datasets/${job.datasets[role]}`));
+      assert.equal(dataset.fileName, `${role}.npz`);
+    }
     await stack.fetch(`/jobs/${job.id}/cancel`, { method: 'POST' });
   }
 });

@@ -78,6 +78,12 @@ export const BAD_REQUESTS: readonly BadRequest[] = [
   post('a job part with an unknown recipe', 'BODY_INVALID', '/jobs', form([model, ['job', '{"recipe":{"bits":2}}']])),
   post('a job part of 2 MiB', 'BODY_TOO_LARGE', '/jobs', form([['job', ' '.repeat(2 ** 21)], model])),
   post('a form job without calibration data', 'CALIBRATION_REQUIRED', '/jobs', form([model])),
+  post(
+    'a form with two training datasets',
+    'MULTIPART_PART_DUPLICATE',
+    '/jobs',
+    form([model, ...[1, 2].map(() => ['training', file(Buffer.from('x'), 't.npz')] as const)]),
+  ),
   post('an upload that is too large', 'UPLOAD_TOO_LARGE', '/models', {
     headers: OCTETS,
     body: Buffer.alloc(9 * 2 ** 20),

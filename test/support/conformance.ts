@@ -10,7 +10,13 @@ export interface OpenapiDocument {
 
 interface Operation {
   readonly operationId: string;
+  readonly requestBody?: { readonly content: Readonly<Record<string, RequestMedia>> };
   readonly responses: Readonly<Record<string, DocumentedResponse>>;
+}
+
+interface RequestMedia {
+  readonly schema: object;
+  readonly examples?: Readonly<Record<string, { readonly value: unknown }>>;
 }
 
 interface DocumentedResponse {

@@ -10,6 +10,7 @@ export interface JobInputs {
   readonly fileStem: string;
   readonly calibration: DatasetReference | undefined;
   readonly evaluation: DatasetReference | undefined;
+  readonly training: DatasetReference | undefined;
 }
 
 /**
@@ -17,11 +18,12 @@ export interface JobInputs {
  * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND
  */
 export async function fetchInputs(store: Store, job: Job, folder: string): Promise<JobInputs> {
-  const { calibration, evaluation } = job.datasets;
+  const { calibration, evaluation, training } = job.datasets;
   return {
     ...(await fetchModel(store, job.modelId, join(folder, 'model'))),
     calibration: await fetchDataset(store, calibration, join(folder, 'calibration')),
     evaluation: await fetchDataset(store, evaluation, join(folder, 'evaluation')),
+    training: await fetchDataset(store, training, join(folder, 'training')),
   };
 }
 

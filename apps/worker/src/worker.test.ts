@@ -16,8 +16,8 @@ import { startWorker } from './worker.js';
 const MAX_ATTEMPTS = 8;
 const logger = pino({ level: process.env.TRITFORGE_TEST_LOG ? 'debug' : 'silent' });
 
-/** Those of a recipe that asks for no search. */
-const USUAL_PHASES = PHASES.filter((phase) => phase !== 'search');
+/** Those of a recipe that asks for neither a search nor fine-tuning. */
+const USUAL_PHASES = PHASES.filter((phase) => phase !== 'search' && phase !== 'fineTune');
 
 let service: TestService;
 

@@ -140,6 +140,7 @@ export type JobDatasets = Static<typeof JobDatasets>;
 
 /** What a job uses datasets for. */
 export const DATASET_ROLES = ['calibration', 'evaluation', 'training'] as const satisfies (keyof JobDatasets)[];
+export type DatasetRole = (typeof DATASET_ROLES)[number];
 
 const jobRequestFields = {
   recipe: Type.Optional(Recipe),

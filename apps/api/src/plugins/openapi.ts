@@ -25,7 +25,7 @@ export async function documentApi(app: FastifyInstance, version: string): Promis
       servers: [{ url: '/' }],
       tags: [
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
-        { name: 'datasets', description: 'Samples for calibration and evaluation.' },
+        { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },
         { name: 'artifacts', description: 'Quantized models.' },
         { name: 'service', description: 'Health, error codes, documentation.' },

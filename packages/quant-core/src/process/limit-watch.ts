@@ -46,7 +46,7 @@ function every(intervalMs: number, check: () => Promise<void>): NodeJS.Timeout {
 
 function deadlineExceeded(wallClockMs: number): TritforgeError {
   return new TritforgeError('JOB_DEADLINE_EXCEEDED', `The work was not done after ${wallClockMs / 1000} s.`, {
-    remediation: 'Allow more time, or use fewer calibration and evaluation samples.',
+    remediation: 'Allow more time, use fewer calibration and evaluation samples, or fine-tune for less long.',
   });
 }
 
@@ -54,7 +54,7 @@ function deadlineExceeded(wallClockMs: number): TritforgeError {
 export function memoryExceeded(memoryBytes: number, cause?: unknown): TritforgeError {
   const limit = `${Math.round(memoryBytes / 2 ** 20)} MiB`;
   return new TritforgeError('JOB_MEMORY_EXCEEDED', `The work needed more than ${limit} of memory.`, {
-    remediation: 'Allow more memory, or use a model with smaller tensors.',
+    remediation: 'Allow more memory, use a model with smaller tensors, or fine-tune with smaller batches.',
     cause,
   });
 }

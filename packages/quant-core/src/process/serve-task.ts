@@ -75,7 +75,7 @@ function hostError(kind: string, error: unknown): TritforgeError {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof RangeError && /allocation failed/i.test(message)) {
     return new TritforgeError('JOB_MEMORY_EXCEEDED', `${kind} found no memory: ${message}.`, {
-      remediation: 'Allow more memory, or use a model with smaller tensors.',
+      remediation: 'Allow more memory, use a model with smaller tensors, or fine-tune with smaller batches.',
     });
   }
   if ((error as NodeJS.ErrnoException | null)?.code === 'ENOSPC') {

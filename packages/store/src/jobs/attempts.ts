@@ -30,7 +30,7 @@ const crashed = (maxAttempts: number): SerializedError =>
 const overdue = (): SerializedError =>
   new TritforgeError('JOB_DEADLINE_EXCEEDED', 'The job ran longer than its deadline.', {
     field: 'deadlineSeconds',
-    remediation: 'Allow more time, or use less calibration and evaluation data.',
+    remediation: 'Allow more time, use less calibration and evaluation data, or fine-tune for less long.',
   }).toJSON();
 
 /** The transitions of running jobs. Times are the database's, so that clocks of workers may differ. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { DATASET_ROLES, type Preprocess, type TritforgeError } from '@tritforge/contracts';
+import { DATASET_ROLES, type DatasetRole, type Preprocess, type TritforgeError } from '@tritforge/contracts';
 import type { Store } from '../store.js';
 import {
   addDataset,
@@ -93,7 +93,7 @@ describe('models and datasets', () => {
 
   it('cannot be deleted while a job that has not ended uses them', async () => {
     const model = await addModel(store, 'in use');
-    const datasets: Record<(typeof DATASET_ROLES)[number], string> = { calibration: '', evaluation: '', training: '' };
+    const datasets: Record<DatasetRole, string> = { calibration: '', evaluation: '', training: '' };
     for (const role of DATASET_ROLES) datasets[role] = (await addDataset(store, `in use for ${role}`)).id;
     const { id } = await store.jobs.create({ modelId: model.id, recipe: {}, datasets });
     await assert.rejects(store.models.delete(model.id), { code: 'RESOURCE_IN_USE' });

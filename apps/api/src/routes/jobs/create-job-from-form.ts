@@ -1,4 +1,11 @@
-import { type Job, JobOptions, type Preprocess } from '@tritforge/contracts';
+import {
+  DATASET_ROLES,
+  type DatasetRole,
+  type Job,
+  type JobDatasets,
+  JobOptions,
+  type Preprocess,
+} from '@tritforge/contracts';
 import type { FastifyRequest } from 'fastify';
 import type { RouteDeps } from '../../deps.js';
 import { compileCheck } from '../../http/schema-check.js';
@@ -11,16 +18,17 @@ import { SingleFile } from '../../uploads/single-file.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
 import { checkLabels, checkWanted } from './job-checks.js';
 
-const PARTS = ['model', 'data', 'calibration', 'evaluation', 'job'];
+const PARTS = ['model', 'data', ...DATASET_ROLES, 'job'];
 const checkOptions = compileCheck(JobOptions, 'BODY_INVALID', 'job');
 
 /** The parts of a form that carries a model, its data and a job. */
 interface JobForm {
   readonly model: ModelParts;
-  readonly calibration: SingleFile;
-  readonly evaluation: SingleFile;
+  readonly datasets: Readonly<Record<DatasetRole, SingleFile>>;
   options: JobOptions | null;
 }
+
+type CheckedDatasets = Map<DatasetRole, CheckedDataset>;
 
 /**
  * Creates a job together with its model and datasets. They are stored when every check has passed, and not before.
@@ -33,26 +41,33 @@ export async function createJobFromForm(
 ): Promise<Job> {
   const form: JobForm = {
     model: new ModelParts(session),
-    calibration: new SingleFile('calibration', 'calibration'),
-    evaluation: new SingleFile('evaluation', 'evaluation'),
+    datasets: {
+      calibration: new SingleFile('calibration', 'calibration'),
+      evaluation: new SingleFile('evaluation', 'evaluation'),
+      training: new SingleFile('training', 'training'),
+    },
     options: null,
   };
   await deps.uploads.readParts(request, (part) => takePart(form, part, session, deps.config.maxJsonBytes));
   const { preprocess = null, ...wanted } = form.options ?? {};
   const files = form.model.files();
-  checkWanted(wanted, { calibration: form.calibration.has, evaluation: form.evaluation.has });
+  const roles = DATASET_ROLES.filter((role) => form.datasets[role].has);
+  checkWanted(wanted, roles);
   const model = await checkModel(deps, session, files);
-  const calibration = await checkAgainstModel(deps, session, form.calibration, preprocess, model);
-  const evaluation = await checkAgainstModel(deps, session, form.evaluation, preprocess, model);
+  const datasets: CheckedDatasets = new Map();
+  for (const role of roles) {
+    datasets.set(role, await checkAgainstModel(deps, session, form.datasets[role], preprocess, model));
+  }
+  const evaluation = datasets.get('evaluation');
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-  return keepAndSubmit(deps, session, { model, calibration, evaluation }, wanted);
+  return keepAndSubmit(deps, session, { model, datasets }, wanted);
 }
 
 async function takePart(form: JobForm, part: Part, session: UploadSession, maxJsonBytes: number): Promise<void> {
   if (part.name === 'model') return form.model.takeModel(part);
   if (part.name === 'data') return form.model.takeData(part);
-  if (part.name === 'calibration') return form.calibration.take(part, session);
-  if (part.name === 'evaluation') return form.evaluation.take(part, session);
+  const role = DATASET_ROLES.find((known) => known === part.name);
+  if (role !== undefined) return form.datasets[role].take(part, session);
   if (part.name !== 'job') throw unexpectedPart(part.name, PARTS);
   if (form.options !== null) throw duplicatePart('job');
   form.options = checkOptions(await readJsonPart(part.content, 'job', maxJsonBytes));
@@ -64,8 +79,7 @@ async function checkAgainstModel(
   part: SingleFile,
   preprocess: Preprocess | null,
   model: CheckedModel,
-): Promise<CheckedDataset | null> {
-  if (!part.has) return null;
+): Promise<CheckedDataset> {
   const dataset = await checkDatasetFile(deps, session, part.file(), preprocess);
   await deps.inspector.checkDataset(dataset, model.summary.inputs, session.signal);
   return dataset;
@@ -75,18 +89,18 @@ async function checkAgainstModel(
 async function keepAndSubmit(
   { store }: RouteDeps,
   session: UploadSession,
-  checked: { model: CheckedModel; calibration: CheckedDataset | null; evaluation: CheckedDataset | null },
+  checked: { model: CheckedModel; datasets: CheckedDatasets },
   wanted: Omit<JobOptions, 'preprocess'>,
 ): Promise<Job> {
   const undo: (() => Promise<void>)[] = [];
   try {
     const model = await keepModel(store, session, checked.model);
     if (model.created) undo.push(() => store.models.delete(model.value.id));
-    const datasets: { calibration?: string; evaluation?: string } = {};
-    for (const role of ['calibration', 'evaluation'] as const) {
-      const dataset = checked[role] && (await keepDataset(store, session, checked[role]));
-      if (dataset?.created) undo.push(() => store.datasets.delete(dataset.value.id));
-      if (dataset) datasets[role] = dataset.value.id;
+    const datasets: JobDatasets = {};
+    for (const [role, file] of checked.datasets) {
+      const dataset = await keepDataset(store, session, file);
+      if (dataset.created) undo.push(() => store.datasets.delete(dataset.value.id));
+      datasets[role] = dataset.value.id;
     }
     session.signal.throwIfAborted();
     return await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {}, modelId: model.value.id, datasets });

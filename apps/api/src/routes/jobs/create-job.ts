@@ -1,4 +1,4 @@
-import type { Job, JobRequest } from '@tritforge/contracts';
+import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
 import type { RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
@@ -9,11 +9,11 @@ export async function createJob(deps: RouteDeps, session: UploadSession, wanted:
   const { store, inspector } = deps;
   const { modelId, datasets = {} } = wanted;
   const model = await lookUp('model', modelId, (id) => store.models.get(id));
-  const roles = (['calibration', 'evaluation'] as const).filter((role) => datasets[role] !== undefined);
+  const roles = DATASET_ROLES.filter((role) => datasets[role] !== undefined);
   const used = await Promise.all(
     roles.map((role) => lookUp('dataset', datasets[role]!, (id) => store.datasets.get(id))),
   );
-  checkWanted(wanted, { calibration: roles.includes('calibration'), evaluation: roles.includes('evaluation') });
+  checkWanted(wanted, roles);
   const evaluation = used[roles.indexOf('evaluation')];
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
   for (const { fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {

@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import {
   Artifact,
+  DATASET_ROLES,
   idSchema,
   isTerminal,
   Job,
@@ -30,14 +31,27 @@ const tags = ['jobs'];
 const POLL_SECONDS = 1;
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds until the next look at the job.' }) };
 
-const EXAMPLE_REQUEST: JobRequest = {
-  modelId: 'mdl_01k9zq3v5w8e6r2t4y7u9i1o3p',
-  recipe: { method: 'fgq', weights: { groupSize: 4 } },
-  datasets: { calibration: 'dst_01k9zq4b8c5n7m2x4z6q8w1e3r', evaluation: 'dst_01k9zq4h2j6k8l1p3o5i7u9y2t' },
-  metric: 'top1',
-  gates: { maxAccuracyDrop: 1 },
-  labels: { pipeline: 'nightly' },
+const EXAMPLE_DATASETS = {
+  calibration: 'dst_01k9zq4b8c5n7m2x4z6q8w1e3r',
+  evaluation: 'dst_01k9zq4h2j6k8l1p3o5i7u9y2t',
 };
+const EXAMPLE_REQUESTS: JobRequest[] = [
+  {
+    modelId: 'mdl_01k9zq3v5w8e6r2t4y7u9i1o3p',
+    recipe: { method: 'fgq', weights: { groupSize: 4 } },
+    datasets: EXAMPLE_DATASETS,
+    metric: 'top1',
+    gates: { maxAccuracyDrop: 1 },
+    labels: { pipeline: 'nightly' },
+  },
+  {
+    modelId: 'mdl_01k9zq3v5w8e6r2t4y7u9i1o3p',
+    recipe: { fineTune: { minutes: 10, augment: { shift: 2, mirror: true } } },
+    datasets: { ...EXAMPLE_DATASETS, training: 'dst_01k9zq4m7n2b5v8c1x4z6a9s3d' },
+  },
+];
+
+const DATASET_PARTS = Object.fromEntries(DATASET_ROLES.map((role) => [role, 'file' as const]));
 
 /** `/jobs` */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
@@ -61,16 +75,13 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
           summary: 'Quantize a model',
           description:
             'As JSON, a job names a model and datasets that are stored. As a form it brings them along: the part ' +
-            '`model`, one part `data` per external data file, `calibration`, `evaluation` and, as JSON, `job`, in any ' +
-            'order. When a check fails nothing is stored. Follow the job at Location.',
+            '`model`, one part `data` per external data file, `calibration`, `evaluation`, `training` and, as JSON, ' +
+            '`job`, in any order. When a check fails nothing is stored. Follow the job at Location.',
           tags,
           body: {
             content: {
-              'application/json': { schema: { ...JobRequest, examples: [EXAMPLE_REQUEST] } },
-              [MULTIPART]: formBody(
-                { model: 'file', data: 'files', calibration: 'file', evaluation: 'file', job: JobOptions },
-                ['model'],
-              ),
+              'application/json': { schema: { ...JobRequest, examples: EXAMPLE_REQUESTS } },
+              [MULTIPART]: formBody({ model: 'file', data: 'files', ...DATASET_PARTS, job: JobOptions }, ['model']),
             },
           },
           response: {

@@ -1,5 +1,6 @@
 import {
   checkRecipe,
+  type DatasetRole,
   type DatasetSummary,
   type Gates,
   type Metric,
@@ -17,14 +18,22 @@ export interface WantedJob {
 
 /**
  * Checks what needs neither model nor data.
+ * @param roles what the job has data for
  * @throws TritforgeError RECIPE_INVALID, CALIBRATION_REQUIRED, METRIC_UNSUPPORTED
  */
-export function checkWanted(
-  { recipe = {}, metric, gates }: WantedJob,
-  has: { calibration: boolean; evaluation: boolean },
-): void {
+export function checkWanted({ recipe = {}, metric, gates }: WantedJob, roles: readonly DatasetRole[]): void {
   checkRecipe(recipe);
-  if (quantizesActivations(recipe) && !has.calibration) {
+  checkData(recipe, roles);
+  if (roles.includes('evaluation')) return;
+  if (metric !== undefined) throw needsEvaluation('metric', `The metric ${metric}`);
+  if (gates?.maxAccuracyDrop !== undefined) throw needsEvaluation('gates.maxAccuracyDrop', 'The gate maxAccuracyDrop');
+}
+
+/** What the recipe asks for has its data, and the training data have a recipe that asks for them. */
+function checkData(recipe: Recipe, roles: readonly DatasetRole[]): void {
+  const { sensitivity, fineTune } = resolveRecipe(recipe);
+  const hasCalibration = roles.includes('calibration');
+  if (quantizesActivations(recipe) && !hasCalibration) {
     throw new TritforgeError(
       'CALIBRATION_REQUIRED',
       'The recipe quantizes activations and the job has no calibration data',
@@ -34,7 +43,7 @@ export function checkWanted(
       },
     );
   }
-  if (resolveRecipe(recipe).sensitivity && !has.calibration) {
+  if (sensitivity && !hasCalibration) {
     throw new TritforgeError(
       'CALIBRATION_REQUIRED',
       'The recipe asks for measurements and the job has no calibration data',
@@ -44,9 +53,23 @@ export function checkWanted(
       },
     );
   }
-  if (has.evaluation) return;
-  if (metric !== undefined) throw needsEvaluation('metric', `The metric ${metric}`);
-  if (gates?.maxAccuracyDrop !== undefined) throw needsEvaluation('gates.maxAccuracyDrop', 'The gate maxAccuracyDrop');
+  if (fineTune !== null && !hasCalibration && !roles.includes('training')) {
+    throw new TritforgeError(
+      'CALIBRATION_REQUIRED',
+      'The recipe asks for fine-tuning and the job has neither training nor calibration data',
+      {
+        field: 'datasets.training',
+        remediation:
+          'Add a training or a calibration dataset, without labels if there are none, or leave recipe.fineTune out.',
+      },
+    );
+  }
+  if (fineTune === null && roles.includes('training')) {
+    throw new TritforgeError('RECIPE_INVALID', 'The job has training data and its recipe asks for no fine-tuning', {
+      field: 'recipe.fineTune',
+      remediation: 'Add "fineTune": {} to the recipe, or leave the training dataset out.',
+    });
+  }
 }
 
 function quantizesActivations(recipe: Recipe): boolean {
