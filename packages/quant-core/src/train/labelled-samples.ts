@@ -29,7 +29,6 @@ export async function storeLabelled(
   path: string,
   plan: LabelPlan,
 ): Promise<LabelledSamples> {
-  if (feedPlan.runSamples !== null) throw fixedBatch(feedPlan.runSamples);
   const labels = new Int32Array(dataset.sampleCount * plan.rows);
   const all = sampleIndices(dataset.sampleCount, dataset.sampleCount);
   async function* runs(): AsyncGenerator<{ feeds: Feeds }> {
@@ -57,12 +56,5 @@ function invalid(message: string): TritforgeError {
   return new TritforgeError('DATASET_LABELS_INVALID', message, {
     field: 'labels',
     remediation: 'Labels are class numbers from 0, one for each row of scores; -1 is skipped.',
-  });
-}
-
-function fixedBatch(samples: number): TritforgeError {
-  return new TritforgeError('RECIPE_UNSUPPORTED', `the network takes batches of ${samples} and nothing else`, {
-    field: 'model',
-    remediation: 'Export it with a symbolic first dimension of its inputs and output.',
   });
 }

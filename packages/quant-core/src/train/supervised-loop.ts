@@ -89,7 +89,7 @@ export class SupervisedLoop {
     const clock = new TrainingClock({ epochs }, curve.at(-1)?.seconds);
     while (curve.length < epochs) {
       const epoch = curve.length + 1;
-      const trainingLoss = await this.#epoch(epoch, state);
+      const trainingLoss = await this.#epoch(epoch, state, clock);
       const judged = await this.#judge(state);
       if (!Number.isFinite(trainingLoss) || !Number.isFinite(judged.heldOut.loss)) throw diverged(epoch);
       const { seconds } = clock;
@@ -129,7 +129,7 @@ export class SupervisedLoop {
   }
 
   /** @returns the mean loss */
-  async #epoch(epoch: number, { weights, average, optimiser }: State): Promise<number> {
+  async #epoch(epoch: number, { weights, average, optimiser }: State, clock: TrainingClock): Promise<number> {
     const { threads, options } = this.#parts;
     const { batch, seed, epochs, signal } = options;
     const batches = piecesOf(shuffled(this.#fitting, mulberry32(seed + epoch)), batch);
@@ -144,6 +144,8 @@ export class SupervisedLoop {
       const rate = options.learningRate * rateAt(options.schedule, share, options.warmUp);
       optimiser.step(weights, threads.gradient, rate);
       if (average !== null) averageInto(average, weights, averagingAt(options.averaging!, count));
+      const done = (step + 1) / batches.length;
+      options.onStep?.(clock.share(epoch, done), clock.secondsLeft(epoch, done)!);
     }
     return loss / batches.length;
   }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { planFeeds } from '../data/index.js';
+import type { ValueInfo } from '../ir/index.js';
 import { floats, memoryDataset } from '../testing/memory-dataset.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { stripeNetwork, stripeOptions, stripes } from './testing.js';
@@ -48,6 +49,28 @@ test('labels and samples that do not fit the network are refused', async (t) => 
   const { inputs } = stripeNetwork().graph;
   const wide = memoryDataset({ image: floats([9, 1, 6, 7], new Float32Array(9 * 42)) });
   assert.throws(() => planFeeds(inputs, wide.summary, null), { code: 'DATASET_SHAPE_MISMATCH' });
+});
+
+test('a network whose graph fixes the batch is refused', async (t) => {
+  const network = stripeNetwork();
+  const [{ shape, ...input }] = network.graph.inputs as [ValueInfo];
+  network.graph.inputs = [{ ...input, shape: [1, ...shape!.slice(1)] }];
+  const { dataset } = stripes(72);
+  const feedPlan = planFeeds(network.graph.inputs, dataset.summary, null);
+  const options = { ...stripeOptions(temporaryFolder(t)), data: { dataset, feedPlan, digest: '' } };
+  await assert.rejects(trainNetwork(network, options), {
+    code: 'RECIPE_UNSUPPORTED',
+    message: /takes batches of 1 and nothing else/,
+  });
+});
+
+test('progress tells of every step, up to the whole', async (t) => {
+  const shares: number[] = [];
+  await train(t, { epochs: 2, onStep: (share) => shares.push(share) });
+  assert.deepEqual(
+    shares,
+    Array.from({ length: 16 }, (_, i) => (i + 1) / 16),
+  );
 });
 
 test('options that contradict each other are refused, and a teacher for other classes', async (t) => {

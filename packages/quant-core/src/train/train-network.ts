@@ -61,6 +61,8 @@ export interface TrainOptions {
   /** A file that the state is kept in after every epoch, and gone on from when it is there; its owner removes it. */
   readonly checkpoint?: string | undefined;
   readonly onEpoch?: ((epoch: TrainedEpoch) => void) | undefined;
+  /** @param share of the training that is done */
+  readonly onStep?: ((share: number, secondsLeft: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -174,14 +176,14 @@ async function startVector(network: Model, graphs: SupervisedGraphs, options: Tr
 
 /** A digest of all that the result depends on. */
 async function identify(files: GraphFiles, start: Float32Array, options: TrainOptions): Promise<string> {
-  const { data, loss, scratchDir, checkpoint, onEpoch, signal, ...plain } = options;
+  const { data, loss, scratchDir, checkpoint, onEpoch, onStep, signal, ...plain } = options;
   const paths = Object.values(files).filter((path): path is string => path !== null);
   return identityOf({
+    // The loss, the batch and the teacher are in the graphs.
     graphs: await Promise.all(paths.map(fileDigest)),
     start: createHash('sha256').update(start).digest('hex'),
     data: data.digest,
     preprocess: data.dataset.preprocess,
-    loss: loss.distillation && { weight: loss.distillation.weight, temperature: loss.distillation.temperature },
     options: plain,
     engine: onnxruntimeVersion(),
   });
@@ -196,6 +198,7 @@ function withVector(network: Model, { training, running }: SupervisedGraphs, vec
 
 function checkOptions({ batch, threads, heldOut, statisticsSamples, data }: TrainOptions): void {
   const { sampleCount } = data.dataset;
+  if (data.feedPlan.runSamples !== null) throw fixedBatch(data.feedPlan.runSamples);
   if (batch % threads !== 0) throw invalid('batch', `Batches of ${batch} samples cannot be cut into ${threads} parts`);
   if (batch + heldOut > sampleCount)
     throw invalid(
@@ -209,4 +212,11 @@ function checkOptions({ batch, threads, heldOut, statisticsSamples, data }: Trai
 
 function invalid(field: string, message: string): TritforgeError {
   return new TritforgeError('RECIPE_INVALID', message, { field });
+}
+
+function fixedBatch(samples: number): TritforgeError {
+  return new TritforgeError('RECIPE_UNSUPPORTED', `the network takes batches of ${samples} and nothing else`, {
+    field: 'model',
+    remediation: 'Export it with a symbolic first dimension of its inputs and output.',
+  });
 }
