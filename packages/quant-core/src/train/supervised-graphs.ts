@@ -18,6 +18,10 @@ import { addSupervisedLoss, rowsOfSample, type SupervisedLoss, scoresOf } from '
 import { type TrainableTensor, trainableTensors } from './trainable-tensors.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
+/** The oldest opset in which all gradients can be written, with its IR version. Nothing that has a gradient computes otherwise in it. */
+const TRAINING_OPSET = 16;
+const TRAINING_IR_VERSION = 8;
+
 /** A graph that computes one value from parameters and samples. */
 export interface PartGraph {
   readonly model: Model;
@@ -57,7 +61,7 @@ export async function supervisedGraphs(network: Model, loss: SupervisedLoss, bat
   const names = new NameAllocator(network);
   const [labelInput, teacherInput] = [names.value('labels'), names.value('teacher')];
   const teacher = loss.distillation && teacherOf(loss.distillation.teacher, { shape, batch, teacherInput });
-  const training = await buildTrainingGraph(inTrainingMode(network, byBatch), {
+  const training = await buildTrainingGraph(inTrainingMode(inTrainingOpset(network), byBatch), {
     parameters: tensors.map(({ name }) => name),
     targets: [
       { name: labelInput, dtype: 'int64', shape: [batch, rows] },
@@ -82,6 +86,13 @@ export async function supervisedGraphs(network: Model, loss: SupervisedLoss, bat
     rows,
     classes,
   };
+}
+
+/** Shares everything; the network that is written keeps its own opset. */
+function inTrainingOpset(model: Model): Model {
+  const opset = Math.max(model.opsetImports.get('') ?? 0, TRAINING_OPSET);
+  const irVersion = Math.max(model.irVersion, TRAINING_IR_VERSION);
+  return { ...model, irVersion, opsetImports: new Map(model.opsetImports).set('', opset) };
 }
 
 function teacherOf(
