@@ -1,6 +1,7 @@
 /** Samples with their labels beside them in the records of a store, and the labels in memory. */
 import { TritforgeError } from '@tritforge/contracts';
 import { sampleIndices, sampleRuns } from '../calibrate/index.js';
+import { throwIfCanceled } from '../cancellation.js';
 import { labelNumbers, labelsMissing } from '../evaluate/label-rows.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
@@ -22,18 +23,21 @@ export interface LabelPlan {
 
 /**
  * Writes all samples of a dataset to a new file.
- * @throws TritforgeError DATASET_LABELS_MISSING, DATASET_LABELS_INVALID for labels that do not fit the scores, DATASET_SHAPE_MISMATCH
+ * @throws TritforgeError DATASET_LABELS_MISSING, DATASET_LABELS_INVALID for labels that do not fit the scores, DATASET_SHAPE_MISMATCH,
+ *   CANCELED
  */
 export async function storeLabelled(
   { dataset, feedPlan }: Pick<JobDataset, 'dataset' | 'feedPlan'>,
   path: string,
   plan: LabelPlan,
+  signal?: AbortSignal,
 ): Promise<LabelledSamples> {
   const labels = new Int32Array(dataset.sampleCount * plan.rows);
   const all = sampleIndices(dataset.sampleCount, dataset.sampleCount);
   async function* runs(): AsyncGenerator<{ feeds: Feeds }> {
     let sample = 0;
     for await (const run of sampleRuns(dataset, feedPlan, all)) {
+      throwIfCanceled(signal);
       const own = labelsOf(run.labels, plan, sample);
       labels.set(own, sample++ * plan.rows);
       const stored: HostTensor = { dtype: 'int64', shape: [1, plan.rows], data: BigInt64Array.from(own, BigInt) };

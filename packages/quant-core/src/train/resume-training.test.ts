@@ -71,3 +71,21 @@ test('a cancelled training leaves no files and no threads', async (t) => {
   await assert.rejects(running, { code: 'CANCELED' });
   assert.deepEqual([alive.size, readdirSync(scratchDir).length], [0, 0]);
 });
+
+test('a training that is cancelled while samples are read reads no more of them', async (t) => {
+  const scratchDir = temporaryFolder(t);
+  const { data } = stripeOptions(scratchDir);
+  const controller = new AbortController();
+  let read = 0;
+  async function* batches(options: Parameters<typeof data.dataset.batches>[0]) {
+    for await (const batch of data.dataset.batches(options)) {
+      read += batch.count;
+      controller.abort();
+      yield batch;
+    }
+  }
+  const slow = { ...data, dataset: { ...data.dataset, batches } };
+  await assert.rejects(train(t, { scratchDir, data: slow, signal: controller.signal }), { code: 'CANCELED' });
+  assert.ok(read < data.dataset.sampleCount / 4, `${read} samples`);
+  assert.deepEqual(readdirSync(scratchDir), []);
+});

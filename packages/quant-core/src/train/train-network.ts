@@ -88,7 +88,7 @@ export async function trainNetwork(network: Model, options: TrainOptions): Promi
   try {
     const files = await writeGraphs(graphs, folder);
     const start = await startVector(network, graphs, options);
-    const samples = await storeLabelled(options.data, join(folder, 'samples.bin'), graphs);
+    const samples = await storeLabelled(options.data, join(folder, 'samples.bin'), graphs, options.signal);
     const threads = openThreads(graphs, files, samples.store, options, start.length);
     try {
       const identity = await identify(files, start, options);
