@@ -5,8 +5,8 @@ import type { Store } from '@tritforge/store';
 
 /** A folder for each job, in which attempts leave what later ones need not do again. They outlive the worker. */
 export interface CheckpointFolders {
-  /** The job's folder, and how many layers earlier attempts left there. */
-  open(jobId: string): Promise<{ readonly path: string; readonly layers: number }>;
+  /** The job's folder, and how many files earlier attempts left there: one per solved layer, one of a training. */
+  open(jobId: string): Promise<{ readonly path: string; readonly fileCount: number }>;
   /** Removes the job's folder if the job has ended, however it did. */
   dropIfEnded(jobId: string): Promise<void>;
   /** Removes the folders of all jobs that have ended or are gone. */
@@ -23,7 +23,7 @@ export function checkpointFolders(parentDir: string, { jobs }: Pick<Store, 'jobs
     open: async (jobId) => {
       const path = join(parentDir, jobId);
       await mkdir(path, { recursive: true });
-      return { path, layers: (await readdir(path)).length };
+      return { path, fileCount: (await readdir(path)).length };
     },
     dropIfEnded,
     sweep: async () => {

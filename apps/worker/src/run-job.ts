@@ -77,7 +77,7 @@ async function produce(
   await mkdir(outputDir);
   const inputs = await fetchInputs(store, job, folder);
   const checkpoint = await checkpoints.open(job.id);
-  if (checkpoint.layers > 0) logger.info({ layers: checkpoint.layers }, 'job goes on behind the layers that it has');
+  if (checkpoint.fileCount > 0) logger.info({ files: checkpoint.fileCount }, 'job goes on behind what it has');
   const { recipe, metric, gates, deadlineSeconds } = job;
   const report = await quantizeInChild(
     {

@@ -66,9 +66,12 @@ test('a file that was damaged is solved again, and layers of another request are
   const path = join(request.checkpointDir, name!);
   const bytes = await readFile(path);
   await writeFile(path, bytes.subarray(0, bytes.length - 5));
-  await writeFile(join(request.checkpointDir, 'half.1.tmp'), 'half');
+  await writeFile(join(request.checkpointDir, 'half.layer.1.tmp'), 'half');
+  await writeFile(join(request.checkpointDir, 'state.training'), 'of another step');
   assert.equal((await run(request)).digest, first.digest);
   assert.deepEqual(await readFile(path), bytes);
+  const left = await readdir(request.checkpointDir);
+  assert.deepEqual([left.includes('half.layer.1.tmp'), left.includes('state.training')], [false, true]);
 
   const other = { ...request, recipe: { ...RECIPE, seed: 7 } };
   const { checkpointDir: _, ...alone } = { ...(await requestIn(t)), recipe: other.recipe };

@@ -37,7 +37,7 @@ export class LayerCheckpoints implements LayerMemory {
   }
 
   /**
-   * Looks for layers of an earlier attempt and removes what is of no use.
+   * Looks for layers of an earlier attempt and removes those that are of no use. Other files in the folder stay.
    * @param folder made when missing; its owner removes it
    * @param identity of everything that layers depend on besides those before them; layers of another one are not found
    */
@@ -45,6 +45,7 @@ export class LayerCheckpoints implements LayerMemory {
     await mkdir(folder, { recursive: true });
     const checkpoints = new LayerCheckpoints(folder, identity);
     for (const name of await readdir(folder)) {
+      if (!name.includes(SUFFIX)) continue;
       const isWhole = name.endsWith(SUFFIX) && payloadOf(await readFile(join(folder, name))) !== null;
       if (isWhole) checkpoints.#present.add(name);
       else await rm(join(folder, name), { force: true });
