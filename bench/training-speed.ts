@@ -19,7 +19,7 @@ import { startPeer } from './training-speed/peer-step.js';
 import { timeInTurns } from './training-speed/rounds.js';
 
 const LARGE_IMAGE = 128;
-const OURS = ['standard operators'] as const;
+const OURS = ['standard operators', 'native operators'] as const;
 
 const { values: options } = parseArgs({
   options: {
@@ -63,16 +63,18 @@ async function compare(
     options.compile ? [layout, `${layout}+compile`] : [layout],
   );
   const peer = await startPeer(python, network, { batchStatistics, layouts });
-  const ours = await ourStepper(network, batchStatistics, scratch);
+  const ours = await Promise.all(
+    [false, true].map((native) => ourStepper(network, { batchStatistics, native, folder: scratch })),
+  );
   try {
     const steppers = new Map([
-      ['standard operators', ours],
+      ...OURS.map((name, i) => [name, ours[i]!] as const),
       ...layouts.map((layout) => [`PyTorch ${layout}`, peer.stepper(layout)] as const),
     ]);
     const timings = await timeInTurns(steppers, rounds);
     return { network: network.name, batch: network.batch, batchStatistics, rounds, timings, version: peer.version };
   } finally {
-    await ours.close();
+    for (const stepper of ours) await stepper.close();
     await peer.close();
   }
 }

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { createOnnxRuntime } from '@tritforge/quant-core';
+import { acceleratedRuntime, createOnnxRuntime } from '@tritforge/quant-core';
 import { elementCount, readFloats } from '@tritforge/quant-core/ir';
 import { readModel, writeModel } from '@tritforge/quant-core/onnx';
 import { buildTrainingGraph, crossEntropy, Optimiser } from '@tritforge/quant-core/train';
@@ -19,8 +19,19 @@ const SEED = 4;
 const RATE = 1e-3;
 const OPTIMISER = { kind: 'sgd', momentum: 0.9, nesterov: false } as const;
 
+export interface OurOptions {
+  readonly batchStatistics: boolean;
+  /** Whether with our operators; the graph is of standard ones otherwise. */
+  readonly native: boolean;
+  /** An existing folder. */
+  readonly folder: string;
+}
+
 /** Our training graph in onnxruntime on one thread, and our optimiser. */
-export async function ourStepper(network: TrainedNetwork, batchStatistics: boolean, folder: string): Promise<Stepper> {
+export async function ourStepper(network: TrainedNetwork, options: OurOptions): Promise<Stepper> {
+  const { batchStatistics, native, folder } = options;
+  const runtime = native ? acceleratedRuntime() : createOnnxRuntime();
+  if (runtime === null) throw new Error('The native kernels were not built.');
   const model = readyToTrain(await readModel(network.modelPath), batchStatistics);
   const { initializers } = model.graph;
   const statistics = new Set(
@@ -34,11 +45,12 @@ export async function ourStepper(network: TrainedNetwork, batchStatistics: boole
     parameters: trained,
     targets: [{ name: LABELS, dtype: 'float32', shape: labelShape }],
     symbols: new Map(),
+    native,
     addLoss: (b) => crossEntropy(b, network.scores, LABELS),
   });
-  const path = join(folder, 'training.onnx');
+  const path = join(folder, `training-${native ? 'native' : 'standard'}.onnx`);
   await writeModel(graph.model, path);
-  const session = await createOnnxRuntime().load(path, { threads: 1, optimization: 'all' });
+  const session = await runtime.load(path, { threads: 1, optimization: 'all' });
   const length = graph.parameters.reduce((sum, parameter) => sum + parameter.length, 0);
   const parameters = new Float32Array(length);
   for (const { name, offset } of graph.parameters) parameters.set(await readFloats(initializers.get(name)!), offset);

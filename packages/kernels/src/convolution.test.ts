@@ -58,6 +58,8 @@ for (const { title, buildOptions, runner, cases, skip = false } of VARIANTS) {
     it('round like onnxruntime', (context) => program(context, 'requantize_test'));
     it('multiply float64 matrices with the same bits on all instruction sets', (context) =>
       program(context, 'matrix_product_test'));
+    it('train in float32 as the formulas in float64 say', (context) =>
+      program(context, 'training_test', String(CASES || cases), SEED));
     it('have a reference product that computes the formula', (context) => program(context, 'reference_gemm_test'));
     it('equal the reference bit for bit on random convolutions', (context) =>
       program(context, 'convolution_test', String(CASES || cases), SEED));

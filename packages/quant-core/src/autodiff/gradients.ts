@@ -8,9 +8,10 @@
  */
 import { TritforgeError } from '@tritforge/contracts';
 import { inferShapes, type Model, type Node } from '../ir/index.js';
+import { addInto, NATIVE_RULES } from './native/native-rules.js';
 import { type GradientRule, type RuleInput, UnsupportedGradient } from './rule.js';
 import { GRADIENT_RULES } from './rules/index.js';
-import { type Shape, ShapedBuilder } from './shaped-builder.js';
+import { NATIVE_DOMAIN, type Shape, ShapedBuilder } from './shaped-builder.js';
 
 export interface GradientOptions {
   /** A value of the main graph with one element. */
@@ -65,6 +66,12 @@ export function backpropagate(
   return new Backward(model, builder, cotangents, wrt).run();
 }
 
+/** By domain and operator. */
+const RULES: ReadonlyMap<string, Readonly<Record<string, GradientRule>>> = new Map([
+  ['', GRADIENT_RULES],
+  [NATIVE_DOMAIN, NATIVE_RULES],
+]);
+
 class Backward {
   readonly #model: Model;
   readonly #b: ShapedBuilder;
@@ -100,7 +107,7 @@ class Backward {
 
   async #applyRule(node: Node): Promise<readonly (string | null)[]> {
     const opset = this.#model.opsetImports.get(node.domain) ?? 0;
-    const rule: GradientRule | undefined = node.domain === '' ? GRADIENT_RULES[node.opType] : undefined;
+    const rule = RULES.get(node.domain)?.[node.opType];
     if (rule === undefined) throw unsupported(node, opset, 'there is no gradient rule for it');
     try {
       return await rule(this.#inputOf(node, opset));
@@ -130,7 +137,7 @@ class Backward {
 
   #accumulate(value: string, gradient: string): void {
     const known = this.#gradients.get(value);
-    this.#gradients.set(value, known === undefined ? gradient : this.#b.binary('Add', known, gradient));
+    this.#gradients.set(value, known === undefined ? gradient : addInto(this.#b, known, gradient));
   }
 
   /** The loss does not depend on the value. */

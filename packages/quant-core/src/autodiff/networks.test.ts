@@ -1,7 +1,5 @@
-import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import {
-  elementCount,
   floatValue,
   intsValue,
   intValue,
@@ -11,72 +9,10 @@ import {
   tensorFromInt64,
 } from '../ir/index.js';
 import { readModel } from '../onnx/index.js';
-import { runWhole } from '../prefix/testing.js';
-import { floats } from '../testing/memory-dataset.js';
-import { gaussian, seededRandom } from '../testing/random.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { sharedData, skipWithout } from '../testing/shared-data.js';
-import { temporaryFolder } from '../testing/temporary-folder.js';
 import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
-import { backpropagate, knownShapes } from './gradients.js';
-import { ShapedBuilder } from './shaped-builder.js';
-import { constants64, evaluate64 } from './testing/evaluate64.js';
-
-/** Distance of finite differences, times the root mean square of the tensor that is moved. */
-const STEP = 1e-6;
-
-/**
- * Compares directional derivatives of ⟨r, y⟩, with random r, by each given initializer alone: from the gradients that onnxruntime
- * computes, and from central differences of the whole network in float64.
- * @param shape of the input, named x
- */
-async function checkNetwork(
-  t: TestContext,
-  model: Model,
-  input: string,
-  shape: readonly number[],
-  wrt: readonly string[],
-) {
-  const next = gaussian(seededRandom(11));
-  const output = model.graph.outputs[0]!.name;
-  const x = floats(
-    shape,
-    Float32Array.from({ length: elementCount(shape) }, () => next()),
-  );
-  const builder = new ShapedBuilder(model, knownShapes(model, new Map([['N', shape[0]!]])));
-  const cotangent = builder.constant('r', randomTensor(builder.shapeOf(output), 21));
-  const gradients = await backpropagate(model, builder, new Map([[output, cotangent]]), wrt);
-  const graph = {
-    ...model.graph,
-    nodes: [...model.graph.nodes, ...builder.nodes],
-    initializers: new Map(builder.initializers),
-  };
-  const names = wrt.map((name) => gradients.get(name)!);
-  const [results] = await runWhole({ ...model, graph }, names, [new Map([[input, x]])], temporaryFolder(t));
-  const constants = await constants64({ ...model, graph });
-  const weights = constants.get(cotangent)!.data;
-  const values = new Map(constants).set(input, { shape, data: Float64Array.from(x.data as Float32Array) });
-  const loss = () =>
-    evaluate64(model, values)
-      .get(output)!
-      .data.reduce((sum, y, i) => sum + y * weights[i]!, 0);
-  for (const [i, name] of wrt.entries()) {
-    const { data } = values.get(name)!;
-    const start = data.slice();
-    const size = Math.sqrt(start.reduce((sum, value) => sum + value * value, 0) / start.length);
-    const direction = start.map(() => size * next());
-    const along = (step: number) => {
-      for (const [j, value] of start.entries()) data[j] = value + step * direction[j]!;
-      return loss();
-    };
-    const expected = (along(STEP) - along(-STEP)) / (2 * STEP);
-    data.set(start);
-    const gradient = results!.get(names[i]!)!.data as Float32Array;
-    const actual = direction.reduce((sum, value, j) => sum + value * gradient[j]!, 0);
-    const scale = Math.hypot(...gradient) * Math.hypot(...direction);
-    assert.ok(Math.abs(actual - expected) <= 1e-5 * scale, `${name}: ${actual}, not ${expected}, of up to ${scale}`);
-  }
-}
+import { checkNetwork } from './testing/check-network.js';
 
 /** Expansion, a strided depthwise convolution and projection, with frozen batch normalizations. */
 function mobileBlock(): { model: Model; wrt: string[] } {
@@ -194,12 +130,12 @@ function transformerBlock(): { model: Model; wrt: string[] } {
 
 test('gradients of a block of MobileNet are those of its definition', async (t) => {
   const { model, wrt } = mobileBlock();
-  await checkNetwork(t, model, 'x', [2, 6, 9, 9], wrt);
+  await checkNetwork(t, { model, input: 'x', shape: [2, 6, 9, 9], wrt });
 });
 
 test('gradients of a block of a transformer are those of its definition', async (t) => {
   const { model, wrt } = transformerBlock();
-  await checkNetwork(t, model, 'x', [3, 5, 8], wrt);
+  await checkNetwork(t, { model, input: 'x', shape: [3, 5, 8], wrt });
 });
 
 for (const name of ['resnet8_cifar10_mlperftiny', 'resnet20_cifar10']) {
@@ -213,6 +149,6 @@ for (const name of ['resnet8_cifar10_mlperftiny', 'resnet20_cifar10']) {
       .filter((input) => initializers.has(input));
     // The deep ones take long in float64: every tenth, the first and the last among them.
     const some = weights.filter((_, i) => i % 10 === 0 || i === weights.length - 1);
-    await checkNetwork(t, model, model.graph.inputs[0]!.name, [1, 3, 32, 32], some);
+    await checkNetwork(t, { model, input: model.graph.inputs[0]!.name, shape: [1, 3, 32, 32], wrt: some });
   });
 }

@@ -13,6 +13,9 @@ import {
 import { GraphBuilder } from '../passes/graph-builder.js';
 import { StaticValues } from './static-values.js';
 
+/** Of the operators that packages/kernels adds to onnxruntime. */
+export const NATIVE_DOMAIN = 'tritforge';
+
 type Attributes = Readonly<Record<string, Attribute>>;
 export type Shape = readonly number[];
 
@@ -70,6 +73,18 @@ export class ShapedBuilder {
     ];
     this.#graph.nodes.at(-1)!.outputs = outputs;
     return outputs;
+  }
+
+  /** A node of the domain `tritforge`, which our own runtime alone has; each output has its shape. */
+  native(opType: string, inputs: readonly string[], shapes: readonly Shape[], attributes: Attributes = {}): string[] {
+    const outputs = this.addAll(opType, inputs, shapes, attributes);
+    this.#graph.nodes.at(-1)!.domain = NATIVE_DOMAIN;
+    return outputs;
+  }
+
+  /** A node as it is, after those that were added. Its outputs have known shapes or are not asked for them. */
+  keep(node: Node): void {
+    this.#graph.nodes.push(node);
   }
 
   /** A float32 scalar, rank 0. */

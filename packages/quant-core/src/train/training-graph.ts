@@ -9,6 +9,7 @@
  * once their gradients are known.
  */
 import { differentiate, knownShapes } from '../autodiff/gradients.js';
+import { withNativeLayers } from '../autodiff/native/native-layers.js';
 import { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { intValue, type Model, NameAllocator, tensorFromInt64, type ValueInfo } from '../ir/index.js';
 import { makeNode } from '../passes/edit-graph.js';
@@ -35,11 +36,14 @@ export interface TrainingGraphOptions {
   readonly addLoss: (builder: ShapedBuilder) => string;
   /** Sizes of the symbolic dimensions, the batch among them. */
   readonly symbols: ReadonlyMap<string, number>;
+  /** Whether to use operators that `acceleratedRuntime()` alone has; standard ones when left out. */
+  readonly native?: boolean;
 }
 
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function buildTrainingGraph(network: Model, options: TrainingGraphOptions): Promise<TrainingGraph> {
-  const { forward, loss } = withLoss(network, options);
+  const prepared = options.native ? withNativeLayers(network, options.symbols) : network;
+  const { forward, loss } = withLoss(prepared, options);
   const { parameters: wrt, symbols } = options;
   const differentiated = await differentiate(forward, { loss, wrt, symbols });
   const lowered = lowerTrainingMode(differentiated.model, new Map(differentiated.shapes));

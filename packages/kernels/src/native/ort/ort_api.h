@@ -195,11 +195,13 @@ inline constexpr Function<Status*(const char* domain, CustomOpDomain**)> kCreate
 inline constexpr Function<Status*(CustomOpDomain*, const CustomOp*)> kCustomOpDomain_Add{27, 1};
 inline constexpr Function<Status*(SessionOptions*, CustomOpDomain*)> kAddCustomOpDomain{28, 1};
 inline constexpr Function<void(CustomOpDomain*)> kReleaseCustomOpDomain{101, 1};
+inline constexpr Function<Status*(const KernelInfo*, const char* name, float*)> kKernelInfoGetAttribute_float{85, 1};
 inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*)> kKernelInfoGetAttribute_int64{86,
                                                                                                                      1};
 inline constexpr Function<Status*(const KernelInfo*, const char* name, std::int64_t*, std::size_t* count)>
     kKernelInfoGetAttributeArray_int64{163, 1};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t* count)> kKernelInfo_GetInputCount{230, 14};
+inline constexpr Function<Status*(const KernelInfo*, std::size_t* count)> kKernelInfo_GetOutputCount{231, 14};
 inline constexpr Function<Status*(const KernelInfo*, std::size_t index, TypeInfo**)> kKernelInfo_GetInputTypeInfo{234,
                                                                                                                   14};
 inline constexpr Function<Status*(const KernelInfo*, char* name, std::size_t* bytes)> kKernelInfo_GetNodeName{244, 15};

@@ -61,11 +61,28 @@ TensorView view_tensor(const Api& api, const Value* value) {
 
 NodeReader::NodeReader(const Operator& op, const KernelInfo* info)
     : op_(op), api_(op.api), info_(info), where_(std::string(op.definition.name) + " node '" + node_name(op.api, info) + "': ") {
-  std::size_t inputs = 0;
-  check(api_, api_(kKernelInfo_GetInputCount, info_, &inputs));
-  if (inputs != op.definition.inputs.size()) {
-    fail("expected " + std::to_string(op.definition.inputs.size()) + " inputs, got " + std::to_string(inputs));
+  check(api_, api_(kKernelInfo_GetInputCount, info_, &inputs_));
+  const std::size_t most = op.definition.inputs.size(), least = most - op.definition.optional_inputs;
+  if (inputs_ < least || inputs_ > most) {
+    const std::string or_fewer = least == most ? "" : std::to_string(least) + " to ";
+    fail("expected " + or_fewer + std::to_string(most) + " inputs, got " + std::to_string(inputs_));
   }
+}
+
+std::size_t NodeReader::outputs() const {
+  std::size_t count = 0;
+  check(api_, api_(kKernelInfo_GetOutputCount, info_, &count));
+  return count;
+}
+
+float NodeReader::number(const char* attribute) const {
+  float value = 0;
+  try {
+    check(api_, api_(kKernelInfoGetAttribute_float, info_, attribute, &value));
+  } catch (const Failure& failure) {
+    fail(std::string("attribute ") + attribute + ": " + failure.what());
+  }
+  return value;
 }
 
 void NodeReader::fail(const std::string& what) const { throw Failure(where_ + what); }

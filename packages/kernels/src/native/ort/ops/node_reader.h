@@ -47,6 +47,12 @@ class NodeReader {
   float scale(std::size_t input, const char* name) const;
   std::uint8_t zero_point(std::size_t input, const char* name) const;
 
+  float number(const char* attribute) const;
+
+  // How many the node has.
+  std::size_t inputs() const { return inputs_; }
+  std::size_t outputs() const;
+
   // The shape of an input as far as the model tells; sizes that are not fixed are negative. Empty where it tells nothing.
   std::vector<std::int64_t> declared_shape(std::size_t input) const;
 
@@ -58,6 +64,7 @@ class NodeReader {
   const Api& api_;
   const KernelInfo* info_;
   std::string where_;
+  std::size_t inputs_ = 0;
 };
 
 }  // namespace tritforge::ort

@@ -9,6 +9,7 @@ namespace {
 
 // The newest layout of CustomOp that we fill.
 constexpr std::uint32_t kNewestLayout = 18;
+constexpr int kRequired = 0, kOptional = 1;
 
 const Operator& as_operator(const CustomOp* op) { return *static_cast<const Operator*>(op); }
 
@@ -48,9 +49,15 @@ Operator::Operator(const Api& library, const OperatorDefinition& what, std::size
   get_input_type = [](const CustomOp* op, std::size_t i) { return as_operator(op).definition.inputs[i]; };
   get_input_type_count = [](const CustomOp* op) { return as_operator(op).definition.inputs.size(); };
   get_output_type = [](const CustomOp* op, std::size_t) { return as_operator(op).definition.output; };
-  get_output_type_count = [](const CustomOp*) { return std::size_t{1}; };
-  get_input_characteristic = [](const CustomOp*, std::size_t) { return 0; };
-  get_output_characteristic = [](const CustomOp*, std::size_t) { return 0; };
+  get_output_type_count = [](const CustomOp* op) { return as_operator(op).definition.outputs; };
+  get_input_characteristic = [](const CustomOp* op, std::size_t i) {
+    const OperatorDefinition& d = as_operator(op).definition;
+    return i + d.optional_inputs >= d.inputs.size() ? kOptional : kRequired;
+  };
+  get_output_characteristic = [](const CustomOp* op, std::size_t i) {
+    const OperatorDefinition& d = as_operator(op).definition;
+    return i + d.optional_outputs >= d.outputs ? kOptional : kRequired;
+  };
   get_input_memory_type = [](const CustomOp*, std::size_t) { return 0; };
   create_kernel_v2 = create;
   kernel_compute_v2 = compute;

@@ -38,6 +38,9 @@ struct OperatorDefinition {
   bool is_ternary = false;
   bool adds_residual = false;
   bool clips = false;  // whether y_max may be below 255
+  std::size_t optional_inputs = 0;  // of the last ones
+  std::size_t outputs = 1;          // all of one type
+  std::size_t optional_outputs = 0;
 };
 
 // One definition in one library.
@@ -53,5 +56,6 @@ struct Operator : CustomOp {
 std::span<const OperatorDefinition> convolution_operators();
 std::span<const OperatorDefinition> matmul_operators();
 std::span<const OperatorDefinition> pool_operators();
+std::span<const OperatorDefinition> training_operators();
 
 }  // namespace tritforge::ort

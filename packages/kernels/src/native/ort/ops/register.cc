@@ -33,7 +33,7 @@ CustomOpDomain* find_domain(const Api& api, std::size_t threads) {
   }
   auto domain = made<CustomOpDomain>(api, kReleaseCustomOpDomain, kCreateCustomOpDomain, kDomain);
   RegisteredDomain& added = domains.emplace_back(RegisteredDomain{api, threads, nullptr, {}});
-  for (const auto table : {convolution_operators(), matmul_operators(), pool_operators()}) {
+  for (const auto table : {convolution_operators(), matmul_operators(), pool_operators(), training_operators()}) {
     for (const OperatorDefinition& definition : table) {
       check(api, api(kCustomOpDomain_Add, domain.get(), &added.operators.emplace_back(api, definition, threads)));
     }

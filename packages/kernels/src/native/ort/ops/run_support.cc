@@ -57,10 +57,10 @@ TensorView run_input(const RunContext& run, std::size_t index) {
   return view_tensor(run.api, value);
 }
 
-void* run_output(const RunContext& run, const std::vector<std::int64_t>& shape) {
+void* run_output(const RunContext& run, const std::vector<std::int64_t>& shape, std::size_t index) {
   Value* value = nullptr;
-  check(run.api, run.api(kKernelContext_GetOutput, run.context, std::size_t{0}, shape.data(), shape.size(), &value));
-  if (value == nullptr) throw Failure("the output is missing");
+  check(run.api, run.api(kKernelContext_GetOutput, run.context, index, shape.data(), shape.size(), &value));
+  if (value == nullptr) throw Failure("output " + std::to_string(index) + " is missing");
   void* data = nullptr;
   check(run.api, run.api(kGetTensorMutableData, value, &data));
   return data;

@@ -13,8 +13,8 @@ namespace tritforge::ort {
 
 TensorView run_input(const RunContext& run, std::size_t index);
 
-// Memory of the only output.
-void* run_output(const RunContext& run, const std::vector<std::int64_t>& shape);
+// Memory of an output.
+void* run_output(const RunContext& run, const std::vector<std::int64_t>& shape, std::size_t index = 0);
 
 // The threads of the session, as long as `run` lives.
 Parallel session_threads(const RunContext& run);

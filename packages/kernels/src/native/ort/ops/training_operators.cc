@@ -1,0 +1,249 @@
+// float32 operators of training graphs, images NHWC, weights [M, C, KH, KW]. Formulas: tritforge/training.h.
+//
+//   FloatConv                X, W, B?          → Y              strides, pads [top, left, bottom, right]
+//   FloatConvInputGradient   Ȳ, W, A?          → X̄ + A          strides, pads, input_shape [H, W]
+//   FloatConvWeightGradient  X, Ȳ              → W̄              strides, pads, kernel_shape
+//   NormalizeBatch           X, γ, β, A?       → Y, μ, v, r     epsilon, rectify
+//   NormalizeBatchGradient   Ȳ, X, Y, γ, μ, r  → X̄, γ̄, β̄, Ā?    rectify; Y is looked at where it rectifies
+#include <cmath>
+
+#include "ort/ops/node_reader.h"
+#include "ort/ops/operator.h"
+#include "ort/ops/run_support.h"
+#include "ort/ops/shape_inference.h"
+#include "ort/status.h"
+#include "tritforge/training.h"
+
+namespace tritforge::ort {
+namespace {
+
+constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;
+
+const float* floats(const TensorView& view) { return static_cast<const float*>(view.data); }
+
+float* output(const RunContext& run, const std::vector<std::int64_t>& shape, std::size_t index = 0) {
+  return static_cast<float*>(run_output(run, shape, index));
+}
+
+std::size_t size_of(std::int64_t value) { return static_cast<std::size_t>(value); }
+
+// A tensor of four positive sizes.
+TensorView run_image(const RunContext& run, std::size_t index, const char* name) {
+  const TensorView view = run_input(run, index);
+  if (view.shape.size() != 4 || view.count == 0) {
+    throw Failure(std::string(name) + " must have four sizes that are not 0, got " + printed(view.shape));
+  }
+  for (const std::int64_t size : view.shape) {
+    if (size > kMaxSize) throw Failure(std::string(name) + " is too large: " + printed(view.shape));
+  }
+  return view;
+}
+
+void require_shape(const TensorView& view, const std::vector<std::int64_t>& shape, const char* name) {
+  if (view.shape != shape) {
+    throw Failure(std::string(name) + " must have the shape " + printed(shape) + ", got " + printed(view.shape));
+  }
+}
+
+struct Windows {
+  explicit Windows(const NodeReader& node)
+      : strides(node.integers("strides", 2, 1, kMaxSize)), pads(node.integers("pads", 4, 0, kMaxSize)) {}
+
+  // Between an image [N, H, W, C] and outputs of M channels, the kernel [KH, KW].
+  FloatConvolution between(const std::vector<std::int64_t>& x, std::int64_t outputs, std::int64_t kernel_height,
+                           std::int64_t kernel_width) const {
+    const auto extent = [&](std::size_t axis, std::int64_t kernel) {
+      const std::int64_t padded = x[axis + 1] + pads[axis] + pads[axis + 2];
+      if (kernel > padded || pads[axis] >= kernel || pads[axis + 2] >= kernel) {
+        throw Failure("a kernel of " + std::to_string(kernel) + " does not fit X " + printed(x) + " with its pads");
+      }
+      return size_of((padded - kernel) / strides[axis] + 1);
+    };
+    return {size_of(x[0]),       size_of(x[1]),         size_of(x[2]),         size_of(x[3]),
+            extent(0, kernel_height), extent(1, kernel_width), size_of(outputs), size_of(kernel_height),
+            size_of(kernel_width),    size_of(strides[0]),     size_of(strides[1]), size_of(pads[0]),
+            size_of(pads[1])};
+  }
+
+  std::vector<std::int64_t> strides, pads;
+};
+
+std::vector<std::int64_t> output_shape(const FloatConvolution& c) {
+  const auto size = [](std::size_t value) { return static_cast<std::int64_t>(value); };
+  return {size(c.images), size(c.output_height), size(c.output_width), size(c.outputs)};
+}
+
+class Conv final : public OperatorKernel {
+ public:
+  explicit Conv(const NodeReader& node) : windows_(node), has_bias_(node.inputs() > 2) {}
+
+  void compute(const RunContext& run) override {
+    const TensorView x = run_image(run, 0, "X"), w = run_image(run, 1, "W");
+    const FloatConvolution c = windows_.between(x.shape, w.shape[0], w.shape[2], w.shape[3]);
+    require_shape(w, {w.shape[0], x.shape[3], w.shape[2], w.shape[3]}, "W");
+    const float* bias = nullptr;
+    if (has_bias_) {
+      const TensorView b = run_input(run, 2);
+      require_shape(b, {w.shape[0]}, "B");
+      bias = floats(b);
+    }
+    checked_product(output_shape(c));
+    const Scratch scratch(float_convolution_scratch_bytes(c));
+    convolve_floats(active_isa(), c, floats(x), floats(w), bias, output(run, output_shape(c)), scratch.data());
+  }
+
+ private:
+  Windows windows_;
+  bool has_bias_;
+};
+
+class ConvInputGradient final : public OperatorKernel {
+ public:
+  explicit ConvInputGradient(const NodeReader& node)
+      : windows_(node), input_(node.integers("input_shape", 2, 1, kMaxSize)), adds_(node.inputs() > 2) {}
+
+  void compute(const RunContext& run) override {
+    const TensorView dy = run_image(run, 0, "the gradient of Y"), w = run_image(run, 1, "W");
+    const std::vector<std::int64_t> shape{dy.shape[0], input_[0], input_[1], w.shape[1]};
+    checked_product(shape);
+    const FloatConvolution c = windows_.between(shape, w.shape[0], w.shape[2], w.shape[3]);
+    require_shape(dy, output_shape(c), "the gradient of Y");
+    const float* added = nullptr;
+    if (adds_) {
+      const TensorView a = run_input(run, 2);
+      require_shape(a, shape, "A");
+      added = floats(a);
+    }
+    const Scratch scratch(float_convolution_scratch_bytes(c));
+    convolve_floats_input_gradient(active_isa(), c, floats(dy), floats(w), added, output(run, shape), scratch.data());
+  }
+
+ private:
+  Windows windows_;
+  std::vector<std::int64_t> input_;
+  bool adds_;
+};
+
+class ConvWeightGradient final : public OperatorKernel {
+ public:
+  explicit ConvWeightGradient(const NodeReader& node)
+      : windows_(node), kernel_(node.integers("kernel_shape", 2, 1, kMaxSize)) {}
+
+  void compute(const RunContext& run) override {
+    const TensorView x = run_image(run, 0, "X"), dy = run_image(run, 1, "the gradient of Y");
+    const std::vector<std::int64_t> shape{dy.shape[3], x.shape[3], kernel_[0], kernel_[1]};
+    checked_product(shape);
+    const FloatConvolution c = windows_.between(x.shape, dy.shape[3], kernel_[0], kernel_[1]);
+    require_shape(dy, output_shape(c), "the gradient of Y");
+    const Scratch scratch(float_convolution_scratch_bytes(c));
+    convolve_floats_weight_gradient(active_isa(), c, floats(x), floats(dy), output(run, shape), scratch.data());
+  }
+
+ private:
+  Windows windows_;
+  std::vector<std::int64_t> kernel_;
+};
+
+// Of an image whose last axis has the channels.
+BatchNormalization normalization_of(const TensorView& x, float epsilon, bool rectifies) {
+  const std::size_t channels = size_of(x.shape.back());
+  return {x.count / channels, channels, epsilon, rectifies};
+}
+
+class NormalizeBatch final : public OperatorKernel {
+ public:
+  explicit NormalizeBatch(const NodeReader& node)
+      : epsilon_(node.number("epsilon")), rectifies_(node.integer("rectify", 0, 1) == 1), adds_(node.inputs() > 3) {
+    if (!(epsilon_ >= 0) || !std::isfinite(epsilon_)) node.fail("epsilon must be finite and not negative");
+  }
+
+  void compute(const RunContext& run) override {
+    const TensorView x = run_image(run, 0, "X"), scale = run_input(run, 1), bias = run_input(run, 2);
+    const std::vector<std::int64_t> channels{x.shape[3]};
+    require_shape(scale, channels, "scale");
+    require_shape(bias, channels, "bias");
+    const float* added = nullptr;
+    if (adds_) {
+      const TensorView a = run_input(run, 3);
+      require_shape(a, x.shape, "A");
+      added = floats(a);
+    }
+    const Scratch scratch(batch_normalization_scratch_bytes(size_of(x.shape[3])));
+    float* const y = output(run, x.shape);
+    float* statistics[3];
+    for (std::size_t i = 0; i < 3; ++i) statistics[i] = output(run, channels, i + 1);
+    normalize_batch(active_isa(), normalization_of(x, epsilon_, rectifies_), floats(x), added, floats(scale), floats(bias), y,
+                    statistics[0], statistics[1], statistics[2], scratch.data());
+  }
+
+ private:
+  float epsilon_;
+  bool rectifies_, adds_;
+};
+
+class NormalizeBatchGradient final : public OperatorKernel {
+ public:
+  explicit NormalizeBatchGradient(const NodeReader& node)
+      : rectifies_(node.integer("rectify", 0, 1) == 1), adds_(node.outputs() > 3) {
+    if (adds_ && !rectifies_) node.fail("without rectify the gradient of A is that of Y");
+  }
+
+  void compute(const RunContext& run) override {
+    const TensorView dy = run_image(run, 0, "the gradient of Y"), x = run_input(run, 1), y = run_input(run, 2);
+    const TensorView scale = run_input(run, 3), mean = run_input(run, 4), reciprocal = run_input(run, 5);
+    require_shape(x, dy.shape, "X");
+    if (rectifies_) require_shape(y, dy.shape, "Y");
+    const std::vector<std::int64_t> channels{dy.shape[3]};
+    require_shape(scale, channels, "scale");
+    require_shape(mean, channels, "mean");
+    require_shape(reciprocal, channels, "the reciprocal deviation");
+    const Scratch scratch(batch_normalization_scratch_bytes(size_of(dy.shape[3])));
+    const BatchNormalizationGradient given{floats(dy),    floats(x),    rectifies_ ? floats(y) : nullptr,
+                                           floats(scale), floats(mean), floats(reciprocal)};
+    float* const x_gradient = output(run, dy.shape);
+    float* const scale_gradient = output(run, channels, 1);
+    float* const bias_gradient = output(run, channels, 2);
+    float* const added_gradient = adds_ ? output(run, dy.shape, 3) : nullptr;
+    normalize_batch_gradient(active_isa(), normalization_of(dy, 0, rectifies_), given, x_gradient, scale_gradient,
+                             bias_gradient, added_gradient, scratch.data());
+  }
+
+ private:
+  bool rectifies_, adds_;
+};
+
+template <typename Kernel>
+std::unique_ptr<OperatorKernel> create(const Operator& op, const KernelInfo* info) {
+  return std::make_unique<Kernel>(NodeReader(op, info));
+}
+
+// Shapes are written into training graphs.
+void leave_open(const Operator&, ShapeInferContext*) {}
+
+constexpr ElementType kFloat = ElementType::float32;
+constexpr ElementType kFloats[] = {kFloat, kFloat, kFloat, kFloat, kFloat, kFloat};
+constexpr std::span<const ElementType> kAll(kFloats);
+
+constexpr OperatorDefinition floats_to_floats(const char* name, std::size_t inputs, std::size_t optional_inputs, std::size_t outputs,
+                                    std::size_t optional_outputs,
+                                    std::unique_ptr<OperatorKernel> (*make)(const Operator&, const KernelInfo*)) {
+  OperatorDefinition definition{name, kAll.first(inputs), kFloat, make, leave_open};
+  definition.optional_inputs = optional_inputs;
+  definition.outputs = outputs;
+  definition.optional_outputs = optional_outputs;
+  return definition;
+}
+
+constexpr OperatorDefinition kOperators[] = {
+    floats_to_floats("FloatConv", 3, 1, 1, 0, create<Conv>),
+    floats_to_floats("FloatConvInputGradient", 3, 1, 1, 0, create<ConvInputGradient>),
+    floats_to_floats("FloatConvWeightGradient", 2, 0, 1, 0, create<ConvWeightGradient>),
+    floats_to_floats("NormalizeBatch", 4, 1, 4, 0, create<NormalizeBatch>),
+    floats_to_floats("NormalizeBatchGradient", 6, 0, 4, 1, create<NormalizeBatchGradient>),
+};
+
+}  // namespace
+
+std::span<const OperatorDefinition> training_operators() { return kOperators; }
+
+}  // namespace tritforge::ort

@@ -1,0 +1,29 @@
+// Tiles and passes of training without vectors: a lane is one float.
+#include "training/channel_passes.h"
+
+namespace tritforge {
+namespace {
+
+struct Vector {
+  using Type = float;
+  using Part = bool;
+  static constexpr std::size_t kLanes = 1;
+
+  static Part part(std::size_t) noexcept { return true; }
+  static Type zero() noexcept { return 0; }
+  static Type load(const float* p) noexcept { return *p; }
+  static Type load_part(const float* p, Part) noexcept { return *p; }
+  static Type broadcast(const float* p) noexcept { return *p; }
+  static void store(float* p, Type v) noexcept { *p = v; }
+  static void store_part(float* p, Type v, Part) noexcept { *p = v; }
+  static Type add(Type a, Type b) noexcept { return a + b; }
+  static Type subtract(Type a, Type b) noexcept { return a - b; }
+  static Type multiply_add(Type a, Type b, Type c) noexcept { return a * b + c; }
+  static Type where_positive(Type y, Type v) noexcept { return y > 0 ? v : 0; }
+};
+
+}  // namespace
+
+extern const TrainingKernels kTrainingScalar = TRITFORGE_TRAINING_KERNELS(Vector, 4, 4, 1, 3);
+
+}  // namespace tritforge

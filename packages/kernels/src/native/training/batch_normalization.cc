@@ -1,0 +1,144 @@
+// Batch normalization over runs of pixels that stay in the second cache. Sums of a run are float32, those of runs are added in float64.
+#include <cmath>
+#include <cstring>
+#include <initializer_list>
+#include <tuple>
+
+#include "training/training_kernels.h"
+#include "tritforge/training.h"
+
+namespace tritforge {
+namespace {
+
+// Floats of a run.
+constexpr std::size_t kRunFloats = std::size_t{1} << 14;
+constexpr std::size_t kAlignment = 64;
+
+std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
+std::size_t run_pixels(std::size_t channels) { return channels >= kRunFloats / 8 ? 8 : kRunFloats / channels; }
+
+// Four vectors of float32 for a run or as coefficients, two of float64 for all.
+struct Scratch {
+  float* vectors[4];
+  double* totals[2];
+};
+
+Scratch carve(std::uint8_t* scratch, std::size_t channels) {
+  Scratch carved{};
+  for (double*& total : carved.totals) {
+    total = reinterpret_cast<double*>(scratch);
+    scratch += channels * sizeof(double);
+  }
+  for (float*& vector : carved.vectors) {
+    vector = reinterpret_cast<float*>(scratch);
+    scratch += channels * sizeof(float);
+  }
+  return carved;
+}
+
+// totals = Σ over runs of what `pass` adds to sum and square.
+void add_runs(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept, const Scratch& scratch) {
+  std::memset(scratch.totals[0], 0, n.channels * sizeof(double));
+  std::memset(scratch.totals[1], 0, n.channels * sizeof(double));
+  call.sum = scratch.vectors[0];
+  call.square = scratch.vectors[1];
+  const std::size_t most = run_pixels(n.channels);
+  for (std::size_t done = 0; done < n.pixels; done += most) {
+    call.pixels = smaller(most, n.pixels - done);
+    std::memset(call.sum, 0, n.channels * sizeof(float));
+    std::memset(call.square, 0, n.channels * sizeof(float));
+    pass(call);
+    for (std::size_t c = 0; c < n.channels; ++c) {
+      scratch.totals[0][c] += static_cast<double>(call.sum[c]);
+      scratch.totals[1][c] += static_cast<double>(call.square[c]);
+    }
+    const std::size_t floats = call.pixels * n.channels;
+    for (const float** pointer : {&call.x, &call.g, &call.y}) {
+      if (*pointer != nullptr) *pointer += floats;
+    }
+  }
+}
+
+// Runs of all pixels.
+void each_run(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept) {
+  const std::size_t most = run_pixels(n.channels);
+  for (std::size_t done = 0; done < n.pixels; done += most) {
+    call.pixels = smaller(most, n.pixels - done);
+    pass(call);
+    const std::size_t floats = call.pixels * n.channels;
+    for (const float** pointer : {&call.x, &call.g, &call.y, &call.added}) {
+      if (*pointer != nullptr) *pointer += floats;
+    }
+    for (float** pointer : {&call.out, &call.out_added}) {
+      if (*pointer != nullptr) *pointer += floats;
+    }
+  }
+}
+
+}  // namespace
+
+std::size_t batch_normalization_scratch_bytes(std::size_t channels) noexcept {
+  return channels * (4 * sizeof(float) + 2 * sizeof(double)) + kAlignment;
+}
+
+void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
+                     const float* bias, float* y, float* mean, float* variance, float* reciprocal,
+                     std::uint8_t* memory) noexcept {
+  const TrainingKernels& kernels = training_kernels(isa);
+  const Scratch scratch = carve(memory, n.channels);
+  const auto count = static_cast<double>(n.pixels);
+  ChannelCall call{};
+  call.channels = n.channels;
+  call.x = x;
+  // Distances from the first pixel: nothing cancels where the mean is far above the deviation.
+  call.a = x;
+  add_runs(n, call, kernels.moments, scratch);
+  float* const factor = scratch.vectors[2];
+  for (std::size_t c = 0; c < n.channels; ++c) {
+    const double distance = scratch.totals[0][c] / count;
+    const double spread = scratch.totals[1][c] / count - distance * distance;
+    mean[c] = static_cast<float>(static_cast<double>(x[c]) + distance);
+    variance[c] = static_cast<float>(spread > 0 ? spread : 0);
+    reciprocal[c] = static_cast<float>(1 / std::sqrt(static_cast<double>(variance[c]) + static_cast<double>(n.epsilon)));
+    factor[c] = reciprocal[c] * scale[c];
+  }
+  call.a = mean;
+  call.b = factor;
+  call.c = bias;
+  call.d = n.rectifies ? bias : nullptr;
+  call.added = added;
+  call.out = y;
+  each_run(n, call, kernels.normalize);
+}
+
+void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchNormalizationGradient& given, float* x_gradient,
+                              float* scale_gradient, float* bias_gradient, float* added_gradient,
+                              std::uint8_t* memory) noexcept {
+  const TrainingKernels& kernels = training_kernels(isa);
+  const Scratch scratch = carve(memory, n.channels);
+  const auto count = static_cast<double>(n.pixels);
+  ChannelCall call{};
+  call.channels = n.channels;
+  call.x = given.x;
+  call.g = given.y_gradient;
+  call.y = n.rectifies ? given.y : nullptr;
+  call.a = given.mean;
+  add_runs(n, call, kernels.gradient_sums, scratch);
+  const auto [of_g, of_x, rest] = std::tuple{scratch.vectors[2], scratch.vectors[3], scratch.vectors[0]};
+  for (std::size_t c = 0; c < n.channels; ++c) {
+    const double r = static_cast<double>(given.reciprocal[c]), slope = r * static_cast<double>(given.scale[c]);
+    scale_gradient[c] = static_cast<float>(scratch.totals[1][c] * r);
+    bias_gradient[c] = static_cast<float>(scratch.totals[0][c]);
+    of_g[c] = static_cast<float>(slope);
+    of_x[c] = static_cast<float>(-slope * r * r * scratch.totals[1][c] / count);
+    rest[c] = static_cast<float>(-slope * scratch.totals[0][c] / count);
+  }
+  call.b = of_g;
+  call.c = of_x;
+  call.d = rest;
+  call.out = x_gradient;
+  call.out_added = n.rectifies ? added_gradient : nullptr;
+  each_run(n, call, kernels.gradient);
+}
+
+}  // namespace tritforge

@@ -1,0 +1,142 @@
+// Passes of batch normalization over pixels, on vectors of any width; included by the folder of each instruction set. A strip of channels
+// stays in registers while the pixels go by.
+#pragma once
+
+#include "training/tiles.h"
+
+namespace tritforge {
+namespace {
+
+template <typename V>
+struct ChannelPasses {
+  using Type = typename V::Type;
+  using Part = typename V::Part;
+  static constexpr std::size_t kLanes = V::kLanes;
+  // Few channels make few vectors: then several pixels have sums of their own.
+  static constexpr std::size_t kUnroll = 4;
+
+  static void moments(const ChannelCall& call) noexcept {
+    sums(call, [&](std::size_t at, Type a, Part part, Type& sum, Type& square) {
+      const Type x = V::subtract(V::load_part(call.x + at, part), a);
+      sum = V::add(sum, x);
+      square = V::multiply_add(x, x, square);
+    });
+  }
+
+  static void gradient_sums(const ChannelCall& call) noexcept {
+    if (call.y == nullptr) return gradient_sums_of<false>(call);
+    gradient_sums_of<true>(call);
+  }
+
+  static void normalize(const ChannelCall& call) noexcept {
+    if (call.added == nullptr) return call.d == nullptr ? normalize_of<false, false>(call) : normalize_of<false, true>(call);
+    return call.d == nullptr ? normalize_of<true, false>(call) : normalize_of<true, true>(call);
+  }
+
+  static void gradient(const ChannelCall& call) noexcept {
+    if (call.y == nullptr) return gradient_of<false, false>(call);
+    return call.out_added == nullptr ? gradient_of<true, false>(call) : gradient_of<true, true>(call);
+  }
+
+ private:
+  template <bool kRectified>
+  static void gradient_sums_of(const ChannelCall& call) noexcept {
+    sums(call, [&](std::size_t at, Type a, Part part, Type& sum, Type& square) {
+      Type g = V::load_part(call.g + at, part);
+      if constexpr (kRectified) g = V::where_positive(V::load_part(call.y + at, part), g);
+      sum = V::add(sum, g);
+      square = V::multiply_add(g, V::subtract(V::load_part(call.x + at, part), a), square);
+    });
+  }
+
+  template <bool kAdds, bool kRectifies>
+  static void normalize_of(const ChannelCall& call) noexcept {
+    each(call, [&](std::size_t at, Type a, Type b, Type c, Type, Part part) {
+      Type y = V::multiply_add(V::subtract(V::load_part(call.x + at, part), a), b, c);
+      if constexpr (kAdds) y = V::add(y, V::load_part(call.added + at, part));
+      if constexpr (kRectifies) y = V::where_positive(y, y);
+      V::store_part(call.out + at, y, part);
+    });
+  }
+
+  template <bool kRectified, bool kAdded>
+  static void gradient_of(const ChannelCall& call) noexcept {
+    each(call, [&](std::size_t at, Type a, Type b, Type c, Type d, Part part) {
+      Type g = V::load_part(call.g + at, part);
+      if constexpr (kRectified) g = V::where_positive(V::load_part(call.y + at, part), g);
+      if constexpr (kAdded) V::store_part(call.out_added + at, g, part);
+      const Type x = V::subtract(V::load_part(call.x + at, part), a);
+      V::store_part(call.out + at, V::multiply_add(g, b, V::multiply_add(x, c, d)), part);
+    });
+  }
+
+  // One vector of channels after the other, over a run of pixels that is small enough to stay in the cache.
+  template <typename Work>
+  static TRITFORGE_INLINE void sums(const ChannelCall& call, Work work) noexcept {
+    for (std::size_t first = 0; first < call.channels; first += kLanes) {
+      const Part part = V::part(call.channels - first);
+      const Type a = V::load_part(call.a + first, part);
+      Type sum[kUnroll], square[kUnroll];
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kUnroll; ++i) sum[i] = square[i] = V::zero();
+      std::size_t p = 0, at = first;
+      for (; p + kUnroll <= call.pixels; p += kUnroll, at += kUnroll * call.channels) {
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, part, sum[i], square[i]);
+      }
+      for (; p < call.pixels; ++p, at += call.channels) work(at, a, part, sum[0], square[0]);
+      const Type all = V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3]));
+      const Type squares = V::add(V::add(square[0], square[1]), V::add(square[2], square[3]));
+      V::store_part(call.sum + first, V::add(V::load_part(call.sum + first, part), all), part);
+      V::store_part(call.square + first, V::add(V::load_part(call.square + first, part), squares), part);
+    }
+  }
+
+  template <typename Work>
+  static TRITFORGE_INLINE void each(const ChannelCall& call, Work work) noexcept {
+    for (std::size_t first = 0; first < call.channels; first += kLanes) {
+      const Part part = V::part(call.channels - first);
+      const Type a = V::load_part(call.a + first, part), b = V::load_part(call.b + first, part);
+      const Type c = V::load_part(call.c + first, part);
+      const Type d = call.d == nullptr ? V::zero() : V::load_part(call.d + first, part);
+      std::size_t p = 0, at = first;
+      for (; p + kUnroll <= call.pixels; p += kUnroll, at += kUnroll * call.channels) {
+#pragma GCC unroll 4
+        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, b, c, d, part);
+      }
+      for (; p < call.pixels; ++p, at += call.channels) work(at, a, b, c, d, part);
+    }
+  }
+};
+
+template <typename V, std::size_t kVectors, std::size_t kMost, std::size_t kPixels>
+constexpr auto tile_of() -> void (*)(const TileCall&) noexcept {
+  if constexpr (kPixels <= kMost) return Tile<V, kPixels, kVectors>::run;
+  return nullptr;
+}
+
+#define TRITFORGE_TILES(V, vectors, most)                                                                                   \
+  {                                                                                                                         \
+    tile_of<V, vectors, most, 1>(), tile_of<V, vectors, most, 2>(), tile_of<V, vectors, most, 3>(),                         \
+        tile_of<V, vectors, most, 4>(), tile_of<V, vectors, most, 5>(), tile_of<V, vectors, most, 6>(),                     \
+        tile_of<V, vectors, most, 7>(), tile_of<V, vectors, most, 8>(), tile_of<V, vectors, most, 9>(),                     \
+        tile_of<V, vectors, most, 10>(), tile_of<V, vectors, most, 11>(), tile_of<V, vectors, most, 12>(),                  \
+        tile_of<V, vectors, most, 13>(), tile_of<V, vectors, most, 14>(), tile_of<V, vectors, most, 15>(),                  \
+        tile_of<V, vectors, most, 16>()                                                                                     \
+  }
+
+#define TRITFORGE_SUMS(V, rows) {Sums<V, rows, 1>::run, Sums<V, rows, 2>::run, Sums<V, rows, 3>::run}
+
+// The kernels of vectors V. @param most_1, most_2 pixels of tiles of one and of two vectors
+// @param vectors, sizes of tiles of weight gradients that fit the registers
+#define TRITFORGE_TRAINING_KERNELS(V, most_1, most_2, vectors, sizes)                              \
+  {                                                                                                \
+    V::kLanes, {most_1, most_2}, {TRITFORGE_TILES(V, 1, most_1), TRITFORGE_TILES(V, 2, most_2)},   \
+        vectors, sizes,                                                                            \
+        {TRITFORGE_SUMS(V, 1), TRITFORGE_SUMS(V, 2), TRITFORGE_SUMS(V, 4), TRITFORGE_SUMS(V, 8)},  \
+        ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
+        ChannelPasses<V>::gradient                                                                 \
+  }
+
+}  // namespace
+}  // namespace tritforge

@@ -1,0 +1,83 @@
+// What an instruction set provides for training; training/tiles.h and training/channel_passes.h make it of its vectors.
+#pragma once
+
+#include <cstddef>
+
+#include "tritforge/cpu.h"
+
+namespace tritforge {
+
+// A row of output pixels, at most kMaxTilePixels, and a block of output channels: for each pixel p and channel m
+//
+//   y[p·y_step + m] = bias[m] + added[p·y_step + m] + Σ over rows r, k of x[p·x_step + r·x_row + k] · w[(r·length + k)·width + m]
+//
+// with the width of the block in packed weights. Channels from `outputs` on are not stored.
+struct TileCall {
+  const float* x;
+  std::size_t x_step, x_row;
+  std::size_t rows, length;
+  const float* w;
+  const float* bias;   // null for none
+  const float* added;  // null for none
+  float* y;
+  std::size_t y_step;
+  std::size_t outputs;
+};
+
+// Adds to sums[i][j] over images, rows and columns: v[… + i] · u[… + j], for the rows and columns of a tile.
+struct SumsCall {
+  const float* u;
+  std::size_t u_image, u_row, u_column;
+  std::size_t width;  // of u that is there; at least 1
+  const float* v;
+  std::size_t v_image, v_row, v_column;
+  std::size_t images, rows, columns;
+  float* sums;  // [tile rows][tile width]
+};
+
+inline constexpr std::size_t kMaxTilePixels = 16;
+inline constexpr std::size_t kMaxTileVectors = 2;
+inline constexpr std::size_t kMaxSumsVectors = 3;
+// Rows of tiles of weight gradients: 1, 2, 4 and 8.
+inline constexpr std::size_t kSumsSizes = 4;
+
+// Passes over pixels of which each has `channels` numbers. Coefficients are per channel.
+struct ChannelCall {
+  std::size_t pixels, channels;
+  const float* x;
+  const float* g;  // gradient of the output
+  const float* y;  // null where nothing was rectified
+  const float* added;
+  float* out;
+  float* out_added;
+  const float *a, *b, *c, *d;
+  float *sum, *square;
+};
+
+struct TrainingKernels {
+  std::size_t lanes;
+  std::size_t most_pixels[kMaxTileVectors];  // of a tile of 1 or 2 vectors
+  void (*tiles[kMaxTileVectors][kMaxTilePixels])(const TileCall&) noexcept;
+  std::size_t most_sums_vectors, sums_sizes;  // that fit the registers
+  void (*sums[kSumsSizes][kMaxSumsVectors])(const SumsCall&) noexcept;
+  // sum += x − a, square += (x − a)²
+  void (*moments)(const ChannelCall&) noexcept;
+  // out = (x − a)·b + c + added, rectified where d is not null
+  void (*normalize)(const ChannelCall&) noexcept;
+  // With g where y > 0: sum += g, square += g·(x − a)
+  void (*gradient_sums)(const ChannelCall&) noexcept;
+  // out = g·b + (x − a)·c + d, out_added = g
+  void (*gradient)(const ChannelCall&) noexcept;
+};
+
+extern const TrainingKernels kTrainingScalar;
+#ifdef TRITFORGE_BUILT_AVX2
+extern const TrainingKernels kTrainingAvx2;
+#endif
+#ifdef TRITFORGE_BUILT_AVX512
+extern const TrainingKernels kTrainingAvx512;
+#endif
+
+const TrainingKernels& training_kernels(Isa isa) noexcept;
+
+}  // namespace tritforge
