@@ -1,5 +1,6 @@
 import type { ArtifactProfile, LayerRule, LayerSettings } from '@tritforge/contracts';
 import { InvalidArgumentError } from 'commander';
+import type { TSchema } from 'typebox';
 
 const BYTES_PER_UNIT: Readonly<Record<string, number>> = {
   '': 1,
@@ -67,6 +68,27 @@ export function positiveNumber(text: string): number {
   const value = nonNegativeNumber(text);
   if (value === 0) throw new InvalidArgumentError('Give a number above 0.');
   return value;
+}
+
+/** The bounds that the schema of a number may have. */
+interface NumberBounds {
+  readonly type?: string;
+  readonly minimum?: number;
+  readonly exclusiveMinimum?: number;
+  readonly maximum?: number;
+}
+
+/** The parser of a number that a schema describes, within its bounds. */
+export function numberLike(schema: TSchema): (text: string) => number {
+  const { type, minimum, exclusiveMinimum, maximum = Number.MAX_VALUE } = schema as NumberBounds;
+  const from = exclusiveMinimum === undefined ? `from ${minimum ?? 0}` : `above ${exclusiveMinimum}`;
+  return (text) => {
+    const value = Number(text);
+    const isInRange = exclusiveMinimum === undefined ? value >= (minimum ?? 0) : value > exclusiveMinimum;
+    const isNumber = text.trim() !== '' && (type !== 'integer' || Number.isInteger(value));
+    if (isNumber && isInRange && value <= maximum) return value;
+    throw new InvalidArgumentError(`Give ${type === 'integer' ? 'an integer' : 'a number'} ${from} to ${maximum}.`);
+  };
 }
 
 const LAYER_SETTINGS: ReadonlyMap<string, LayerSettings> = new Map<string, LayerSettings>([

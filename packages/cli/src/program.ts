@@ -1,5 +1,6 @@
 /** The commands and their flags. Start reading here. */
 import { readFileSync } from 'node:fs';
+import { FineTune, FineTuneLoss } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
 import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext } from './command-context.js';
@@ -14,6 +15,7 @@ import {
   layerRule,
   naturalNumber,
   nonNegativeNumber,
+  numberLike,
   positiveNumber,
   share,
 } from './flags.js';
@@ -57,6 +59,7 @@ const QUANTIZE_EXAMPLES = `
 Examples:
   tritforge quantize model.onnx --out out --calibration train.npz --evaluation test.npz
   tritforge quantize model.onnx --out out --recipe int8 --calibration images.zip --preprocess preprocess.json
+  tritforge quantize model.onnx --out out --calibration few.npz --training many.npz --fine-tune 30
   tritforge quantize model.onnx --out out --group-size 4 --layer '/head/*=int8' --activation-bits none`;
 
 function addQuantize(program: Command, context: CommandContext): void {
@@ -65,7 +68,7 @@ function addQuantize(program: Command, context: CommandContext): void {
     .argument('<model>', 'the .onnx file')
     .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report (.json and .html); made when missing')
     .option('--solver-threads <n>', 'threads that layers are solved on (default: one per core)', naturalNumber);
-  withLimits(withGates(withSearch(withData(withRecipe(command), 'optional'))))
+  withLimits(withGates(withSearch(withFineTuning(withData(withRecipe(command), 'optional')))))
     .description('Quantize a model, verify the result and measure it.')
     .addHelpText('after', QUANTIZE_EXAMPLES)
     .action((model, flags) => quantizeCommand(model, flags, context));
@@ -140,6 +143,39 @@ function withRecipe(command: Command): Command {
     .option('--equalize', 'make the channels between layers equally large first')
     .option('--sensitivity', 'measure what each layer costs at each precision, and recommend what to change')
     .option('--calibration <file>', 'samples that set the ranges of activations (.npz, .zip, .tar)');
+}
+
+/** Any of these asks for fine-tuning. */
+function withFineTuning(command: Command): Command {
+  const { epochs, minutes, learningRate, batch, workers, augment } = FineTune.properties;
+  return command
+    .option('--training <file>', 'samples to fine-tune on (labels are not used); those of --calibration when left out')
+    .option(
+      '--fine-tune [minutes]',
+      'then train the quantized network to give the outputs of the original, for so long (10 without a number)',
+      numberLike(minutes),
+    )
+    .option(
+      '--fine-tune-epochs <n>',
+      'train for so many passes instead of minutes: the same bytes every time',
+      numberLike(epochs),
+    )
+    .addOption(
+      new Option(
+        '--fine-tune-loss <name>',
+        'compare class probabilities, or all outputs; chosen by the outputs when left out',
+      ).choices(FineTuneLoss.enum),
+    )
+    .option('--fine-tune-learning-rate <n>', 'at the beginning of the training', numberLike(learningRate))
+    .option('--fine-tune-batch <n>', 'samples of one update (default: 64)', numberLike(batch))
+    .option(
+      '--fine-tune-workers <n>',
+      'threads that share each batch; the result depends on their number (default: 2)',
+      numberLike(workers),
+    )
+    .option('--fine-tune-shift <pixels>', 'move training images by up to so many', numberLike(augment.properties.shift))
+    .option('--fine-tune-mirror', 'mirror every other training image left to right')
+    .option('--fine-tune-mix', 'mix each training sample with another one');
 }
 
 function withSearch(command: Command): Command {

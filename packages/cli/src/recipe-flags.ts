@@ -9,12 +9,13 @@ import {
   type Solver,
   TritforgeError,
 } from '@tritforge/contracts';
+import { type FineTuneFlags, withFineTune } from './fine-tune-flags.js';
 import { readRecipe } from './input-files.js';
 
 const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
 
 /** The flags that say how to quantize. */
-export interface RecipeFlags {
+export interface RecipeFlags extends FineTuneFlags {
   /** `fgq`, `int4`, `int8`, `auto` or the path of a .json file. */
   readonly recipe: string;
   readonly paper?: boolean;
@@ -59,6 +60,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),
     ...(flags.equalize && { equalize: true }),
     ...(flags.sensitivity && { sensitivity: true }),
+    ...withFineTune(base, flags),
     ...withSearch(base, flags),
   };
   checkRecipe(recipe);

@@ -29,7 +29,10 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.equal(help.exitCode, 0);
     assert.match(help.stdout, /inspect.*quantize.*evaluate.*Exit codes/s);
     const quantizeHelp = await tritforge('quantize', '--help');
-    assert.match(quantizeHelp.stdout, /--group-size.*--activation-bits.*Examples/s);
+    assert.match(
+      quantizeHelp.stdout,
+      /--group-size.*--activation-bits.*--training.*--fine-tune \[minutes\].*Examples/s,
+    );
     const { exitCode, stdout } = await tritforge('--version');
     assert.equal(exitCode, 0);
     assert.match(stdout, /^tritforge \d+\.\d+\.\d+\nonnxruntime \d+\.\d+\.\d+\nkernels /);
@@ -254,6 +257,12 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['USAGE_INVALID', [...quantize, '--layer', '/block1/*=3']],
     ['USAGE_INVALID', [...quantize, '--recipe', 'magic']],
     ['RECIPE_INVALID', [...quantize, '--recipe', 'int8', '--paper']],
+    ['USAGE_INVALID', [...quantize, '--fine-tune', '0']],
+    ['USAGE_INVALID', [...quantize, '--fine-tune-batch', '1.5']],
+    ['USAGE_INVALID', [...quantize, '--fine-tune-loss', 'labels']],
+    ['RECIPE_INVALID', [...quantize, '--fine-tune', '5', '--fine-tune-epochs', '2']],
+    ['RECIPE_INVALID', [...quantize, '--fine-tune-workers', '3']],
+    ['RECIPE_INVALID', [...quantize, '--paper', '--fine-tune']],
     ['USAGE_INVALID', [...quantize, '--memory-limit', 'much']],
     ['USAGE_INVALID', [...quantize, '--deadline', '-1s']],
     ['USAGE_INVALID', [...quantize, '--threads', '0']],
@@ -268,7 +277,9 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['MODEL_NOT_ONNX', ['inspect', notAModel]],
     ['DATASET_NOT_FOUND', [...quantize, '--calibration', join(folder, 'none.npz')]],
     ['DATASET_FORMAT_UNKNOWN', [...quantize, '--calibration', notAModel]],
+    ['DATASET_NOT_FOUND', [...quantize, ...CALIBRATION, '--training', join(folder, 'none.npz')]],
     ['CALIBRATION_REQUIRED', quantize],
+    ['CALIBRATION_REQUIRED', [...quantize, '--activation-bits', 'none', '--fine-tune']],
     ['SELECTOR_UNMATCHED', [...quantize, ...CALIBRATION, '--layer', '/nothing/*=int8']],
   ];
   for (const [code, args] of mistakes) {

@@ -57,6 +57,7 @@ async function requestOf(model: string, flags: QuantizeFlags): Promise<Omit<Quan
     fileStem: basename(model).replace(/\.onnx$/i, ''),
     calibration: await dataset(flags.calibration),
     evaluation: await dataset(flags.evaluation),
+    training: await dataset(flags.training),
     metric: flags.metric,
     gates: gatesOf(flags),
     threads: flags.threads,
@@ -102,11 +103,12 @@ async function writeReports(report: Report, fileStem: string, { resultsDir }: Wo
 }
 
 function titleOf(recipe: Recipe): string {
-  const { method, paper, weights, activations } = resolveRecipe(recipe);
+  const { method, paper, weights, activations, fineTune } = resolveRecipe(recipe);
   const inputs = activations.bits === 4 ? ', 4-bit inputs' : '';
   const planes = weights.residualPlanes === 0 ? '' : ', second planes';
   const groups = method === 'fgq' || method === 'int4' ? ` N=${weights.groupSize}` : '';
-  return `${method}${groups}${method === 'fgq' ? planes : ''}${inputs}${paper ? ', as published' : ''}`;
+  const training = fineTune === null ? '' : ', fine-tuned';
+  return `${method}${groups}${method === 'fgq' ? planes : ''}${inputs}${training}${paper ? ', as published' : ''}`;
 }
 
 function requireGates({ gates }: Report): void {

@@ -1,16 +1,18 @@
-import type { LayerReport, Report } from '@tritforge/contracts';
+import type { FineTuneReport, LayerReport, Report } from '@tritforge/contracts';
 import { formatBytes, formatMetric, formatMs, formatNumber } from '@tritforge/report-html/figures';
+import { formatDuration } from './duration.js';
 import { formatTable } from './table.js';
 
 /**
- * A report in words: a table that compares original, int8 baseline and result, then layers, the networks that a search measured,
- * files, what is recommended, gates, warnings.
+ * A report in words: a table that compares original, int8 baseline and result, then layers, the training, the networks that a search
+ * measured, files, what is recommended, gates, warnings.
  * @param title what the result is called, such as `fgq N=64`
  */
 export function describeReport(report: Report, title: string): string {
   const parts = [
     comparisonTable(report, title),
     layersLine(report),
+    ...(report.fineTune ? [fineTuneLine(report.fineTune)] : []),
     ...(report.frontier ? [frontierTable(report.frontier, report)] : []),
     formatTable(report.artifacts.map(artifactRow), ['left', 'right', 'left']),
     ...(report.recommendation && report.recommendation.patch.length > 0
@@ -107,6 +109,20 @@ function layersLine({ layers, kept }: Report): string {
     ...(unlike > 0 ? [`${unlike} not as requested (see the report)`] : []),
   ];
   return `layers: ${parts.join(', ')}\n`;
+}
+
+/** What the training came to. */
+function fineTuneLine({ curve, bestEpoch, seconds, samples, heldOutSamples }: FineTuneReport): string {
+  const lossAt = (epoch: number) => {
+    const loss = curve.find((point) => point.epoch === epoch)?.heldOutLoss;
+    return loss === undefined ? '–' : String(Number(loss.toPrecision(3)));
+  };
+  const epochs = Math.max(0, ...curve.map(({ epoch }) => epoch));
+  const gain =
+    bestEpoch === 0
+      ? `no epoch of ${epochs} was better than the start, whose held-out loss is ${lossAt(0)}`
+      : `held-out loss ${lossAt(0)} → ${lossAt(bestEpoch)} at epoch ${bestEpoch} of ${epochs}`;
+  return `fine-tuning: ${gain}; ${samples} samples, ${heldOutSamples} held out, ${formatDuration(seconds)}\n`;
 }
 
 /** The networks that were measured, small ones first. */
