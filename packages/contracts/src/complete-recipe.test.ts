@@ -34,7 +34,6 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
   assert.equal(trainingOf({}), undefined);
   assert.deepEqual(trainingOf({ fineTune: { epochs: 3 } }), {
     epochs: 3,
-    loss: 'distill',
     temperature: 2,
     optimiser: 'adamw',
     learningRate: 5e-4,

@@ -12,11 +12,12 @@ export function completeRecipe({ search, weights, firstLast, fineTune, ...settle
   return { ...rest, search, weights: solving };
 }
 
-function completeFineTune({ epochs, minutes, patience, ...rest }: ResolvedFineTune): FineTune {
+function completeFineTune({ epochs, minutes, patience, loss, ...rest }: ResolvedFineTune): FineTune {
   return {
     ...rest,
     ...(epochs !== null && { epochs }),
     ...(minutes !== null && { minutes }),
+    ...(loss !== null && { loss }),
     ...(patience !== null && { patience }),
   };
 }

@@ -2,10 +2,10 @@ import Type, { type Static } from 'typebox';
 
 /** What a quantized network is pulled towards when it is fine-tuned. */
 export const FineTuneLoss = Type.Enum(['distill', 'mse'], {
-  default: 'distill',
   description:
     'distill: the Kullback-Leibler divergence of its class probabilities from those of the original, for outputs that are scores or ' +
-    'probabilities of classes. mse: the squared error of all its outputs, for outputs of any kind. Neither looks at labels.',
+    'probabilities of classes. mse: the squared error of all its outputs, for outputs of any kind. Neither looks at labels. ' +
+    'distill where the outputs rank classes unless told, else mse.',
 });
 export type FineTuneLoss = 'distill' | 'mse';
 
@@ -103,7 +103,8 @@ export type FineTune = Static<typeof FineTune>;
 export interface ResolvedFineTune {
   epochs: number | null;
   minutes: number | null;
-  loss: FineTuneLoss;
+  /** Null: as the outputs are. */
+  loss: FineTuneLoss | null;
   temperature: number;
   optimiser: 'adamw' | 'sgd';
   learningRate: number;
@@ -119,7 +120,7 @@ export function resolveFineTune(asked: FineTune): ResolvedFineTune {
   return {
     epochs: asked.epochs ?? null,
     minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
-    loss: asked.loss ?? 'distill',
+    loss: asked.loss ?? null,
     temperature: asked.temperature ?? 2,
     optimiser,
     learningRate: asked.learningRate ?? (optimiser === 'adamw' ? 5e-4 : 1e-2),

@@ -3,14 +3,18 @@ import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FineTuneReport, type ResolvedFineTune, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import type { Laboratory } from '../calibrate/observed-model.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { cpuName } from '../evaluate/index.js';
+import { scoringOf } from '../evaluate/scoring-of.js';
 import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { QuantizeRequest } from '../quantize-request.js';
+import type { Runtime } from '../runtime/runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
+import type { DistillationLoss } from '../train/distilled-graph.js';
 import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
@@ -30,6 +34,7 @@ export interface FineTuneStep {
   readonly data: JobData;
   readonly scratch: ScratchTensors;
   readonly scratchDir: string;
+  readonly runtime: Runtime;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal | undefined;
   /** Digest of the model file. */
@@ -59,6 +64,7 @@ export async function fineTuneNetwork(
   try {
     const tuned = await fineTune(network, {
       ...optionsOf(asked, network),
+      loss: await lossOf(asked, network, samples, { ...step, scratchDir }),
       data: samples,
       seed: step.recipe.seed,
       scratchDir,
@@ -72,10 +78,13 @@ export async function fineTuneNetwork(
   }
 }
 
-type Settings = Omit<FineTuneOptions, 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'>;
+type Settings = Omit<
+  FineTuneOptions,
+  'loss' | 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'
+>;
 
 function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
-  const { epochs, minutes, batch, workers, learningRate, loss, temperature } = asked;
+  const { epochs, minutes, batch, workers, learningRate } = asked;
   return {
     patience: asked.patience,
     length: epochs === null ? { minutes: minutes! } : { epochs },
@@ -84,10 +93,27 @@ function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
     optimiser: OPTIMISERS[asked.optimiser],
     learningRate,
     schedule: { kind: 'cosine', floor: 0 },
-    loss: loss === 'mse' ? { kind: loss } : { kind: loss, temperature, scores: SCORES_WEIGHT },
     trainsScales: true,
     augmentation: augmentationOf(asked.augment, prepared),
   };
+}
+
+/** Unless told, classes are distilled where the network ranks classes, and all outputs are compared elsewhere. */
+async function lossOf(
+  { loss, temperature }: ResolvedFineTune,
+  { prepared }: Start,
+  samples: JobDataset,
+  { runtime, scratchDir }: FineTuneStep,
+): Promise<DistillationLoss> {
+  if (loss === 'mse') return { kind: 'mse' };
+  const laboratory: Laboratory = { runtime, scratchDir, options: { threads: 1, optimization: 'all' } };
+  const { output, hasClasses } = await scoringOf(prepared, samples, laboratory);
+  if (hasClasses) return { kind: 'distill', output, temperature, scores: SCORES_WEIGHT };
+  if (loss === null) return { kind: 'mse' };
+  throw new TritforgeError('RECIPE_INVALID', 'recipe.fineTune.loss is for scores of classes, and no output has them', {
+    field: 'recipe.fineTune.loss',
+    remediation: 'Choose mse, or leave it out.',
+  });
 }
 
 /** Changes the first input of the network. */

@@ -13,10 +13,11 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { ActivationScale } from '../artifact/build-graph.js';
-import { type Laboratory, loadScratchModel } from '../calibrate/observed-model.js';
+import type { Laboratory } from '../calibrate/observed-model.js';
 import { sampleIndices, sampleRuns } from '../calibrate/sample-runs.js';
 import { throwIfCanceled } from '../cancellation.js';
-import { chooseScoring, perSample } from '../evaluate/score-models.js';
+import { perSample } from '../evaluate/score-models.js';
+import { scoringOf } from '../evaluate/scoring-of.js';
 import { relativeError } from '../fgq/index.js';
 import { calibrationRuns } from '../in-order/calibration-runs.js';
 import { layerMoments } from '../in-order/layer-moments.js';
@@ -126,16 +127,6 @@ export async function measureSensitivities(options: SensitivityOptions): Promise
     }
   } finally {
     await original.close();
-  }
-}
-
-/** The output by which damage is told. */
-async function scoringOf(prepared: Model, { dataset, feedPlan }: JobDataset, laboratory: Laboratory) {
-  const session = await loadScratchModel(prepared, laboratory);
-  try {
-    return await chooseScoring({ sessions: [session], firstIsReference: true, dataset, feedPlan });
-  } finally {
-    await session.release();
   }
 }
 

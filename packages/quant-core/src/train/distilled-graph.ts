@@ -1,5 +1,7 @@
+import { TritforgeError } from '@tritforge/contracts';
 import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
-import { batchSymbols, inferShapes, type Model } from '../ir/index.js';
+import { classAxis } from '../evaluate/class-scores.js';
+import { inferShapes, type Model } from '../ir/index.js';
 import { distillation, squaredError } from './losses.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
@@ -8,16 +10,17 @@ export interface DistilledGraphOptions {
   readonly teacher: Model;
   /** Initializers of the student to train. */
   readonly parameters: readonly string[];
-  /** Samples of a batch. */
-  readonly batch: number;
+  /** Sizes of the symbolic dimensions, that of the batch included. */
+  readonly symbols: ReadonlyMap<string, number>;
   readonly loss: DistillationLoss;
 }
 
 /** What the student is pulled towards. */
 export type DistillationLoss =
-  /** The class probabilities in the first output, softened by a temperature unless they are what the network puts out. */
+  /** The class probabilities in an output, softened by a temperature unless they are what the network puts out. */
   | {
       readonly kind: 'distill';
+      readonly output: string;
       readonly temperature: number;
       /** Weight of the squared error of the scores, relative to their own mean square. */
       readonly scores: number;
@@ -34,18 +37,23 @@ export interface DistilledGraph extends TrainingGraph {
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function distilledGraph(
   student: Model,
-  { teacher, parameters, batch, loss }: DistilledGraphOptions,
+  { teacher, parameters, symbols, loss }: DistilledGraphOptions,
 ): Promise<DistilledGraph> {
-  const symbols = new Map(batchSymbols(teacher).map((symbol) => [symbol, batch]));
   const shapes = inferShapes(teacher, { symbols });
-  const compared = loss.kind === 'mse' ? teacher.graph.outputs : teacher.graph.outputs.slice(0, 1);
+  const { outputs } = teacher.graph;
+  const compared = loss.kind === 'mse' ? outputs : outputs.filter(({ name }) => name === loss.output);
   const targets = new Map(compared.map(({ name }) => [name, `${name}_teacher`]));
+  const shapeOf = (name: string) => {
+    const shape = shapes.get(name, teacher.graph)?.shape ?? null;
+    if (shape?.every((size) => typeof size === 'number')) return shape;
+    throw unknownShape(name);
+  };
   const graph = await buildTrainingGraph(student, {
     parameters,
     targets: compared.map(({ name }) => ({
       name: targets.get(name)!,
       dtype: 'float32',
-      shape: shapes.get(name, teacher.graph)?.shape ?? null,
+      shape: shapeOf(name),
     })),
     symbols,
     addLoss: (b) => (loss.kind === 'mse' ? errors(b, targets) : divergence(b, targets, loss, teacher)),
@@ -67,7 +75,26 @@ function divergence(
 ): string {
   const [[student, teacher]] = [...targets] as [[string, string]];
   const isProbability = graph.nodes.some(({ opType, outputs }) => opType === 'Softmax' && outputs.includes(student));
-  const loss = distillation(b, { student, teacher, temperature, isProbability });
+  const scoresOf = (name: string) => classesLast(b, name);
+  const loss = distillation(b, { student: scoresOf(student), teacher: scoresOf(teacher), temperature, isProbability });
   if (scores === 0 || isProbability) return loss;
   return b.binary('Add', loss, b.scaled(squaredError(b, student, teacher), scores));
+}
+
+function classesLast(b: ShapedBuilder, output: string): string {
+  const shape = b.shapeOf(output);
+  const axis = classAxis(shape) ?? shape.length - 1;
+  const others = shape.map((_, i) => i).filter((i) => i !== axis);
+  return axis === shape.length - 1 ? output : b.transpose(output, [...others, axis]);
+}
+
+function unknownShape(output: string): TritforgeError {
+  return new TritforgeError(
+    'MODEL_NOT_DIFFERENTIABLE',
+    `The shape of the output ${output} cannot be told without running the model`,
+    {
+      field: 'model',
+      remediation: 'Leave recipe.fineTune out, or export the model without control flow on the way to its output.',
+    },
+  );
 }

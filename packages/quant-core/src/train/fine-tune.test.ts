@@ -32,7 +32,7 @@ async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}, coun
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
-    loss: { kind: 'distill', temperature: 1, scores: 0 },
+    loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0 },
     trainsScales: true,
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },

@@ -21,10 +21,12 @@ import type { JobDataset } from '../pipeline/job-data.js';
 import { mulberry32 } from '../seeded-random.js';
 import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
 import { codesOf, type LatentParameters, valuesOf } from './latent-parameters.js';
-import type { Augmentation } from './messages.js';
+import type { Augmentation, ThreadSetup } from './messages.js';
 import { Optimiser, type OptimiserSettings } from './optimisers.js';
+import { runShapes } from './run-shapes.js';
 import { type StoreSummary, storeSamples } from './sample-store.js';
 import { rateAt, type Schedule } from './schedule.js';
+import { shuffled } from './shuffled.js';
 import { buildStudentGraph } from './student-graph.js';
 import { latentParameters, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import { TrainingClock, type TrainingLength } from './training-clock.js';
@@ -42,6 +44,7 @@ export interface FineTuneOptions {
   readonly batch: number;
   readonly threads: number;
   readonly optimiser: OptimiserSettings;
+  /** Of each tensor relative to its own size: see {@link LatentParameters.groups}. */
   readonly learningRate: number;
   readonly schedule: Schedule;
   readonly loss: DistillationLoss;
@@ -101,16 +104,22 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const clock = new TrainingClock(length, known?.seconds);
   const samples = await storeTrainingSamples(options);
   const student = await buildStudentGraph(start);
+  const run = runShapes(student.model, samples.store, samples.part);
   const scales = options.trainsScales ? student.scales : new Map<string, string>();
   const trained = trainedTensors(start.layers, { ...student, scales });
   const graph = await distilledGraph(student.model, {
     teacher: start.prepared,
     parameters: [...trained.keys()],
-    batch: samples.part,
+    symbols: run.symbols,
     loss: options.loss,
   });
   const parameters = latentParameters(graph.parameters, trained, start);
-  const threads = await openThreads(graph, start.prepared, samples.store, options);
+  const threads = await openThreads(
+    graph,
+    start.prepared,
+    { store: samples.store, recordsPerRun: run.records },
+    options,
+  );
   try {
     const values = await startVector(graph.parameters, trained, start);
     const { best, curve } = await new FineTuning({ threads, parameters, samples, clock, file, options }).run(
@@ -158,7 +167,7 @@ async function storeTrainingSamples({ data, scratchDir, batch, threads }: FineTu
 async function openThreads(
   { model, parameterInput, lossOutput, gradientOutput, targets, parameters }: DistilledGraph,
   original: Model,
-  store: StoreSummary,
+  runs: Pick<ThreadSetup, 'store' | 'recordsPerRun'>,
   { scratchDir, threads, augmentation }: FineTuneOptions,
 ): Promise<TrainingThreads> {
   const write = async (name: string, graph: Model) => {
@@ -173,7 +182,7 @@ async function openThreads(
       trainingGraph: await write('training', model),
       lossGraph: await write('loss', lossOnly),
       teacher: { path: await write('teacher', original), targets },
-      store,
+      ...runs,
       names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
       augmentation,
     },
@@ -203,7 +212,7 @@ class FineTuning {
   async run(start: Float32Array, known: TuningState | null): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
     const { clock, file, options } = this.#parts;
     const state = known ?? (await this.#begin(start));
-    const optimiser = this.#optimiser(start.length, state);
+    const optimiser = this.#optimiser(start, state);
     const curve = [...state.curve];
     let { best } = state;
     let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
@@ -235,9 +244,9 @@ class FineTuning {
     return { latent: parameters.from(start), best: null, optimiser: undefined, curve: [epoch], seconds: clock.seconds };
   }
 
-  #optimiser(length: number, { optimiser }: TuningState): Optimiser {
-    const groups = [{ begin: 0, end: length, rate: 1, decay: 0 }];
-    return new Optimiser(this.#parts.options.optimiser, groups, length, optimiser);
+  #optimiser(start: Float32Array, { optimiser }: TuningState): Optimiser {
+    const { parameters, options } = this.#parts;
+    return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
   }
 
   async #epoch(epoch: number, latent: Float32Array, optimiser: Optimiser): Promise<number> {
@@ -304,15 +313,6 @@ function copyOf({ graph, ...model }: Model): Model {
     ...model,
     graph: { ...graph, initializers: new Map(graph.initializers), valueInfo: new Map(graph.valueInfo) },
   };
-}
-
-function shuffled(values: readonly number[], next: () => number): number[] {
-  const order = [...values];
-  for (let i = order.length - 1; i > 0; i--) {
-    const j = Math.floor(next() * (i + 1));
-    [order[i], order[j]] = [order[j]!, order[i]!];
-  }
-  return order;
 }
 
 function tooFew(records: number, threads: number): TritforgeError {

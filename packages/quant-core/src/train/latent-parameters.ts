@@ -12,6 +12,7 @@ import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
 import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
+import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
 import type { Parameter } from './training-graph.js';
 
 /** A weight tensor in the vector of parameters. */
@@ -30,12 +31,35 @@ export interface QuantizedBias {
 
 export class LatentParameters {
   readonly weights: readonly LatentWeight[];
+  readonly #biases: readonly Parameter[];
   readonly #scales: readonly Parameter[];
 
   /** @param scales of activations */
-  constructor(weights: readonly LatentWeight[], scales: readonly Parameter[]) {
+  constructor(weights: readonly LatentWeight[], biases: readonly Parameter[], scales: readonly Parameter[]) {
     this.weights = weights;
+    this.#biases = biases;
     this.#scales = scales;
+  }
+
+  /**
+   * Each tensor learns as if it had been divided by its root mean square at the start, so that one learning rate suits layers and
+   * networks of all sizes. Logarithms of scales are relative as they are.
+   * @param start Q(θ)
+   */
+  groups(start: Float32Array, { kind }: OptimiserSettings): ParameterGroup[] {
+    const group = ({ offset, length }: Parameter, size: number): ParameterGroup => ({
+      begin: offset,
+      end: offset + length,
+      rate: kind === 'sgd' ? size ** 2 : size,
+      decay: 0,
+    });
+    const weights = this.weights.map(({ parameter }) => parameter);
+    const sizes = [...weights, ...this.#biases].map((parameter) => rootMeanSquare(valuesOf(start, parameter)));
+    const smallest = Math.min(...sizes.filter((size) => size > 0), 1);
+    return [
+      ...[...weights, ...this.#biases].map((parameter, i) => group(parameter, sizes[i]! || smallest)),
+      ...this.#scales.map((parameter) => group(parameter, 1)),
+    ].toSorted((a, b) => a.begin - b.begin);
   }
 
   /** θ that stands for what a network computes with. */
@@ -93,4 +117,8 @@ function smallestScales(values: Float32Array, biases: readonly QuantizedBias[]):
     (all, own) => all?.map((scale, channel) => Math.max(scale, own[channel]!)) ?? own,
     undefined,
   );
+}
+
+function rootMeanSquare(values: Float32Array): number {
+  return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / Math.max(values.length, 1));
 }

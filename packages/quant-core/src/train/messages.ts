@@ -13,6 +13,8 @@ export interface ThreadSetup {
   readonly teacher: { readonly path: string; readonly targets: ReadonlyMap<string, string> } | null;
   /** Inputs of the network; where labels are stored too, graphs take them as an input of the same name. */
   readonly store: StoreSummary;
+  /** Records of one run of the training graph and of the loss graph; all that a task has when left out. */
+  readonly recordsPerRun?: number;
   /** Graphs take as much of the parameters as their input holds, from the first on. */
   readonly names: { readonly parameters: string; readonly loss: string; readonly gradient: string };
   /** Shared float32: the parameters, and where this thread's gradient goes. */

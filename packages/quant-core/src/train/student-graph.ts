@@ -2,8 +2,8 @@ import type { QuantizedModel } from '../artifact/quantized-model.js';
 import { buildWorkingGraph, type WorkingGraph, WorkingWriter } from '../artifact/working-graph.js';
 import { scalarFloat } from '../ir/index.js';
 
-/** The oldest opset whose QuantizeLinear, Split and ReduceSum the training graph is written in. */
-const TRAINING_OPSET = 13;
+/** The oldest opset in which all gradients can be written: ScatterElements adds up since 16. */
+const TRAINING_OPSET = 16;
 
 /**
  * Clips floats to the range of their codes before they are quantized, which gives the same codes: so that gradients stop at the

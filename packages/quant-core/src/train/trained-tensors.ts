@@ -72,5 +72,5 @@ export function latentParameters(
     const sharing = layers.filter(({ layer }) => layer.weight === tensor.planned.layer.weight);
     return [{ planned: tensor.planned, parameter, biases: sharing.flatMap(quantizedBias) }];
   });
-  return new LatentParameters(latentWeights, [...trainedScales.values()]);
+  return new LatentParameters(latentWeights, [...biases.values()], [...trainedScales.values()]);
 }

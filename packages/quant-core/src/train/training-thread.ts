@@ -14,6 +14,8 @@ const options = { threads: 1, optimization: 'all' } as const;
 const reader = new SampleReader(setup.store);
 const parameters = new Float32Array(setup.parameters);
 const gradient = new Float32Array(setup.gradient);
+/** Between the seeds of runs of one task; those of threads are next to each other. */
+const SEED_STRIDE = 2 ** 16;
 /** By path, each loaded once. */
 const sessions = new Map(pathsOf(setup).map((path) => [path, runtime.load(path, options)]));
 // Whoever asks first hears of it.
@@ -45,18 +47,38 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
 }
 
 async function run(task: ThreadTask): Promise<ThreadAnswer> {
-  const batch = reader.read(task.records);
-  if (task.kind === 'vector') return { vector: await vectorOf(task.graph, batch) };
-  if (task.kind === 'gradient' && setup.augmentation !== null) {
-    const { input } = setup.augmentation;
-    const varied = augment(batch.get(input)!, setup.augmentation, task.seed);
-    batch.set(input, setup.augmentation.mixes ? mixSamples(varied, task.seed) : varied);
+  if (task.kind === 'vector') return { vector: await vectorOf(task.graph, reader.read(task.records)) };
+  const { records } = task;
+  const size = setup.recordsPerRun ?? records.length;
+  const runs = Array.from({ length: records.length / size }, (_, i) => records.slice(i * size, (i + 1) * size));
+  if (task.kind === 'gradient') gradient.fill(0);
+  let loss = 0;
+  for (const [i, part] of runs.entries()) {
+    const varied = task.kind === 'gradient' ? vary(reader.read(part), task.seed + SEED_STRIDE * i) : reader.read(part);
+    loss += (await runOnce(task.kind, varied, 1 / runs.length)) / runs.length;
   }
+  return { loss };
+}
+
+/** @param share of the task that the run is: its gradient counts for so much */
+async function runOnce(kind: 'gradient' | 'loss', batch: Feeds, share: number): Promise<number> {
   const feeds = new Map([...batch, ...(await targetsOf(batch))]);
-  const graph = task.kind === 'gradient' ? setup.trainingGraph : setup.lossGraph!;
+  const graph = kind === 'gradient' ? setup.trainingGraph : setup.lossGraph!;
   const results = await compute(graph, feeds, setup.names.parameters);
-  if (task.kind === 'gradient') gradient.set(results.get(setup.names.gradient)!.data as Float32Array);
-  return { loss: (results.get(setup.names.loss)!.data as Float32Array)[0]! };
+  if (kind === 'gradient') addShare(results.get(setup.names.gradient)!.data as Float32Array, share);
+  return (results.get(setup.names.loss)!.data as Float32Array)[0]!;
+}
+
+function addShare(part: Float32Array, share: number): void {
+  if (share === 1) gradient.set(part);
+  else for (let i = 0; i < part.length; i++) gradient[i]! += part[i]! * share;
+}
+
+function vary(batch: Map<string, HostTensor>, seed: number): Map<string, HostTensor> {
+  if (setup.augmentation === null) return batch;
+  const { input, mixes } = setup.augmentation;
+  const varied = augment(batch.get(input)!, setup.augmentation, seed);
+  return batch.set(input, mixes ? mixSamples(varied, seed) : varied);
 }
 
 async function vectorOf(name: string, batch: Feeds): Promise<Float32Array> {
