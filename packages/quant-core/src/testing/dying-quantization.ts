@@ -1,13 +1,14 @@
-/** A process for tests that quantizes and kills itself with SIGKILL once so many layers are solved. Arguments: request as JSON, layers. */
+/** A process for tests that quantizes and kills itself with SIGKILL once a phase is so far. Arguments: request as JSON, what must be done, phase. */
 import { type QuantizeRequest, quantize } from '../quantize.js';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 
 const request = JSON.parse(process.argv[2]!) as QuantizeRequest;
-const layers = Number(process.argv[3]);
+const enough = Number(process.argv[3]);
+const dying = process.argv[4] ?? 'quantize';
 
 await quantize(request, {
   runtime: createOnnxRuntime(),
   onProgress: ({ phase, done }) => {
-    if (phase === 'quantize' && done === layers) process.kill(process.pid, 'SIGKILL');
+    if (phase === dying && done >= enough) process.kill(process.pid, 'SIGKILL');
   },
 });
