@@ -9,6 +9,7 @@ const ALL_SECTIONS = [
   'summary',
   'gates',
   'frontier',
+  'fine-tuning',
   'layers',
   'sensitivity',
   'histograms',
@@ -24,7 +25,7 @@ function sectionsOf(page: string): string[] {
 }
 
 const LATER_FIELDS = [
-  ...['histogram', 'sensitivity', 'damages', 'causes', 'planes', 'frontier', 'recommendation'],
+  ...['histogram', 'sensitivity', 'damages', 'causes', 'planes', 'frontier', 'recommendation', 'fineTune'],
   ...['kernels', 'preprocess', 'acceleratedMs', 'acceleratedEngine'],
 ];
 
@@ -110,6 +111,42 @@ describe('the page of a report', () => {
     assert.deepEqual(JSON.parse(`{${textsOf(section, 'pre')[0]}}`), { layers: fullReport().recommendation!.patch });
   });
 
+  test('tells what the training came to, with its curve and the epoch that the artifact is from', () => {
+    const [, section = ''] = /<section id="fine-tuning"(.*?)<\/section>/s.exec(page) ?? [];
+    assert.match(section, /the loss fell from 0\.4 to 0\.1, by 75\.0 %\. The artifact is from epoch 2 of 3\./);
+    assert.match(section, /on 448 samples, 32 per update, by 2 threads, for 12\.5 s\..*that of 64 samples/s);
+    assert.match(section, /aria-label="Loss on samples kept aside[^"]*over 3 epochs[^"]*"/);
+    const rows = [...section.matchAll(/<tr><td>.*?<\/tr>/g)].map(([row]) => row.replace(/<[^>]*>/g, '|'));
+    assert.equal(rows.length, 4);
+    assert.match(rows[0]!, /^\|+0\|+0\.4\|+–\|+0\.5\|+start\|/);
+    assert.match(rows[2]!, /^\|+2\|+0\.1\|+0\.12\|+8\.5\|+best\|/);
+  });
+
+  test('says that training did not help where no epoch was better than the start', () => {
+    const report = fullReport();
+    report.fineTune = { ...report.fineTune!, bestEpoch: 0 };
+    const worse = renderReport(report);
+    assert.match(worse, /No epoch of 3 had a lower loss .* than the start, 0\.4: the artifact is as it was/);
+    assert.match(worse, /<title>Epoch 0: 0\.4<\/title>/);
+    assert.doesNotMatch(worse, /the loss fell/);
+  });
+
+  test('reads well after a training that stopped before its first epoch, or gave no numbers', () => {
+    const { fineTune, ...rest } = fullReport();
+    const notANumber = JSON.parse('null');
+    for (const curve of [
+      [],
+      fineTune!.curve.slice(0, 1),
+      fineTune!.curve.map((point) => ({ ...point, trainingLoss: notANumber, heldOutLoss: notANumber })),
+      fineTune!.curve.map((point) => ({ ...point, trainingLoss: 0, heldOutLoss: 0 })),
+    ]) {
+      const short = renderReport({ ...rest, fineTune: { ...fineTune!, bestEpoch: 0, curve } });
+      tagsOf(short);
+      assert.ok(sectionsOf(short).includes('fine-tuning'));
+      assert.doesNotMatch(short, /undefined|NaN|Infinity|>null</);
+    }
+  });
+
   test('plots the drop on calibration data where there is no evaluation', () => {
     const drops = renderReport({ ...fullReport(), accuracy: null });
     assert.match(drops, /aria-label="Drop in agreement with the original, lower is better: 2 networks against size/);
@@ -138,6 +175,7 @@ describe('the page of a report that lacks things', () => {
     'gates',
     'warnings',
     'kept',
+    'fineTune',
   ] as const) {
     test(`reads well without ${field}`, () => {
       const page = renderReport({ ...fullReport(), [field]: BARE_REPORT[field] });
@@ -154,7 +192,7 @@ describe('the page of a report that lacks things', () => {
     tagsOf(page);
     assert.deepEqual(
       sectionsOf(page),
-      ALL_SECTIONS.filter((id) => id !== 'histograms' && id !== 'sensitivity'),
+      ALL_SECTIONS.filter((id) => id !== 'histograms' && id !== 'sensitivity' && id !== 'fine-tuning'),
     );
     assert.doesNotMatch(page, /undefined|NaN|Sensitivity|Kept|Within limits/);
     assert.match(page, /does not say how samples were preprocessed/);

@@ -89,6 +89,11 @@ svg text.name { fill: var(--ink); }
 .front { fill: none; stroke: var(--n16); stroke-width: 1.5; }
 .limit { fill: none; stroke: var(--bad); stroke-dasharray: 5 3; }
 svg text.gate { fill: var(--bad); }
+.l-held-out { fill: none; stroke: var(--n16); stroke-width: 2; }
+.l-training { fill: none; stroke: var(--int8); stroke-width: 1.5; }
+circle.l-held-out { fill: var(--n16); stroke: none; }
+circle.l-training { fill: var(--int8); stroke: none; }
+.l-start { fill: none; stroke: var(--soft); stroke-dasharray: 5 3; }
 .p-original { fill: var(--paper); stroke: var(--ink); stroke-width: 2; }
 .p-int8 { fill: var(--int8); }
 .p-result { fill: var(--ink); }

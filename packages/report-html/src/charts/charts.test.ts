@@ -4,6 +4,7 @@ import { sampleLayer } from '../testing/sample-reports.js';
 import { linearAxis, logAxis } from './axis.js';
 import { weightHistogramChart } from './histogram.js';
 import { layerBars } from './layer-bars.js';
+import { lossCurve } from './loss-curve.js';
 import { placeLabels } from './place-labels.js';
 import { type ScatterPoint, scatter } from './scatter.js';
 
@@ -50,6 +51,61 @@ test('the line of a plot goes through the kept points that are best in it', () =
   const points = [kept(1, 50), kept(2, 40), kept(3, 70), { ...kept(4, 90), kind: 'tried' as const }];
   assert.equal(lineOf(points, true), 2);
   assert.equal(lineOf([kept(1, 9), kept(2, 5), kept(3, 7), kept(4, 1)], false), 3);
+});
+
+const epochs = (count: number, lossOf: (epoch: number) => number) =>
+  Array.from({ length: count + 1 }, (_, epoch) => ({
+    epoch,
+    seconds: epoch,
+    trainingLoss: epoch === 0 ? null : lossOf(epoch) / 2,
+    heldOutLoss: lossOf(epoch),
+  }));
+const placesOf = (svg: string, className: string) =>
+  (new RegExp(`polyline class="${className}" points="([^"]*)"`).exec(svg)?.[1] ?? '')
+    .split(' ')
+    .map((place) => place.split(',').map(Number) as [number, number]);
+
+test('a curve of losses has both losses, the start across and its mark at the best epoch', () => {
+  const { text } = lossCurve(
+    epochs(4, (epoch) => 1 + (epoch - 3) ** 2 / 9),
+    3,
+    'd',
+  );
+  const [heldOut, training] = [placesOf(text, 'l-held-out'), placesOf(text, 'l-training')];
+  assert.deepEqual([heldOut.length, training.length], [5, 4]);
+  assert.deepEqual(
+    training.map(([x]) => x),
+    heldOut.slice(1).map(([x]) => x),
+  );
+  const [bestX, bestY] = heldOut[3]!;
+  assert.equal(bestY, Math.max(...heldOut.map(([, y]) => y)), 'drawings count downwards');
+  assert.ok(text.includes(`class="p-result" d="M${bestX} ${Math.round((bestY - 7) * 10) / 10}l7`), text);
+  assert.ok(text.includes(`class="l-start" d="M62 ${heldOut[0]![1]}H`), text);
+  assert.deepEqual(
+    [...text.matchAll(/text-anchor="middle">(\d[^<]*)</g)].map(([, tick]) => tick),
+    ['0', '1', '2', '3', '4'],
+  );
+});
+
+test('losses that fall a lot are drawn by their ratio, and all of them lie within the plot', () => {
+  const halving = (epoch: number) => 8 / 2 ** epoch;
+  const places = placesOf(lossCurve(epochs(6, halving), 6, 'd').text, 'l-held-out');
+  const steps = places.slice(1).map(([, y], index) => y - places[index]![1]);
+  assert.ok(
+    steps.every((step) => Math.abs(step - steps[0]!) < 0.11),
+    `${steps}`,
+  );
+  assert.ok(places.every(([x, y]) => x >= 62 && x <= 546 && y >= 14 && y <= 284));
+});
+
+test('a curve of ten thousand epochs is thinned, and keeps its ends and its best epoch', () => {
+  const lossOf = (epoch: number) => (epoch === 4567 ? 0.5 : 1);
+  const { text } = lossCurve(epochs(10_000, lossOf), 4567, 'd');
+  const places = placesOf(text, 'l-held-out');
+  assert.ok(places.length <= 503 && text.length < 40_000, `${places.length} points, ${text.length} characters`);
+  assert.equal(places.filter(([, y]) => y === Math.max(...places.map(([, other]) => other))).length, 1);
+  assert.match(text, /<title>Epoch 4567: 0\.5<\/title>/);
+  assert.doesNotMatch(text, /<circle/);
 });
 
 test('bars go up and down from zero, one path per precision, and stop at the ends', () => {

@@ -1,6 +1,7 @@
 import { html, type Markup } from '../markup.js';
 import { type Axis, coordinate, linearAxis, logAxis } from './axis.js';
 import { type Box, placeLabels } from './place-labels.js';
+import { type Dimension, grid, HEIGHT, LOG_RATIO, PLOT, TICKS, WIDTH } from './plane.js';
 
 /** What a point stands for; decides its mark. */
 export type PointKind = 'original' | 'int8' | 'result' | 'kept' | 'tried';
@@ -12,14 +13,6 @@ export interface ScatterPoint {
   readonly kind: PointKind;
 }
 
-/** One direction of a plot. */
-export interface Dimension {
-  readonly title: string;
-  readonly format: (value: number) => string;
-  /** A bound that was asked for, drawn as a line. */
-  readonly limit?: number | undefined;
-}
-
 export interface ScatterOptions {
   /** What the plot shows, for those who cannot see it; no text of others. */
   readonly description: string;
@@ -29,13 +22,6 @@ export interface ScatterOptions {
   /** The values that y can have. */
   readonly yBounds: readonly [low: number, high: number];
 }
-
-const WIDTH = 560;
-const HEIGHT = 330;
-const PLOT = { left: 62, right: WIDTH - 14, top: 14, bottom: HEIGHT - 46 };
-/** Ratio of the ends from which an axis is logarithmic. */
-const LOG_RATIO = 3;
-const TICKS = 5;
 
 /** Points in a plane, x being positive and better where it is less. A line joins the kept ones that are best in this plane. */
 export function scatter(
@@ -111,21 +97,6 @@ function axisOfY(values: readonly number[], [lowest, highest]: readonly [number,
   const span = { from: PLOT.bottom, to: PLOT.top };
   const { at, ticks } = linearAxis(low - margin, high + margin, span, TICKS);
   return { at, ticks: ticks.filter((tick) => tick >= lowest && tick <= highest) };
-}
-
-function grid(xAxis: Axis, yAxis: Axis, x: Dimension, y: Dimension): Markup {
-  const { left, right, top, bottom } = PLOT;
-  const rows = yAxis.ticks.map((tick) => {
-    const at = coordinate(yAxis.at(tick));
-    return html`<path class="grid" d="M${left} ${at}H${right}"/><text x="${left - 8}" y="${at + 4}" text-anchor="end">${y.format(tick)}</text>`;
-  });
-  const columns = xAxis.ticks.map((tick) => {
-    const at = coordinate(xAxis.at(tick));
-    return html`<path class="grid" d="M${at} ${top}V${bottom}"/><text x="${at}" y="${bottom + 18}" text-anchor="middle">${x.format(tick)}</text>`;
-  });
-  return html`${rows}${columns}<path class="axis" d="M${left} ${top}V${bottom}H${right}"/>
-<text class="title" x="${(left + right) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${x.title}</text>
-<text class="title" transform="translate(13 ${(top + bottom) / 2}) rotate(-90)" text-anchor="middle">${y.title}</text>`;
 }
 
 /** A limit as a line, and where the word beside it lies. */

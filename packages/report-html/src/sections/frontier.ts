@@ -1,5 +1,6 @@
 import type { AccuracyReport, FrontierPoint, Report } from '@tritforge/contracts';
-import { type Dimension, type ScatterPoint, scatter } from '../charts/scatter.js';
+import type { Dimension } from '../charts/plane.js';
+import { type ScatterPoint, scatter } from '../charts/scatter.js';
 import { formatBytes, formatMetric, formatMs, formatNumber, isPercentMetric, metricName } from '../figures.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
 import { capped, decimals, NAME_LENGTH, type Section, table } from './section.js';

@@ -84,6 +84,22 @@ test('a job without data needs a model and a recipe alone', async () => {
   assert.deepEqual((await run(overHttp)).files, { 'job.json': { recipe: {} } });
 });
 
+test('training data go along, and what is said of the bytes is true of trainings', async () => {
+  const report = fullReport();
+  const { datasets } = report.provenance;
+  datasets.push({ ...datasets[0]!, role: 'training' });
+  const { commandLine, overHttp } = commandsOf(report);
+  assert.match((await run(commandLine)).args.join(' '), / --training training\.npz /);
+  assert.match((await run(overHttp)).args.join(' '), / -F training=@training\.npz /);
+  assert.match(renderReport(BARE_REPORT), /The same inputs give the same artifact bytes\./);
+  const { fineTune: _, ...untrained } = report;
+  assert.match(renderReport(untrained), /The same inputs give the same artifact bytes\./);
+  report.provenance.recipe = { fineTune: { epochs: 3 } };
+  assert.match(renderReport(report), /same artifact bytes on processors of the same kind/);
+  report.provenance.recipe = { fineTune: { minutes: 3 } };
+  assert.match(renderReport(report), /given minutes, so another run makes other bytes/);
+});
+
 test('datasets that were preprocessed in different ways cannot go into one call, and the page says so', () => {
   const report = fullReport();
   report.provenance.datasets[1]!.preprocess = null;

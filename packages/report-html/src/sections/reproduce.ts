@@ -1,4 +1,4 @@
-import type { GateReport, Report } from '@tritforge/contracts';
+import type { GateReport, Recipe, Report } from '@tritforge/contracts';
 import { formatCount } from '../figures.js';
 import { foreign, html, jsonText, type Markup, type Piece } from '../markup.js';
 import { type Section, table } from './section.js';
@@ -13,7 +13,7 @@ export const reproduceSection: Section = {
     const { engineVersion, onnxruntimeVersion, kernels, seed } = report.provenance;
     const { note } = preprocessOf(report);
     const kernelNote = kernels === undefined ? '' : `, ${kernels} kernels`;
-    return html`<p>Made by Tritforge ${engineVersion} with ONNX Runtime ${onnxruntimeVersion}${kernelNote}, seed ${seed}. The same inputs give the same artifact bytes.</p>
+    return html`<p>Made by Tritforge ${engineVersion} with ONNX Runtime ${onnxruntimeVersion}${kernelNote}, seed ${seed}. ${sameBytes(report)}</p>
 ${inputTable(report)}${note && html`<p class="note">${note}</p>`}
 <h3>On the command line</h3>
 <pre tabindex="0"><code>${commandLine(report)}</code></pre>
@@ -21,6 +21,15 @@ ${inputTable(report)}${note && html`<p class="note">${note}</p>`}
 <pre tabindex="0"><code>${overHttp(report)}</code></pre>`;
   },
 };
+
+/** What training adds up depends on the processor's instructions, and on the clock where it was given minutes. */
+function sameBytes({ fineTune, provenance }: Report): string {
+  if (!fineTune) return 'The same inputs give the same artifact bytes.';
+  const { minutes } = (provenance.recipe as Recipe).fineTune ?? {};
+  return minutes === undefined
+    ? 'The same inputs give the same artifact bytes on processors of the same kind.'
+    : 'Its training was given minutes, so another run makes other bytes; with epochs the same inputs give the same ones.';
+}
 
 function inputTable({ model, provenance }: Report): Markup {
   const head = html`<th scope="col" class="text">Input</th><th scope="col" class="text">Digest</th><th scope="col">Samples</th>`;
@@ -70,6 +79,7 @@ function overHttp(report: Report): Piece {
 const DATASET_FILES: Readonly<Record<string, string>> = {
   calibration: 'calibration.npz',
   evaluation: 'evaluation.npz',
+  training: 'training.npz',
 };
 
 function fileOf(role: string): string | undefined {

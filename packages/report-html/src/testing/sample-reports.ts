@@ -132,6 +132,20 @@ export function fullReport(text = 'name'): Report {
       addedBytes: 1200,
       recipe: {},
     },
+    fineTune: {
+      samples: 448,
+      heldOutSamples: 64,
+      workers: 2,
+      batch: 32,
+      seconds: 12.5,
+      bestEpoch: 2,
+      curve: [
+        { epoch: 0, seconds: 0.5, trainingLoss: null, heldOutLoss: 0.4 },
+        { epoch: 1, seconds: 4.5, trainingLoss: 0.25, heldOutLoss: 0.2 },
+        { epoch: 2, seconds: 8.5, trainingLoss: 0.12, heldOutLoss: 0.1 },
+        { epoch: 3, seconds: 12.5, trainingLoss: 0.08, heldOutLoss: 0.11 },
+      ],
+    },
     gates: [
       { name: 'maxAccuracyDrop', limit: 2, value: 1.25, passed: true },
       { name: 'maxSizeBytes', limit: 900, value: 1000, passed: false },
