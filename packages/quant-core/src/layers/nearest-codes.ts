@@ -1,7 +1,8 @@
+import type { LayerPrecision } from '@tritforge/contracts';
 import { ternarize, ternarizeTwice } from '../fgq/index.js';
 import { quantizeInt4 } from '../int4/index.js';
 import type { WeightCodes } from './encoded-weight.js';
-import type { PlannedLayer } from './layer.js';
+import type { Layer } from './layer.js';
 
 /**
  * The codes of a group-wise precision that come nearest to the weights themselves, whatever the layer's inputs are.
@@ -12,7 +13,7 @@ import type { PlannedLayer } from './layer.js';
  */
 export function nearestCodes(
   weights: Float32Array,
-  { layer, applied }: PlannedLayer,
+  { layer, applied }: { readonly layer: Pick<Layer, 'layout'>; readonly applied: LayerPrecision },
   minimumScales: Float32Array | undefined,
 ): WeightCodes {
   const { layout } = layer;

@@ -21,7 +21,7 @@ import type { JobDataset } from '../pipeline/job-data.js';
 import { mulberry32 } from '../seeded-random.js';
 import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
 import { codesOf, type LatentParameters, valuesOf } from './latent-parameters.js';
-import type { Augmentation, ThreadSetup } from './messages.js';
+import type { Augmentation } from './messages.js';
 import { Optimiser, type OptimiserSettings } from './optimisers.js';
 import { runShapes } from './run-shapes.js';
 import { type StoreSummary, storeSamples } from './sample-store.js';
@@ -31,7 +31,7 @@ import { buildStudentGraph } from './student-graph.js';
 import { latentParameters, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
-import { TrainingThreads } from './training-threads.js';
+import { type TrainingSetup, TrainingThreads } from './training-threads.js';
 import { TuningCheckpoint, type TuningState } from './tuning-checkpoint.js';
 
 export interface FineTuneOptions {
@@ -114,12 +114,8 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
     loss: options.loss,
   });
   const parameters = latentParameters(graph.parameters, trained, start);
-  const threads = await openThreads(
-    graph,
-    start.prepared,
-    { store: samples.store, recordsPerRun: run.records },
-    options,
-  );
+  const runs = { store: samples.store, recordsPerRun: run.records, latentWeights: parameters.weights };
+  const threads = await openThreads(graph, start.prepared, runs, options);
   try {
     const values = await startVector(graph.parameters, trained, start);
     const { best, curve } = await new FineTuning({ threads, parameters, samples, clock, file, options }).run(
@@ -167,7 +163,7 @@ async function storeTrainingSamples({ data, scratchDir, batch, threads }: FineTu
 async function openThreads(
   { model, parameterInput, lossOutput, gradientOutput, targets, parameters }: DistilledGraph,
   original: Model,
-  runs: Pick<ThreadSetup, 'store' | 'recordsPerRun'>,
+  further: Pick<TrainingSetup, 'store' | 'recordsPerRun' | 'latentWeights'>,
   { scratchDir, threads, augmentation }: FineTuneOptions,
 ): Promise<TrainingThreads> {
   const write = async (name: string, graph: Model) => {
@@ -182,7 +178,7 @@ async function openThreads(
       trainingGraph: await write('training', model),
       lossGraph: await write('loss', lossOnly),
       teacher: { path: await write('teacher', original), targets },
-      ...runs,
+      ...further,
       names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
       augmentation,
     },
@@ -203,27 +199,32 @@ interface Parts {
 
 class FineTuning {
   readonly #parts: Parts;
+  /** Of the weights, for each thread. */
+  readonly #shares: readonly (readonly number[])[];
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#shares = parts.parameters.shares(parts.threads.count);
   }
 
   /** @param known where an earlier attempt stopped */
   async run(start: Float32Array, known: TuningState | null): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
-    const { clock, file, options } = this.#parts;
+    const { threads, clock, file, options } = this.#parts;
     const state = known ?? (await this.#begin(start));
     const optimiser = this.#optimiser(start, state);
     const curve = [...state.curve];
     let { best } = state;
     let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
-    this.#project(state.latent);
+    threads.latent.set(state.latent);
+    await this.#project();
     for (let epoch = curve.length; clock.share(epoch, 0) < 1 && !this.#isHopeless(curve); epoch++) {
-      const trainingLoss = await this.#epoch(epoch, state.latent, optimiser);
+      const trainingLoss = await this.#epoch(epoch, optimiser);
       const heldOutLoss = await this.#judge();
       const isBest = heldOutLoss < least;
-      if (isBest) [best, least] = [state.latent.slice(), heldOutLoss];
+      const latent = threads.latent.slice();
+      if (isBest) [best, least] = [latent, heldOutLoss];
       curve.push({ epoch, seconds: clock.seconds, trainingLoss, heldOutLoss, isBest });
-      await file?.write({ latent: state.latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
+      await file?.write({ latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
       options.onEpoch?.(curve.at(-1)!);
     }
     return { best, curve };
@@ -249,7 +250,7 @@ class FineTuning {
     return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
   }
 
-  async #epoch(epoch: number, latent: Float32Array, optimiser: Optimiser): Promise<number> {
+  async #epoch(epoch: number, optimiser: Optimiser): Promise<number> {
     const { threads, parameters, samples, clock, options } = this.#parts;
     const { learningRate, schedule, seed, signal } = options;
     const { part } = samples;
@@ -267,15 +268,18 @@ class FineTuning {
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
       const share = clock.share(epoch, done / steps);
       parameters.chain(threads.gradient, threads.parameters);
-      optimiser.step(latent, threads.gradient, learningRate * rateAt(schedule, share));
-      this.#project(latent);
+      optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share));
+      await this.#project();
       options.onStep?.(Math.min(share, 1), clock.secondsLeft(epoch, (done + 1) / steps));
     }
     return loss / Math.max(done, 1);
   }
 
-  #project(latent: Float32Array): void {
-    this.#parts.parameters.project(latent, this.#parts.threads.parameters);
+  /** Codes anew, each thread those of some weights. */
+  async #project(): Promise<void> {
+    const { threads, parameters, options } = this.#parts;
+    parameters.project(threads.latent, threads.parameters);
+    await threads.project(this.#shares, options.signal);
   }
 
   /** The loss on samples kept aside. */
@@ -296,7 +300,11 @@ function resultOf(
 ): Pick<FineTuned, 'codes' | 'biases' | 'scales'> {
   const values = new Float32Array(best.length);
   latent.project(best, values);
-  const codes = new Map(latent.weights.map((weight) => [weight.planned.layer.weight, codesOf(best, weight, values)]));
+  const codes = new Map<Tensor, WeightCodes>();
+  for (const weight of latent.weights) {
+    const tensor = trained.get(weight.parameter.name)!;
+    if (tensor.kind === 'weight') codes.set(tensor.planned.layer.weight, codesOf(best, weight, values));
+  }
   const biases = new Map<Tensor, Float32Array>();
   const scales = new Map<string, number>();
   for (const parameter of parameters) {

@@ -7,17 +7,19 @@
  *   bias     θ itself
  *   scale    e^θ, of a quantized activation: so it stays positive, and a step changes it by a share of itself
  */
+import type { LayerPrecision } from '@tritforge/contracts';
 import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
-import type { PlannedLayer } from '../layers/layer.js';
+import type { Layer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
 import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
 import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
 import type { Parameter } from './training-graph.js';
 
-/** A weight tensor in the vector of parameters. */
+/** A weight tensor in the vector of parameters; plain data, for other threads. */
 export interface LatentWeight {
-  readonly planned: PlannedLayer;
+  readonly layer: Pick<Layer, 'layout' | 'transposed'>;
+  readonly applied: LayerPrecision;
   readonly parameter: Parameter;
   /** Biases that artifacts store in the unit of an input scale times a channel scale, one for each layer with this weight. */
   readonly biases: readonly QuantizedBias[];
@@ -69,14 +71,24 @@ export class LatentParameters {
     return latent;
   }
 
-  /** Writes Q(θ). */
+  /** Writes Q(θ) of everything but weights: see {@link projectWeight}. */
   project(latent: Float32Array, values: Float32Array): void {
-    values.set(latent);
+    for (const { offset, length } of this.#biases) values.set(latent.subarray(offset, offset + length), offset);
     for (const { offset } of this.#scales) values[offset] = Math.exp(latent[offset]!);
-    for (const weight of this.weights) {
-      const { layer } = weight.planned;
-      values.set(inOwnOrder(decodeWeights(codesOf(latent, weight, values)), layer), weight.parameter.offset);
+  }
+
+  /** The weights in so many parts of about equal size, by their positions. */
+  shares(count: number): number[][] {
+    const shares = Array.from({ length: count }, () => ({ weights: [] as number[], size: 0 }));
+    const bySize = this.weights
+      .map(({ parameter }, i) => ({ i, size: parameter.length }))
+      .sort((a, b) => b.size - a.size);
+    for (const { i, size } of bySize) {
+      const least = shares.reduce((best, share) => (share.size < best.size ? share : best));
+      least.weights.push(i);
+      least.size += size;
     }
+    return shares.map(({ weights }) => weights);
   }
 
   /** Makes the gradient by Q(θ) one by θ. */
@@ -86,18 +98,26 @@ export class LatentParameters {
 }
 
 /**
+ * Writes Q(θ) of a weight.
+ * @param values Q(θ), of biases and scales already
+ */
+export function projectWeight(latent: Float32Array, weight: LatentWeight, values: Float32Array): void {
+  const decoded = decodeWeights(codesOf(latent, weight, values));
+  values.set(inOwnOrder(decoded, weight.layer), weight.parameter.offset);
+}
+
+/**
  * The codes that a latent weight stands for.
  * @param values Q(θ) of biases and scales
  */
 export function codesOf(
   latent: Float32Array,
-  { planned, parameter, biases }: LatentWeight,
+  { layer, applied, parameter, biases }: LatentWeight,
   values: Float32Array,
 ): WeightCodes {
-  const { layer, applied } = planned;
   const rows = inRowOrder(valuesOf(latent, parameter), layer);
   const minimumScales = smallestScales(values, biases);
-  if (applied.bits !== 8) return nearestCodes(rows, planned, minimumScales);
+  if (applied.bits !== 8) return nearestCodes(rows, { layer, applied }, minimumScales);
   return { kind: 'int8', weights: quantizeInt8(rows, layer.layout, { minimumScales }) };
 }
 

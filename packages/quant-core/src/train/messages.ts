@@ -1,4 +1,5 @@
 import type { TritforgeError } from '@tritforge/contracts';
+import type { LatentWeight } from './latent-parameters.js';
 import type { StoreSummary } from './sample-store.js';
 
 /** What a training thread is started with; plain data and shared memory. */
@@ -20,6 +21,8 @@ export interface ThreadSetup {
   /** Shared float32: the parameters, and where this thread's gradient goes. */
   readonly parameters: SharedArrayBuffer;
   readonly gradient: SharedArrayBuffer;
+  /** What parameters are made from where they are quantized, shared float32, and how. */
+  readonly latent: { readonly values: SharedArrayBuffer; readonly weights: readonly LatentWeight[] };
   /** How images are varied; null where they are not. */
   readonly augmentation: Augmentation | null;
 }
@@ -41,15 +44,19 @@ export interface Augmentation {
   readonly mixes?: boolean;
 }
 
-/** Records of a batch, and what to compute: a gradient with images varied by a seed, the loss, or the output of a further graph. */
-export type ThreadTask = { readonly records: readonly number[] } & (
-  | { readonly kind: 'gradient'; readonly seed: number }
-  | { readonly kind: 'loss' }
-  | { readonly kind: 'vector'; readonly graph: string }
-);
+/**
+ * Records of a batch, and what to compute: a gradient with images varied by a seed, the loss, or the output of a further graph. Or
+ * which weights to quantize anew.
+ */
+export type ThreadTask =
+  | { readonly kind: 'gradient'; readonly records: readonly number[]; readonly seed: number }
+  | { readonly kind: 'loss'; readonly records: readonly number[] }
+  | { readonly kind: 'vector'; readonly records: readonly number[]; readonly graph: string }
+  | { readonly kind: 'project'; readonly weights: readonly number[] };
 
 export type ThreadAnswer =
   | { readonly loss: number }
+  | { readonly done: true }
   | { readonly vector: Float32Array }
   | { readonly known: ReturnType<TritforgeError['toJSON']> }
   | { readonly error: unknown };

@@ -70,7 +70,9 @@ export function latentParameters(
     const tensor = trained.get(parameter.name)!;
     if (tensor.kind !== 'weight') return [];
     const sharing = layers.filter(({ layer }) => layer.weight === tensor.planned.layer.weight);
-    return [{ planned: tensor.planned, parameter, biases: sharing.flatMap(quantizedBias) }];
+    const { layer, applied } = tensor.planned;
+    const { layout, transposed } = layer;
+    return [{ layer: { layout, transposed }, applied, parameter, biases: sharing.flatMap(quantizedBias) }];
   });
   return new LatentParameters(latentWeights, [...biases.values()], [...trainedScales.values()]);
 }

@@ -4,6 +4,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { augment } from './augment.js';
+import { projectWeight } from './latent-parameters.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 import { mixSamples } from './mix-samples.js';
 import { SampleReader } from './sample-store.js';
@@ -14,6 +15,7 @@ const options = { threads: 1, optimization: 'all' } as const;
 const reader = new SampleReader(setup.store);
 const parameters = new Float32Array(setup.parameters);
 const gradient = new Float32Array(setup.gradient);
+const latent = new Float32Array(setup.latent.values);
 /** Between the seeds of runs of one task; those of threads are next to each other. */
 const SEED_STRIDE = 2 ** 16;
 /** By path, each loaded once. */
@@ -47,6 +49,7 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
 }
 
 async function run(task: ThreadTask): Promise<ThreadAnswer> {
+  if (task.kind === 'project') return project(task.weights);
   if (task.kind === 'vector') return { vector: await vectorOf(task.graph, reader.read(task.records)) };
   const { records } = task;
   const size = setup.recordsPerRun ?? records.length;
@@ -58,6 +61,11 @@ async function run(task: ThreadTask): Promise<ThreadAnswer> {
     loss += (await runOnce(task.kind, varied, 1 / runs.length)) / runs.length;
   }
   return { loss };
+}
+
+function project(weights: readonly number[]): ThreadAnswer {
+  for (const i of weights) projectWeight(latent, setup.latent.weights[i]!, parameters);
+  return { done: true };
 }
 
 /** @param share of the task that the run is: its gradient counts for so much */

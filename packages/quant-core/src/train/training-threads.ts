@@ -5,13 +5,22 @@
 import { Worker } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { throwIfCanceled } from '../cancellation.js';
+import type { LatentWeight } from './latent-parameters.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 
 const ENTRY = new URL('./training-thread.js', import.meta.url);
 
+/** What training threads work with. */
+export interface TrainingSetup extends Omit<ThreadSetup, 'parameters' | 'gradient' | 'latent'> {
+  /** Weights that are quantized in training. */
+  readonly latentWeights?: readonly LatentWeight[];
+}
+
 export class TrainingThreads {
   /** Parameters that all threads see; write them between two batches. */
   readonly parameters: Float32Array;
+  /** What they are made from where they are quantized; as long as they are. */
+  readonly latent: Float32Array;
   /** Mean gradient of the last batch. */
   readonly gradient: Float32Array;
   readonly #parts: Float32Array[];
@@ -21,20 +30,17 @@ export class TrainingThreads {
    * @param length of the vector of parameters
    * @param trained how many of them, from the first on, have a gradient
    */
-  constructor(
-    setup: Omit<ThreadSetup, 'parameters' | 'gradient'>,
-    count: number,
-    length: number,
-    trained: number = length,
-  ) {
+  constructor({ latentWeights, ...setup }: TrainingSetup, count: number, length: number, trained: number = length) {
     const shared = (elements: number) => new SharedArrayBuffer(4 * elements);
     const parameters = shared(length);
+    const latent = { values: shared(latentWeights === undefined ? 0 : length), weights: latentWeights ?? [] };
     const gradients = Array.from({ length: count }, () => shared(trained));
     this.parameters = new Float32Array(parameters);
+    this.latent = new Float32Array(latent.values);
     this.gradient = new Float32Array(trained);
     this.#parts = gradients.map((buffer) => new Float32Array(buffer));
     this.#workers = gradients.map((gradient) => {
-      const workerData: ThreadSetup = { ...setup, parameters, gradient };
+      const workerData: ThreadSetup = { ...setup, parameters, gradient, latent };
       return new Worker(ENTRY, { workerData });
     });
     // A thread that dies between two batches is heard of by the next one that asks it.
@@ -58,6 +64,17 @@ export class TrainingThreads {
     for (const part of this.#parts)
       for (let i = 0; i < part.length; i++) this.gradient[i]! += part[i]! / this.#parts.length;
     return mean(answers.map(lossOf));
+  }
+
+  /**
+   * Quantizes weights anew, from {@link latent} to {@link parameters}, which have biases and scales already.
+   * @param shares positions of weights, for each thread
+   */
+  async project(shares: readonly (readonly number[])[], signal?: AbortSignal): Promise<void> {
+    await this.#all(
+      shares.map((weights) => ({ kind: 'project', weights })),
+      signal,
+    );
   }
 
   /** The mean loss of batches without an update, each as large as a thread's part. */
