@@ -93,15 +93,27 @@ void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const
   // Distances from the first pixel: nothing cancels where the mean is far above the deviation.
   call.a = x;
   add_runs(n, call, kernels.moments, scratch);
-  float* const factor = scratch.vectors[2];
   for (std::size_t c = 0; c < n.channels; ++c) {
     const double distance = scratch.totals[0][c] / count;
     const double spread = scratch.totals[1][c] / count - distance * distance;
     mean[c] = static_cast<float>(static_cast<double>(x[c]) + distance);
     variance[c] = static_cast<float>(spread > 0 ? spread : 0);
+  }
+  normalize_channels(isa, n, x, added, scale, bias, mean, variance, y, reciprocal, memory);
+}
+
+void normalize_channels(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
+                        const float* bias, const float* mean, const float* variance, float* y, float* reciprocal,
+                        std::uint8_t* memory) noexcept {
+  const TrainingKernels& kernels = training_kernels(isa);
+  float* const factor = carve(memory, n.channels).vectors[2];
+  for (std::size_t c = 0; c < n.channels; ++c) {
     reciprocal[c] = static_cast<float>(1 / std::sqrt(static_cast<double>(variance[c]) + static_cast<double>(n.epsilon)));
     factor[c] = reciprocal[c] * scale[c];
   }
+  ChannelCall call{};
+  call.channels = n.channels;
+  call.x = x;
   call.a = mean;
   call.b = factor;
   call.c = bias;
@@ -134,7 +146,7 @@ void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchN
     rest[c] = static_cast<float>(-slope * scratch.totals[0][c] / count);
   }
   call.b = of_g;
-  call.c = of_x;
+  call.c = given.is_given ? nullptr : of_x;
   call.d = rest;
   call.out = x_gradient;
   call.out_added = n.rectifies ? added_gradient : nullptr;

@@ -2,6 +2,7 @@
 // stays in registers while the pixels go by.
 #pragma once
 
+#include "training/depthwise_rows.h"
 #include "training/tiles.h"
 
 namespace tritforge {
@@ -34,8 +35,7 @@ struct ChannelPasses {
   }
 
   static void gradient(const ChannelCall& call) noexcept {
-    if (call.y == nullptr) return gradient_of<false, false>(call);
-    return call.out_added == nullptr ? gradient_of<true, false>(call) : gradient_of<true, true>(call);
+    return call.c == nullptr ? gradient_by<true>(call) : gradient_by<false>(call);
   }
 
  private:
@@ -59,14 +59,21 @@ struct ChannelPasses {
     });
   }
 
-  template <bool kRectified, bool kAdded>
+  template <bool kGiven>
+  static void gradient_by(const ChannelCall& call) noexcept {
+    if (call.y == nullptr) return gradient_of<kGiven, false, false>(call);
+    return call.out_added == nullptr ? gradient_of<kGiven, true, false>(call) : gradient_of<kGiven, true, true>(call);
+  }
+
+  template <bool kGiven, bool kRectified, bool kAdded>
   static void gradient_of(const ChannelCall& call) noexcept {
     each(call, [&](std::size_t at, Type a, Type b, Type c, Type d, Part part) {
       Type g = V::load_part(call.g + at, part);
       if constexpr (kRectified) g = V::where_positive(V::load_part(call.y + at, part), g);
       if constexpr (kAdded) V::store_part(call.out_added + at, g, part);
-      const Type x = V::subtract(V::load_part(call.x + at, part), a);
-      V::store_part(call.out + at, V::multiply_add(g, b, V::multiply_add(x, c, d)), part);
+      Type rest = V::zero();
+      if constexpr (!kGiven) rest = V::multiply_add(V::subtract(V::load_part(call.x + at, part), a), c, d);
+      V::store_part(call.out + at, V::multiply_add(g, b, rest), part);
     });
   }
 
@@ -97,7 +104,7 @@ struct ChannelPasses {
     for (std::size_t first = 0; first < call.channels; first += kLanes) {
       const Part part = V::part(call.channels - first);
       const Type a = V::load_part(call.a + first, part), b = V::load_part(call.b + first, part);
-      const Type c = V::load_part(call.c + first, part);
+      const Type c = call.c == nullptr ? V::zero() : V::load_part(call.c + first, part);
       const Type d = call.d == nullptr ? V::zero() : V::load_part(call.d + first, part);
       std::size_t p = 0, at = first;
       for (; p + kUnroll <= call.pixels; p += kUnroll, at += kUnroll * call.channels) {
@@ -134,7 +141,7 @@ constexpr auto tile_of() -> void (*)(const TileCall&) noexcept {
     V::kLanes, {most_1, most_2}, {TRITFORGE_TILES(V, 1, most_1), TRITFORGE_TILES(V, 2, most_2)},   \
         vectors, sizes,                                                                            \
         {TRITFORGE_SUMS(V, 1), TRITFORGE_SUMS(V, 2), TRITFORGE_SUMS(V, 4), TRITFORGE_SUMS(V, 8)},  \
-        ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
+        Depthwise<V>::run, Depthwise<V>::sums, ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
         ChannelPasses<V>::gradient                                                                 \
   }
 

@@ -183,6 +183,46 @@ void convolve_band(const TrainingKernels& kernels, const Walk& walk, const Band&
   }
 }
 
+// Weights [tap][channels].
+void convolve_band_depthwise(const TrainingKernels& kernels, const Walk& walk, const Band& band, const float* packed,
+                             const Outputs& out) {
+  DepthwiseCall call{};
+  call.x_step = walk.stride_width * walk.channels;
+  call.x_row = band.row_stride;
+  call.rows = walk.kernel_height;
+  call.columns = walk.kernel_width;
+  call.w = packed;
+  call.bias = out.bias;
+  call.y_step = out.column;
+  call.pixels = walk.columns;
+  call.channels = walk.channels;
+  for (std::size_t n = 0; n < band.images; ++n) {
+    for (std::size_t r = 0; r < band.rows; ++r) {
+      const std::size_t at = (band.image + n) * out.image + (band.row + r) * out.row;
+      call.x = band.input + n * band.image_stride + r * walk.stride_height * band.row_stride;
+      call.y = out.y + at;
+      call.added = out.added == nullptr ? nullptr : out.added + at;
+      kernels.depthwise(call);
+    }
+  }
+}
+
+void run_walk_depthwise(const TrainingKernels& kernels, const Walk& walk, const float* x, const float* packed, const Outputs& out,
+                        float* padded) {
+  for_each_band(walk, x, padded, [&](const Band& band) { convolve_band_depthwise(kernels, walk, band, packed, out); });
+}
+
+// [C, 1, KH, KW] to [tap][C], of the taps `first` + i·row + j·column.
+void pack_depthwise(const float* w, std::size_t channels, std::size_t taps, std::size_t high, std::size_t wide,
+                    std::ptrdiff_t row, std::ptrdiff_t column, float* to) {
+  for (std::size_t ky = 0; ky < high; ++ky) {
+    for (std::size_t kx = 0; kx < wide; ++kx) {
+      const float* const tap = w + static_cast<std::ptrdiff_t>(ky) * row + static_cast<std::ptrdiff_t>(kx) * column;
+      for (std::size_t c = 0; c < channels; ++c) *to++ = tap[c * taps];
+    }
+  }
+}
+
 void run_walk(const TrainingKernels& kernels, const Walk& walk, const float* x, const float* packed, const Outputs& out,
               float* padded) {
   for_each_band(walk, x, padded, [&](const Band& band) { convolve_band(kernels, walk, band, packed, out); });
@@ -330,6 +370,27 @@ void unpack_sums(const TrainingKernels& kernels, const FloatConvolution& c, floa
                     });
 }
 
+void sum_band_depthwise(const TrainingKernels& kernels, const FloatConvolution& c, const Walk& walk, const Band& band,
+                        const float* v, float* sums) {
+  DepthwiseSumsCall call{};
+  call.u = band.input;
+  call.u_image = band.image_stride;
+  call.u_row = walk.stride_height * band.row_stride;
+  call.u_column = walk.stride_width * walk.channels;
+  call.u_line = band.row_stride;
+  call.v_image = walk.rows * walk.columns * c.channels;
+  call.v_row = walk.columns * c.channels;
+  call.v = v + band.image * call.v_image + band.row * call.v_row;
+  call.images = band.images;
+  call.rows = band.rows;
+  call.columns = walk.columns;
+  call.channels = c.channels;
+  call.kernel_rows = c.kernel_height;
+  call.kernel_columns = c.kernel_width;
+  call.sums = sums;
+  kernels.depthwise_sums(call);
+}
+
 float* as_floats(std::uint8_t* scratch) { return reinterpret_cast<float*>(scratch); }
 
 }  // namespace
@@ -368,12 +429,17 @@ void convolve_floats(Isa isa, const FloatConvolution& c, const float* x, const f
   const auto taps = static_cast<std::ptrdiff_t>(c.kernel_height * c.kernel_width);
   float* const packed = as_floats(scratch);
   const std::size_t depth = c.kernel_height * c.kernel_width * c.channels;
+  const std::size_t row = c.output_width * c.outputs;
+  const Outputs out{y, nullptr, bias, c.outputs, c.output_height * row, row, c.outputs};
+  if (c.is_depthwise) {
+    pack_depthwise(w, c.channels, c.kernel_height * c.kernel_width, c.kernel_height, c.kernel_width,
+                   static_cast<std::ptrdiff_t>(c.kernel_width), 1, packed);
+    return run_walk_depthwise(kernels, forward_walk(c), x, packed, out, packed + aligned_floats(depth));
+  }
   pack_weights(kernels,
                {w, c.outputs, c.channels, c.kernel_height, c.kernel_width, static_cast<std::ptrdiff_t>(depth), taps,
                 static_cast<std::ptrdiff_t>(c.kernel_width), 1},
                packed);
-  const std::size_t row = c.output_width * c.outputs;
-  const Outputs out{y, nullptr, bias, c.outputs, c.output_height * row, row, c.outputs};
   if (is_product(c)) return run_product(kernels, c.images * c.height * c.width, c.channels, x, packed, out);
   run_walk(kernels, forward_walk(c), x, packed, out, packed + aligned_floats(packed_floats(c.outputs, depth, kernels.lanes)));
 }
@@ -403,6 +469,14 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
       const auto kernel_column = static_cast<std::ptrdiff_t>(c.stride_width);
       const std::size_t last_tap =
           (rows.first_tap + (high - 1) * c.stride_height) * c.kernel_width + columns.first_tap + (wide - 1) * c.stride_width;
+      const Walk walk{c.images, c.output_height, c.output_width, c.outputs, rows.count, columns.count, high, wide, 1, 1,
+                      is_empty ? 1 << 30 : rows.pad, is_empty ? 0 : columns.pad};
+      if (c.is_depthwise) {
+        if (is_empty) std::memset(packed, 0, c.channels * sizeof(float));
+        else pack_depthwise(w + last_tap, c.channels, taps, high, wide, -kernel_row, -kernel_column, packed);
+        run_walk_depthwise(kernels, walk, y_gradient, packed, out, packed + aligned_floats(high * wide * c.channels));
+        continue;
+      }
       if (is_empty) {
         std::memset(packed, 0, packed_floats(c.channels, c.outputs, kernels.lanes) * sizeof(float));
       } else {
@@ -412,8 +486,6 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
                      packed);
       }
       if (is_product(c)) return run_product(kernels, c.images * c.height * c.width, c.outputs, y_gradient, packed, out);
-      const Walk walk{c.images, c.output_height, c.output_width, c.outputs, rows.count, columns.count, high, wide, 1, 1,
-                      is_empty ? 1 << 30 : rows.pad, is_empty ? 0 : columns.pad};
       const std::size_t depth = high * wide * c.outputs;
       run_walk(kernels, walk, y_gradient, packed, out,
                packed + aligned_floats(packed_floats(c.channels, depth, kernels.lanes)));
@@ -425,9 +497,16 @@ void convolve_floats_weight_gradient(Isa isa, const FloatConvolution& c, const f
                                      float* w_gradient, std::uint8_t* scratch) noexcept {
   const TrainingKernels& kernels = training_kernels(isa);
   float* const sums = as_floats(scratch);
-  const std::size_t floats = sums_floats(c, kernels.lanes);
+  const std::size_t taps = c.kernel_height * c.kernel_width;
+  const std::size_t floats = c.is_depthwise ? taps * c.channels : sums_floats(c, kernels.lanes);
   std::memset(sums, 0, floats * sizeof(float));
   float* const padded = sums + aligned_floats(floats);
+  if (c.is_depthwise) {
+    const Walk walk = forward_walk(c);
+    for_each_band(walk, x, padded, [&](const Band& band) { sum_band_depthwise(kernels, c, walk, band, y_gradient, sums); });
+    for (std::size_t i = 0; i < floats; ++i) w_gradient[i % c.channels * taps + i / c.channels] = sums[i];
+    return;
+  }
   const auto add = [&](const Walk& walk, const float* u, const float* v) {
     for_each_band(walk, u, padded, [&](const Band& band) { sum_band(kernels, c, walk, band, v, sums); });
   };

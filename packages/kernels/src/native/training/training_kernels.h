@@ -35,6 +35,32 @@ struct SumsCall {
   float* sums;  // [tile rows][tile width]
 };
 
+// A row of output pixels of a depthwise convolution: for each pixel p and channel c
+//
+//   y[p·y_step + c] = bias[c] + added[p·y_step + c] + Σ over taps (r, k) of x[p·x_step + r·x_row + k·channels + c] · w[(r·columns + k)·channels + c]
+struct DepthwiseCall {
+  const float* x;
+  std::size_t x_step, x_row;
+  std::size_t rows, columns;  // of the kernel
+  const float* w;
+  const float* bias;   // null for none
+  const float* added;  // null for none
+  float* y;
+  std::size_t y_step;
+  std::size_t pixels, channels;
+};
+
+// Adds to sums[tap][c] over images, rows and columns of outputs: v[… + c] · u[… + tap's offset + c].
+struct DepthwiseSumsCall {
+  const float* u;
+  std::size_t u_image, u_row, u_column, u_line;  // the last from one row of the kernel to the next
+  const float* v;
+  std::size_t v_image, v_row;
+  std::size_t images, rows, columns, channels;
+  std::size_t kernel_rows, kernel_columns;
+  float* sums;
+};
+
 inline constexpr std::size_t kMaxTilePixels = 16;
 inline constexpr std::size_t kMaxTileVectors = 2;
 inline constexpr std::size_t kMaxSumsVectors = 3;
@@ -60,13 +86,15 @@ struct TrainingKernels {
   void (*tiles[kMaxTileVectors][kMaxTilePixels])(const TileCall&) noexcept;
   std::size_t most_sums_vectors, sums_sizes;  // that fit the registers
   void (*sums[kSumsSizes][kMaxSumsVectors])(const SumsCall&) noexcept;
+  void (*depthwise)(const DepthwiseCall&) noexcept;
+  void (*depthwise_sums)(const DepthwiseSumsCall&) noexcept;
   // sum += x − a, square += (x − a)²
   void (*moments)(const ChannelCall&) noexcept;
   // out = (x − a)·b + c + added, rectified where d is not null
   void (*normalize)(const ChannelCall&) noexcept;
   // With g where y > 0: sum += g, square += g·(x − a)
   void (*gradient_sums)(const ChannelCall&) noexcept;
-  // out = g·b + (x − a)·c + d, out_added = g
+  // out = g·b + (x − a)·c + d, out_added = g; where c is null out = g·b
   void (*gradient)(const ChannelCall&) noexcept;
 };
 

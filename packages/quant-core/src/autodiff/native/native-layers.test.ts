@@ -53,12 +53,10 @@ class Network {
     return this.add('Conv', inputs, attributes);
   }
 
-  normalized(x: string, channels: number): string {
-    const given = [0, 1].map((value) =>
-      this.constant(tensorFromFloats([channels], new Float32Array(channels).fill(value))),
-    );
-    const inputs = [x, this.trained([channels], 0.3, 1), this.trained([channels]), ...given];
-    return this.add('BatchNormalization', inputs, { training_mode: intValue(1) });
+  normalized(x: string, channels: number, isTraining = true): string {
+    const statistics = [this.trained([channels], 0.2), this.trained([channels], 0.3, 1)];
+    const inputs = [x, this.trained([channels], 0.3, 1), this.trained([channels]), ...statistics];
+    return this.add('BatchNormalization', inputs, { training_mode: intValue(isTraining ? 1 : 0) });
   }
 
   build(): { model: Model; wrt: string[] } {
@@ -113,6 +111,25 @@ const NETWORKS: readonly [what: string, make: (n: Network) => unknown, operators
     'Transpose FloatConv NormalizeBatch FloatConv NormalizeBatch Tanh Mul Transpose',
   ],
   [
+    'normalizations by given statistics, rectified or not, after a sum or not, and their statistics',
+    (n) => {
+      const a = n.add('Relu', [n.normalized(n.conv('x', [17, 5, 3, 3], same), 17, false)]);
+      const b = n.add('Relu', [n.add('Add', [n.normalized(n.conv(a, [17, 17, 1, 1]), 17, false), a])]);
+      n.normalized(n.conv(b, [3, 17, 1, 1]), 3, false);
+    },
+    'Transpose FloatConv NormalizeChannels FloatConv NormalizeChannels FloatConv NormalizeChannels Transpose',
+  ],
+  [
+    'depthwise convolutions, with strides and bias',
+    (n) => {
+      const a = n.conv('x', [21, 5, 3, 3], same);
+      const b = n.conv(a, [21, 1, 3, 3], { ...same, group: intValue(21) });
+      const strided = { group: intValue(21), strides: intsValue([2, 1]), pads: intsValue([2, 0, 1, 2]) };
+      n.conv(n.add('Relu', [n.conv(b, [21, 1, 3, 4], strided, true)]), [4, 21, 1, 1]);
+    },
+    'Transpose FloatConv FloatConv FloatConv Relu FloatConv Transpose',
+  ],
+  [
     'slices, pads and concatenations of images',
     (n) => {
       const ints = (...values: number[]) => n.constant(tensorFromInt64([values.length], values));
@@ -128,7 +145,7 @@ const NETWORKS: readonly [what: string, make: (n: Network) => unknown, operators
     'what has no operator of ours',
     (n) => {
       const a = n.conv('x', [6, 5, 3, 3], same);
-      const b = n.conv(a, [6, 1, 3, 3], { ...same, group: intValue(6) });
+      const b = n.conv(a, [6, 2, 3, 3], { ...same, group: intValue(3) });
       n.conv(n.add('MaxPool', [b], { kernel_shape: intsValue([2, 2]) }), [4, 6, 1, 1]);
     },
     'Transpose FloatConv Transpose Conv MaxPool Transpose FloatConv Transpose',

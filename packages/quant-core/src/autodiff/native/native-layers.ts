@@ -2,8 +2,9 @@
  * START HERE for training with our own operators: a network with its two-dimensional convolutions and batch normalizations as
  * operators of the domain `tritforge`, which want the channels innermost.
  *
- *   Conv                                       FloatConv
- *   BatchNormalization in training mode        NormalizeBatch, with an Add and a Relu behind it that nothing else reads
+ *   Conv, plain or depthwise                   FloatConv
+ *   BatchNormalization                         NormalizeBatch in training mode, else NormalizeChannels, with an Add and a Relu
+ *                                              behind it that nothing else reads
  *   operators on elements, Slice, Pad, Concat  as they are, on images whose channels are innermost
  *   pools of whole images                      means over the two axes
  *   everything else                            behind a Transpose, which is added once for each value
@@ -157,8 +158,9 @@ class NativeLayers {
     const [input, weights] = [this.#b.shapeOf(x), this.#b.shapeOf(w)];
     const kernel = weights.slice(2);
     const pads = intsAttribute(node, 'pads', [0, 0, 0, 0]);
+    const group = intAttribute(node, 'group', 1);
     const isPlain =
-      intAttribute(node, 'group', 1) === 1 &&
+      (group === 1 || (group === input[1] && group === weights[0])) &&
       intsAttribute(node, 'dilations', [1, 1]).every((dilation) => dilation === 1) &&
       ['NOTSET', 'VALID'].includes(stringAttribute(node, 'auto_pad', 'NOTSET')) &&
       pads.every((count, i) => count >= 0 && count < kernel[i % 2]!) &&
@@ -170,6 +172,7 @@ class NativeLayers {
     const [result] = this.#b.native('FloatConv', inputs, [toLast(this.#b.shapeOf(y))], {
       strides: intsValue(intsAttribute(node, 'strides', [1, 1])),
       pads: intsValue(pads),
+      group: intValue(group),
     });
     this.#last.set(y, result!);
     return true;
@@ -179,8 +182,7 @@ class NativeLayers {
     const [x = ''] = node.inputs;
     const [y = ''] = node.outputs;
     if (node.opType === 'BatchNormalization') {
-      if (intAttribute(node, 'training_mode', 0) === 0 || !this.#isLast(x) || !this.#areUnused(node.outputs.slice(1)))
-        return false;
+      if (!this.#isLast(x) || !this.#areUnused(node.outputs.slice(1))) return false;
       this.#waiting.set(y, { node, added: null });
       return true;
     }
@@ -203,16 +205,14 @@ class NativeLayers {
   }
 
   #normalize({ node, added }: Waiting, result: string, rectifies: boolean): void {
-    const [x, scale, bias] = node.inputs as [string, string, string];
+    const [x, ...vectors] = node.inputs as [string, ...string[]];
     const shape = toLast(this.#b.shapeOf(x));
     const channels = shape.slice(3);
-    const inputs = [
-      this.#channelsLast(x),
-      this.#asInFile(scale),
-      this.#asInFile(bias),
-      ...(added === null ? [] : [added]),
-    ];
-    const [y] = this.#b.native('NormalizeBatch', inputs, [shape, channels, channels, channels], {
+    const isTraining = intAttribute(node, 'training_mode', 0) === 1;
+    const given = vectors.slice(0, isTraining ? 2 : 4).map((name) => this.#asInFile(name));
+    const inputs = [this.#channelsLast(x), ...given, ...(added === null ? [] : [added])];
+    const shapes = isTraining ? [shape, channels, channels, channels] : [shape, channels];
+    const [y] = this.#b.native(isTraining ? 'NormalizeBatch' : 'NormalizeChannels', inputs, shapes, {
       epsilon: floatValue(floatAttribute(node, 'epsilon', 1e-5)),
       rectify: intValue(rectifies ? 1 : 0),
     });

@@ -3,7 +3,7 @@
  * packages/kernels/src/native/include/tritforge/training.h.
  */
 import { intAttribute, intsAttribute, intsValue, intValue } from '../../ir/index.js';
-import { type GradientRule, UnsupportedGradient } from '../rule.js';
+import { type GradientRule, type RuleInput, UnsupportedGradient } from '../rule.js';
 import type { ShapedBuilder } from '../shaped-builder.js';
 
 const conv: GradientRule = ({ b, dy, node, wants, shapeOf }) => {
@@ -12,6 +12,7 @@ const conv: GradientRule = ({ b, dy, node, wants, shapeOf }) => {
   const windows = {
     strides: intsValue(intsAttribute(node, 'strides', [])),
     pads: intsValue(intsAttribute(node, 'pads', [])),
+    group: intValue(intAttribute(node, 'group', 1)),
   };
   const ofInput = () =>
     b.native('FloatConvInputGradient', [dy, w], [shape], { ...windows, input_shape: intsValue(shape.slice(1, 3)) });
@@ -20,27 +21,62 @@ const conv: GradientRule = ({ b, dy, node, wants, shapeOf }) => {
   return [wants(0) ? ofInput()[0]! : null, wants(1) ? ofWeight()[0]! : null, wants(2) ? b.sum(dy, [0, 1, 2]) : null];
 };
 
-/** Outputs Y, mean, variance, reciprocal deviation; with A as a last input it was added in front of the rectifier. */
-const normalizeBatch: GradientRule = ({ b, dy, node, gradientOf, shapeOf }) => {
-  if ([1, 2, 3].some((output) => gradientOf(output) !== null))
-    throw new UnsupportedGradient('the loss depends on the statistics');
-  const [x, scale, , added] = node.inputs as [string, string, string, string | undefined];
-  const [y, mean, , reciprocal] = node.outputs as [string, string, string, string];
+/** What both normalizations have: Y is the first output, A the last input, added in front of the rectifier. */
+interface Normalization {
+  readonly added: string | undefined;
+  readonly mean: string;
+  readonly reciprocal: string;
+  readonly isGiven: boolean;
+}
+
+/** Gradients of X, γ, β and A; null for A where nothing was added. */
+function normalizationGradients(
+  { b, dy, node, shapeOf }: RuleInput,
+  { added, mean, reciprocal, isGiven }: Normalization,
+): [string, string, string, string | null] {
+  const [x, scale] = node.inputs as [string, string];
   const rectify = intAttribute(node, 'rectify', 0);
   const [shape, channels] = [shapeOf(0), shapeOf(1)];
   const splits = added !== undefined && rectify === 1;
   const [ofX, ofScale, ofBias, ofAdded] = b.native(
     'NormalizeBatchGradient',
-    [dy, x, y, scale, mean, reciprocal],
+    [dy, x, node.outputs[0]!, scale, mean, reciprocal],
     splits ? [shape, channels, channels, shape] : [shape, channels, channels],
-    { rectify: intValue(rectify) },
+    { rectify: intValue(rectify), given: intValue(isGiven ? 1 : 0) },
   );
   return [ofX!, ofScale!, ofBias!, added === undefined ? null : (ofAdded ?? dy)];
+}
+
+/** Outputs Y, mean, variance, reciprocal deviation. */
+const normalizeBatch: GradientRule = (input) => {
+  if ([1, 2, 3].some((output) => input.gradientOf(output) !== null))
+    throw new UnsupportedGradient('the loss depends on the statistics');
+  const [, mean, , reciprocal] = input.node.outputs as [string, string, string, string];
+  return normalizationGradients(input, { added: input.node.inputs[3], mean, reciprocal, isGiven: false });
+};
+
+/** Outputs Y and the reciprocal deviation r:  μ̄ = −γ r β̄,  v̄ = −½ γ r² γ̄. */
+const normalizeChannels: GradientRule = (input) => {
+  const { b, node, wants, gradientOf } = input;
+  if (gradientOf(1) !== null) throw new UnsupportedGradient('the loss depends on the deviation');
+  const [, scale, , mean, , added] = node.inputs as [string, string, string, string, string, string?];
+  const reciprocal = node.outputs[1]!;
+  const [ofX, ofScale, ofBias, ofAdded] = normalizationGradients(input, { added, mean, reciprocal, isGiven: true });
+  const slope = () => b.binary('Mul', scale, reciprocal);
+  return [
+    ofX,
+    ofScale,
+    ofBias,
+    wants(3) ? b.unary('Neg', b.binary('Mul', slope(), ofBias)) : null,
+    wants(4) ? b.scaled(b.binary('Mul', b.binary('Mul', slope(), reciprocal), ofScale), -0.5) : null,
+    ofAdded,
+  ];
 };
 
 export const NATIVE_RULES: Readonly<Record<string, GradientRule>> = {
   FloatConv: conv,
   NormalizeBatch: normalizeBatch,
+  NormalizeChannels: normalizeChannels,
 };
 
 /** The sum of two gradients. A convolution's that was computed last takes the other one as what its sums begin with. */

@@ -20,6 +20,7 @@ struct FloatConvolution {
   std::size_t kernel_height, kernel_width;
   std::size_t stride_height, stride_width;
   std::size_t pad_top, pad_left;  // those behind follow from the sizes of Y
+  bool is_depthwise = false;      // each channel for itself: M = C, weights [C, 1, KH, KW]
 };
 
 // Memory for any of the three, aligned to 64 bytes by the caller.
@@ -50,7 +51,12 @@ struct BatchNormalization {
 void normalize_batch(Isa isa, const BatchNormalization& normalization, const float* x, const float* added, const float* scale,
                      const float* bias, float* y, float* mean, float* variance, float* reciprocal, std::uint8_t* scratch) noexcept;
 
-// What normalize_batch was given and gave, and the gradient of y.
+// As normalize_batch, by statistics that are given.
+void normalize_channels(Isa isa, const BatchNormalization& normalization, const float* x, const float* added, const float* scale,
+                        const float* bias, const float* mean, const float* variance, float* y, float* reciprocal,
+                        std::uint8_t* scratch) noexcept;
+
+// What a normalization was given and gave, and the gradient of y.
 struct BatchNormalizationGradient {
   const float* y_gradient;
   const float* x;
@@ -58,6 +64,7 @@ struct BatchNormalizationGradient {
   const float* scale;
   const float* mean;
   const float* reciprocal;
+  bool is_given = false;  // the statistics do not depend on x
 };
 
 // @param added_gradient the gradient of what was added, written where it rectifies; null where nothing was added

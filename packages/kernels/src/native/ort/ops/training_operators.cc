@@ -1,10 +1,13 @@
 // float32 operators of training graphs, images NHWC, weights [M, C, KH, KW]. Formulas: tritforge/training.h.
 //
-//   FloatConv                X, W, B?          → Y              strides, pads [top, left, bottom, right]
-//   FloatConvInputGradient   Ȳ, W, A?          → X̄ + A          strides, pads, input_shape [H, W]
-//   FloatConvWeightGradient  X, Ȳ              → W̄              strides, pads, kernel_shape
-//   NormalizeBatch           X, γ, β, A?       → Y, μ, v, r     epsilon, rectify
-//   NormalizeBatchGradient   Ȳ, X, Y, γ, μ, r  → X̄, γ̄, β̄, Ā?    rectify; Y is looked at where it rectifies
+//   FloatConv                X, W, B?            → Y              strides, pads [top, left, bottom, right], group
+//   FloatConvInputGradient   Ȳ, W, A?            → X̄ + A          strides, pads, group, input_shape [H, W]
+//   FloatConvWeightGradient  X, Ȳ                → W̄              strides, pads, group, kernel_shape
+//   NormalizeBatch           X, γ, β, A?         → Y, μ, v, r     epsilon, rectify
+//   NormalizeChannels        X, γ, β, μ, v, A?   → Y, r           epsilon, rectify
+//   NormalizeBatchGradient   Ȳ, X, Y, γ, μ, r    → X̄, γ̄, β̄, Ā?    rectify: Y is looked at; given: μ and r do not depend on X
+//
+// The group is 1, or as many as channels, of X as of Y.
 #include <cmath>
 
 #include "ort/ops/node_reader.h"
@@ -47,7 +50,9 @@ void require_shape(const TensorView& view, const std::vector<std::int64_t>& shap
 
 struct Windows {
   explicit Windows(const NodeReader& node)
-      : strides(node.integers("strides", 2, 1, kMaxSize)), pads(node.integers("pads", 4, 0, kMaxSize)) {}
+      : strides(node.integers("strides", 2, 1, kMaxSize)),
+        pads(node.integers("pads", 4, 0, kMaxSize)),
+        group(node.integer("group", 1, kMaxSize)) {}
 
   // Between an image [N, H, W, C] and outputs of M channels, the kernel [KH, KW].
   FloatConvolution between(const std::vector<std::int64_t>& x, std::int64_t outputs, std::int64_t kernel_height,
@@ -62,10 +67,20 @@ struct Windows {
     return {size_of(x[0]),       size_of(x[1]),         size_of(x[2]),         size_of(x[3]),
             extent(0, kernel_height), extent(1, kernel_width), size_of(outputs), size_of(kernel_height),
             size_of(kernel_width),    size_of(strides[0]),     size_of(strides[1]), size_of(pads[0]),
-            size_of(pads[1])};
+            size_of(pads[1]),         group > 1};
+  }
+
+  // Of weights between so many channels.
+  std::vector<std::int64_t> weight_shape(std::int64_t outputs, std::int64_t inputs, std::int64_t kernel_height,
+                                         std::int64_t kernel_width) const {
+    if (group > 1 && (group != inputs || group != outputs)) {
+      throw Failure("group must be 1 or the number of channels, of X and of Y");
+    }
+    return {outputs, inputs / group, kernel_height, kernel_width};
   }
 
   std::vector<std::int64_t> strides, pads;
+  std::int64_t group;
 };
 
 std::vector<std::int64_t> output_shape(const FloatConvolution& c) {
@@ -80,7 +95,7 @@ class Conv final : public OperatorKernel {
   void compute(const RunContext& run) override {
     const TensorView x = run_image(run, 0, "X"), w = run_image(run, 1, "W");
     const FloatConvolution c = windows_.between(x.shape, w.shape[0], w.shape[2], w.shape[3]);
-    require_shape(w, {w.shape[0], x.shape[3], w.shape[2], w.shape[3]}, "W");
+    require_shape(w, windows_.weight_shape(w.shape[0], x.shape[3], w.shape[2], w.shape[3]), "W");
     const float* bias = nullptr;
     if (has_bias_) {
       const TensorView b = run_input(run, 2);
@@ -104,8 +119,10 @@ class ConvInputGradient final : public OperatorKernel {
 
   void compute(const RunContext& run) override {
     const TensorView dy = run_image(run, 0, "the gradient of Y"), w = run_image(run, 1, "W");
-    const std::vector<std::int64_t> shape{dy.shape[0], input_[0], input_[1], w.shape[1]};
+    const std::int64_t channels = windows_.group > 1 ? w.shape[0] : w.shape[1];
+    const std::vector<std::int64_t> shape{dy.shape[0], input_[0], input_[1], channels};
     checked_product(shape);
+    require_shape(w, windows_.weight_shape(w.shape[0], channels, w.shape[2], w.shape[3]), "W");
     const FloatConvolution c = windows_.between(shape, w.shape[0], w.shape[2], w.shape[3]);
     require_shape(dy, output_shape(c), "the gradient of Y");
     const float* added = nullptr;
@@ -131,7 +148,7 @@ class ConvWeightGradient final : public OperatorKernel {
 
   void compute(const RunContext& run) override {
     const TensorView x = run_image(run, 0, "X"), dy = run_image(run, 1, "the gradient of Y");
-    const std::vector<std::int64_t> shape{dy.shape[3], x.shape[3], kernel_[0], kernel_[1]};
+    const std::vector<std::int64_t> shape = windows_.weight_shape(dy.shape[3], x.shape[3], kernel_[0], kernel_[1]);
     checked_product(shape);
     const FloatConvolution c = windows_.between(x.shape, dy.shape[3], kernel_[0], kernel_[1]);
     require_shape(dy, output_shape(c), "the gradient of Y");
@@ -150,33 +167,49 @@ BatchNormalization normalization_of(const TensorView& x, float epsilon, bool rec
   return {x.count / channels, channels, epsilon, rectifies};
 }
 
-class NormalizeBatch final : public OperatorKernel {
+// By the statistics of the batch, or by those that are given.
+template <bool kGiven>
+class Normalize final : public OperatorKernel {
  public:
-  explicit NormalizeBatch(const NodeReader& node)
-      : epsilon_(node.number("epsilon")), rectifies_(node.integer("rectify", 0, 1) == 1), adds_(node.inputs() > 3) {
+  explicit Normalize(const NodeReader& node)
+      : epsilon_(node.number("epsilon")), rectifies_(node.integer("rectify", 0, 1) == 1), adds_(node.inputs() > kAdded) {
     if (!(epsilon_ >= 0) || !std::isfinite(epsilon_)) node.fail("epsilon must be finite and not negative");
   }
 
   void compute(const RunContext& run) override {
-    const TensorView x = run_image(run, 0, "X"), scale = run_input(run, 1), bias = run_input(run, 2);
+    const TensorView x = run_image(run, 0, "X");
     const std::vector<std::int64_t> channels{x.shape[3]};
-    require_shape(scale, channels, "scale");
-    require_shape(bias, channels, "bias");
+    const float* vectors[kAdded];
+    for (std::size_t i = 1; i < kAdded; ++i) {
+      const TensorView vector = run_input(run, i);
+      require_shape(vector, channels, kNames[i]);
+      vectors[i] = floats(vector);
+    }
     const float* added = nullptr;
     if (adds_) {
-      const TensorView a = run_input(run, 3);
+      const TensorView a = run_input(run, kAdded);
       require_shape(a, x.shape, "A");
       added = floats(a);
     }
     const Scratch scratch(batch_normalization_scratch_bytes(size_of(x.shape[3])));
+    const BatchNormalization normalization = normalization_of(x, epsilon_, rectifies_);
     float* const y = output(run, x.shape);
     float* statistics[3];
-    for (std::size_t i = 0; i < 3; ++i) statistics[i] = output(run, channels, i + 1);
-    normalize_batch(active_isa(), normalization_of(x, epsilon_, rectifies_), floats(x), added, floats(scale), floats(bias), y,
-                    statistics[0], statistics[1], statistics[2], scratch.data());
+    for (std::size_t i = 0; i < (kGiven ? 1 : 3); ++i) statistics[i] = output(run, channels, i + 1);
+    if constexpr (kGiven) {
+      normalize_channels(active_isa(), normalization, floats(x), added, vectors[1], vectors[2], vectors[3], vectors[4], y,
+                         statistics[0], scratch.data());
+    } else {
+      normalize_batch(active_isa(), normalization, floats(x), added, vectors[1], vectors[2], y, statistics[0], statistics[1],
+                      statistics[2], scratch.data());
+    }
   }
 
  private:
+  // Where what is added comes, behind the vectors.
+  static constexpr std::size_t kAdded = kGiven ? 5 : 3;
+  static constexpr const char* kNames[] = {"X", "scale", "bias", "mean", "variance"};
+
   float epsilon_;
   bool rectifies_, adds_;
 };
@@ -184,7 +217,7 @@ class NormalizeBatch final : public OperatorKernel {
 class NormalizeBatchGradient final : public OperatorKernel {
  public:
   explicit NormalizeBatchGradient(const NodeReader& node)
-      : rectifies_(node.integer("rectify", 0, 1) == 1), adds_(node.outputs() > 3) {
+      : rectifies_(node.integer("rectify", 0, 1) == 1), is_given_(node.integer("given", 0, 1) == 1), adds_(node.outputs() > 3) {
     if (adds_ && !rectifies_) node.fail("without rectify the gradient of A is that of Y");
   }
 
@@ -199,7 +232,8 @@ class NormalizeBatchGradient final : public OperatorKernel {
     require_shape(reciprocal, channels, "the reciprocal deviation");
     const Scratch scratch(batch_normalization_scratch_bytes(size_of(dy.shape[3])));
     const BatchNormalizationGradient given{floats(dy),    floats(x),    rectifies_ ? floats(y) : nullptr,
-                                           floats(scale), floats(mean), floats(reciprocal)};
+                                           floats(scale), floats(mean), floats(reciprocal),
+                                           is_given_};
     float* const x_gradient = output(run, dy.shape);
     float* const scale_gradient = output(run, channels, 1);
     float* const bias_gradient = output(run, channels, 2);
@@ -209,7 +243,7 @@ class NormalizeBatchGradient final : public OperatorKernel {
   }
 
  private:
-  bool rectifies_, adds_;
+  bool rectifies_, is_given_, adds_;
 };
 
 template <typename Kernel>
@@ -238,7 +272,8 @@ constexpr OperatorDefinition kOperators[] = {
     floats_to_floats("FloatConv", 3, 1, 1, 0, create<Conv>),
     floats_to_floats("FloatConvInputGradient", 3, 1, 1, 0, create<ConvInputGradient>),
     floats_to_floats("FloatConvWeightGradient", 2, 0, 1, 0, create<ConvWeightGradient>),
-    floats_to_floats("NormalizeBatch", 4, 1, 4, 0, create<NormalizeBatch>),
+    floats_to_floats("NormalizeBatch", 4, 1, 4, 0, create<Normalize<false>>),
+    floats_to_floats("NormalizeChannels", 6, 1, 2, 0, create<Normalize<true>>),
     floats_to_floats("NormalizeBatchGradient", 6, 0, 4, 1, create<NormalizeBatchGradient>),
 };
 
