@@ -107,6 +107,7 @@ export const Progress = Type.Object({
   total: Type.Number(),
   unit: Type.String({ description: 'What done and total count within the phase: layers, samples, bytes, runs.' }),
   etaSeconds: nullable(Type.Number({ description: 'Estimated seconds until the job ends.' })),
+  detail: Type.Optional(Type.String({ description: 'How it goes, in words, such as epoch and loss of a training.' })),
 });
 export type Progress = Static<typeof Progress>;
 

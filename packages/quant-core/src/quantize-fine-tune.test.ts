@@ -31,10 +31,15 @@ function run(request: QuantizeRequest): Promise<Report> {
 test('a job fine-tunes where its recipe asks for it, and reports the curve', async (t) => {
   const request = await wideRequest(t, TUNED);
   const phases: Phase[] = [];
+  const details: string[] = [];
   const report = await quantize(request, {
     runtime: createOnnxRuntime(),
-    onProgress: ({ phase }) => phases.at(-1) === phase || phases.push(phase),
+    onProgress: ({ phase, detail }) => {
+      if (phases.at(-1) !== phase) phases.push(phase);
+      if (detail !== undefined) details.push(detail);
+    },
   });
+  assert.match(details.at(-1)!, /^epoch 6, loss [\d.e-]+, on samples kept aside [\d.e-]+, [\d.e-]+ at the start$/);
   assert.deepEqual(phases.slice(phases.indexOf('quantize'), -2), ['quantize', 'fineTune', 'encode']);
   const { curve, bestEpoch, samples, heldOutSamples, workers, batch } = report.fineTune!;
   assert.deepEqual(

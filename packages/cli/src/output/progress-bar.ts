@@ -13,7 +13,7 @@ export function openProgressDisplay(): ProgressDisplay {
   if (!process.stderr.isTTY) return { show: () => {}, close: () => {} };
   const bar = new SingleBar(
     {
-      format: '{phase} [{bar}] {value}/{total} {unit}{left}',
+      format: '{phase} [{bar}] {value}/{total} {unit}{left}{detail}',
       stream: process.stderr,
       clearOnComplete: true,
       hideCursor: true,
@@ -26,10 +26,11 @@ export function openProgressDisplay(): ProgressDisplay {
   );
   let isStarted = false;
   return {
-    show({ phase, done, total, unit, etaSeconds }) {
+    show({ phase, done, total, unit, etaSeconds, detail }) {
       const words = {
         phase: phase.padEnd(9),
         unit,
+        detail: detail === undefined ? '' : ` (${detail})`,
         left: etaSeconds === null ? '' : `, ${formatDuration(etaSeconds)} left`,
       };
       if (!isStarted) bar.start(total, done, words);

@@ -15,7 +15,7 @@ import type { QuantizeRequest } from '../quantize-request.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
-import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
+import { type FineTuned, type FineTuneOptions, fineTune, type Start, type Step } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
 import type { JobData, JobDataset } from './job-data.js';
@@ -69,13 +69,18 @@ export async function fineTuneNetwork(
       seed: step.recipe.seed,
       scratchDir,
       checkpoint: await checkpointOf(request.checkpointDir, samples, step),
-      onStep: (share, secondsLeft) => meter.done(Math.floor(share * PARTS), PARTS, secondsLeft),
+      onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
       signal: step.signal,
     });
     return { network: await withResult(network, tuned, step.scratch), report: reportOf(tuned, asked) };
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }
+}
+
+function wordsOf({ epoch, trainingLoss, heldOutLoss, startLoss }: Step): string {
+  const [training, heldOut, start] = [trainingLoss, heldOutLoss, startLoss].map((loss) => loss.toPrecision(3));
+  return `epoch ${epoch}, loss ${training}, on samples kept aside ${heldOut}, ${start} at the start`;
 }
 
 type Settings = Omit<

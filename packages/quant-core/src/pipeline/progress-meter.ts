@@ -48,15 +48,17 @@ export class ProgressMeter {
   /**
    * Says how much of the phase is done.
    * @param secondsLeft what the rest of the phase will take, if the phase knows
+   * @param detail how it goes, in words
    * @throws TritforgeError CANCELED
    */
-  done(done: number, total?: number, secondsLeft: number | null = null): void {
+  done(done: number, total?: number, secondsLeft: number | null = null, detail?: string): void {
     throwIfCanceled(this.#context.signal);
     if (this.#current === null) return;
     if (total !== undefined) this.#current.total = total;
     const { phase, unit } = this.#current;
     const etaSeconds = secondsLeft === null ? this.#etaSeconds(done) : this.#etaFrom(secondsLeft);
-    this.#context.onProgress?.({ phase, done, total: this.#current.total, unit, etaSeconds });
+    const words = detail === undefined ? {} : { detail };
+    this.#context.onProgress?.({ phase, done, total: this.#current.total, unit, etaSeconds, ...words });
   }
 
   #etaSeconds(done: number): number | null {

@@ -56,9 +56,21 @@ export interface FineTuneOptions {
   /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
   readonly checkpoint?: { readonly path: string; readonly identity: string } | undefined;
   readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
-  /** @param share of the training that is done */
-  readonly onStep?: ((share: number, secondsLeft: number | null) => void) | undefined;
+  readonly onStep?: ((step: Step) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a training is. */
+export interface Step {
+  readonly epoch: number;
+  /** Of the whole training that is done. */
+  readonly share: number;
+  readonly secondsLeft: number | null;
+  /** Mean of the epoch so far. */
+  readonly trainingLoss: number;
+  /** After the last whole epoch, and before the first. */
+  readonly heldOutLoss: number;
+  readonly startLoss: number;
 }
 
 /** One point of the curve; the first is before any step. */
@@ -218,7 +230,7 @@ class FineTuning {
     threads.latent.set(state.latent);
     await this.#project();
     for (let epoch = curve.length; clock.share(epoch, 0) < 1 && !this.#isHopeless(curve); epoch++) {
-      const trainingLoss = await this.#epoch(epoch, optimiser);
+      const trainingLoss = await this.#epoch(epoch, optimiser, curve);
       const heldOutLoss = await this.#judge();
       const isBest = heldOutLoss < least;
       const latent = threads.latent.slice();
@@ -250,7 +262,7 @@ class FineTuning {
     return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
   }
 
-  async #epoch(epoch: number, optimiser: Optimiser): Promise<number> {
+  async #epoch(epoch: number, optimiser: Optimiser, curve: readonly Epoch[]): Promise<number> {
     const { threads, parameters, samples, clock, options } = this.#parts;
     const { learningRate, schedule, seed, signal } = options;
     const { part } = samples;
@@ -270,7 +282,14 @@ class FineTuning {
       parameters.chain(threads.gradient, threads.parameters);
       optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share));
       await this.#project();
-      options.onStep?.(Math.min(share, 1), clock.secondsLeft(epoch, (done + 1) / steps));
+      options.onStep?.({
+        epoch,
+        share: Math.min(share, 1),
+        secondsLeft: clock.secondsLeft(epoch, (done + 1) / steps),
+        trainingLoss: loss / (done + 1),
+        heldOutLoss: curve.at(-1)!.heldOutLoss,
+        startLoss: curve[0]!.heldOutLoss,
+      });
     }
     return loss / Math.max(done, 1);
   }
