@@ -2,6 +2,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { classAxis } from '../evaluate/class-scores.js';
 import { inferShapes, type Model } from '../ir/index.js';
+import { trainsNatively } from '../runtime/training-runtime.js';
 import { distillation, squaredError } from './losses.js';
 import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
@@ -56,6 +57,7 @@ export async function distilledGraph(
       shape: shapeOf(name),
     })),
     symbols,
+    native: trainsNatively(),
     addLoss: (b) => (loss.kind === 'mse' ? errors(b, targets) : divergence(b, targets, loss, teacher)),
   });
   return { ...graph, targets };

@@ -12,6 +12,7 @@ import { knownShapes } from '../autodiff/gradients.js';
 import { withOutputs } from '../calibrate/observed-model.js';
 import { batchSymbols, type Model, NameAllocator } from '../ir/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
+import { trainsNatively } from '../runtime/training-runtime.js';
 import { type Parameter, parametersOf, vectorLength, withParameterInput } from './parameter-vector.js';
 import { inTrainingMode, normalizations, statisticsGraph } from './running-statistics.js';
 import { addSupervisedLoss, rowsOfSample, type SupervisedLoss, scoresOf } from './supervised-loss.js';
@@ -68,6 +69,7 @@ export async function supervisedGraphs(network: Model, loss: SupervisedLoss, bat
       ...(teacher === null ? [] : [{ name: teacherInput, dtype: 'float32' as const, shape }]),
     ],
     symbols,
+    native: trainsNatively(),
     addLoss: (b) => addSupervisedLoss(b, { scores, labels: labelInput, teacher: teacher && teacherInput }, loss),
   });
   const { parameters } = training;

@@ -14,7 +14,7 @@ import { fileDigest } from '../file-digest.js';
 import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { writeModel } from '../onnx/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
-import { onnxruntimeVersion } from '../runtime/onnx-runtime.js';
+import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { identityOf } from './checkpoint.js';
 import { heNormal } from './initial-weights.js';
 import { storeLabelled } from './labelled-samples.js';
@@ -185,7 +185,7 @@ async function identify(files: GraphFiles, start: Float32Array, options: TrainOp
     data: data.digest,
     preprocess: data.dataset.preprocess,
     options: plain,
-    engine: onnxruntimeVersion(),
+    engine: createTrainingRuntime().engine,
   });
 }
 

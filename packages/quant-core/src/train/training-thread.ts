@@ -1,8 +1,8 @@
 /** A thread that computes losses and gradients of batches: see training-threads.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
-import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
+import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { augment } from './augment.js';
 import { projectWeight } from './latent-parameters.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
@@ -10,7 +10,7 @@ import { mixSamples } from './mix-samples.js';
 import { SampleReader } from './sample-store.js';
 
 const setup = workerData as ThreadSetup;
-const runtime = createOnnxRuntime();
+const runtime = createTrainingRuntime();
 const options = { threads: 1, optimization: 'all' } as const;
 const reader = new SampleReader(setup.store);
 const parameters = new Float32Array(setup.parameters);
