@@ -1,19 +1,21 @@
 /** The whole way over HTTP with two workers: upload, quantize, report, download, run in onnxruntime. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { Artifact, Dataset, Job, Model, Report } from '@tritforge/contracts';
 import { createOnnxRuntime } from '@tritforge/quant-core';
-import { labelledSamples, samples } from './support/datasets.js';
+import { exampleImages, labelledSamples, samples } from './support/datasets.js';
 import { expectJson, file, form, json } from './support/http.js';
 import { jobEnd, jobWhen, startJob } from './support/jobs.js';
 import { CLASSES, classifier } from './support/models.js';
 import { randomFloats } from './support/random.js';
 import { type Stack, startStack } from './support/stack.js';
 
+const EXAMPLE = fileURLToPath(new URL('../../examples/shapes/', import.meta.url));
 const MODEL = classifier(1);
 const CALIBRATION = samples(32, 2);
 const EVALUATION = labelledSamples(64, 3);
@@ -130,6 +132,44 @@ test('two runs of one job, on whichever workers, give the same bytes', async () 
     first?.map(({ digest }) => digest),
     second?.map(({ digest }) => digest),
   );
+});
+
+test('a job trains on the data that it brings, says what came of it, and gives the same bytes again', async () => {
+  const [model, preprocess] = await Promise.all(
+    ['model.onnx', 'preprocess.json'].map((name) => readFile(EXAMPLE + name)),
+  );
+  const fineTune = { epochs: 2, batch: 16, learningRate: 0.001, augment: { shift: 1, mirror: true } };
+  const options = { recipe: { fineTune }, preprocess: JSON.parse(String(preprocess)) };
+  const entries = [
+    ['model', file(model!, 'model.onnx')],
+    ['calibration', file(exampleImages(16, 1), 'calibration.npz')],
+    ['training', file(exampleImages(64, 2), 'training.npz')],
+    ['job', JSON.stringify(options)],
+  ] as const;
+  const started = await Promise.all([1, 2].map(() => startJob(stack, entries)));
+  const jobs = await Promise.all(started.map(({ id }) => jobEnd(stack, id)));
+  for (const { state, error } of jobs) assert.equal(state, 'succeeded', JSON.stringify(error));
+  const [first, second] = await Promise.all(jobs.map(artifactsOf));
+  assert.equal(first![0]!.digest, second![0]!.digest);
+
+  const { id, datasets } = jobs[0]!;
+  const report = await expectJson<Report>(await stack.fetch(`/jobs/${id}/report`), 200);
+  const training = await expectJson<Dataset>(await stack.fetch(`/datasets/${datasets.training}`), 200);
+  assert.deepEqual(report.provenance.datasets.map(({ role, digest, samples: count }) => [role, digest, count]).at(-1), [
+    'training',
+    training.digest,
+    64,
+  ]);
+  const { curve, bestEpoch, samples: trained, heldOutSamples } = report.fineTune!;
+  assert.deepEqual(
+    curve.map(({ epoch }) => epoch),
+    [0, 1, 2],
+  );
+  assert.ok(curve[bestEpoch]!.heldOutLoss <= curve[0]!.heldOutLoss);
+  assert.ok(trained > 0 && heldOutSamples > 0 && trained + heldOutSamples <= 64);
+  assert.ok(report.artifacts.every(({ verification }) => verification.passed));
+  const page = await (await stack.fetch(`/jobs/${id}/report.html`)).text();
+  assert.match(page, /<section id="fine-tuning"/);
 });
 
 test('a running job is canceled within a second and leaves no artifact', async () => {

@@ -25,3 +25,12 @@ export function samples(count: number, seed = 7): Buffer {
 export function labelledSamples(count: number, seed = 7): Buffer {
   return npz({ x: floatArray([count, 3, 8, 8], seed), labels: integerArray([count], CLASSES, seed) });
 }
+
+/** Images for the example model, of random pixels. */
+export function exampleImages(count: number, seed = 7): Buffer {
+  const shape = [count, 3, 24, 24];
+  const next = randomIntegers(seed);
+  return npz({
+    image: npy('|u1', shape, Buffer.from(Array.from({ length: count * 3 * 24 * 24 }, () => next() >>> 24))),
+  });
+}

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, PHASES, type Phase } from '@tritforge/contracts';
+import { type Job, PHASES, type Phase, type Recipe } from '@tritforge/contracts';
 import type { JobClaim, NewJob, Store } from '@tritforge/store';
 import { pino } from 'pino';
 import type { WorkerConfig } from './config.js';
@@ -13,11 +13,14 @@ import { ended, startTestService, type TestService, terminalEvents } from './tes
 import { watchPhases } from './testing/watch-phases.js';
 import { startWorker } from './worker.js';
 
-const MAX_ATTEMPTS = 8;
+const MAX_ATTEMPTS = 9;
 const logger = pino({ level: process.env.TRITFORGE_TEST_LOG ? 'debug' : 'silent' });
 
 /** Those of a recipe that asks for neither a search nor fine-tuning. */
 const USUAL_PHASES = PHASES.filter((phase) => phase !== 'search' && phase !== 'fineTune');
+/** And those of one that asks for fine-tuning. */
+const TRAINING_PHASES = PHASES.filter((phase) => phase !== 'search');
+const TRAINING: Recipe = { fineTune: { epochs: 2, batch: 4 } };
 
 let service: TestService;
 
@@ -86,6 +89,24 @@ describe('a worker', { concurrency: false }, () => {
     assert.deepEqual(job.artifactIds, [artifact!.id]);
   });
 
+  test('trains on the training data of a job, in a phase of its own', async () => {
+    const calibration = service.exampleJob.datasets!.calibration!;
+    const job = await runExample({ recipe: TRAINING, datasets: { calibration, training: calibration } });
+    assert.equal(job.state, 'succeeded', JSON.stringify(job.error));
+    const events = await service.store.jobs.listEvents(job.id);
+    const phases = events.filter(({ to, phase }) => to === 'running' && phase !== null).map(({ phase }) => phase);
+    assert.deepEqual(phases, TRAINING_PHASES);
+    const report = await service.store.jobs.getReport(job.id);
+    assert.deepEqual(
+      report!.provenance.datasets.map(({ role }) => role),
+      ['calibration', 'training'],
+    );
+    assert.deepEqual(
+      report!.fineTune?.curve.map(({ epoch }) => epoch),
+      [0, 1, 2],
+    );
+  });
+
   test('fails a job for what its recipe says, at the first attempt', async () => {
     const job = await runExample({ recipe: { layers: [{ match: { name: '/nothing/*' }, set: { bits: 8 } }] } });
     assert.equal(job.state, 'failed');
@@ -123,18 +144,15 @@ describe('a worker', { concurrency: false }, () => {
   });
 
   test('cancels a job within a second, at each phase', async () => {
-    for (const phase of USUAL_PHASES) {
+    for (const phase of TRAINING_PHASES) {
       let stoppedAfterMs: Promise<number> | undefined;
-      const job = await runExample(
-        {},
-        {
-          onPhase: async (claim, reached) => {
-            if (reached !== phase) return;
-            await service.store.cancelJob(claim.jobId);
-            stoppedAfterMs = untilNoEngineRuns();
-          },
+      const job = await runExample(phase === 'fineTune' ? { recipe: { fineTune: { minutes: 10, batch: 4 } } } : {}, {
+        onPhase: async (claim, reached) => {
+          if (reached !== phase) return;
+          await service.store.cancelJob(claim.jobId);
+          stoppedAfterMs = untilNoEngineRuns();
         },
-      );
+      });
       assert.equal(job.state, 'canceled', phase);
       assert.ok((await stoppedAfterMs!) < 1000, `${phase}: ${await stoppedAfterMs} ms`);
       assert.deepEqual(job.artifactIds, []);
@@ -145,10 +163,10 @@ describe('a worker', { concurrency: false }, () => {
   test('tries a job again whose process was killed, at each phase', {
     skip: process.platform !== 'linux',
   }, async () => {
-    const deadly = USUAL_PHASES.filter((phase) => phase !== 'publish');
+    const deadly = TRAINING_PHASES.filter((phase) => phase !== 'publish');
     assert.equal(deadly.length + 1, MAX_ATTEMPTS);
     const job = await runExample(
-      {},
+      { recipe: TRAINING },
       {
         onPhase: ({ attempt }, phase) => {
           if (phase === deadly[attempt - 1]) killEngine();
