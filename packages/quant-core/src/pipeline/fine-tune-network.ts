@@ -15,9 +15,10 @@ import type { QuantizeRequest } from '../quantize-request.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
-import { type FineTuned, type FineTuneOptions, fineTune, type Start, type Step } from '../train/fine-tune.js';
+import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
+import type { Step } from '../train/tuning-loop.js';
 import type { JobData, JobDataset } from './job-data.js';
 import type { ProgressMeter } from './progress-meter.js';
 

@@ -1,7 +1,7 @@
 import { TritforgeError } from '@tritforge/contracts';
 import { CheckpointFile } from './checkpoint.js';
-import type { Epoch } from './fine-tune.js';
 import type { OptimiserState } from './optimisers.js';
+import type { Epoch } from './tuning-loop.js';
 
 /** What a fine-tuning goes on from. */
 export interface TuningState {

@@ -1,0 +1,165 @@
+/** The steps of a fine-tuning: see fine-tune.ts. */
+import { throwIfCanceled } from '../cancellation.js';
+import { mulberry32 } from '../seeded-random.js';
+import type { LatentParameters } from './latent-parameters.js';
+import { Optimiser, type OptimiserSettings } from './optimisers.js';
+import { rateAt, type Schedule } from './schedule.js';
+import { shuffled } from './shuffled.js';
+import type { TrainingClock } from './training-clock.js';
+import type { TrainingThreads } from './training-threads.js';
+import type { TuningCheckpoint, TuningState } from './tuning-checkpoint.js';
+import type { TuningSamples } from './tuning-samples.js';
+
+/** Where a training is. */
+export interface Step {
+  readonly epoch: number;
+  /** Of the whole training that is done. */
+  readonly share: number;
+  readonly secondsLeft: number | null;
+  /** Mean of the epoch so far. */
+  readonly trainingLoss: number;
+  /** After the last whole epoch, and before the first. */
+  readonly heldOutLoss: number;
+  readonly startLoss: number;
+}
+
+/** One point of the curve; the first is before any step. */
+export interface Epoch {
+  readonly epoch: number;
+  readonly seconds: number;
+  /** Mean over the epoch; null before the first. */
+  readonly trainingLoss: number | null;
+  /** On samples kept aside. */
+  readonly heldOutLoss: number;
+  readonly isBest: boolean;
+}
+
+/** How steps are made, and who hears of them. */
+export interface TuningSteps {
+  readonly optimiser: OptimiserSettings;
+  /** Of each tensor relative to its own size: see {@link LatentParameters.groups}. */
+  readonly learningRate: number;
+  readonly schedule: Schedule;
+  /** Epochs without a better one after which to stop; null for never. */
+  readonly patience: number | null;
+  readonly seed: number;
+  readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
+  readonly onStep?: ((step: Step) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a training works with. */
+interface Parts {
+  readonly threads: TrainingThreads;
+  readonly parameters: LatentParameters;
+  readonly samples: TuningSamples;
+  readonly clock: TrainingClock;
+  readonly file: TuningCheckpoint | undefined;
+  readonly options: TuningSteps;
+}
+
+export class TuningLoop {
+  readonly #parts: Parts;
+  /** Of the weights, for each thread. */
+  readonly #shares: readonly (readonly number[])[];
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#shares = parts.parameters.shares(parts.threads.count);
+  }
+
+  /**
+   * @param start what the network computes with
+   * @param known where an earlier attempt stopped
+   * @returns latent parameters of the best epoch; null where none was better than the start
+   */
+  async run(start: Float32Array, known: TuningState | null): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
+    const { threads, clock, file, options } = this.#parts;
+    const state = known ?? (await this.#begin(start));
+    const optimiser = this.#optimiser(start, state);
+    const curve = [...state.curve];
+    let { best } = state;
+    let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
+    threads.latent.set(state.latent);
+    await this.#project();
+    for (let epoch = curve.length; clock.share(epoch, 0) < 1 && !this.#isHopeless(curve); epoch++) {
+      const trainingLoss = await this.#epoch(epoch, optimiser, curve);
+      const heldOutLoss = await this.#judge();
+      const isBest = heldOutLoss < least;
+      const latent = threads.latent.slice();
+      if (isBest) [best, least] = [latent, heldOutLoss];
+      curve.push({ epoch, seconds: clock.seconds, trainingLoss, heldOutLoss, isBest });
+      await file?.write({ latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
+      options.onEpoch?.(curve.at(-1)!);
+    }
+    return { best, curve };
+  }
+
+  #isHopeless(curve: readonly Epoch[]): boolean {
+    const { patience } = this.#parts.options;
+    return patience !== null && curve.length - 1 - curve.findLastIndex(({ isBest }) => isBest) >= patience;
+  }
+
+  /** Judges the codes that the network came with, not those that are solved anew from what they mean. */
+  async #begin(start: Float32Array): Promise<TuningState> {
+    const { threads, clock, parameters, options } = this.#parts;
+    threads.parameters.set(start);
+    const heldOutLoss = await this.#judge();
+    const epoch = { epoch: 0, seconds: clock.seconds, trainingLoss: null, heldOutLoss, isBest: true };
+    options.onEpoch?.(epoch);
+    return { latent: parameters.from(start), best: null, optimiser: undefined, curve: [epoch], seconds: clock.seconds };
+  }
+
+  #optimiser(start: Float32Array, { optimiser }: TuningState): Optimiser {
+    const { parameters, options } = this.#parts;
+    return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
+  }
+
+  async #epoch(epoch: number, optimiser: Optimiser, curve: readonly Epoch[]): Promise<number> {
+    const { threads, parameters, samples, clock, options } = this.#parts;
+    const { learningRate, schedule, seed, signal } = options;
+    const { part } = samples;
+    const batch = part * threads.count;
+    const order = shuffled(samples.fitting, mulberry32(seed + epoch));
+    const steps = Math.floor(order.length / batch);
+    let loss = 0;
+    let done = 0;
+    for (; done < steps && clock.share(epoch, done / steps) < 1; done++) {
+      throwIfCanceled(signal);
+      const parts = Array.from({ length: threads.count }, (_, i) => {
+        const first = done * batch + i * part;
+        return order.slice(first, first + part);
+      });
+      loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
+      const share = clock.share(epoch, done / steps);
+      parameters.chain(threads.gradient, threads.parameters);
+      optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share));
+      await this.#project();
+      options.onStep?.({
+        epoch,
+        share: Math.min(share, 1),
+        secondsLeft: clock.secondsLeft(epoch, (done + 1) / steps),
+        trainingLoss: loss / (done + 1),
+        heldOutLoss: curve.at(-1)!.heldOutLoss,
+        startLoss: curve[0]!.heldOutLoss,
+      });
+    }
+    return loss / Math.max(done, 1);
+  }
+
+  /** Codes anew, each thread those of some weights. */
+  async #project(): Promise<void> {
+    const { threads, parameters, options } = this.#parts;
+    parameters.project(threads.latent, threads.parameters);
+    await threads.project(this.#shares, options.signal);
+  }
+
+  /** The loss on samples kept aside. */
+  async #judge(): Promise<number> {
+    const { threads, samples, clock, options } = this.#parts;
+    const before = clock.seconds;
+    const loss = await threads.evaluate(samples.heldOut, options.signal);
+    clock.reserve(clock.seconds - before);
+    return loss;
+  }
+}
