@@ -101,6 +101,11 @@ const jobs: readonly [what: string, code: string, body: () => object][] = [
     () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { epochs: 1, minutes: 1 } } }),
   ],
   [
+    'a training that is to take longer than its job may',
+    'RECIPE_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: {} }, deadlineSeconds: 600 }),
+  ],
+  [
     'a training by labels',
     'BODY_INVALID',
     () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { loss: 'crossEntropy' } } }),

@@ -14,6 +14,7 @@ export interface WantedJob {
   readonly recipe?: Recipe;
   readonly metric?: Metric;
   readonly gates?: Gates;
+  readonly deadlineSeconds?: number;
 }
 
 /**
@@ -21,9 +22,13 @@ export interface WantedJob {
  * @param roles what the job has data for
  * @throws TritforgeError RECIPE_INVALID, CALIBRATION_REQUIRED, METRIC_UNSUPPORTED
  */
-export function checkWanted({ recipe = {}, metric, gates }: WantedJob, roles: readonly DatasetRole[]): void {
+export function checkWanted(
+  { recipe = {}, metric, gates, deadlineSeconds }: WantedJob,
+  roles: readonly DatasetRole[],
+): void {
   checkRecipe(recipe);
   checkData(recipe, roles);
+  if (deadlineSeconds !== undefined) checkDeadline(recipe, deadlineSeconds);
   if (roles.includes('evaluation')) return;
   if (metric !== undefined) throw needsEvaluation('metric', `The metric ${metric}`);
   if (gates?.maxAccuracyDrop !== undefined) throw needsEvaluation('gates.maxAccuracyDrop', 'The gate maxAccuracyDrop');
@@ -70,6 +75,20 @@ function checkData(recipe: Recipe, roles: readonly DatasetRole[]): void {
       remediation: 'Add "fineTune": {} to the recipe, or leave the training dataset out.',
     });
   }
+}
+
+/** A training that is to take longer than the whole job would be lost; one that may stop early need not be. */
+function checkDeadline(recipe: Recipe, deadlineSeconds: number): void {
+  const { minutes = null, patience = null } = resolveRecipe(recipe).fineTune ?? {};
+  if (minutes === null || patience !== null || minutes * 60 < deadlineSeconds) return;
+  throw new TritforgeError(
+    'RECIPE_INVALID',
+    `The training is given ${minutes} minutes and the whole job ${deadlineSeconds} seconds`,
+    {
+      field: 'recipe.fineTune.minutes',
+      remediation: 'Give the training less time, or raise deadlineSeconds; quantizing and measuring take time too.',
+    },
+  );
 }
 
 function quantizesActivations(recipe: Recipe): boolean {
