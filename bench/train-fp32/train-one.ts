@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import type { Preprocess } from '@tritforge/contracts';
 import { createOnnxRuntime, openDataset } from '@tritforge/quant-core';
@@ -23,10 +24,16 @@ export interface Training {
   readonly curve: readonly TrainedEpoch[];
   /** On the test set, in stock onnxruntime, from the file. */
   readonly test: Evaluation;
+  /** At the beginning: it may take long. */
+  readonly commit: string;
 }
 
 /** Trains ResNet-8 from random weights on the training set and measures it on the test set. */
 export async function trainOne(settings: Settings, folder: string): Promise<Training> {
+  const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], {
+    cwd: import.meta.dirname,
+    encoding: 'utf8',
+  }).trim();
   const set = (name: string) => sharedData('sets', name);
   const [train, test] = [join(folder, 'train.tar'), join(folder, 'test.tar')];
   await folderLabelledTar(set('cifar10_train50k_jpeg.tar.gz'), train);
@@ -61,7 +68,7 @@ export async function trainOne(settings: Settings, folder: string): Promise<Trai
   );
   const dataset = await openDataset(test, { preprocess: PREPROCESS, scratchDir: folder });
   try {
-    return { curve, test: await evaluateModel({ modelPath, dataset, metric: 'top1', runtime }) };
+    return { curve, commit, test: await evaluateModel({ modelPath, dataset, metric: 'top1', runtime }) };
   } finally {
     await dataset.close();
   }

@@ -39,11 +39,14 @@ test('a training that was interrupted twice ends with the bytes of an undisturbe
   assert.deepEqual(losses(resumed), losses(undisturbed));
 });
 
-test('the checkpoint of another training is refused', async (t) => {
+test('the checkpoint of another training is refused before samples are read', async (t) => {
   const checkpoint = join(temporaryFolder(t), 'state');
   await train(t, { checkpoint, epochs: 1 });
+  const { data } = stripeOptions('');
+  const batches = () => assert.fail('samples are read');
+  const unread = { ...data, dataset: { ...data.dataset, batches } };
   for (const changes of [{ epochs: 2 }, { epochs: 1, seed: 2 }, { epochs: 1, threads: 1 }])
-    await assert.rejects(train(t, { checkpoint, ...changes }), {
+    await assert.rejects(train(t, { checkpoint, data: unread, ...changes }), {
       code: 'RECIPE_INVALID',
       message: /was written by a training with another network, other options or other data/,
     });

@@ -2,10 +2,10 @@
 import { TritforgeError } from '@tritforge/contracts';
 import { sampleIndices } from '../calibrate/index.js';
 import { mulberry32 } from '../seeded-random.js';
-import { CheckpointFile } from './checkpoint.js';
+import type { CheckpointFile, TrainingState } from './checkpoint.js';
 import { Judge, type Judgement } from './held-out.js';
 import type { LabelledSamples } from './labelled-samples.js';
-import { averageInto, clipNorm, Optimiser, type ParameterGroup } from './optimisers.js';
+import { averageInto, clipNorm, Optimiser, type OptimiserState, type ParameterGroup } from './optimisers.js';
 import { vectorLength } from './parameter-vector.js';
 import { PooledStatistics } from './running-statistics.js';
 import { rateAt } from './schedule.js';
@@ -35,8 +35,8 @@ interface Parts {
   readonly threads: TrainingThreads;
   readonly samples: LabelledSamples;
   readonly options: TrainOptions;
-  /** Of all that the result depends on. */
-  readonly identity: string;
+  /** Where the state is kept after every epoch; null where it is not. */
+  readonly file: CheckpointFile<LoopNotes> | null;
 }
 
 /** Everything that changes; vectors are those of a checkpoint. */
@@ -50,7 +50,8 @@ interface State {
   readonly curve: TrainedEpoch[];
 }
 
-interface Notes {
+/** What a checkpoint holds beside vectors. */
+export interface LoopNotes {
   readonly steps: number;
   readonly curve: readonly TrainedEpoch[];
 }
@@ -79,12 +80,17 @@ export class SupervisedLoop {
     this.#trained = vectorLength(graphs.training.parameters);
   }
 
-  /** @returns all parameters of the epoch that is kept */
-  async run(start: Float32Array): Promise<{ vector: Float32Array; curve: readonly TrainedEpoch[] }> {
-    const { options, identity } = this.#parts;
-    const { epochs, checkpoint, keep } = options;
-    const file = checkpoint === undefined ? null : new CheckpointFile<Notes>(checkpoint, identity);
-    const state = await this.#begin(start, file);
+  /**
+   * @param known where an earlier attempt stopped
+   * @returns all parameters of the epoch that is kept
+   */
+  async run(
+    start: Float32Array,
+    known: TrainingState<LoopNotes> | null,
+  ): Promise<{ vector: Float32Array; curve: readonly TrainedEpoch[] }> {
+    const { options, file } = this.#parts;
+    const { epochs, keep } = options;
+    const state = this.#begin(start, known);
     const { curve } = state;
     const clock = new TrainingClock({ epochs }, curve.at(-1)?.seconds);
     while (curve.length < epochs) {
@@ -103,18 +109,14 @@ export class SupervisedLoop {
     return { vector: state.best, curve };
   }
 
-  async #begin(start: Float32Array, file: CheckpointFile<Notes> | null): Promise<State> {
+  #begin(start: Float32Array, known: TrainingState<LoopNotes> | null): State {
     const { options } = this.#parts;
-    const known = await file?.read();
-    const moments =
-      known && [...known.vectors].filter(([name]) => name.startsWith('moment')).map(([, vector]) => vector);
-    const memory = known && moments && { steps: known.notes.steps, moments };
     const trained = start.slice(0, this.#trained);
     return {
       weights: known?.vectors.get('weights') ?? trained,
       average: options.averaging === null ? null : (known?.vectors.get('average') ?? trained.slice()),
       best: known?.vectors.get('best') ?? start,
-      optimiser: new Optimiser(options.optimiser, this.#groups(), this.#trained, memory ?? undefined),
+      optimiser: new Optimiser(options.optimiser, this.#groups(), this.#trained, known ? memoryOf(known) : undefined),
       curve: [...(known?.notes.curve ?? [])],
     };
   }
@@ -177,6 +179,11 @@ export class SupervisedLoop {
       pooled.add(vector);
     return pooled.vector();
   }
+}
+
+function memoryOf({ vectors, notes }: TrainingState<LoopNotes>): OptimiserState {
+  const moments = [...vectors].filter(([name]) => name.startsWith('moment')).map(([, vector]) => vector);
+  return { steps: notes.steps, moments };
 }
 
 function vectorsOf({ weights, average, best, optimiser }: State): Map<string, Float32Array> {

@@ -15,7 +15,7 @@ import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { writeModel } from '../onnx/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
-import { identityOf } from './checkpoint.js';
+import { CheckpointFile, identityOf } from './checkpoint.js';
 import { heNormal } from './initial-weights.js';
 import { storeLabelled } from './labelled-samples.js';
 import type { Augmentation } from './messages.js';
@@ -23,7 +23,7 @@ import type { OptimiserSettings } from './optimisers.js';
 import { initialVector, vectorLength } from './parameter-vector.js';
 import type { Schedule } from './schedule.js';
 import { type SupervisedGraphs, supervisedGraphs } from './supervised-graphs.js';
-import { SupervisedLoop, type TrainedEpoch } from './supervised-loop.js';
+import { type LoopNotes, SupervisedLoop, type TrainedEpoch } from './supervised-loop.js';
 import type { SupervisedLoss } from './supervised-loss.js';
 import { TrainingThreads } from './training-threads.js';
 
@@ -88,12 +88,14 @@ export async function trainNetwork(network: Model, options: TrainOptions): Promi
   try {
     const files = await writeGraphs(graphs, folder);
     const start = await startVector(network, graphs, options);
+    const file = checkpointOf(options, await identify(files, start, options));
+    // Before the samples are read, which may take minutes: it may be another training's.
+    const known = (await file?.read()) ?? null;
     const samples = await storeLabelled(options.data, join(folder, 'samples.bin'), graphs, options.signal);
     const threads = openThreads(graphs, files, samples.store, options, start.length);
     try {
-      const identity = await identify(files, start, options);
-      const loop = new SupervisedLoop({ graphs, threads, samples, options, identity });
-      const { vector, curve } = await loop.run(start);
+      const loop = new SupervisedLoop({ graphs, threads, samples, options, file });
+      const { vector, curve } = await loop.run(start, known);
       return { model: withVector(network, graphs, vector), curve };
     } finally {
       await threads.close();
@@ -172,6 +174,10 @@ async function startVector(network: Model, graphs: SupervisedGraphs, options: Tr
   start.set(trained);
   start.set(running, trained.length);
   return start;
+}
+
+function checkpointOf({ checkpoint }: TrainOptions, identity: string): CheckpointFile<LoopNotes> | null {
+  return checkpoint === undefined ? null : new CheckpointFile(checkpoint, identity);
 }
 
 /** A digest of all that the result depends on. */
