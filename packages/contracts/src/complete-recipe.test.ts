@@ -36,7 +36,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     epochs: 3,
     temperature: 2,
     optimiser: 'adamw',
-    learningRate: 5e-4,
+    learningRate: 0.01,
     batch: 64,
     workers: 2,
     augment: { shift: 0, mirror: false, mix: false },

@@ -98,11 +98,11 @@ test('a training has epochs or minutes, and batches that its workers can share',
   checkRecipe({ method: 'int8', fineTune: { minutes: 0.1 } });
 });
 
-test('a training takes ten minutes unless told, and a rate that suits its optimiser', () => {
+test('a training takes ten minutes unless told, in steps of one per cent', () => {
   assert.equal(resolveRecipe({}).fineTune, null);
   const resolved = (fineTune: NonNullable<Recipe['fineTune']>) => resolveRecipe({ fineTune }).fineTune;
   const { epochs, minutes, loss, optimiser, learningRate } = resolved({})!;
-  assert.deepEqual([epochs, minutes, loss, optimiser, learningRate], [null, 10, null, 'adamw', 5e-4]);
+  assert.deepEqual([epochs, minutes, loss, optimiser, learningRate], [null, 10, null, 'adamw', 0.01]);
   assert.equal(resolved({ epochs: 2 })!.minutes, null);
   assert.equal(resolved({ minutes: 2 })!.epochs, null);
   assert.equal(resolved({ optimiser: 'sgd' })!.learningRate, 1e-2);

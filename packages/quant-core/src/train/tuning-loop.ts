@@ -34,6 +34,12 @@ export interface Epoch {
   readonly isBest: boolean;
 }
 
+/**
+ * Share of the training in which the rate rises: before Adam knows how large gradients are, it moves every weight alike, away from
+ * codes that were solved for.
+ */
+const WARM_UP = 0.05;
+
 /** How steps are made, and who hears of them. */
 export interface TuningSteps {
   readonly optimiser: OptimiserSettings;
@@ -133,7 +139,7 @@ export class TuningLoop {
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
       const share = clock.share(epoch, done / steps);
       parameters.chain(threads.gradient, threads.parameters);
-      optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share));
+      optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share, WARM_UP));
       await this.#project();
       options.onStep?.({
         epoch,
