@@ -28,6 +28,12 @@ struct Vector {
   static TRITFORGE_INLINE Type where_positive(Type y, Type v) noexcept {
     return _mm256_and_ps(_mm256_cmp_ps(y, zero(), _CMP_GT_OQ), v);
   }
+  // b where one is not a number.
+  static TRITFORGE_INLINE Type maximum(Type a, Type b) noexcept { return _mm256_max_ps(a, b); }
+  // v where a = b, else 0.
+  static TRITFORGE_INLINE Type where_equal(Type a, Type b, Type v) noexcept {
+    return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v);
+  }
 };
 
 }  // namespace

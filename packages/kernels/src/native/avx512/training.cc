@@ -27,6 +27,12 @@ struct Vector {
   static TRITFORGE_INLINE Type where_positive(Type y, Type v) noexcept {
     return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(y, zero(), _CMP_GT_OQ), v);
   }
+  // b where one is not a number.
+  static TRITFORGE_INLINE Type maximum(Type a, Type b) noexcept { return _mm512_max_ps(a, b); }
+  // v where a = b, else 0.
+  static TRITFORGE_INLINE Type where_equal(Type a, Type b, Type v) noexcept {
+    return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ), v);
+  }
 };
 
 }  // namespace

@@ -20,6 +20,10 @@ struct Vector {
   static Type subtract(Type a, Type b) noexcept { return a - b; }
   static Type multiply_add(Type a, Type b, Type c) noexcept { return a * b + c; }
   static Type where_positive(Type y, Type v) noexcept { return y > 0 ? v : 0; }
+  // b where one is not a number.
+  static Type maximum(Type a, Type b) noexcept { return a > b ? a : b; }
+  // v where a = b, else 0.
+  static Type where_equal(Type a, Type b, Type v) noexcept { return a == b ? v : 0; }
 };
 
 }  // namespace

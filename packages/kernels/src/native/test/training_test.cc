@@ -1,4 +1,4 @@
-// Compares convolutions of training, their gradients and batch normalization on every instruction set with their formulas in float64, on
+// Compares convolutions of training, pools and batch normalization with their gradients on every instruction set with their formulas in float64, on
 // random shapes, in buffers without a spare byte; prints the first difference and exits with 1.
 //
 //     training_test CASES SEED
@@ -140,6 +140,47 @@ bool check_convolution(Random& random, Isa isa, const FloatConvolution& c) {
   return false;
 }
 
+bool check_pool(Random& random, Isa isa) {
+  FloatPool p{};
+  p.images = between(random, 1, 2);
+  p.channels = between(random, 1, 40);
+  p.kernel_height = between(random, 1, 4);
+  p.kernel_width = between(random, 1, 4);
+  p.stride_height = between(random, 1, 4);
+  p.stride_width = between(random, 1, 4);
+  p.height = between(random, 1, 9);
+  p.width = between(random, 1, 9);
+  p.pad_top = random() % p.kernel_height;
+  p.pad_left = random() % p.kernel_width;
+  p.output_height = between(random, 1, (p.height + p.pad_top - 1) / p.stride_height + 1);
+  p.output_width = between(random, 1, (p.width + p.pad_left - 1) / p.stride_width + 1);
+  const std::size_t of_x = p.images * p.height * p.width * p.channels;
+  const std::size_t of_y = p.images * p.output_height * p.output_width * p.channels;
+  RandomFloats x(random, of_x), dy(random, of_y);
+  // Equals are common in quantized images.
+  for (std::size_t i = 0; i < of_x; ++i) x[i] = std::round(4 * x[i]);
+  Floats y(of_y), dx(of_x);
+  std::vector<double> expected_y(of_y, -INFINITY), expected_dx(of_x);
+  for (std::size_t i = 0; i < of_y; ++i) {
+    const std::size_t c = i % p.channels, ox = i / p.channels % p.output_width;
+    const std::size_t oy = i / p.channels / p.output_width % p.output_height, n = i / p.channels / p.output_width / p.output_height;
+    std::size_t place = 0;
+    for (std::size_t tap = 0; tap < p.kernel_height * p.kernel_width; ++tap) {
+      const std::size_t iy = oy * p.stride_height + tap / p.kernel_width - p.pad_top;
+      const std::size_t ix = ox * p.stride_width + tap % p.kernel_width - p.pad_left;
+      if (iy >= p.height || ix >= p.width) continue;
+      const std::size_t at = ((n * p.height + iy) * p.width + ix) * p.channels + c;
+      if (static_cast<double>(x[at]) <= expected_y[i]) continue;
+      expected_y[i] = static_cast<double>(x[at]);
+      place = at;
+    }
+    expected_dx[place] += static_cast<double>(dy[i]);
+  }
+  pool_largest(isa, p, x.data(), y.data());
+  pool_largest_gradient(isa, p, dy.data(), x.data(), y.data(), dx.data());
+  return is_near("the largest", isa, y, expected_y) && is_near("the gradient of a pool", isa, dx, expected_dx);
+}
+
 bool check_normalization(Random& random, Isa isa) {
   const std::size_t pixels = between(random, 2, 400), channels = random() % 16 == 0 ? 2100 : between(random, 1, 70);
   const bool rectifies = random() % 2 == 0, adds = random() % 2 == 0, is_given = random() % 2 == 0;
@@ -207,7 +248,7 @@ int main(int count, char** arguments) {
     const FloatConvolution c = random_convolution(random);
     for (const Isa isa : kAllIsas) {
       if (!isa_is_built(isa) || !cpu_has(isa)) continue;
-      if (!check_convolution(random, isa, c) || !check_normalization(random, isa)) return 1;
+      if (!check_convolution(random, isa, c) || !check_pool(random, isa) || !check_normalization(random, isa)) return 1;
     }
   }
   return 0;

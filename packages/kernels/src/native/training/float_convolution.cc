@@ -118,21 +118,51 @@ std::size_t packed_floats(std::size_t outputs, std::size_t depth, std::size_t la
   return ceil_div(outputs, lanes) * lanes * depth;
 }
 
+// A block whose taps and channels lie one after the other for each output, as the file has them: runs of some channels are read into the
+// first cache, as outputs are apart by distances that fall into one set of it.
+constexpr std::size_t kRunFloats = 64;
+
+void pack_block(const WeightView& w, std::size_t first, std::size_t there, std::size_t width, float* to) {
+  constexpr std::size_t kStride = kRunFloats + 1, kMostWidth = 32;
+  float runs[kMostWidth * kStride];
+  const std::size_t taps = w.kernel_height * w.kernel_width, most = kRunFloats / taps;
+  for (std::size_t c = 0; c < w.inputs; c += most) {
+    const std::size_t some = smaller(most, w.inputs - c);
+    for (std::size_t m = 0; m < there; ++m) {
+      const float* const from = w.first + static_cast<std::ptrdiff_t>(first + m) * w.output + static_cast<std::ptrdiff_t>(c * taps);
+      std::memcpy(runs + m * kStride, from, some * taps * sizeof(float));
+    }
+    for (std::size_t i = 0; i < some; ++i) {
+      for (std::size_t tap = 0; tap < taps; ++tap) {
+        float* const line = to + (tap * w.inputs + c + i) * width;
+        for (std::size_t m = 0; m < there; ++m) line[m] = runs[m * kStride + i * taps + tap];
+        for (std::size_t m = there; m < width; ++m) line[m] = 0;
+      }
+    }
+  }
+}
+
 void pack_weights(const TrainingKernels& kernels, const WeightView& w, float* to) {
+  const std::size_t taps = w.kernel_height * w.kernel_width;
+  const bool lies_in_order = taps <= kRunFloats && w.column == 1 && w.row == static_cast<std::ptrdiff_t>(w.kernel_width) &&
+                             w.input == static_cast<std::ptrdiff_t>(taps);
   for (std::size_t first = 0; first < w.outputs;) {
     const std::size_t vectors = block_vectors(kernels, w.outputs - first), width = vectors * kernels.lanes;
     const std::size_t there = smaller(width, w.outputs - first);
-    for (std::size_t ky = 0; ky < w.kernel_height; ++ky) {
-      for (std::size_t kx = 0; kx < w.kernel_width; ++kx) {
-        const float* const tap = w.first + static_cast<std::ptrdiff_t>(first) * w.output +
-                                 static_cast<std::ptrdiff_t>(ky) * w.row + static_cast<std::ptrdiff_t>(kx) * w.column;
-        for (std::size_t c = 0; c < w.inputs; ++c, to += width) {
-          const float* const from = tap + static_cast<std::ptrdiff_t>(c) * w.input;
-          for (std::size_t m = 0; m < there; ++m) to[m] = from[static_cast<std::ptrdiff_t>(m) * w.output];
-          for (std::size_t m = there; m < width; ++m) to[m] = 0;
+    if (lies_in_order) pack_block(w, first, there, width, to);
+    for (std::size_t c = 0; c < w.inputs && !lies_in_order; ++c) {
+      for (std::size_t ky = 0; ky < w.kernel_height; ++ky) {
+        for (std::size_t kx = 0; kx < w.kernel_width; ++kx) {
+          const float* const from = w.first + static_cast<std::ptrdiff_t>(first) * w.output +
+                                    static_cast<std::ptrdiff_t>(c) * w.input + static_cast<std::ptrdiff_t>(ky) * w.row +
+                                    static_cast<std::ptrdiff_t>(kx) * w.column;
+          float* const line = to + ((ky * w.kernel_width + kx) * w.inputs + c) * width;
+          for (std::size_t m = 0; m < there; ++m) line[m] = from[static_cast<std::ptrdiff_t>(m) * w.output];
+          for (std::size_t m = there; m < width; ++m) line[m] = 0;
         }
       }
     }
+    to += taps * w.inputs * width;
     first += width;
   }
 }
@@ -266,6 +296,19 @@ void run_product(const TrainingKernels& kernels, std::size_t pixels, std::size_t
   part.y += done * out.count;
   if (part.added != nullptr) part.added += done * out.count;
   run_walk(kernels, rest, x + done * channels, packed, part, nullptr);
+}
+
+// What no product is added to.
+void fill(const Outputs& out, std::size_t images, std::size_t rows, std::size_t columns) {
+  for (std::size_t n = 0; n < images; ++n) {
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t column = 0; column < columns; ++column) {
+        const std::size_t at = n * out.image + r * out.row + column * out.column;
+        if (out.added == nullptr) std::memset(out.y + at, 0, out.count * sizeof(float));
+        else std::memcpy(out.y + at, out.added + at, out.count * sizeof(float));
+      }
+    }
+  }
 }
 
 // --- one axis of the transposed convolution, for places of one remainder
@@ -462,29 +505,26 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
                         c.height * row,
                         c.stride_height * row,
                         c.stride_width * c.channels};
-      // Without a tap there is one that sees padding alone.
-      const bool is_empty = rows.taps == 0 || columns.taps == 0;
-      const std::size_t high = is_empty ? 1 : rows.taps, wide = is_empty ? 1 : columns.taps;
+      if (rows.taps == 0 || columns.taps == 0) {
+        fill(out, c.images, rows.count, columns.count);
+        continue;
+      }
+      const std::size_t high = rows.taps, wide = columns.taps;
       const auto kernel_row = static_cast<std::ptrdiff_t>(c.stride_height * c.kernel_width);
       const auto kernel_column = static_cast<std::ptrdiff_t>(c.stride_width);
       const std::size_t last_tap =
           (rows.first_tap + (high - 1) * c.stride_height) * c.kernel_width + columns.first_tap + (wide - 1) * c.stride_width;
       const Walk walk{c.images, c.output_height, c.output_width, c.outputs, rows.count, columns.count, high, wide, 1, 1,
-                      is_empty ? 1 << 30 : rows.pad, is_empty ? 0 : columns.pad};
+                      rows.pad, columns.pad};
       if (c.is_depthwise) {
-        if (is_empty) std::memset(packed, 0, c.channels * sizeof(float));
-        else pack_depthwise(w + last_tap, c.channels, taps, high, wide, -kernel_row, -kernel_column, packed);
+        pack_depthwise(w + last_tap, c.channels, taps, high, wide, -kernel_row, -kernel_column, packed);
         run_walk_depthwise(kernels, walk, y_gradient, packed, out, packed + aligned_floats(high * wide * c.channels));
         continue;
       }
-      if (is_empty) {
-        std::memset(packed, 0, packed_floats(c.channels, c.outputs, kernels.lanes) * sizeof(float));
-      } else {
-        pack_weights(kernels,
-                     {w + last_tap, c.channels, c.outputs, high, wide, static_cast<std::ptrdiff_t>(taps),
-                      static_cast<std::ptrdiff_t>(taps * c.channels), -kernel_row, -kernel_column},
-                     packed);
-      }
+      pack_weights(kernels,
+                   {w + last_tap, c.channels, c.outputs, high, wide, static_cast<std::ptrdiff_t>(taps),
+                    static_cast<std::ptrdiff_t>(taps * c.channels), -kernel_row, -kernel_column},
+                   packed);
       if (is_product(c)) return run_product(kernels, c.images * c.height * c.width, c.outputs, y_gradient, packed, out);
       const std::size_t depth = high * wide * c.outputs;
       run_walk(kernels, walk, y_gradient, packed, out,

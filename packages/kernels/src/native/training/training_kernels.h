@@ -61,6 +61,16 @@ struct DepthwiseSumsCall {
   float* sums;
 };
 
+// A window of a pool, `rows` × `columns` pixels of `channels`.
+struct PoolCall {
+  const float* x;
+  std::size_t x_row;
+  std::size_t rows, columns, channels;
+  float* y;
+  const float* g;
+  float* out;
+};
+
 inline constexpr std::size_t kMaxTilePixels = 16;
 inline constexpr std::size_t kMaxTileVectors = 2;
 inline constexpr std::size_t kMaxSumsVectors = 3;
@@ -88,6 +98,10 @@ struct TrainingKernels {
   void (*sums[kSumsSizes][kMaxSumsVectors])(const SumsCall&) noexcept;
   void (*depthwise)(const DepthwiseCall&) noexcept;
   void (*depthwise_sums)(const DepthwiseSumsCall&) noexcept;
+  // y = the largest x
+  void (*largest)(const PoolCall&) noexcept;
+  // out += g where x is the first that equals y
+  void (*largest_gradient)(const PoolCall&) noexcept;
   // sum += x − a, square += (x − a)²
   void (*moments)(const ChannelCall&) noexcept;
   // out = (x − a)·b + c + added, rectified where d is not null

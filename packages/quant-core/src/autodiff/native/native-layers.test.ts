@@ -142,13 +142,23 @@ const NETWORKS: readonly [what: string, make: (n: Network) => unknown, operators
     'Transpose FloatConv Slice Pad FloatConv Concat FloatConv Transpose',
   ],
   [
+    'pools that overlap, with pads, rounded up, and side by side',
+    (n) => {
+      const kernel = { kernel_shape: intsValue([3, 2]), strides: intsValue([2, 1]), pads: intsValue([1, 0, 1, 1]) };
+      const a = n.add('MaxPool', [n.conv('x', [18, 5, 3, 3], same)], { ...kernel, ceil_mode: intValue(1) });
+      const b = { kernel_shape: intsValue([2, 2]), strides: intsValue([2, 2]) };
+      n.conv(n.add('MaxPool', [n.conv(a, [6, 18, 1, 1])], b), [4, 6, 1, 1]);
+    },
+    'Transpose FloatConv FloatMaxPool FloatConv FloatMaxPool FloatConv Transpose',
+  ],
+  [
     'what has no operator of ours',
     (n) => {
       const a = n.conv('x', [6, 5, 3, 3], same);
       const b = n.conv(a, [6, 2, 3, 3], { ...same, group: intValue(3) });
-      n.conv(n.add('MaxPool', [b], { kernel_shape: intsValue([2, 2]) }), [4, 6, 1, 1]);
+      n.conv(n.add('AveragePool', [b], { kernel_shape: intsValue([2, 2]) }), [4, 6, 1, 1]);
     },
-    'Transpose FloatConv Transpose Conv MaxPool Transpose FloatConv Transpose',
+    'Transpose FloatConv Transpose Conv AveragePool Transpose FloatConv Transpose',
   ],
 ];
 

@@ -5,6 +5,7 @@
  *   Conv, plain or depthwise                   FloatConv
  *   BatchNormalization                         NormalizeBatch in training mode, else NormalizeChannels, with an Add and a Relu
  *                                              behind it that nothing else reads
+ *   MaxPool                                    FloatMaxPool
  *   operators on elements, Slice, Pad, Concat  as they are, on images whose channels are innermost
  *   pools of whole images                      means over the two axes
  *   everything else                            behind a Transpose, which is added once for each value
@@ -104,7 +105,9 @@ class NativeLayers {
   }
 
   #take(node: Node): void {
-    const isTaken = node.domain === '' && (this.#conv(node) || this.#normalization(node) || this.#inLayout(node));
+    const isTaken =
+      node.domain === '' &&
+      (this.#conv(node) || this.#maxPool(node) || this.#normalization(node) || this.#inLayout(node));
     if (isTaken) return;
     for (const input of node.inputs) this.#asInFile(input);
     for (const output of node.outputs) this.#plain.add(output);
@@ -173,6 +176,28 @@ class NativeLayers {
       strides: intsValue(intsAttribute(node, 'strides', [1, 1])),
       pads: intsValue(pads),
       group: intValue(group),
+    });
+    this.#last.set(y, result!);
+    return true;
+  }
+
+  #maxPool(node: Node): boolean {
+    const [x = ''] = node.inputs;
+    const [y, ...others] = node.outputs as [string, ...string[]];
+    if (node.opType !== 'MaxPool' || others.length > 0 || !this.#isImage(x) || !this.#isLast(x)) return false;
+    const kernel = intsAttribute(node, 'kernel_shape', []);
+    const pads = intsAttribute(node, 'pads', [0, 0, 0, 0]);
+    const isPlain =
+      intsAttribute(node, 'dilations', [1, 1]).every((dilation) => dilation === 1) &&
+      ['NOTSET', 'VALID'].includes(stringAttribute(node, 'auto_pad', 'NOTSET')) &&
+      pads.every((count, i) => count < kernel[i % 2]!);
+    if (!isPlain) return false;
+    const shape = toLast(this.#b.shapeOf(y));
+    const [result] = this.#b.native('FloatMaxPool', [this.#channelsLast(x)], [shape], {
+      kernel_shape: intsValue(kernel),
+      strides: intsValue(intsAttribute(node, 'strides', [1, 1])),
+      pads: intsValue(pads),
+      output_shape: intsValue(shape.slice(1, 3)),
     });
     this.#last.set(y, result!);
     return true;

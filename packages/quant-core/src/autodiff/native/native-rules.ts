@@ -21,6 +21,11 @@ const conv: GradientRule = ({ b, dy, node, wants, shapeOf }) => {
   return [wants(0) ? ofInput()[0]! : null, wants(1) ? ofWeight()[0]! : null, wants(2) ? b.sum(dy, [0, 1, 2]) : null];
 };
 
+const maxPool: GradientRule = ({ b, dy, node, shapeOf }) => {
+  const inputs = [dy, node.inputs[0]!, node.outputs[0]!];
+  return b.native('FloatMaxPoolGradient', inputs, [shapeOf(0)], Object.fromEntries(node.attributes));
+};
+
 /** What both normalizations have: Y is the first output, A the last input, added in front of the rectifier. */
 interface Normalization {
   readonly added: string | undefined;
@@ -75,6 +80,7 @@ const normalizeChannels: GradientRule = (input) => {
 
 export const NATIVE_RULES: Readonly<Record<string, GradientRule>> = {
   FloatConv: conv,
+  FloatMaxPool: maxPool,
   NormalizeBatch: normalizeBatch,
   NormalizeChannels: normalizeChannels,
 };

@@ -37,6 +37,21 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& convolution
 void convolve_floats_weight_gradient(Isa isa, const FloatConvolution& convolution, const float* x, const float* y_gradient,
                                      float* w_gradient, std::uint8_t* scratch) noexcept;
 
+// Largest elements of windows. Each window has an element of the image, and none begins in front of the padding.
+struct FloatPool {
+  std::size_t images, height, width, channels;    // X
+  std::size_t output_height, output_width;
+  std::size_t kernel_height, kernel_width;
+  std::size_t stride_height, stride_width;
+  std::size_t pad_top, pad_left;
+};
+
+void pool_largest(Isa isa, const FloatPool& pool, const float* x, float* y) noexcept;
+
+// The gradient of each window goes to its first largest element.
+void pool_largest_gradient(Isa isa, const FloatPool& pool, const float* y_gradient, const float* x, const float* y,
+                           float* x_gradient) noexcept;
+
 // Normalization of `pixels` × `channels` by the statistics of each channel.
 struct BatchNormalization {
   std::size_t pixels, channels;

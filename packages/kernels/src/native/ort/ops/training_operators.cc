@@ -6,6 +6,8 @@
 //   NormalizeBatch           X, γ, β, A?         → Y, μ, v, r     epsilon, rectify
 //   NormalizeChannels        X, γ, β, μ, v, A?   → Y, r           epsilon, rectify
 //   NormalizeBatchGradient   Ȳ, X, Y, γ, μ, r    → X̄, γ̄, β̄, Ā?    rectify: Y is looked at; given: μ and r do not depend on X
+//   FloatMaxPool             X                   → Y              kernel_shape, strides, pads, output_shape [OH, OW]
+//   FloatMaxPoolGradient     Ȳ, X, Y             → X̄              as above
 //
 // The group is 1, or as many as channels, of X as of Y.
 #include <cmath>
@@ -161,6 +163,62 @@ class ConvWeightGradient final : public OperatorKernel {
   std::vector<std::int64_t> kernel_;
 };
 
+class PoolWindows {
+ public:
+  explicit PoolWindows(const NodeReader& node)
+      : kernel_(node.integers("kernel_shape", 2, 1, kMaxSize)),
+        strides_(node.integers("strides", 2, 1, kMaxSize)),
+        pads_(node.integers("pads", 4, 0, kMaxSize)),
+        output_(node.integers("output_shape", 2, 1, kMaxSize)) {}
+
+  FloatPool over(const std::vector<std::int64_t>& x) const {
+    for (std::size_t axis = 0; axis < 2; ++axis) {
+      if (pads_[axis] >= kernel_[axis] || (output_[axis] - 1) * strides_[axis] >= x[axis + 1] + pads_[axis]) {
+        throw Failure("windows of " + printed(kernel_) + " are beside X " + printed(x));
+      }
+    }
+    return {size_of(x[0]),       size_of(x[1]),       size_of(x[2]),        size_of(x[3]),
+            size_of(output_[0]), size_of(output_[1]), size_of(kernel_[0]),  size_of(kernel_[1]),
+            size_of(strides_[0]), size_of(strides_[1]), size_of(pads_[0]), size_of(pads_[1])};
+  }
+
+  std::vector<std::int64_t> output_of(const std::vector<std::int64_t>& x) const { return {x[0], output_[0], output_[1], x[3]}; }
+
+ private:
+  std::vector<std::int64_t> kernel_, strides_, pads_, output_;
+};
+
+class MaxPool final : public OperatorKernel {
+ public:
+  explicit MaxPool(const NodeReader& node) : windows_(node) {}
+
+  void compute(const RunContext& run) override {
+    const TensorView x = run_image(run, 0, "X");
+    const FloatPool pool = windows_.over(x.shape);
+    checked_product(windows_.output_of(x.shape));
+    pool_largest(active_isa(), pool, floats(x), output(run, windows_.output_of(x.shape)));
+  }
+
+ private:
+  PoolWindows windows_;
+};
+
+class MaxPoolGradient final : public OperatorKernel {
+ public:
+  explicit MaxPoolGradient(const NodeReader& node) : windows_(node) {}
+
+  void compute(const RunContext& run) override {
+    const TensorView dy = run_image(run, 0, "the gradient of Y"), x = run_image(run, 1, "X"), y = run_input(run, 2);
+    const FloatPool pool = windows_.over(x.shape);
+    require_shape(dy, windows_.output_of(x.shape), "the gradient of Y");
+    require_shape(y, dy.shape, "Y");
+    pool_largest_gradient(active_isa(), pool, floats(dy), floats(x), floats(y), output(run, x.shape));
+  }
+
+ private:
+  PoolWindows windows_;
+};
+
 // Of an image whose last axis has the channels.
 BatchNormalization normalization_of(const TensorView& x, float epsilon, bool rectifies) {
   const std::size_t channels = size_of(x.shape.back());
@@ -272,6 +330,8 @@ constexpr OperatorDefinition kOperators[] = {
     floats_to_floats("FloatConv", 3, 1, 1, 0, create<Conv>),
     floats_to_floats("FloatConvInputGradient", 3, 1, 1, 0, create<ConvInputGradient>),
     floats_to_floats("FloatConvWeightGradient", 2, 0, 1, 0, create<ConvWeightGradient>),
+    floats_to_floats("FloatMaxPool", 1, 0, 1, 0, create<MaxPool>),
+    floats_to_floats("FloatMaxPoolGradient", 3, 0, 1, 0, create<MaxPoolGradient>),
     floats_to_floats("NormalizeBatch", 4, 1, 4, 0, create<Normalize<false>>),
     floats_to_floats("NormalizeChannels", 6, 1, 2, 0, create<Normalize<true>>),
     floats_to_floats("NormalizeBatchGradient", 6, 0, 4, 1, create<NormalizeBatchGradient>),
