@@ -55,6 +55,6 @@ export interface QuantizeContext {
   readonly signal?: AbortSignal | undefined;
   /** What layers are solved on; `quantize` makes and ends its own when left out. */
   readonly solverThreads?: SolverThreads | undefined;
-  /** Brings a search to its end: the best network so far is taken. Nothing else heeds it. */
+  /** Brings a search or a training to its end: the best network so far is taken. Nothing else heeds it. */
   readonly settle?: AbortSignal | undefined;
 }

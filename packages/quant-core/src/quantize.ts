@@ -186,6 +186,7 @@ class Quantization {
       meter: this.#meter,
       data,
       modelDigest: digest,
+      settle: this.#context.settle,
     });
   }
 

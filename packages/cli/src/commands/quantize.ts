@@ -79,7 +79,8 @@ async function quantizeWithProgress(
   flags: QuantizeFlags,
   { signal, settleFirst }: CommandContext,
 ): Promise<Report> {
-  const settle = request.recipe.method === 'auto' ? settleFirst() : undefined;
+  const { method, fineTune } = request.recipe;
+  const settle = method === 'auto' || fineTune !== undefined ? settleFirst() : undefined;
   const display = openProgressDisplay();
   try {
     return await quantizeInChild(request, {

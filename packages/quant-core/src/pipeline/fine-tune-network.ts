@@ -38,6 +38,7 @@ export interface FineTuneStep {
   readonly runtime: Runtime;
   readonly meter: ProgressMeter;
   readonly signal: AbortSignal | undefined;
+  readonly settle: AbortSignal | undefined;
   /** Digest of the model file. */
   readonly modelDigest: string;
 }
@@ -72,6 +73,7 @@ export async function fineTuneNetwork(
       checkpoint: await checkpointOf(request.checkpointDir, samples, step),
       onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
       signal: step.signal,
+      settle: step.settle,
     });
     return { network: await withResult(network, tuned, step.scratch), report: reportOf(tuned, asked) };
   } finally {

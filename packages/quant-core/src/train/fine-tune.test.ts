@@ -115,6 +115,17 @@ test('patience ends a training that gets no better', async (t) => {
   assert.equal(curve.length, 3);
 });
 
+test('a training that is to settle ends at once, with the best so far', async (t) => {
+  const controller = new AbortController();
+  const { curve, codes } = await tune(t, {
+    length: { epochs: 1000 },
+    onEpoch: ({ epoch }) => epoch === 2 && controller.abort(),
+    settle: controller.signal,
+  });
+  assert.equal(curve.length, 3);
+  assert.ok(codes.size > 0);
+});
+
 test('a cancelled training ends with its threads', async (t) => {
   const controller = new AbortController();
   const running = tune(t, {

@@ -52,6 +52,8 @@ export interface TuningSteps {
   readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
   readonly onStep?: ((step: Step) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Ends the training where it is; the best so far is the result. */
+  readonly settle?: AbortSignal | undefined;
 }
 
 /** What a training works with. */
@@ -88,7 +90,7 @@ export class TuningLoop {
     let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
     threads.latent.set(state.latent);
     await this.#project();
-    for (let epoch = curve.length; clock.share(epoch, 0) < 1 && !this.#isHopeless(curve); epoch++) {
+    for (let epoch = curve.length; !this.#isOver(epoch, 0) && !this.#isHopeless(curve); epoch++) {
       const trainingLoss = await this.#epoch(epoch, optimiser, curve);
       const heldOutLoss = await this.#judge();
       const isBest = heldOutLoss < least;
@@ -99,6 +101,11 @@ export class TuningLoop {
       options.onEpoch?.(curve.at(-1)!);
     }
     return { best, curve };
+  }
+
+  #isOver(epoch: number, done: number): boolean {
+    const { clock, options } = this.#parts;
+    return options.settle?.aborted === true || clock.share(epoch, done) >= 1;
   }
 
   #isHopeless(curve: readonly Epoch[]): boolean {
@@ -130,7 +137,7 @@ export class TuningLoop {
     const steps = Math.floor(order.length / batch);
     let loss = 0;
     let done = 0;
-    for (; done < steps && clock.share(epoch, done / steps) < 1; done++) {
+    for (; done < steps && !this.#isOver(epoch, done / steps); done++) {
       throwIfCanceled(signal);
       const parts = Array.from({ length: threads.count }, (_, i) => {
         const first = done * batch + i * part;
