@@ -185,6 +185,8 @@ class NativeLayers {
     const [x = ''] = node.inputs;
     const [y, ...others] = node.outputs as [string, ...string[]];
     if (node.opType !== 'MaxPool' || others.length > 0 || !this.#isImage(x) || !this.#isLast(x)) return false;
+    // Codes of quantized values are pooled as they are.
+    if (this.#b.statics.dtypeOf(x) !== 'float32') return false;
     const kernel = intsAttribute(node, 'kernel_shape', []);
     const pads = intsAttribute(node, 'pads', [0, 0, 0, 0]);
     const isPlain =
