@@ -12,6 +12,7 @@ import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { QuantizeRequest } from '../quantize-request.js';
+import { kernelInfo } from '../runtime/kernels.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
@@ -155,7 +156,7 @@ async function checkpointOf(folder: string | undefined, samples: JobDataset, ste
   const { recipe, request, data, modelDigest } = step;
   const { calibration, training, memoryCapBytes, maxCalibrationSamples } = request;
   const identity = {
-    engine: [ENGINE_VERSION, cpuName()],
+    engine: [ENGINE_VERSION, cpuName(), kernelInfo().implementation],
     model: modelDigest,
     recipe,
     data: [data.calibration?.digest, calibration?.preprocess, samples.digest, training?.preprocess],
