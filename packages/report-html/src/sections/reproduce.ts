@@ -27,7 +27,7 @@ function sameBytes({ fineTune, provenance }: Report): string {
   if (!fineTune) return 'The same inputs give the same artifact bytes.';
   const { minutes } = (provenance.recipe as Recipe).fineTune ?? {};
   return minutes === undefined
-    ? 'The same inputs give the same artifact bytes on processors of the same kind.'
+    ? 'The same inputs give the same artifact bytes on processors of the same kind, with the same kernels.'
     : 'Its training was given minutes, so another run makes other bytes; with epochs the same inputs give the same ones.';
 }
 
