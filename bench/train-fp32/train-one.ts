@@ -22,6 +22,10 @@ export interface Settings {
 
 export interface Training {
   readonly curve: readonly TrainedEpoch[];
+  /** What computed gradients. */
+  readonly engine: string;
+  /** Of all threads together, for all that is done. */
+  readonly cpuSeconds: number;
   /** On the test set, in stock onnxruntime, from the file. */
   readonly test: Evaluation;
   /** At the beginning: it may take long. */
@@ -35,16 +39,16 @@ export async function trainOne(settings: Settings, folder: string): Promise<Trai
     encoding: 'utf8',
   }).trim();
   const set = (name: string) => sharedData('sets', name);
-  const [train, test] = [join(folder, 'train.tar'), join(folder, 'test.tar')];
-  await folderLabelledTar(set('cifar10_train50k_jpeg.tar.gz'), train);
-  await folderLabelledTar(set('cifar10_test10k_jpegq75.tar.gz'), test);
+  const [trainTar, testTar] = [join(folder, 'train.tar'), join(folder, 'test.tar')];
+  await folderLabelledTar(set('cifar10_train50k_jpeg.tar.gz'), trainTar);
+  await folderLabelledTar(set('cifar10_test10k_jpegq75.tar.gz'), testTar);
   const modelPath = join(folder, 'trained.onnx');
   const runtime = createOnnxRuntime();
-  const { curve } = await trainFile(
+  const { curve, engine } = await trainFile(
     {
       ...settings,
       modelPath: sharedData('models', 'resnet8_cifar10_mlperftiny.onnx'),
-      training: { path: train, preprocess: PREPROCESS },
+      training: { path: trainTar, preprocess: PREPROCESS },
       outputPath: modelPath,
       heldOut: 1000,
       start: 'he-normal',
@@ -66,9 +70,10 @@ export async function trainOne(settings: Settings, folder: string): Promise<Trai
     },
     runtime,
   );
-  const dataset = await openDataset(test, { preprocess: PREPROCESS, scratchDir: folder });
+  const dataset = await openDataset(testTar, { preprocess: PREPROCESS, scratchDir: folder });
   try {
-    return { curve, commit, test: await evaluateModel({ modelPath, dataset, metric: 'top1', runtime }) };
+    const test = await evaluateModel({ modelPath, dataset, metric: 'top1', runtime });
+    return { curve, engine, cpuSeconds: process.cpuUsage().user / 1e6, test, commit };
   } finally {
     await dataset.close();
   }

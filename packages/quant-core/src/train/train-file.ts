@@ -6,8 +6,7 @@ import type { DatasetReference } from '../quantize-request.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { ScratchTensors } from '../scratch-tensors.js';
 import { prepareForTraining } from './prepare-for-training.js';
-import type { TrainedEpoch } from './supervised-loop.js';
-import { type TrainOptions, trainNetwork } from './train-network.js';
+import { type TrainedNetwork, type TrainOptions, trainNetwork } from './train-network.js';
 
 export interface TrainFileRequest extends Omit<TrainOptions, 'data'> {
   /** An .onnx file, its external data beside it. */
@@ -25,10 +24,7 @@ const MAX_FOLDED_BYTES = 2 ** 28;
  * Trains the network in a file and writes it to another one.
  * @throws TritforgeError MODEL_* and DATASET_* for files that cannot be read or do not fit, and as {@link trainNetwork}
  */
-export async function trainFile(
-  request: TrainFileRequest,
-  runtime: Runtime,
-): Promise<{ curve: readonly TrainedEpoch[] }> {
+export async function trainFile(request: TrainFileRequest, runtime: Runtime): Promise<Omit<TrainedNetwork, 'model'>> {
   const { modelPath, training, outputPath, ...options } = request;
   const { scratchDir } = options;
   const network = await readModel(modelPath);
@@ -39,9 +35,9 @@ export async function trainFile(
   try {
     const feedPlan = planFeeds(network.graph.inputs, dataset.summary, preprocess);
     const digest = training.digest ?? (await fileDigest(training.path));
-    const { model, curve } = await trainNetwork(network, { ...options, data: { dataset, feedPlan, digest } });
+    const { model, ...trained } = await trainNetwork(network, { ...options, data: { dataset, feedPlan, digest } });
     await writeModel(model, outputPath);
-    return { curve };
+    return trained;
   } finally {
     await dataset.close();
   }

@@ -70,6 +70,8 @@ export interface TrainedNetwork {
   /** The network that was given, with other weights and statistics. */
   readonly model: Model;
   readonly curve: readonly TrainedEpoch[];
+  /** Name and version of what computed gradients. */
+  readonly engine: string;
 }
 
 /**
@@ -96,7 +98,7 @@ export async function trainNetwork(network: Model, options: TrainOptions): Promi
     try {
       const loop = new SupervisedLoop({ graphs, threads, samples, options, file });
       const { vector, curve } = await loop.run(start, known);
-      return { model: withVector(network, graphs, vector), curve };
+      return { model: withVector(network, graphs, vector), curve, engine: createTrainingRuntime().engine };
     } finally {
       await threads.close();
     }
