@@ -7,10 +7,16 @@ import { normalNumbers } from '../large-model/generate-model.js';
 import type { TrainedNetwork } from './networks.js';
 import { readyToTrain } from './ready-to-train.js';
 
+/** What a step took, by the clock and of the process, and the loss before the update. */
+export interface Step {
+  readonly milliseconds: number;
+  readonly cpuMilliseconds: number;
+  readonly loss: number;
+}
+
 /** What makes steps of one network. */
 export interface Stepper {
-  /** @returns milliseconds and the loss before the update */
-  step(): Promise<{ readonly milliseconds: number; readonly loss: number }>;
+  step(): Promise<Step>;
   close(): Promise<void>;
 }
 
@@ -68,12 +74,17 @@ export async function ourStepper(network: TrainedNetwork, options: OurOptions): 
   ]);
   return {
     async step() {
-      const begin = performance.now();
+      const [begin, cpuBegin] = [performance.now(), process.cpuUsage()];
       const results = await session.run(feeds);
       const gradient = results.get(graph.gradientOutput)!.data as Float32Array;
       optimiser.step(parameters, gradient, RATE);
       const milliseconds = performance.now() - begin;
-      return { milliseconds, loss: (results.get(graph.lossOutput)!.data as Float32Array)[0]! };
+      const { user, system } = process.cpuUsage(cpuBegin);
+      return {
+        milliseconds,
+        cpuMilliseconds: (user + system) / 1e3,
+        loss: (results.get(graph.lossOutput)!.data as Float32Array)[0]!,
+      };
     },
     close: () => session.release(),
   };
