@@ -134,7 +134,7 @@ class Quantization {
         onMoments: exploration?.onMoments,
       },
     );
-    const { network, report: fineTuned } = await this.#fineTune(quantized, original, data);
+    const { network, ...fineTuned } = await this.#fineTune(quantized, original, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -178,7 +178,7 @@ class Quantization {
   /** Trains the quantized network where the recipe asks for it. */
   async #fineTune(network: QuantizedNetworks['network'], { digest }: OriginalModel, data: JobData) {
     const { fineTune } = this.#recipe;
-    if (fineTune === null) return { network, report: null };
+    if (fineTune === null) return { network, report: null, warnings: [] };
     return fineTuneNetwork(network, fineTune, {
       ...this.#tools(),
       recipe: this.#recipe,

@@ -2,7 +2,13 @@
 import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type FineTuneReport, type ResolvedFineTune, type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
+import {
+  type FineTuneReport,
+  type ResolvedFineTune,
+  type ResolvedRecipe,
+  TritforgeError,
+  type Warning,
+} from '@tritforge/contracts';
 import type { Laboratory } from '../calibrate/observed-model.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { cpuName } from '../evaluate/index.js';
@@ -48,6 +54,7 @@ export interface FineTuneStep {
 export interface FineTunedNetwork {
   readonly network: Start;
   readonly report: FineTuneReport;
+  readonly warnings: readonly Warning[];
 }
 
 /**
@@ -76,7 +83,11 @@ export async function fineTuneNetwork(
       signal: step.signal,
       settle: step.settle,
     });
-    return { network: await withResult(network, tuned, step.scratch), report: reportOf(tuned, asked) };
+    return {
+      network: await withResult(network, tuned, step.scratch),
+      report: reportOf(tuned, asked),
+      warnings: warningsOf(tuned),
+    };
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }
@@ -204,6 +215,12 @@ function reportOf({ curve, samples, heldOutSamples, batch }: FineTuned, { worker
     bestEpoch: curve.findLast(({ isBest }) => isBest)!.epoch,
     curve: curve.map(({ isBest: _, ...point }) => point),
   };
+}
+
+function warningsOf({ divergedAt }: FineTuned): Warning[] {
+  if (divergedAt === null) return [];
+  const message = `The training left the numbers in epoch ${divergedAt} and ended there; try a lower learning rate.`;
+  return [{ code: 'TRAINING_DIVERGED', message, node: null }];
 }
 
 function nothingToTrainOn(): TritforgeError {

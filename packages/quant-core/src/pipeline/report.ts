@@ -54,8 +54,8 @@ export interface Results {
   readonly data: JobData;
   /** What was measured beforehand; null where the recipe did not ask for it. */
   readonly exploration: Exploration | null;
-  /** Null where the recipe did not ask for it. */
-  readonly fineTune: FineTuneReport | null;
+  /** The report is null where the recipe did not ask for it. */
+  readonly fineTune: { readonly report: FineTuneReport | null; readonly warnings: readonly Warning[] };
 }
 
 /** Share by which an artifact is slower than the original from which a user should know. */
@@ -88,7 +88,7 @@ export async function makeReport(results: Results): Promise<Report> {
     layers: await layerReports(results),
     kept: [...results.kept, ...excluded(results.network.layers)],
     ...explorationReport(results),
-    ...(results.fineTune !== null && { fineTune: results.fineTune }),
+    ...(results.fineTune.report !== null && { fineTune: results.fineTune.report }),
     gates: checkGates(results.request.gates ?? {}, {
       accuracyDrop: accuracy?.drop ?? null,
       sizeBytes: Math.max(...results.artifacts.map(({ sizeBytes }) => sizeBytes)),
@@ -219,8 +219,8 @@ function excluded(layers: readonly PlannedLayer[]): KeptNode[] {
     }));
 }
 
-function warnings({ network, weights, data, recipe, request, latency, exploration }: Results): Warning[] {
-  const found: Warning[] = [...(exploration?.warnings ?? [])];
+function warnings({ network, weights, data, recipe, request, latency, exploration, fineTune }: Results): Warning[] {
+  const found: Warning[] = [...(exploration?.warnings ?? []), ...fineTune.warnings];
   if (data.evaluation === null) {
     found.push({
       code: 'NO_EVALUATION_DATA',

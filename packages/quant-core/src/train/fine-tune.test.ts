@@ -110,6 +110,15 @@ test('steps that lead away change nothing', async (t) => {
   assert.equal(codes.size + biases.size, 0);
 });
 
+test('a training that leaves the numbers ends there', async (t) => {
+  const { curve, divergedAt, codes } = await tune(t, {
+    optimiser: { kind: 'sgd', momentum: 0.9, nesterov: false },
+    learningRate: 1e20,
+    length: { epochs: 9 },
+  });
+  assert.deepEqual([curve.length, divergedAt, codes.size], [1, 1, 0]);
+});
+
 test('patience ends a training that gets no better', async (t) => {
   const { curve } = await tune(t, { learningRate: 10, length: { epochs: 9 }, patience: 2 });
   assert.equal(curve.length, 3);

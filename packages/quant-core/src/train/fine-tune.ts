@@ -24,7 +24,7 @@ import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
 import { type TrainingSetup, TrainingThreads } from './training-threads.js';
 import { TuningCheckpoint } from './tuning-checkpoint.js';
-import { type Epoch, TuningLoop, type TuningSteps } from './tuning-loop.js';
+import { TuningLoop, type TuningResult, type TuningSteps } from './tuning-loop.js';
 import { storeTuningSamples, type TuningData } from './tuning-samples.js';
 
 export interface FineTuneOptions extends TuningData, TuningSteps {
@@ -39,14 +39,13 @@ export interface FineTuneOptions extends TuningData, TuningSteps {
 }
 
 /** The network with other codes and biases; with none where no step made it better. */
-export interface FineTuned {
+export interface FineTuned extends Omit<TuningResult, 'best'> {
   /** By original weight tensor. */
   readonly codes: ReadonlyMap<Tensor, WeightCodes>;
   /** By the planned layer's bias. */
   readonly biases: ReadonlyMap<Tensor, Float32Array>;
   /** Of activations, by what the plan names as `rangeOf`. */
   readonly scales: ReadonlyMap<string, number>;
-  readonly curve: readonly Epoch[];
   /** That it was trained on, that were kept aside, and those of an update. */
   readonly samples: number;
   readonly heldOutSamples: number;
@@ -80,7 +79,7 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const threads = await openThreads(graph, start.prepared, runs, options);
   try {
     const values = await startVector(graph.parameters, trained, start);
-    const { best, curve } = await new TuningLoop({ threads, parameters, samples, clock, file, options }).run(
+    const { best, ...course } = await new TuningLoop({ threads, parameters, samples, clock, file, options }).run(
       values,
       known,
     );
@@ -89,8 +88,8 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
       heldOutSamples: samples.heldOut.flat().length,
       batch: samples.part * options.threads,
     };
-    if (best === null) return { codes: new Map(), biases: new Map(), scales: new Map(), curve, ...counts };
-    return { ...resultOf(best, parameters, graph.parameters, trained), curve, ...counts };
+    if (best === null) return { codes: new Map(), biases: new Map(), scales: new Map(), ...course, ...counts };
+    return { ...resultOf(best, parameters, graph.parameters, trained), ...course, ...counts };
   } finally {
     await threads.close();
   }

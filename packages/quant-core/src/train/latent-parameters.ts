@@ -16,6 +16,9 @@ import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
 import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
 import type { Parameter } from './training-graph.js';
 
+/** Keeps scales that run away positive and finite. */
+const MOST = 20;
+
 /** A weight tensor in the vector of parameters; plain data, for other threads. */
 export interface LatentWeight {
   readonly layer: Pick<Layer, 'layout' | 'transposed'>;
@@ -74,7 +77,7 @@ export class LatentParameters {
   /** Writes Q(θ) of everything but weights: see {@link projectWeight}. */
   project(latent: Float32Array, values: Float32Array): void {
     for (const { offset, length } of this.#biases) values.set(latent.subarray(offset, offset + length), offset);
-    for (const { offset } of this.#scales) values[offset] = Math.exp(latent[offset]!);
+    for (const { offset } of this.#scales) values[offset] = Math.exp(Math.max(Math.min(latent[offset]!, MOST), -MOST));
   }
 
   /** The weights in so many parts of about equal size, by their positions. */

@@ -103,11 +103,16 @@ interface Update {
  * @returns its norm before
  */
 export function clipNorm(gradient: Float32Array, most: number): number {
-  let sum = 0;
-  for (const value of gradient) sum += value * value;
-  const norm = Math.sqrt(sum);
+  const norm = normOf(gradient);
   if (norm > most) for (let i = 0; i < gradient.length; i++) gradient[i]! *= most / norm;
   return norm;
+}
+
+/** Euclidean. */
+export function normOf(vector: Float32Array): number {
+  let sum = 0;
+  for (const value of vector) sum += value * value;
+  return Math.sqrt(sum);
 }
 
 /** An exponential moving average of parameters, in place: a ← δa + (1 − δ)θ. */

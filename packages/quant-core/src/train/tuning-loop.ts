@@ -2,7 +2,7 @@
 import { throwIfCanceled } from '../cancellation.js';
 import { mulberry32 } from '../seeded-random.js';
 import type { LatentParameters } from './latent-parameters.js';
-import { Optimiser, type OptimiserSettings } from './optimisers.js';
+import { normOf, Optimiser, type OptimiserSettings } from './optimisers.js';
 import { rateAt, type Schedule } from './schedule.js';
 import { shuffled } from './shuffled.js';
 import type { TrainingClock } from './training-clock.js';
@@ -66,6 +66,14 @@ interface Parts {
   readonly options: TuningSteps;
 }
 
+export interface TuningResult {
+  /** Latent parameters of the best epoch; null where none was better than the start. */
+  readonly best: Float32Array | null;
+  readonly curve: readonly Epoch[];
+  /** The epoch in which losses left the numbers, which ended the training; null where none did. */
+  readonly divergedAt: number | null;
+}
+
 export class TuningLoop {
   readonly #parts: Parts;
   /** Of the weights, for each thread. */
@@ -79,9 +87,8 @@ export class TuningLoop {
   /**
    * @param start what the network computes with
    * @param known where an earlier attempt stopped
-   * @returns latent parameters of the best epoch; null where none was better than the start
    */
-  async run(start: Float32Array, known: TuningState | null): Promise<{ best: Float32Array | null; curve: Epoch[] }> {
+  async run(start: Float32Array, known: TuningState | null): Promise<TuningResult> {
     const { threads, clock, file, options } = this.#parts;
     const state = known ?? (await this.#begin(start));
     const optimiser = this.#optimiser(start, state);
@@ -93,6 +100,7 @@ export class TuningLoop {
     for (let epoch = curve.length; !this.#isOver(epoch, 0) && !this.#isHopeless(curve); epoch++) {
       const trainingLoss = await this.#epoch(epoch, optimiser, curve);
       const heldOutLoss = await this.#judge();
+      if (!Number.isFinite(trainingLoss + heldOutLoss)) return { best, curve, divergedAt: epoch };
       const isBest = heldOutLoss < least;
       const latent = threads.latent.slice();
       if (isBest) [best, least] = [latent, heldOutLoss];
@@ -100,7 +108,7 @@ export class TuningLoop {
       await file?.write({ latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
       options.onEpoch?.(curve.at(-1)!);
     }
-    return { best, curve };
+    return { best, curve, divergedAt: null };
   }
 
   #isOver(epoch: number, done: number): boolean {
@@ -147,6 +155,7 @@ export class TuningLoop {
       const share = clock.share(epoch, done / steps);
       parameters.chain(threads.gradient, threads.parameters);
       optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share, WARM_UP));
+      if (!Number.isFinite(loss + normOf(threads.latent))) return Number.NaN;
       await this.#project();
       options.onStep?.({
         epoch,
