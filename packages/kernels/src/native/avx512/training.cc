@@ -1,5 +1,5 @@
 // Tiles and passes of training on vectors of 16 floats. Formulas: training/training_kernels.h; layout of the work: training/tiles.h.
-#include <immintrin.h>
+#include "avx512/intrinsics.h"
 
 #include "training/channel_passes.h"
 

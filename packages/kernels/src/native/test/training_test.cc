@@ -201,7 +201,8 @@ bool check_normalization(Random& random, Isa isa) {
     normalize_channels(isa, n, x.data(), adds ? added.data() : nullptr, scale.data(), bias.data(), mean.data(), variance.data(),
                        y.data(), reciprocal.data(), scratch.data());
   }
-  normalize_batch_gradient(isa, n, {dy.data(), x.data(), y.data(), scale.data(), mean.data(), reciprocal.data(), is_given}, dx.data(),
+  normalize_batch_gradient(isa, n, {dy.data(), x.data(), adds || random() % 2 == 0 ? y.data() : nullptr, bias.data(), scale.data(), mean.data(),
+                            reciprocal.data(), is_given}, dx.data(),
                            of_scale.data(), of_bias.data(), adds && rectifies ? of_added.data() : nullptr, scratch.data());
   std::vector<double> means(channels), variances(channels), outputs(count), gradients(count), scales(channels), biases(channels);
   std::vector<double> passed(count);

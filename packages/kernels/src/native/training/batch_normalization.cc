@@ -17,9 +17,9 @@ constexpr std::size_t kAlignment = 64;
 std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 std::size_t run_pixels(std::size_t channels) { return channels >= kRunFloats / 8 ? 8 : kRunFloats / channels; }
 
-// Four vectors of float32 for a run or as coefficients, two of float64 for all.
+// Five vectors of float32 for a run or as coefficients, two of float64 for all.
 struct Scratch {
-  float* vectors[4];
+  float* vectors[5];
   double* totals[2];
 };
 
@@ -78,7 +78,7 @@ void each_run(const BatchNormalization& n, ChannelCall call, void (*pass)(const 
 }  // namespace
 
 std::size_t batch_normalization_scratch_bytes(std::size_t channels) noexcept {
-  return channels * (4 * sizeof(float) + 2 * sizeof(double)) + kAlignment;
+  return channels * (5 * sizeof(float) + 2 * sizeof(double)) + kAlignment;
 }
 
 void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
@@ -135,6 +135,12 @@ void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchN
   call.g = given.y_gradient;
   call.y = n.rectifies ? given.y : nullptr;
   call.a = given.mean;
+  if (n.rectifies && given.y == nullptr) {
+    // As it was computed, to the bit.
+    for (std::size_t c = 0; c < n.channels; ++c) scratch.vectors[4][c] = given.reciprocal[c] * given.scale[c];
+    call.factor = scratch.vectors[4];
+    call.bias = given.bias;
+  }
   add_runs(n, call, kernels.gradient_sums, scratch);
   const auto [of_g, of_x, rest] = std::tuple{scratch.vectors[2], scratch.vectors[3], scratch.vectors[0]};
   for (std::size_t c = 0; c < n.channels; ++c) {

@@ -18,7 +18,7 @@ struct ChannelPasses {
   static constexpr std::size_t kUnroll = 4;
 
   static void moments(const ChannelCall& call) noexcept {
-    sums(call, [&](std::size_t at, Type a, Part part, Type& sum, Type& square) {
+    sums(call, [&](std::size_t at, Type a, Part part, Rectifier, Type& sum, Type& square) {
       const Type x = V::subtract(V::load_part(call.x + at, part), a);
       sum = V::add(sum, x);
       square = V::multiply_add(x, x, square);
@@ -26,8 +26,8 @@ struct ChannelPasses {
   }
 
   static void gradient_sums(const ChannelCall& call) noexcept {
-    if (call.y == nullptr) return gradient_sums_of<false>(call);
-    gradient_sums_of<true>(call);
+    if (call.y != nullptr) return gradient_sums_of<Mask::output>(call);
+    return call.factor == nullptr ? gradient_sums_of<Mask::none>(call) : gradient_sums_of<Mask::computed>(call);
   }
 
   static void normalize(const ChannelCall& call) noexcept {
@@ -40,19 +40,42 @@ struct ChannelPasses {
   }
 
  private:
-  template <bool kRectified>
+  // What tells where the rectifier let through: its output, or the output as it was computed, which takes one image less to read.
+  enum class Mask { none, output, computed };
+
+  template <Mask kMask>
   static void gradient_sums_of(const ChannelCall& call) noexcept {
-    sums(call, [&](std::size_t at, Type a, Part part, Type& sum, Type& square) {
-      Type g = V::load_part(call.g + at, part);
-      if constexpr (kRectified) g = V::where_positive(V::load_part(call.y + at, part), g);
+    sums(call, [&](std::size_t at, Type a, Part part, Rectifier rectifier, Type& sum, Type& square) {
+      const Type x = V::subtract(V::load_part(call.x + at, part), a);
+      const Type g = let_through<kMask>(call, at, part, x, rectifier);
       sum = V::add(sum, g);
-      square = V::multiply_add(g, V::subtract(V::load_part(call.x + at, part), a), square);
+      square = V::multiply_add(g, x, square);
     });
+  }
+
+  // Of a vector of channels.
+  struct Rectifier {
+    Type factor, bias;
+  };
+
+  static TRITFORGE_INLINE Rectifier rectifier_of(const ChannelCall& call, std::size_t first, Part part) noexcept {
+    if (call.factor == nullptr) return {V::zero(), V::zero()};
+    return {V::load_part(call.factor + first, part), V::load_part(call.bias + first, part)};
+  }
+
+  // @param x from which the mean was taken
+  template <Mask kMask>
+  static TRITFORGE_INLINE Type let_through(const ChannelCall& call, std::size_t at, Part part, Type x,
+                                           Rectifier rectifier) noexcept {
+    const Type g = V::load_part(call.g + at, part);
+    if constexpr (kMask == Mask::none) return g;
+    if constexpr (kMask == Mask::output) return V::where_positive(V::load_part(call.y + at, part), g);
+    return V::where_positive(V::multiply_add(x, rectifier.factor, rectifier.bias), g);
   }
 
   template <bool kAdds, bool kRectifies>
   static void normalize_of(const ChannelCall& call) noexcept {
-    each(call, [&](std::size_t at, Type a, Type b, Type c, Type, Part part) {
+    each(call, [&](std::size_t at, Type a, Type b, Type c, Type, Part part, Rectifier) {
       Type y = V::multiply_add(V::subtract(V::load_part(call.x + at, part), a), b, c);
       if constexpr (kAdds) y = V::add(y, V::load_part(call.added + at, part));
       if constexpr (kRectifies) y = V::where_positive(y, y);
@@ -62,18 +85,23 @@ struct ChannelPasses {
 
   template <bool kGiven>
   static void gradient_by(const ChannelCall& call) noexcept {
-    if (call.y == nullptr) return gradient_of<kGiven, false, false>(call);
-    return call.out_added == nullptr ? gradient_of<kGiven, true, false>(call) : gradient_of<kGiven, true, true>(call);
+    if (call.y == nullptr) {
+      return call.factor == nullptr ? gradient_of<kGiven, Mask::none, false>(call)
+                                    : gradient_of<kGiven, Mask::computed, false>(call);
+    }
+    return call.out_added == nullptr ? gradient_of<kGiven, Mask::output, false>(call)
+                                     : gradient_of<kGiven, Mask::output, true>(call);
   }
 
-  template <bool kGiven, bool kRectified, bool kAdded>
+  template <bool kGiven, Mask kMask, bool kAdded>
   static void gradient_of(const ChannelCall& call) noexcept {
-    each(call, [&](std::size_t at, Type a, Type b, Type c, Type d, Part part) {
-      Type g = V::load_part(call.g + at, part);
-      if constexpr (kRectified) g = V::where_positive(V::load_part(call.y + at, part), g);
+    each(call, [&](std::size_t at, Type a, Type b, Type c, Type d, Part part, Rectifier rectifier) {
+      Type x = V::zero();
+      if constexpr (!kGiven || kMask == Mask::computed) x = V::subtract(V::load_part(call.x + at, part), a);
+      const Type g = let_through<kMask>(call, at, part, x, rectifier);
       if constexpr (kAdded) V::store_part(call.out_added + at, g, part);
       Type rest = V::zero();
-      if constexpr (!kGiven) rest = V::multiply_add(V::subtract(V::load_part(call.x + at, part), a), c, d);
+      if constexpr (!kGiven) rest = V::multiply_add(x, c, d);
       V::store_part(call.out + at, V::multiply_add(g, b, rest), part);
     });
   }
@@ -84,15 +112,16 @@ struct ChannelPasses {
     for (std::size_t first = 0; first < call.channels; first += kLanes) {
       const Part part = V::part(call.channels - first);
       const Type a = V::load_part(call.a + first, part);
+      const Rectifier rectifier = rectifier_of(call, first, part);
       Type sum[kUnroll], square[kUnroll];
 #pragma GCC unroll 4
       for (std::size_t i = 0; i < kUnroll; ++i) sum[i] = square[i] = V::zero();
       std::size_t p = 0, at = first;
       for (; p + kUnroll <= call.pixels; p += kUnroll, at += kUnroll * call.channels) {
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, part, sum[i], square[i]);
+        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, part, rectifier, sum[i], square[i]);
       }
-      for (; p < call.pixels; ++p, at += call.channels) work(at, a, part, sum[0], square[0]);
+      for (; p < call.pixels; ++p, at += call.channels) work(at, a, part, rectifier, sum[0], square[0]);
       const Type all = V::add(V::add(sum[0], sum[1]), V::add(sum[2], sum[3]));
       const Type squares = V::add(V::add(square[0], square[1]), V::add(square[2], square[3]));
       V::store_part(call.sum + first, V::add(V::load_part(call.sum + first, part), all), part);
@@ -106,13 +135,14 @@ struct ChannelPasses {
       const Part part = V::part(call.channels - first);
       const Type a = V::load_part(call.a + first, part), b = V::load_part(call.b + first, part);
       const Type c = call.c == nullptr ? V::zero() : V::load_part(call.c + first, part);
+      const Rectifier rectifier = rectifier_of(call, first, part);
       const Type d = call.d == nullptr ? V::zero() : V::load_part(call.d + first, part);
       std::size_t p = 0, at = first;
       for (; p + kUnroll <= call.pixels; p += kUnroll, at += kUnroll * call.channels) {
 #pragma GCC unroll 4
-        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, b, c, d, part);
+        for (std::size_t i = 0; i < kUnroll; ++i) work(at + i * call.channels, a, b, c, d, part, rectifier);
       }
-      for (; p < call.pixels; ++p, at += call.channels) work(at, a, b, c, d, part);
+      for (; p < call.pixels; ++p, at += call.channels) work(at, a, b, c, d, part, rectifier);
     }
   }
 };

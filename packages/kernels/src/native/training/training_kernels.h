@@ -82,11 +82,12 @@ struct ChannelCall {
   std::size_t pixels, channels;
   const float* x;
   const float* g;  // gradient of the output
-  const float* y;  // null where nothing was rectified
+  const float* y;  // null where nothing was rectified, or where y is to be computed anew
   const float* added;
   float* out;
   float* out_added;
   const float *a, *b, *c, *d;
+  const float *factor, *bias;  // y = (x − a)·factor + bias; null where nothing was rectified, or y is there
   float *sum, *square;
 };
 

@@ -39,13 +39,15 @@ function normalizationGradients(
   { b, dy, node, shapeOf }: RuleInput,
   { added, mean, reciprocal, isGiven }: Normalization,
 ): [string, string, string, string | null] {
-  const [x, scale] = node.inputs as [string, string];
+  const [x, scale, bias] = node.inputs as [string, string, string];
   const rectify = intAttribute(node, 'rectify', 0);
   const [shape, channels] = [shapeOf(0), shapeOf(1)];
+  // Where nothing was added, what was rectified is computed anew: reading it takes longer.
+  const output = added === undefined ? bias : node.outputs[0]!;
   const splits = added !== undefined && rectify === 1;
   const [ofX, ofScale, ofBias, ofAdded] = b.native(
     'NormalizeBatchGradient',
-    [dy, x, node.outputs[0]!, scale, mean, reciprocal],
+    [dy, x, output, scale, mean, reciprocal],
     splits ? [shape, channels, channels, shape] : [shape, channels, channels],
     { rectify: intValue(rectify), given: intValue(isGiven ? 1 : 0) },
   );

@@ -75,7 +75,8 @@ void normalize_channels(Isa isa, const BatchNormalization& normalization, const 
 struct BatchNormalizationGradient {
   const float* y_gradient;
   const float* x;
-  const float* y;  // looked at where it rectifies
+  const float* y;     // looked at where it rectifies; where nothing was added it may be null, and is computed anew
+  const float* bias;  // looked at where y is not there
   const float* scale;
   const float* mean;
   const float* reciprocal;

@@ -5,7 +5,7 @@
 //   FloatConvWeightGradient  X, Ȳ                → W̄              strides, pads, group, kernel_shape
 //   NormalizeBatch           X, γ, β, A?         → Y, μ, v, r     epsilon, rectify
 //   NormalizeChannels        X, γ, β, μ, v, A?   → Y, r           epsilon, rectify
-//   NormalizeBatchGradient   Ȳ, X, Y, γ, μ, r    → X̄, γ̄, β̄, Ā?    rectify: Y is looked at; given: μ and r do not depend on X
+//   NormalizeBatchGradient   Ȳ, X, Y or β, γ, μ, r → X̄, γ̄, β̄, Ā?  rectify, given: μ and r do not depend on X; β where A was not added
 //   FloatMaxPool             X                   → Y              kernel_shape, strides, pads, output_shape [OH, OW]
 //   FloatMaxPoolGradient     Ȳ, X, Y             → X̄              as above
 //
@@ -283,14 +283,22 @@ class NormalizeBatchGradient final : public OperatorKernel {
     const TensorView dy = run_image(run, 0, "the gradient of Y"), x = run_input(run, 1), y = run_input(run, 2);
     const TensorView scale = run_input(run, 3), mean = run_input(run, 4), reciprocal = run_input(run, 5);
     require_shape(x, dy.shape, "X");
-    if (rectifies_) require_shape(y, dy.shape, "Y");
+    const bool has_output = y.shape.size() != 1;
+    if (rectifies_ && has_output) require_shape(y, dy.shape, "Y");
     const std::vector<std::int64_t> channels{dy.shape[3]};
     require_shape(scale, channels, "scale");
     require_shape(mean, channels, "mean");
     require_shape(reciprocal, channels, "the reciprocal deviation");
+    if (!has_output) require_shape(y, channels, "bias");
+    if (!has_output && adds_) throw Failure("Y is needed where A was added");
     const Scratch scratch(batch_normalization_scratch_bytes(size_of(dy.shape[3])));
-    const BatchNormalizationGradient given{floats(dy),    floats(x),    rectifies_ ? floats(y) : nullptr,
-                                           floats(scale), floats(mean), floats(reciprocal),
+    const BatchNormalizationGradient given{floats(dy),
+                                           floats(x),
+                                           rectifies_ && has_output ? floats(y) : nullptr,
+                                           has_output ? nullptr : floats(y),
+                                           floats(scale),
+                                           floats(mean),
+                                           floats(reciprocal),
                                            is_given_};
     float* const x_gradient = output(run, dy.shape);
     float* const scale_gradient = output(run, channels, 1);
