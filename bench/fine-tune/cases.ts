@@ -10,8 +10,8 @@ export interface FineTuneCase {
   readonly fineTune: NonNullable<Recipe['fineTune']>;
 }
 
-const CIFAR: FineTuneCase['fineTune'] = { minutes: 10, augment: { shift: 4, mirror: true } };
-const IMAGENET: FineTuneCase['fineTune'] = { minutes: 60, batch: 32, augment: { shift: 16, mirror: true } };
+const CIFAR: FineTuneCase['fineTune'] = { minutes: 10, augment: { shift: 4, mirror: true, mix: true } };
+const IMAGENET: FineTuneCase['fineTune'] = { minutes: 60, batch: 32, augment: { shift: 16, mirror: true, mix: true } };
 
 /** First and last layer int8 and 8-bit inputs unless told. */
 export const CASES: readonly FineTuneCase[] = [
@@ -27,7 +27,7 @@ export const CASES: readonly FineTuneCase[] = [
     model: 'mnist',
     name: 'N=32',
     recipe: { weights: { groupSize: 32 } },
-    fineTune: { minutes: 1, augment: { shift: 2 } },
+    fineTune: { minutes: 1, augment: { shift: 2, mix: true } },
   },
   { model: 'stories', name: 'N=32', recipe: { weights: { groupSize: 32 } }, fineTune: { minutes: 10, batch: 8 } },
   { model: 'squeezenet', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: IMAGENET },
