@@ -83,6 +83,11 @@ describe('operators of training', { skip: skipOrt }, () => {
     );
     const normalize = { operator: 'NormalizeBatch', attributes: normalization, outputs: 4 };
     assert.deepEqual(await run({ ...normalize, inputs: [[1, 1, 2, 1], [1], [1]] }), [[0, 2], [1.5], [0.25], [2]]);
+    const quantize = { operator: 'FloatQuantize', attributes: { least: 0, most: 3 } };
+    // low, high and the scale are 1, of which 2 is beyond.
+    assert.deepEqual(await run({ ...quantize, inputs: [[2], [], [], []] }), [[1, 1]]);
+    const straight = { operator: 'FloatQuantizeGradient', attributes: { least: 0, most: 3 }, outputs: 4 };
+    assert.deepEqual(await run({ ...straight, inputs: [[2], [2], [], [], []] }), [[1, 0], [0], [2], [0]]);
     const largest = { operator: 'FloatMaxPool', attributes: pool };
     assert.deepEqual(await run({ ...largest, inputs: [[1, 2, 2, 1]] }), [[4]]);
   });
@@ -215,6 +220,16 @@ describe('operators of training', { skip: skipOrt }, () => {
       'windows beside the image',
       { operator: 'FloatMaxPool', inputs: [image], attributes: { ...pool, output_shape: [5, 1] } },
       /are beside X/,
+    ],
+    [
+      'several scales',
+      { operator: 'FloatQuantize', inputs: [image, [], [], [3]], attributes: { least: 0, most: 3 } },
+      /scale must be one number, got the shape \[3\]/,
+    ],
+    [
+      'ranges without codes',
+      { operator: 'FloatQuantize', inputs: [image, [], [], []], attributes: { least: 3, most: 3 } },
+      /least must be below most/,
     ],
     [
       'pools with too few inputs',

@@ -16,6 +16,9 @@ import { StaticValues } from './static-values.js';
 /** Of the operators that packages/kernels adds to onnxruntime. */
 export const NATIVE_DOMAIN = 'tritforge';
 
+/** Names of values begin with that of an input; along a chain of nodes they would grow with every step. */
+const MAX_STEM = 48;
+
 type Attributes = Readonly<Record<string, Attribute>>;
 export type Shape = readonly number[];
 
@@ -61,7 +64,10 @@ export class ShapedBuilder {
 
   /** A node with one output of the given shape. */
   add(opType: string, inputs: readonly string[], shape: Shape, attributes: Attributes = {}): string {
-    return this.#named(this.#graph.add(opType, [...inputs], `${inputs[0]}_${opType}`, attributes), shape);
+    return this.#named(
+      this.#graph.add(opType, [...inputs], `${inputs[0]!.slice(0, MAX_STEM)}_${opType}`, attributes),
+      shape,
+    );
   }
 
   /** A node with several outputs. */

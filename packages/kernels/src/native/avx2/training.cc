@@ -34,6 +34,13 @@ struct Vector {
   static TRITFORGE_INLINE Type where_equal(Type a, Type b, Type v) noexcept {
     return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_EQ_OQ), v);
   }
+  static TRITFORGE_INLINE Type minimum(Type a, Type b) noexcept { return _mm256_min_ps(a, b); }
+  static TRITFORGE_INLINE Type multiply(Type a, Type b) noexcept { return _mm256_mul_ps(a, b); }
+  static TRITFORGE_INLINE Type divide(Type a, Type b) noexcept { return _mm256_div_ps(a, b); }
+  // To the nearest integer, to even where there are two.
+  static TRITFORGE_INLINE Type round(Type a) noexcept {
+    return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  }
 };
 
 }  // namespace

@@ -1,4 +1,6 @@
 // Tiles and passes of training without vectors: a lane is one float.
+#include <cmath>
+
 #include "training/channel_passes.h"
 
 namespace tritforge {
@@ -24,6 +26,11 @@ struct Vector {
   static Type maximum(Type a, Type b) noexcept { return a > b ? a : b; }
   // v where a = b, else 0.
   static Type where_equal(Type a, Type b, Type v) noexcept { return a == b ? v : 0; }
+  static Type minimum(Type a, Type b) noexcept { return a < b ? a : b; }
+  static Type multiply(Type a, Type b) noexcept { return a * b; }
+  static Type divide(Type a, Type b) noexcept { return a / b; }
+  // To the nearest integer, to even where there are two.
+  static Type round(Type a) noexcept { return std::nearbyint(a); }
 };
 
 }  // namespace

@@ -181,6 +181,32 @@ bool check_pool(Random& random, Isa isa) {
   return is_near("the largest", isa, y, expected_y) && is_near("the gradient of a pool", isa, dx, expected_dx);
 }
 
+bool check_quantization(Random& random, Isa isa) {
+  const std::size_t count = between(random, 1, 20000);
+  RandomFloats x(random, count), dy(random, count);
+  const FloatQuantization q{-0.3f, random() % 2 == 0 ? 0.55f : 2.0f, 0.05f, -7, 11};
+  for (std::size_t i = 0; i < count; i += 3) x[i] = std::round(x[i] / q.scale) * q.scale + q.scale / 2;
+  Floats y(count), dx(count), sums(3);
+  std::vector<double> expected_y(count), expected_dx(count), expected_sums(3);
+  for (std::size_t i = 0; i < count; ++i) {
+    const float c = std::fmin(std::fmax(x[i], q.low), q.high);
+    // As QuantizeLinear has it: to the nearest, to even.
+    expected_y[i] = static_cast<double>(std::fmin(std::fmax(std::nearbyint(c / q.scale), q.least), q.most) * q.scale);
+    expected_dx[i] = x[i] == c ? static_cast<double>(dy[i]) : 0;
+    expected_sums[x[i] < c ? 0 : 1] += x[i] == c ? 0 : static_cast<double>(dy[i]);
+    expected_sums[2] += static_cast<double>(dy[i]) * (expected_y[i] - static_cast<double>(c)) / static_cast<double>(q.scale);
+  }
+  quantize_floats(isa, q, count, x.data(), y.data());
+  quantize_floats_gradient(isa, q, count, dy.data(), x.data(), dx.data(), sums.data(), sums.data() + 1, sums.data() + 2);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (static_cast<double>(y[i]) == expected_y[i]) continue;
+    std::printf("%s: %g is quantized to %g, not %g\n", isa_name(isa), static_cast<double>(x[i]), static_cast<double>(y[i]), expected_y[i]);
+    return false;
+  }
+  return is_near("the gradient of what is quantized", isa, dx, expected_dx) &&
+         is_near("the gradients of low, high and scale", isa, sums, expected_sums);
+}
+
 bool check_normalization(Random& random, Isa isa) {
   const std::size_t pixels = between(random, 2, 400), channels = random() % 16 == 0 ? 2100 : between(random, 1, 70);
   const bool rectifies = random() % 2 == 0, adds = random() % 2 == 0, is_given = random() % 2 == 0;
@@ -249,7 +275,7 @@ int main(int count, char** arguments) {
     const FloatConvolution c = random_convolution(random);
     for (const Isa isa : kAllIsas) {
       if (!isa_is_built(isa) || !cpu_has(isa)) continue;
-      if (!check_convolution(random, isa, c) || !check_pool(random, isa) || !check_normalization(random, isa)) return 1;
+      if (!check_convolution(random, isa, c) || !check_pool(random, isa) || !check_quantization(random, isa) || !check_normalization(random, isa)) return 1;
     }
   }
   return 0;

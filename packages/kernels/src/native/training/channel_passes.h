@@ -4,6 +4,7 @@
 
 #include "training/depthwise_rows.h"
 #include "training/pool_rows.h"
+#include "training/quantize_rows.h"
 #include "training/tiles.h"
 
 namespace tritforge {
@@ -172,7 +173,7 @@ constexpr auto tile_of() -> void (*)(const TileCall&) noexcept {
     V::kLanes, {most_1, most_2}, {TRITFORGE_TILES(V, 1, most_1), TRITFORGE_TILES(V, 2, most_2)},   \
         vectors, sizes,                                                                            \
         {TRITFORGE_SUMS(V, 1), TRITFORGE_SUMS(V, 2), TRITFORGE_SUMS(V, 4), TRITFORGE_SUMS(V, 8)},  \
-        Depthwise<V>::run, Depthwise<V>::sums, Pool<V>::largest, Pool<V>::gradient, ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
+        Depthwise<V>::run, Depthwise<V>::sums, Pool<V>::largest, Pool<V>::gradient, Quantize<V>::values, Quantize<V>::gradient, ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
         ChannelPasses<V>::gradient                                                                 \
   }
 

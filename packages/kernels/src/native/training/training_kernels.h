@@ -71,6 +71,16 @@ struct PoolCall {
   float* out;
 };
 
+// Names as in FloatQuantization. The gradient adds to sums of low, high and scale, the last times the scale.
+struct QuantizeCall {
+  const float* x;
+  const float* g;
+  float* out;
+  std::size_t count;
+  float low, high, scale, least, most;
+  double* sums;
+};
+
 inline constexpr std::size_t kMaxTilePixels = 16;
 inline constexpr std::size_t kMaxTileVectors = 2;
 inline constexpr std::size_t kMaxSumsVectors = 3;
@@ -103,6 +113,8 @@ struct TrainingKernels {
   void (*largest)(const PoolCall&) noexcept;
   // out += g where x is the first that equals y
   void (*largest_gradient)(const PoolCall&) noexcept;
+  void (*quantize)(const QuantizeCall&) noexcept;
+  void (*quantize_gradient)(const QuantizeCall&) noexcept;
   // sum += x − a, square += (x − a)²
   void (*moments)(const ChannelCall&) noexcept;
   // out = (x − a)·b + c + added, rectified where d is not null

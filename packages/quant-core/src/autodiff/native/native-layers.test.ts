@@ -5,6 +5,7 @@ import {
   intsValue,
   intValue,
   type Model,
+  scalarUint8,
   type Tensor,
   tensorFromFloats,
   tensorFromInt64,
@@ -14,7 +15,8 @@ import { acceleratedRuntime } from '../../runtime/create-runtime.js';
 import { randomTensor } from '../../testing/random-tensor.js';
 import { sharedData, skipWithout } from '../../testing/shared-data.js';
 import { type TinyNode, tinyModel } from '../../testing/tiny-model.js';
-import { checkNetwork } from '../testing/check-network.js';
+import { assertNear } from '../testing/check-gradient.js';
+import { checkNetwork, networkGradients } from '../testing/check-network.js';
 import { withNativeLayers } from './native-layers.js';
 
 const skip = acceleratedRuntime() === null && 'the native kernels were not built';
@@ -170,6 +172,37 @@ for (const [what, make, operators] of NETWORKS)
     assert.equal(operatorsOf(withNativeLayers(model, new Map([['N', 2]]))), operators);
     await checkNetwork(t, { model, input: 'x', shape: SHAPE, wrt, native: true });
   });
+
+/** Rounding has no derivative to compare with: the rules of standard operators say what goes straight through. */
+test('quantized activations train as with standard operators', { skip }, async (t) => {
+  const network = new Network();
+  const one = (value: number) => network.constant(tensorFromFloats([], Float32Array.of(value)));
+  const zeroPoint = network.constant(scalarUint8(128));
+  const quantized = (x: string) => {
+    const scale = network.trained([], 0, 0.02);
+    const bounds = [-100, 90].map((code) => network.add('Mul', [scale, one(code)]));
+    const codes = network.add('QuantizeLinear', [network.add('Clip', [x, ...bounds]), scale, zeroPoint]);
+    return network.add('DequantizeLinear', [codes, scale, zeroPoint]);
+  };
+  const a = quantized(network.conv('x', [7, 5, 3, 3], same));
+  quantized(network.add('Add', [quantized(network.conv(a, [7, 7, 3, 3], same)), a]));
+  const { model, wrt } = network.build();
+  const symbols = new Map([['N', 2]]);
+  assert.equal(
+    operatorsOf(withNativeLayers(model, symbols)),
+    'Transpose FloatConv Mul Mul FloatQuantize FloatConv Mul Mul FloatQuantize Add Mul Mul FloatQuantize Transpose',
+  );
+  const checked = { model, input: 'x', shape: SHAPE, wrt };
+  const [standard, native] = [
+    await networkGradients(t, checked),
+    await networkGradients(t, { ...checked, native: true }),
+  ];
+  // Rounding of sums may move a value to the next code.
+  for (const name of wrt) {
+    const expected = Float64Array.from(standard.gradients.get(name)!);
+    assertNear(native.gradients.get(name)!, expected, 5e-3, `the gradient of ${name}`);
+  }
+});
 
 test('the network that was given stays as it was', () => {
   const network = new Network();

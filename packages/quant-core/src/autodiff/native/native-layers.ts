@@ -6,6 +6,7 @@
  *   BatchNormalization                         NormalizeBatch in training mode, else NormalizeChannels, with an Add and a Relu
  *                                              behind it that nothing else reads
  *   MaxPool                                    FloatMaxPool
+ *   Clip, QuantizeLinear, DequantizeLinear     FloatQuantize, where nothing else reads what is in between
  *   operators on elements, Slice, Pad, Concat  as they are, on images whose channels are innermost
  *   pools of whole images                      means over the two axes
  *   everything else                            behind a Transpose, which is added once for each value
@@ -45,6 +46,11 @@ const ELEMENTWISE: ReadonlySet<string> = new Set([
   ...['Log', 'Neg', 'QuantizeLinear', 'Relu', 'Round', 'Selu', 'Sigmoid', 'Softplus', 'Softsign', 'Sqrt', 'Tanh'],
   ...['Add', 'Div', 'Max', 'Min', 'Mul', 'Pow', 'Sub', 'Sum', 'Where'],
 ]);
+/** Least and largest code of a type. */
+const CODE_RANGES: Readonly<Record<string, readonly [number, number]>> = {
+  int8: [-128, 127],
+  uint8: [0, 255],
+};
 const TO_LAST = [0, 2, 3, 1] as const;
 const TO_FIRST = [0, 3, 1, 2] as const;
 /** By axis of the file its axis when channels are innermost. */
@@ -73,6 +79,9 @@ class NativeLayers {
   readonly #shapes: Map<string, Shape>;
   /** How often a value is read; an output of the graph once more. */
   readonly #uses = new Map<string, number>();
+  readonly #readers = new Map<string, Node[]>();
+  /** Nodes that others took in. */
+  readonly #done = new Set<Node>();
   /** By value the same with the channels innermost. */
   readonly #last = new Map<string, string>();
   /** Values that are there in the layout of the file. */
@@ -87,6 +96,8 @@ class NativeLayers {
     this.#plain = new Set([...inputs.map(({ name }) => name), ...initializers.keys(), '']);
     for (const name of [...nodes.flatMap((node) => node.inputs), ...outputs.map((output) => output.name)])
       this.#uses.set(name, (this.#uses.get(name) ?? 0) + 1);
+    for (const node of nodes)
+      for (const name of new Set(node.inputs)) this.#readers.set(name, [...(this.#readers.get(name) ?? []), node]);
   }
 
   run(): Model {
@@ -105,13 +116,20 @@ class NativeLayers {
   }
 
   #take(node: Node): void {
-    const isTaken =
-      node.domain === '' &&
-      (this.#conv(node) || this.#maxPool(node) || this.#normalization(node) || this.#inLayout(node));
-    if (isTaken) return;
+    if (this.#done.has(node) || (node.domain === '' && this.#isTaken(node))) return;
     for (const input of node.inputs) this.#asInFile(input);
     for (const output of node.outputs) this.#plain.add(output);
     this.#b.keep(node);
+  }
+
+  #isTaken(node: Node): boolean {
+    return (
+      this.#conv(node) ||
+      this.#maxPool(node) ||
+      this.#normalization(node) ||
+      this.#quantization(node) ||
+      this.#inLayout(node)
+    );
   }
 
   // --- values
@@ -249,6 +267,48 @@ class NativeLayers {
   /** Running statistics are moved elsewhere. */
   #areUnused(names: readonly string[]): boolean {
     return names.every((name) => !this.#uses.has(name));
+  }
+
+  /** A Clip to codes and back, all of whose readers want the values. */
+  #quantization(node: Node): boolean {
+    const [x = '', low = '', high = ''] = node.inputs;
+    const [clipped = ''] = node.outputs;
+    if (node.opType !== 'Clip' || !this.#isLast(x) || !this.#isNumber(low) || !this.#isNumber(high)) return false;
+    const found = this.#codesAndBack(clipped);
+    if (found === null) return false;
+    const inputs = [this.#channelsLast(x), ...[low, high, found.scale].map((name) => this.#asInFile(name))];
+    const [y] = this.#b.native('FloatQuantize', inputs, [toLast(this.#b.shapeOf(x))], {
+      least: intValue(found.least),
+      most: intValue(found.most),
+    });
+    for (const taken of found.nodes) this.#done.add(taken);
+    for (const values of found.values) this.#last.set(values, y!);
+    return true;
+  }
+
+  /** What makes codes of a value and values of these again, null where there is more or less. */
+  #codesAndBack(value: string) {
+    const [quantize, ...others] = this.#readers.get(value) ?? [];
+    const [, scale = '', zeroPoint = ''] = quantize?.inputs ?? [];
+    const codes = quantize?.outputs[0] ?? '';
+    const back = this.#readers.get(codes) ?? [];
+    const zero = zeroPoint === '' ? [0] : this.#b.statics.intsOf(zeroPoint);
+    const range = CODE_RANGES[zeroPoint === '' ? 'uint8' : this.#b.statics.dtypeOf(zeroPoint)];
+    const isWhole =
+      quantize?.opType === 'QuantizeLinear' &&
+      others.length === 0 &&
+      back.every(({ opType, inputs }) => opType === 'DequantizeLinear' && inputs[0] === codes) &&
+      back.every(({ inputs: [, s, z = ''] }) => s === scale && z === zeroPoint) &&
+      [value, codes].every((name) => this.#uses.get(name) === this.#readers.get(name)?.length);
+    if (!isWhole || back.length === 0 || !this.#isNumber(scale) || zero?.length !== 1 || range === undefined)
+      return null;
+    const [least, most] = range.map((code) => code - zero[0]!) as [number, number];
+    return { scale, least, most, nodes: [quantize, ...back], values: back.map(({ outputs }) => outputs[0]!) };
+  }
+
+  /** A single float. */
+  #isNumber(name: string): boolean {
+    return name !== '' && this.#shapes.get(name)?.length === 0;
   }
 
   // --- what goes on in either layout

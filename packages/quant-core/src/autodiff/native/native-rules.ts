@@ -26,6 +26,12 @@ const maxPool: GradientRule = ({ b, dy, node, shapeOf }) => {
   return b.native('FloatMaxPoolGradient', inputs, [shapeOf(0)], Object.fromEntries(node.attributes));
 };
 
+/** Inputs X, low, high, scale. */
+const quantize: GradientRule = ({ b, dy, node, shapeOf }) => {
+  const shapes = [0, 1, 2, 3].map(shapeOf);
+  return b.native('FloatQuantizeGradient', [dy, ...node.inputs], shapes, Object.fromEntries(node.attributes));
+};
+
 /** What both normalizations have: Y is the first output, A the last input, added in front of the rectifier. */
 interface Normalization {
   readonly added: string | undefined;
@@ -83,6 +89,7 @@ const normalizeChannels: GradientRule = (input) => {
 export const NATIVE_RULES: Readonly<Record<string, GradientRule>> = {
   FloatConv: conv,
   FloatMaxPool: maxPool,
+  FloatQuantize: quantize,
   NormalizeBatch: normalizeBatch,
   NormalizeChannels: normalizeChannels,
 };

@@ -52,6 +52,20 @@ void pool_largest(Isa isa, const FloatPool& pool, const float* x, float* y) noex
 void pool_largest_gradient(Isa isa, const FloatPool& pool, const float* y_gradient, const float* x, const float* y,
                            float* x_gradient) noexcept;
 
+// What quantization makes of floats:  c = min(max(x, low), high),  y = s · min(max(round(c / s), least), most), to the nearest, to even.
+struct FloatQuantization {
+  float low, high, scale;
+  float least, most;  // codes less the zero point
+};
+
+void quantize_floats(Isa isa, const FloatQuantization& quantization, std::size_t count, const float* x, float* y) noexcept;
+
+// Straight through: rounding counts as the identity.
+//
+//   X̄ = Ȳ where x = c,   low̄ = Σ Ȳ where x < c,   high̄ = Σ Ȳ where x > c,   s̄ = Σ Ȳ · (y − c) / s
+void quantize_floats_gradient(Isa isa, const FloatQuantization& quantization, std::size_t count, const float* y_gradient,
+                              const float* x, float* x_gradient, float* low, float* high, float* scale) noexcept;
+
 // Normalization of `pixels` × `channels` by the statistics of each channel.
 struct BatchNormalization {
   std::size_t pixels, channels;
