@@ -27,6 +27,7 @@ import {
 } from '../../ir/index.js';
 import { knownShapes } from '../gradients.js';
 import { NATIVE_DOMAIN, type Shape, ShapedBuilder, sameShape } from '../shaped-builder.js';
+import { codesAndBack } from './codes-and-back.js';
 
 /** Compute each element from those at the same place, whatever the layout. */
 const ELEMENTWISE: ReadonlySet<string> = new Set([
@@ -46,11 +47,6 @@ const ELEMENTWISE: ReadonlySet<string> = new Set([
   ...['Log', 'Neg', 'QuantizeLinear', 'Relu', 'Round', 'Selu', 'Sigmoid', 'Softplus', 'Softsign', 'Sqrt', 'Tanh'],
   ...['Add', 'Div', 'Max', 'Min', 'Mul', 'Pow', 'Sub', 'Sum', 'Where'],
 ]);
-/** Least and largest code of a type. */
-const CODE_RANGES: Readonly<Record<string, readonly [number, number]>> = {
-  int8: [-128, 127],
-  uint8: [0, 255],
-};
 const TO_LAST = [0, 2, 3, 1] as const;
 const TO_FIRST = [0, 3, 1, 2] as const;
 /** By axis of the file its axis when channels are innermost. */
@@ -64,6 +60,15 @@ const toLast = (shape: Shape): Shape => TO_LAST.map((axis) => shape[axis]!);
  */
 export function withNativeLayers(model: Model, symbols: ReadonlyMap<string, number>): Model {
   return new NativeLayers(model, symbols).run();
+}
+
+/** No dilations, and pads that are numbers, none as wide as the kernel. */
+function hasPlainWindows(node: Node, kernel: Shape): boolean {
+  return (
+    intsAttribute(node, 'dilations', [1, 1]).every((dilation) => dilation === 1) &&
+    ['NOTSET', 'VALID'].includes(stringAttribute(node, 'auto_pad', 'NOTSET')) &&
+    intsAttribute(node, 'pads', [0, 0, 0, 0]).every((count, i) => count >= 0 && count < kernel[i % 2]!)
+  );
 }
 
 /** A normalization that may take in what is behind it. */
@@ -177,17 +182,11 @@ class NativeLayers {
     const [x, w, bias = ''] = node.inputs as [string, string, string?];
     if (node.opType !== 'Conv' || !this.#isImage(x) || !this.#isImage(w)) return false;
     const [input, weights] = [this.#b.shapeOf(x), this.#b.shapeOf(w)];
-    const kernel = weights.slice(2);
     const pads = intsAttribute(node, 'pads', [0, 0, 0, 0]);
     const group = intAttribute(node, 'group', 1);
     const isPlain =
-      (group === 1 || (group === input[1] && group === weights[0])) &&
-      intsAttribute(node, 'dilations', [1, 1]).every((dilation) => dilation === 1) &&
-      ['NOTSET', 'VALID'].includes(stringAttribute(node, 'auto_pad', 'NOTSET')) &&
-      pads.every((count, i) => count >= 0 && count < kernel[i % 2]!) &&
-      elementCount(input) > 0 &&
-      this.#b.statics.dtypeOf(w) === 'float32';
-    if (!isPlain) return false;
+      (group === 1 || (group === input[1] && group === weights[0])) && hasPlainWindows(node, weights.slice(2));
+    if (!isPlain || elementCount(input) === 0 || this.#b.statics.dtypeOf(w) !== 'float32') return false;
     const inputs = [this.#channelsLast(x), this.#asInFile(w), ...(bias === '' ? [] : [this.#asInFile(bias)])];
     const [y] = node.outputs as [string];
     const [result] = this.#b.native('FloatConv', inputs, [toLast(this.#b.shapeOf(y))], {
@@ -206,17 +205,12 @@ class NativeLayers {
     // Codes of quantized values are pooled as they are.
     if (this.#b.statics.dtypeOf(x) !== 'float32') return false;
     const kernel = intsAttribute(node, 'kernel_shape', []);
-    const pads = intsAttribute(node, 'pads', [0, 0, 0, 0]);
-    const isPlain =
-      intsAttribute(node, 'dilations', [1, 1]).every((dilation) => dilation === 1) &&
-      ['NOTSET', 'VALID'].includes(stringAttribute(node, 'auto_pad', 'NOTSET')) &&
-      pads.every((count, i) => count < kernel[i % 2]!);
-    if (!isPlain) return false;
+    if (!hasPlainWindows(node, kernel)) return false;
     const shape = toLast(this.#b.shapeOf(y));
     const [result] = this.#b.native('FloatMaxPool', [this.#channelsLast(x)], [shape], {
       kernel_shape: intsValue(kernel),
       strides: intsValue(intsAttribute(node, 'strides', [1, 1])),
-      pads: intsValue(pads),
+      pads: intsValue(intsAttribute(node, 'pads', [0, 0, 0, 0])),
       output_shape: intsValue(shape.slice(1, 3)),
     });
     this.#last.set(y, result!);
@@ -274,8 +268,8 @@ class NativeLayers {
     const [x = '', low = '', high = ''] = node.inputs;
     const [clipped = ''] = node.outputs;
     if (node.opType !== 'Clip' || !this.#isLast(x) || !this.#isNumber(low) || !this.#isNumber(high)) return false;
-    const found = this.#codesAndBack(clipped);
-    if (found === null) return false;
+    const found = codesAndBack(clipped, { uses: this.#uses, readers: this.#readers, statics: this.#b.statics });
+    if (found === null || !this.#isNumber(found.scale)) return false;
     const inputs = [this.#channelsLast(x), ...[low, high, found.scale].map((name) => this.#asInFile(name))];
     const [y] = this.#b.native('FloatQuantize', inputs, [toLast(this.#b.shapeOf(x))], {
       least: intValue(found.least),
@@ -284,26 +278,6 @@ class NativeLayers {
     for (const taken of found.nodes) this.#done.add(taken);
     for (const values of found.values) this.#last.set(values, y!);
     return true;
-  }
-
-  /** What makes codes of a value and values of these again, null where there is more or less. */
-  #codesAndBack(value: string) {
-    const [quantize, ...others] = this.#readers.get(value) ?? [];
-    const [, scale = '', zeroPoint = ''] = quantize?.inputs ?? [];
-    const codes = quantize?.outputs[0] ?? '';
-    const back = this.#readers.get(codes) ?? [];
-    const zero = zeroPoint === '' ? [0] : this.#b.statics.intsOf(zeroPoint);
-    const range = CODE_RANGES[zeroPoint === '' ? 'uint8' : this.#b.statics.dtypeOf(zeroPoint)];
-    const isWhole =
-      quantize?.opType === 'QuantizeLinear' &&
-      others.length === 0 &&
-      back.every(({ opType, inputs }) => opType === 'DequantizeLinear' && inputs[0] === codes) &&
-      back.every(({ inputs: [, s, z = ''] }) => s === scale && z === zeroPoint) &&
-      [value, codes].every((name) => this.#uses.get(name) === this.#readers.get(name)?.length);
-    if (!isWhole || back.length === 0 || !this.#isNumber(scale) || zero?.length !== 1 || range === undefined)
-      return null;
-    const [least, most] = range.map((code) => code - zero[0]!) as [number, number];
-    return { scale, least, most, nodes: [quantize, ...back], values: back.map(({ outputs }) => outputs[0]!) };
   }
 
   /** A single float. */
