@@ -250,7 +250,7 @@ export const FineTuneReport = Type.Object(
         epoch: Type.Integer({ description: '0 is before the first step.' }),
         seconds: Type.Number({ description: 'Since the training began.' }),
         trainingLoss: nullable(Type.Number({ description: 'Mean over the epoch; null before the first.' })),
-        heldOutLoss: Type.Number(),
+        heldOutLoss: Type.Number({ description: 'On samples kept aside, as they are and varied as in training.' }),
       }),
     ),
   },

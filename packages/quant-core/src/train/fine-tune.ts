@@ -16,7 +16,6 @@ import { writeModel } from '../onnx/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
 import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
 import { codesOf, type LatentParameters, valuesOf } from './latent-parameters.js';
-import type { Augmentation } from './messages.js';
 import { runShapes } from './run-shapes.js';
 import { buildStudentGraph } from './student-graph.js';
 import { latentParameters, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
@@ -33,7 +32,6 @@ export interface FineTuneOptions extends TuningData, TuningSteps {
   readonly loss: DistillationLoss;
   /** Whether the scales of activations are trained too. */
   readonly trainsScales: boolean;
-  readonly augmentation: Augmentation | null;
   /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
   readonly checkpoint?: { readonly path: string; readonly identity: string } | undefined;
 }

@@ -45,12 +45,12 @@ export interface Augmentation {
 }
 
 /**
- * Records of a batch, and what to compute: a gradient with images varied by a seed, the loss, or the output of a further graph. Or
+ * Records of a batch, and what to compute: a gradient with samples varied by a seed, the loss with or without that, or the output of a further graph. Or
  * which weights to quantize anew.
  */
 export type ThreadTask =
   | { readonly kind: 'gradient'; readonly records: readonly number[]; readonly seed: number }
-  | { readonly kind: 'loss'; readonly records: readonly number[] }
+  | { readonly kind: 'loss'; readonly records: readonly number[]; readonly seed: number | null }
   | { readonly kind: 'vector'; readonly records: readonly number[]; readonly graph: string }
   | { readonly kind: 'project'; readonly weights: readonly number[] };
 

@@ -57,7 +57,8 @@ async function run(task: ThreadTask): Promise<ThreadAnswer> {
   if (task.kind === 'gradient') gradient.fill(0);
   let loss = 0;
   for (const [i, part] of runs.entries()) {
-    const varied = task.kind === 'gradient' ? vary(reader.read(part), task.seed + SEED_STRIDE * i) : reader.read(part);
+    const batch = reader.read(part);
+    const varied = task.seed === null ? batch : vary(batch, task.seed + SEED_STRIDE * i);
     loss += (await runOnce(task.kind, varied, 1 / runs.length)) / runs.length;
   }
   return { loss };

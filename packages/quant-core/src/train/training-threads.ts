@@ -77,10 +77,19 @@ export class TrainingThreads {
     );
   }
 
-  /** The mean loss of batches without an update, each as large as a thread's part. */
-  async evaluate(batches: readonly (readonly number[])[], signal?: AbortSignal): Promise<number> {
+  /**
+   * The mean loss of batches without an update, each as large as a thread's part.
+   * @param seed varies samples, the same way each time; null leaves them as they are
+   */
+  async evaluate(batches: readonly (readonly number[])[], seed: number | null, signal?: AbortSignal): Promise<number> {
     const losses: number[] = [];
-    const tasks = batches.map((records): ThreadTask => ({ kind: 'loss', records }));
+    const tasks = batches.map(
+      (records, i): ThreadTask => ({
+        kind: 'loss',
+        records,
+        seed: seed === null ? null : seed + i,
+      }),
+    );
     for await (const answer of this.#inTurns(tasks, signal)) losses.push(lossOf(answer));
     return mean(losses);
   }

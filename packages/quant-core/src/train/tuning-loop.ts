@@ -2,6 +2,7 @@
 import { throwIfCanceled } from '../cancellation.js';
 import { mulberry32 } from '../seeded-random.js';
 import type { LatentParameters } from './latent-parameters.js';
+import type { Augmentation } from './messages.js';
 import { normOf, Optimiser, type OptimiserSettings } from './optimisers.js';
 import { rateAt, type Schedule } from './schedule.js';
 import { shuffled } from './shuffled.js';
@@ -49,6 +50,8 @@ export interface TuningSteps {
   /** Epochs without a better one after which to stop; null for never. */
   readonly patience: number | null;
   readonly seed: number;
+  /** How samples are varied; null where they are not. */
+  readonly augmentation: Augmentation | null;
   readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
   readonly onStep?: ((step: Step) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -176,12 +179,17 @@ export class TuningLoop {
     await threads.project(this.#shares, options.signal);
   }
 
-  /** The loss on samples kept aside. */
+  /**
+   * The loss on samples kept aside: as they are, and where training varies samples as much again varied, each time alike. The original
+   * is all but sure of samples that it was trained on itself; what it says of others shows in what is varied.
+   */
   async #judge(): Promise<number> {
     const { threads, samples, clock, options } = this.#parts;
     const before = clock.seconds;
-    const loss = await threads.evaluate(samples.heldOut, options.signal);
+    const losses = [await threads.evaluate(samples.heldOut, null, options.signal)];
+    if (options.augmentation !== null)
+      losses.push(await threads.evaluate(samples.heldOut, options.seed, options.signal));
     clock.reserve(clock.seconds - before);
-    return loss;
+    return losses.reduce((sum, loss) => sum + loss) / losses.length;
   }
 }
