@@ -46,7 +46,12 @@ async function measure(folder: string): Promise<string> {
       torch = version;
       comparisons.push(comparison);
     }
-  return trainingPage(comparisons, `training-speed --python PYTHON --rounds ${rounds}`, torch, OURS);
+  return trainingPage(
+    comparisons,
+    `training-speed --python PYTHON --rounds ${rounds}${options.compile ? ' --compile' : ''}`,
+    torch,
+    OURS,
+  );
 }
 
 async function compare(

@@ -13,6 +13,7 @@ import time
 import numpy
 import onnx
 import torch
+import torch.fx
 import torch.nn.functional as functional
 from onnx import numpy_helper
 
@@ -110,7 +111,9 @@ def stepper(request, layout):
     x = torch.randn(request["batch"], *image).to(memory_format=memory_format)
     labels = torch.arange(request["batch"]) % request["classes"]
     optimiser = torch.optim.SGD([p for p in network.parameters() if p.requires_grad], lr=1e-3, momentum=0.9)
-    forward = torch.compile(network) if suffix == "compile" else network
+    # The same operators one after the other, which torch.compile can look into.
+    traced = torch.fx.symbolic_trace(network)
+    forward = torch.compile(traced) if suffix == "compile" else traced
 
     def step():
         optimiser.zero_grad()
