@@ -118,6 +118,24 @@ describe('the memory of sessions', { skip: skipOrt }, () => {
   });
 });
 
+describe('the first sessions of a process', { skip: skipOrt }, () => {
+  it('may be loaded at once, although each brings our operators', () => {
+    writeFileSync(path.join(folder, 'sum.onnx'), sum);
+    const script = `
+      process.env.ORT_DISABLE_TELEMETRY = '1';
+      const { openOrtLibrary } = await import(${JSON.stringify(new URL('./index.js', import.meta.url).href)});
+      const library = openOrtLibrary(${JSON.stringify(testOrt().path)});
+      const loads = Array.from({ length: 4 }, () => library.load(${JSON.stringify(path.join(folder, 'sum.onnx'))}));
+      console.log((await Promise.allSettled(loads)).filter(({ status }) => status === 'rejected').map(({ reason }) => reason.message));`;
+    for (let round = 0; round < 4; round++) {
+      const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+        encoding: 'utf8',
+      });
+      assert.equal(stdout, '[]\n', stderr);
+    }
+  });
+});
+
 describe('the end of a thread or process', { skip: skipOrt }, () => {
   const started = () => `
     process.env.ORT_DISABLE_TELEMETRY = '1';

@@ -1,7 +1,9 @@
 #include "ort/session.h"
 
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
 #include <utility>
 
@@ -159,6 +161,32 @@ std::shared_ptr<LoadedSession> LoadedSession::from_bytes(const Library& library,
   });
 }
 
+namespace {
+
+/// Until a session has been made, one is made at a time: the first one adds the domain of our operators to a map of the process,
+/// which ONNX Runtime neither locks nor lets another thread add the same to.
+class FirstLoad {
+ public:
+  FirstLoad() : alone_(mutex(), std::defer_lock) {
+    if (!is_over().load()) alone_.lock();
+  }
+  static void succeeded() { is_over().store(true); }
+
+ private:
+  static std::mutex& mutex() {
+    static auto& shared = *new std::mutex;
+    return shared;
+  }
+  static std::atomic<bool>& is_over() {
+    static auto& shared = *new std::atomic<bool>(false);
+    return shared;
+  }
+
+  std::unique_lock<std::mutex> alone_;
+};
+
+}  // namespace
+
 template <typename Create>
 std::shared_ptr<LoadedSession> LoadedSession::load(const Library& library, const SessionSettings& settings,
                                                    Cancellation& cancellation, Create&& create) {
@@ -166,8 +194,10 @@ std::shared_ptr<LoadedSession> LoadedSession::load(const Library& library, const
   const auto options = make_options(library, settings);
   Session* session = nullptr;
   {
+    const FirstLoad first;
     const CancellationScope scope(cancellation, cancel_load, api, options.get());
     check(api, create(options.get(), &session));
+    FirstLoad::succeeded();
   }
   std::shared_ptr<LoadedSession> loaded(new LoadedSession(library, session));
   loaded->inputs_ =
