@@ -1,7 +1,6 @@
 /** Samples with their labels beside them in the records of a store, and the labels in memory. */
 import { TritforgeError } from '@tritforge/contracts';
 import { sampleIndices, sampleRuns } from '../calibrate/index.js';
-import { throwIfCanceled } from '../cancellation.js';
 import { labelNumbers, labelsMissing } from '../evaluate/label-rows.js';
 import type { JobDataset } from '../pipeline/job-data.js';
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
@@ -37,14 +36,13 @@ export async function storeLabelled(
   async function* runs(): AsyncGenerator<{ feeds: Feeds }> {
     let sample = 0;
     for await (const run of sampleRuns(dataset, feedPlan, all)) {
-      throwIfCanceled(signal);
       const own = labelsOf(run.labels, plan, sample);
       labels.set(own, sample++ * plan.rows);
       const stored: HostTensor = { dtype: 'int64', shape: [1, plan.rows], data: BigInt64Array.from(own, BigInt) };
       yield { feeds: new Map([...run.feeds, [plan.labelInput, stored]]) };
     }
   }
-  return { store: await storeSamples(runs(), path), labels };
+  return { store: await storeSamples(runs(), path, signal), labels };
 }
 
 function labelsOf(labels: HostTensor | null, { rows, classes }: LabelPlan, sample: number): readonly number[] {

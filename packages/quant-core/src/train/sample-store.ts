@@ -6,6 +6,7 @@
  */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { TritforgeError } from '@tritforge/contracts';
+import { throwIfCanceled } from '../cancellation.js';
 import type { DataType } from '../ir/index.js';
 import { hostBytes, hostTensor } from '../prefix/host-bytes.js';
 import type { Feeds, HostTensor } from '../runtime/runtime.js';
@@ -28,17 +29,19 @@ export interface StoreSummary {
 
 /**
  * Writes records to a new file.
- * @throws TritforgeError DATASET_SHAPE_MISMATCH when samples differ in shape: they cannot be put in batches
+ * @throws TritforgeError CANCELED; DATASET_SHAPE_MISMATCH when samples differ in shape: they cannot be put in batches
  */
 export async function storeSamples(
   runs: AsyncIterable<{ readonly feeds: Feeds }>,
   path: string,
+  signal?: AbortSignal,
 ): Promise<StoreSummary> {
   const file = openSync(path, 'wx');
   let inputs: StoredInput[] | null = null;
   let records = 0;
   try {
     for await (const { feeds } of runs) {
+      throwIfCanceled(signal);
       inputs ??= [...feeds].map(([name, tensor]) => describe(name, tensor));
       for (const { name, shape } of inputs) {
         const tensor = feeds.get(name)!;

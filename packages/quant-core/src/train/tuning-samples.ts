@@ -26,6 +26,7 @@ export interface TuningData {
   readonly batch: number;
   readonly threads: number;
   readonly scratchDir: string;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -33,10 +34,16 @@ export interface TuningData {
  * are few samples.
  * @throws TritforgeError DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH
  */
-export async function storeTuningSamples({ data, scratchDir, batch, threads }: TuningData): Promise<TuningSamples> {
+export async function storeTuningSamples({
+  data,
+  scratchDir,
+  batch,
+  threads,
+  signal,
+}: TuningData): Promise<TuningSamples> {
   const { dataset, feedPlan } = data;
   const every = sampleIndices(dataset.sampleCount, dataset.sampleCount);
-  const store = await storeSamples(sampleRuns(dataset, feedPlan, every), join(scratchDir, 'samples.bin'));
+  const store = await storeSamples(sampleRuns(dataset, feedPlan, every), join(scratchDir, 'samples.bin'), signal);
   const all = Array.from({ length: store.records }, (_, i) => i);
   const isHeldOut = (i: number) => i % HELD_OUT_STRIDE === HELD_OUT_STRIDE - 1 && i < MOST_HELD_OUT * HELD_OUT_STRIDE;
   const [fitting, aside] = [all.filter((i) => !isHeldOut(i)), all.filter(isHeldOut)];
