@@ -5,7 +5,7 @@
 namespace tritforge {
 namespace {
 
-constexpr std::size_t kRunFloats = std::size_t{1} << 13;
+constexpr std::size_t kRunFloats = std::size_t{1} << 9;
 
 QuantizeCall call_of(const FloatQuantization& q) {
   QuantizeCall call{};
