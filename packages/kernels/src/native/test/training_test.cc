@@ -205,7 +205,7 @@ bool check_quantization(Random& random, Isa isa) {
     return false;
   }
   return is_near("the gradient of what is quantized", isa, dx, expected_dx) &&
-         is_near("the gradients of low, high and scale", isa, sums, expected_sums, 1);
+         is_near("the gradients of low, high and scale", isa, sums, expected_sums, 4);
 }
 
 bool check_normalization(Random& random, Isa isa) {
@@ -262,8 +262,8 @@ bool check_normalization(Random& random, Isa isa) {
   // Few pixels make reciprocals of small deviations, which rounding of the mean reaches.
   return is_near("the mean", isa, mean, means) && is_near("the variance", isa, variance, variances) &&
          (pixels < 8 || (is_near("the normalized", isa, y, outputs) && is_near("the gradient of x", isa, dx, gradients) &&
-                         is_near("the gradient of the scale", isa, of_scale, scales, 1))) &&
-         is_near("the gradient of the bias", isa, of_bias, biases, 1) &&
+                         is_near("the gradient of the scale", isa, of_scale, scales, 4))) &&
+         is_near("the gradient of the bias", isa, of_bias, biases, 4) &&
          (!(adds && rectifies) || is_near("the gradient of what is added", isa, of_added, passed));
 }
 
