@@ -134,7 +134,7 @@ class Quantization {
         onMoments: exploration?.onMoments,
       },
     );
-    const { network, ...fineTuned } = await this.#fineTune(quantized, original, data);
+    const { network, ...fineTuned } = await this.#fineTune(quantized, original.files, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -176,7 +176,7 @@ class Quantization {
   }
 
   /** Trains the quantized network where the recipe asks for it. */
-  async #fineTune(network: QuantizedNetworks['network'], { digest }: OriginalModel, data: JobData) {
+  async #fineTune(network: QuantizedNetworks['network'], modelFiles: readonly string[], data: JobData) {
     const { fineTune } = this.#recipe;
     if (fineTune === null) return { network, report: null, warnings: [] };
     return fineTuneNetwork(network, fineTune, {
@@ -185,8 +185,7 @@ class Quantization {
       request: this.#request,
       meter: this.#meter,
       data,
-      modelDigest: digest,
-      settle: this.#context.settle,
+      modelFiles,
     });
   }
 

@@ -18,12 +18,7 @@ import { upgradeOpset } from './upgrade-opset/upgrade-opset.js';
  * @throws TritforgeError MODEL_UNSUPPORTED_OPSET, MODEL_TOO_MANY_NODES, MODEL_TOO_DEEP
  */
 export async function prepareModel(model: Model, options: FoldConstantsOptions): Promise<void> {
-  plainInitializers(model);
-  inlineFunctions(model);
-  model.graph.nodes = topologicalOrder(model.graph.nodes);
-  constantsToInitializers(model);
-  await eliminateIdentity(model);
-  await upgradeOpset(model);
+  await unifyModel(model);
   const stored = new Set(model.graph.initializers.keys());
   await foldConstants(model, options);
   sumToAdd(model);
@@ -32,4 +27,18 @@ export async function prepareModel(model: Model, options: FoldConstantsOptions):
   await foldAffine(model, options.scratch);
   await tieTables(model, stored);
   removeUnused(model);
+}
+
+/**
+ * The passes that everything begins with, in place: one graph in order, of constants that are stored as constants and operators of one
+ * opset.
+ * @throws TritforgeError MODEL_UNSUPPORTED_OPSET, MODEL_TOO_MANY_NODES, MODEL_TOO_DEEP
+ */
+export async function unifyModel(model: Model): Promise<void> {
+  plainInitializers(model);
+  inlineFunctions(model);
+  model.graph.nodes = topologicalOrder(model.graph.nodes);
+  constantsToInitializers(model);
+  await eliminateIdentity(model);
+  await upgradeOpset(model);
 }

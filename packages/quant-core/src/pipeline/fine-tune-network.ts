@@ -1,32 +1,25 @@
 /** The step of a job that trains the quantized network: see train/fine-tune.ts. */
-import { createHash } from 'node:crypto';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  type FineTuneReport,
-  type ResolvedFineTune,
-  type ResolvedRecipe,
-  TritforgeError,
-  type Warning,
-} from '@tritforge/contracts';
+import { type FineTuneReport, type ResolvedFineTune, TritforgeError, type Warning } from '@tritforge/contracts';
 import type { Laboratory } from '../calibrate/observed-model.js';
-import { ENGINE_VERSION } from '../engine-version.js';
-import { cpuName } from '../evaluate/index.js';
 import { scoringOf } from '../evaluate/scoring-of.js';
 import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { QuantizeRequest } from '../quantize-request.js';
-import { kernelInfo } from '../runtime/kernels.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
+import { identityOf } from '../train/checkpoint.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
 import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
 import type { Step } from '../train/tuning-loop.js';
-import type { JobData, JobDataset } from './job-data.js';
+import type { JobDataset } from './job-data.js';
+import { type Origin, originDigest } from './open-checkpoints.js';
 import type { ProgressMeter } from './progress-meter.js';
 
 const CHECKPOINT = 'fine-tuning.training';
@@ -36,18 +29,11 @@ const PARTS = 1000;
 /** What the squared error of scores adds to the divergence: it says something where probabilities are all but 0 and 1. */
 const SCORES_WEIGHT = 0.05;
 
-export interface FineTuneStep {
-  readonly recipe: ResolvedRecipe;
-  readonly request: QuantizeRequest;
-  readonly data: JobData;
+export interface FineTuneStep extends Origin {
   readonly scratch: ScratchTensors;
   readonly scratchDir: string;
   readonly runtime: Runtime;
   readonly meter: ProgressMeter;
-  readonly signal: AbortSignal | undefined;
-  readonly settle: AbortSignal | undefined;
-  /** Digest of the model file. */
-  readonly modelDigest: string;
 }
 
 /** The network as the training left it; the one that came in where no epoch was better. */
@@ -78,10 +64,10 @@ export async function fineTuneNetwork(
       data: samples,
       seed: step.recipe.seed,
       scratchDir,
-      checkpoint: await checkpointOf(request.checkpointDir, samples, step),
+      checkpoint: await checkpointOf(request, samples, step),
       onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
-      signal: step.signal,
-      settle: step.settle,
+      signal: step.context.signal,
+      settle: step.context.settle,
     });
     return {
       network: await withResult(network, tuned, step.scratch),
@@ -113,7 +99,6 @@ function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
     optimiser: OPTIMISERS[asked.optimiser],
     learningRate,
     schedule: { kind: 'cosine', floor: 0 },
-    trainsScales: true,
     augmentation: augmentationOf(asked.augment, prepared),
   };
 }
@@ -160,23 +145,13 @@ const OPTIMISERS: Readonly<Record<ResolvedFineTune['optimiser'], OptimiserSettin
   sgd: { kind: 'sgd', momentum: 0.9, nesterov: true },
 };
 
-/** What an attempt at this training may go on from depends on all of this. */
-async function checkpointOf(folder: string | undefined, samples: JobDataset, step: FineTuneStep) {
-  if (folder === undefined) return undefined;
-  await mkdir(folder, { recursive: true });
-  const { recipe, request, data, modelDigest } = step;
-  const { calibration, training, memoryCapBytes, maxCalibrationSamples } = request;
-  const identity = {
-    engine: [ENGINE_VERSION, cpuName(), kernelInfo().implementation],
-    model: modelDigest,
-    recipe,
-    data: [data.calibration?.digest, calibration?.preprocess, samples.digest, training?.preprocess],
-    limits: [memoryCapBytes, maxCalibrationSamples],
-  };
-  return {
-    path: join(folder, CHECKPOINT),
-    identity: createHash('sha256').update(JSON.stringify(identity)).digest('hex'),
-  };
+/** What an attempt at this training may go on from. */
+async function checkpointOf({ checkpointDir, training }: QuantizeRequest, samples: JobDataset, step: FineTuneStep) {
+  if (checkpointDir === undefined) return undefined;
+  await mkdir(checkpointDir, { recursive: true });
+  const engine = createTrainingRuntime().engine;
+  const identity = identityOf([await originDigest(step), engine, samples.digest, training?.preprocess]);
+  return { path: join(checkpointDir, CHECKPOINT), identity };
 }
 
 async function withResult(

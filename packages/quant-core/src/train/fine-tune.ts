@@ -30,8 +30,6 @@ export interface FineTuneOptions extends TuningData, TuningSteps {
   /** Passes over the data, which give the same result in every run, or time, all in all. */
   readonly length: TrainingLength;
   readonly loss: DistillationLoss;
-  /** Whether the scales of activations are trained too. */
-  readonly trainsScales: boolean;
   /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
   readonly checkpoint?: { readonly path: string; readonly identity: string } | undefined;
 }
@@ -64,8 +62,7 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const samples = await storeTuningSamples(options);
   const student = await buildStudentGraph(start);
   const run = runShapes(student.model, samples.store, samples.part);
-  const scales = options.trainsScales ? student.scales : new Map<string, string>();
-  const trained = trainedTensors(start.layers, { ...student, scales });
+  const trained = trainedTensors(start.layers, student);
   const graph = await distilledGraph(student.model, {
     teacher: start.prepared,
     parameters: [...trained.keys()],

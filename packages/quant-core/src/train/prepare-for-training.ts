@@ -2,27 +2,18 @@
  * The passes that make a network ready to be trained, in order: those of quantization without the ones that fold what is trained.
  * The network computes the same as before, up to float32 rounding.
  */
-import { type Graph, type Model, NameAllocator, topologicalOrder } from '../ir/index.js';
-import { constantsToInitializers } from '../passes/constants-to-initializers.js';
+import { type Graph, type Model, NameAllocator } from '../ir/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
-import { eliminateIdentity } from '../passes/eliminate-identity.js';
 import { type FoldConstantsOptions, foldConstants } from '../passes/fold-constants.js';
-import { inlineFunctions } from '../passes/inline-functions.js';
-import { plainInitializers } from '../passes/plain-initializers.js';
+import { unifyModel } from '../passes/prepare-model.js';
 import { sumToAdd } from '../passes/sum-to-add.js';
-import { upgradeOpset } from '../passes/upgrade-opset/upgrade-opset.js';
 
 /**
  * In place.
  * @throws TritforgeError MODEL_UNSUPPORTED_OPSET, MODEL_TOO_MANY_NODES, MODEL_TOO_DEEP
  */
 export async function prepareForTraining(model: Model, options: FoldConstantsOptions): Promise<void> {
-  plainInitializers(model);
-  inlineFunctions(model);
-  model.graph.nodes = topologicalOrder(model.graph.nodes);
-  constantsToInitializers(model);
-  await eliminateIdentity(model);
-  await upgradeOpset(model);
+  await unifyModel(model);
   await foldConstants(model, options);
   sumToAdd(model);
   separateNormalizations(model.graph, new NameAllocator(model));
