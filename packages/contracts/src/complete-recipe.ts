@@ -12,12 +12,13 @@ export function completeRecipe({ search, weights, firstLast, fineTune, ...settle
   return { ...rest, search, weights: solving };
 }
 
-function completeFineTune({ epochs, minutes, patience, loss, ...rest }: ResolvedFineTune): FineTune {
+function completeFineTune({ epochs, minutes, patience, loss, features, ...rest }: ResolvedFineTune): FineTune {
   return {
     ...rest,
     ...(epochs !== null && { epochs }),
     ...(minutes !== null && { minutes }),
     ...(loss !== null && { loss }),
+    ...(features !== null && { features }),
     ...(patience !== null && { patience }),
   };
 }

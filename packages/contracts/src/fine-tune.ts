@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { LayerMatch } from './layer-match.js';
 
 /** What a quantized network is pulled towards when it is fine-tuned. */
 export const FineTuneLoss = Type.Enum(['distill', 'mse'], {
@@ -29,6 +30,30 @@ const Augment = Type.Object(
   { additionalProperties: false },
 );
 
+const Features = Type.Object(
+  {
+    layers: Type.Array(LayerMatch, {
+      minItems: 1,
+      maxItems: 1000,
+      description: 'Selectors of layers; `{ "name": "*" }` is all of them. One that matches no layer is an error.',
+    }),
+    weight: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1000,
+        default: 1,
+        description: 'Of the mean of these squared errors, each relative to the size of its value, beside `loss`.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'Pull the inputs of these layers towards those in the original too, by their squared errors: says more of each sample ' +
+      'than the outputs alone where there are few samples. Which epoch is best is judged by the outputs alone.',
+  },
+);
+
 /** Quantization-aware training that follows the quantization. */
 export const FineTune = Type.Object(
   {
@@ -47,6 +72,7 @@ export const FineTune = Type.Object(
       }),
     ),
     loss: Type.Optional(FineTuneLoss),
+    features: Type.Optional(Features),
     temperature: Type.Optional(
       Type.Number({
         minimum: 0.1,
@@ -106,6 +132,8 @@ export interface ResolvedFineTune {
   minutes: number | null;
   /** Null: as the outputs are. */
   loss: FineTuneLoss | null;
+  /** Null: outputs alone. */
+  features: { layers: LayerMatch[]; weight: number } | null;
   temperature: number;
   optimiser: 'adamw' | 'sgd';
   learningRate: number;
@@ -121,6 +149,7 @@ export function resolveFineTune(asked: FineTune): ResolvedFineTune {
     epochs: asked.epochs ?? null,
     minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
     loss: asked.loss ?? null,
+    features: asked.features === undefined ? null : { weight: 1, ...asked.features },
     temperature: asked.temperature ?? 2,
     optimiser: asked.optimiser ?? 'adamw',
     learningRate: asked.learningRate ?? 0.01,

@@ -3,6 +3,7 @@ export * from './complete-recipe.js';
 export * from './error-codes.js';
 export * from './fine-tune.js';
 export * from './ids.js';
+export * from './layer-match.js';
 export * from './preprocess.js';
 export * from './recipe.js';
 export * from './recipe-check.js';

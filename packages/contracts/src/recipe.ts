@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { FineTune, type ResolvedFineTune, resolveFineTune } from './fine-tune.js';
+import { LayerMatch } from './layer-match.js';
 
 /** Number of weights that share one scale. */
 export const GroupSize = Type.Enum([4, 8, 16, 32, 64, 128]);
@@ -8,17 +9,6 @@ export type GroupSize = 4 | 8 | 16 | 32 | 64 | 128;
 /** Bits of quantized weights: 2 is ternary, 4 is int4 in groups, 8 is int8. */
 export const WeightBits = Type.Union([Type.Literal(2), Type.Literal(4), Type.Literal(8)]);
 export type WeightBits = Static<typeof WeightBits>;
-
-/** What a selector looks at; all given properties must hold. `name` is a glob over node names (`*`, `?`). */
-export const LayerMatch = Type.Object(
-  {
-    name: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
-    op: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-    depthwise: Type.Optional(Type.Boolean()),
-  },
-  { additionalProperties: false, minProperties: 1 },
-);
-export type LayerMatch = Static<typeof LayerMatch>;
 
 /** Bits of a quantized activation. */
 export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4)]);

@@ -31,6 +31,9 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
   selectorsOf(recipe).forEach((match, i) => {
     requireMatch(match, layers, `recipe.weights.residualPlanes[${i}]`);
   });
+  recipe.fineTune?.features?.layers.forEach((match, i) => {
+    requireMatch(match, layers, `recipe.fineTune.features.layers[${i}]`);
+  });
   const owners = new Map<Tensor, PlannedLayer>();
   const products = layers.filter(({ isTable }) => !isTable);
   return layers.map((layer) => {
@@ -132,7 +135,8 @@ function shareWeight(planned: PlannedLayer, owner: PlannedLayer): PlannedLayer {
   return { ...planned, applied, reason: `the weight is shared with ${owner.layer.node.name}` };
 }
 
-function matches(match: LayerMatch, layer: Layer): boolean {
+/** Whether a selector means a layer. */
+export function matches(match: LayerMatch, layer: Layer): boolean {
   if (match.name !== undefined && !matchesGlob(match.name, layer.node.name)) return false;
   if (match.op !== undefined && match.op !== layer.node.opType) return false;
   return match.depthwise === undefined || match.depthwise === layer.depthwise;

@@ -7,6 +7,7 @@ import { scoringOf } from '../evaluate/scoring-of.js';
 import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
+import { matches } from '../layers/plan-layers.js';
 import { readRows } from '../layers/weight-rows.js';
 import type { QuantizeRequest } from '../quantize-request.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -14,7 +15,7 @@ import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { identityOf } from '../train/checkpoint.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
-import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
+import { type FeatureOptions, type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
 import type { Step } from '../train/tuning-loop.js';
@@ -89,7 +90,7 @@ type Settings = Omit<
   'loss' | 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'
 >;
 
-function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
+function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settings {
   const { epochs, minutes, batch, workers, learningRate } = asked;
   return {
     patience: asked.patience,
@@ -100,6 +101,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared }: Start): Settings {
     learningRate,
     schedule: { kind: 'cosine', floor: 0 },
     augmentation: augmentationOf(asked.augment, prepared),
+    features: featuresOf(asked, layers),
   };
 }
 
@@ -119,6 +121,12 @@ async function lossOf(
     field: 'recipe.fineTune.loss',
     remediation: 'Choose mse, or leave it out.',
   });
+}
+
+function featuresOf({ features }: ResolvedFineTune, planned: readonly PlannedLayer[]): FeatureOptions | undefined {
+  if (features === null) return undefined;
+  const chosen = planned.filter(({ layer }) => features.layers.some((match) => matches(match, layer)));
+  return { layers: chosen.map(({ layer }) => layer), weight: features.weight };
 }
 
 /** Changes the first input of the network. */

@@ -14,6 +14,15 @@ export interface DistilledGraphOptions {
   /** Sizes of the symbolic dimensions, that of the batch included. */
   readonly symbols: ReadonlyMap<string, number>;
   readonly loss: DistillationLoss;
+  readonly features?: MatchedFeatures | undefined;
+}
+
+/** Values within the networks that are compared besides their outputs. */
+export interface MatchedFeatures {
+  /** By value of the original the one of the student. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Of the mean of their squared errors, each relative to the mean square of the original's. */
+  readonly weight: number;
 }
 
 /** What the student is pulled towards. */
@@ -29,53 +38,77 @@ export type DistillationLoss =
   /** All outputs, by the squared error relative to their mean squares. */
   | { readonly kind: 'mse' };
 
-/** A training graph whose loss is the distance to outputs of the original network. */
+/** A training graph whose loss is the distance to outputs of the original network, and to values within. */
 export interface DistilledGraph extends TrainingGraph {
-  /** By output of the original network the input of the training graph that takes it. */
+  /** By value of the original network the input of the training graph that takes it. */
   readonly targets: ReadonlyMap<string, string>;
+  /** The part of the loss that outputs make: what networks are judged by. */
+  readonly outputLoss: string;
 }
 
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function distilledGraph(
   student: Model,
-  { teacher, parameters, symbols, loss }: DistilledGraphOptions,
+  { teacher, parameters, symbols, loss, features }: DistilledGraphOptions,
 ): Promise<DistilledGraph> {
   const shapes = inferShapes(teacher, { symbols });
   const { outputs } = teacher.graph;
   const compared = loss.kind === 'mse' ? outputs : outputs.filter(({ name }) => name === loss.output);
-  const targets = new Map(compared.map(({ name }) => [name, `${name}_teacher`]));
+  const targets = new Map(
+    [...compared.map(({ name }) => name), ...(features?.values.keys() ?? [])].map((name) => [name, `${name}_teacher`]),
+  );
   const shapeOf = (name: string) => {
     const shape = shapes.get(name, teacher.graph)?.shape ?? null;
     if (shape?.every((size) => typeof size === 'number')) return shape;
     throw unknownShape(name);
   };
-  const graph = await buildTrainingGraph(student, {
+  // What is not an output may get another layout, or vanish, when layers become operators of our own.
+  const seen = withFurtherOutputs(student, [...(features?.values.values() ?? [])]);
+  let outputLoss = '';
+  const graph = await buildTrainingGraph(seen, {
     parameters,
-    targets: compared.map(({ name }) => ({
-      name: targets.get(name)!,
-      dtype: 'float32',
-      shape: shapeOf(name),
-    })),
+    targets: [...targets].map(([value, name]) => ({ name, dtype: 'float32', shape: shapeOf(value) })),
     symbols,
     native: trainsNatively(),
-    addLoss: (b) => (loss.kind === 'mse' ? errors(b, targets) : divergence(b, targets, loss, teacher)),
+    addLoss: (b) => {
+      const pairs = compared.map(({ name }): Pair => [name, targets.get(name)!]);
+      outputLoss = loss.kind === 'mse' ? errors(b, pairs) : divergence(b, pairs[0]!, loss, teacher);
+      if (features === undefined) return outputLoss;
+      return b.binary('Add', outputLoss, featureErrors(b, features, targets));
+    },
   });
-  return { ...graph, targets };
+  return { ...graph, targets, outputLoss };
 }
 
-function errors(b: ShapedBuilder, targets: ReadonlyMap<string, string>): string {
-  return [...targets]
+function withFurtherOutputs({ graph, ...model }: Model, names: readonly string[]): Model {
+  const outputs = [...graph.outputs, ...names.map((name) => ({ name, dtype: 'float32' as const, shape: null }))];
+  return { ...model, graph: { ...graph, outputs } };
+}
+
+/** A value of the student and what it is to be. */
+type Pair = readonly [student: string, teacher: string];
+
+function errors(b: ShapedBuilder, pairs: readonly Pair[]): string {
+  return pairs
     .map(([student, teacher]) => squaredError(b, student, teacher))
     .reduce((sum, error) => b.binary('Add', sum, error));
 }
 
+function featureErrors(
+  b: ShapedBuilder,
+  { values, weight }: MatchedFeatures,
+  targets: ReadonlyMap<string, string>,
+): string {
+  const pairs = [...values].map(([original, student]): Pair => [student, targets.get(original)!]);
+  return b.scaled(errors(b, pairs), weight / pairs.length);
+}
+
 function divergence(
   b: ShapedBuilder,
-  targets: ReadonlyMap<string, string>,
+  [student, teacher]: Pair,
   { temperature, scores }: DistillationLoss & { kind: 'distill' },
   { graph }: Model,
 ): string {
-  const [[student, teacher]] = [...targets] as [[string, string]];
   const isProbability = graph.nodes.some(({ opType, outputs }) => opType === 'Softmax' && outputs.includes(student));
   const scoresOf = (name: string) => classesLast(b, name);
   const loss = distillation(b, { student: scoresOf(student), teacher: scoresOf(teacher), temperature, isProbability });
@@ -93,7 +126,7 @@ function classesLast(b: ShapedBuilder, output: string): string {
 function unknownShape(output: string): TritforgeError {
   return new TritforgeError(
     'MODEL_NOT_DIFFERENTIABLE',
-    `The shape of the output ${output} cannot be told without running the model`,
+    `The shape of ${output} cannot be told without running the model`,
     {
       field: 'model',
       remediation: 'Leave recipe.fineTune out, or export the model without control flow on the way to its output.',

@@ -12,7 +12,11 @@ import { type FineTuned, type FineTuneOptions, fineTune } from './fine-tune.js';
 const SAMPLES = 64;
 
 /** Fine-tunes the small network, rounded to ternary weights without looking at data, on random images. */
-async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}, count = SAMPLES): Promise<FineTuned> {
+async function tune(
+  t: TestContext,
+  { featureWeight, ...changes }: Partial<FineTuneOptions> & { featureWeight?: number } = {},
+  count = SAMPLES,
+): Promise<FineTuned> {
   const network = await quantizedNetwork(t, smallNetwork(), { weights: { groupSize: 16, solver: 'exact' } });
   const { graph } = network.prepared;
   const next = gaussian(seededRandom(5));
@@ -36,6 +40,10 @@ async function tune(t: TestContext, changes: Partial<FineTuneOptions> = {}, coun
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },
     scratchDir: temporaryFolder(t),
+    features:
+      featureWeight === undefined
+        ? undefined
+        : { layers: network.layers.map(({ layer }) => layer), weight: featureWeight },
     ...changes,
   });
 }
@@ -51,6 +59,15 @@ test('fine-tuning brings a rounded network nearer to the original on samples tha
   const best = curve.filter(({ isBest }) => isBest).at(-1)!;
   assert.ok(best.heldOutLoss < 0.6 * start!.heldOutLoss, curve.map(({ heldOutLoss }) => heldOutLoss).join());
   assert.ok(epochs.at(-1)!.trainingLoss! < epochs[0]!.trainingLoss!);
+});
+
+test('inputs of layers come nearer to those of the original where they are asked for', async (t) => {
+  const [alone, together] = [await tune(t), await tune(t, { featureWeight: 10 })];
+  const trainingLosses = [alone, together].map(({ curve }) => curve.map(({ trainingLoss }) => trainingLoss));
+  assert.ok(trainingLosses[1]![1]! > trainingLosses[0]![1]!);
+  assert.ok(trainingLosses[1]!.at(-1)! < 0.97 * trainingLosses[1]![1]!, `${trainingLosses[1]}`);
+  assert.equal(together.curve[0]!.heldOutLoss, alone.curve[0]!.heldOutLoss);
+  assert.notDeepEqual(bits(alone), bits(together));
 });
 
 test('the same seed and number of threads give the same codes and biases', async (t) => {

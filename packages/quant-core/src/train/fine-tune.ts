@@ -12,12 +12,13 @@ import type { QuantizedModel } from '../artifact/quantized-model.js';
 import { withOutputs } from '../calibrate/observed-model.js';
 import type { Model, Tensor } from '../ir/index.js';
 import type { QuantizedWeight, WeightCodes } from '../layers/encoded-weight.js';
+import type { Layer } from '../layers/layer.js';
 import { writeModel } from '../onnx/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
-import { type DistillationLoss, type DistilledGraph, distilledGraph } from './distilled-graph.js';
+import { type DistillationLoss, type DistilledGraph, distilledGraph, type MatchedFeatures } from './distilled-graph.js';
 import { codesOf, type LatentParameters, valuesOf } from './latent-parameters.js';
 import { runShapes } from './run-shapes.js';
-import { buildStudentGraph } from './student-graph.js';
+import { buildStudentGraph, type StudentGraph } from './student-graph.js';
 import { latentParameters, startVector, type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
@@ -30,8 +31,17 @@ export interface FineTuneOptions extends TuningData, TuningSteps {
   /** Passes over the data, which give the same result in every run, or time, all in all. */
   readonly length: TrainingLength;
   readonly loss: DistillationLoss;
+  /** Values within the network to be matched too. */
+  readonly features?: FeatureOptions | undefined;
   /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
   readonly checkpoint?: { readonly path: string; readonly identity: string } | undefined;
+}
+
+/** Inputs of layers that are to be those of the original. */
+export interface FeatureOptions {
+  readonly layers: readonly Layer[];
+  /** Of the mean of their squared errors, each relative to the mean square of the original's, beside the loss of the outputs. */
+  readonly weight: number;
 }
 
 /** The network with other codes and biases; with none where no step made it better. */
@@ -68,6 +78,7 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
     parameters: [...trained.keys()],
     symbols: run.symbols,
     loss: options.loss,
+    features: options.features && featuresOf(options.features, student, start.prepared),
   });
   const parameters = latentParameters(graph.parameters, trained, start);
   const runs = { store: samples.store, recordsPerRun: run.records, latentWeights: parameters.weights };
@@ -91,7 +102,7 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
 }
 
 async function openThreads(
-  { model, parameterInput, lossOutput, gradientOutput, targets, parameters }: DistilledGraph,
+  { model, parameterInput, lossOutput, gradientOutput, outputLoss, targets, parameters }: DistilledGraph,
   original: Model,
   further: Pick<TrainingSetup, 'store' | 'recordsPerRun' | 'latentWeights'>,
   { scratchDir, threads, augmentation }: FineTuneOptions,
@@ -101,13 +112,13 @@ async function openThreads(
     await writeModel(graph, path);
     return path;
   };
-  const lossOnly = copyOf(withOutputs(model, [lossOutput]));
+  const lossOnly = copyOf(withOutputs(model, [outputLoss]));
   removeUnused(lossOnly);
   return new TrainingThreads(
     {
       trainingGraph: await write('training', model),
-      lossGraph: await write('loss', lossOnly),
-      teacher: { path: await write('teacher', original), targets },
+      lossGraph: { path: await write('loss', lossOnly), output: outputLoss },
+      teacher: { path: await write('teacher', withOutputs(original, [...targets.keys()])), targets },
       ...further,
       names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
       augmentation,
@@ -115,6 +126,21 @@ async function openThreads(
     threads,
     parameters.reduce((sum, parameter) => sum + parameter.length, 0),
   );
+}
+
+/** Each value once, whichever layers take it in; none that is the same in both networks. */
+function featuresOf(
+  { layers, weight }: FeatureOptions,
+  { slots }: StudentGraph,
+  { graph }: Model,
+): MatchedFeatures | undefined {
+  const inputs = new Set(graph.inputs.map(({ name }) => name));
+  const values = layers.flatMap(({ node, weightPosition, isTable }) => {
+    const slot = isTable ? undefined : slots.get(node);
+    const value = node.inputs[1 - weightPosition]!;
+    return slot === undefined || inputs.has(value) ? [] : [[value, slot.input] as const];
+  });
+  return values.length === 0 ? undefined : { values: new Map(values), weight };
 }
 
 function resultOf(

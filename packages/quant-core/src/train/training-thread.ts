@@ -30,7 +30,7 @@ parentPort!.on('message', async (task: ThreadTask | null) => {
 
 function pathsOf({ trainingGraph, lossGraph, teacher, vectorGraphs = new Map() }: ThreadSetup): string[] {
   const further = [...vectorGraphs.values()].map(({ path }) => path);
-  return [trainingGraph, lossGraph ?? trainingGraph, teacher?.path ?? trainingGraph, ...further];
+  return [trainingGraph, lossGraph?.path ?? trainingGraph, teacher?.path ?? trainingGraph, ...further];
 }
 
 /** Ends the thread: nothing keeps it alive any more. */
@@ -72,10 +72,11 @@ function project(weights: readonly number[]): ThreadAnswer {
 /** @param share of the task that the run is: its gradient counts for so much */
 async function runOnce(kind: 'gradient' | 'loss', batch: Feeds, share: number): Promise<number> {
   const feeds = new Map([...batch, ...(await targetsOf(batch))]);
-  const graph = kind === 'gradient' ? setup.trainingGraph : setup.lossGraph!;
-  const results = await compute(graph, feeds, setup.names.parameters);
-  if (kind === 'gradient') addShare(results.get(setup.names.gradient)!.data as Float32Array, share);
-  return (results.get(setup.names.loss)!.data as Float32Array)[0]!;
+  const { trainingGraph, lossGraph, names } = setup;
+  const { path, output } = kind === 'loss' ? lossGraph! : { path: trainingGraph, output: names.loss };
+  const results = await compute(path, feeds, names.parameters);
+  if (kind === 'gradient') addShare(results.get(names.gradient)!.data as Float32Array, share);
+  return (results.get(output)!.data as Float32Array)[0]!;
 }
 
 function addShare(part: Float32Array, share: number): void {
