@@ -18,6 +18,34 @@ const windows = { strides: [1, 1], pads: [0, 0, 0, 0], group: 1 } as const;
 const normalization = { epsilon: { float: 0 }, rectify: 0 } as const;
 const pool = { kernel_shape: [2, 2], strides: [1, 1], pads: [0, 0, 0, 0], output_shape: [1, 1] } as const;
 
+type Inputs = Call['inputs'];
+const conv = (inputs: Inputs, changed: Attributes = {}): Call => ({
+  operator: 'FloatConv',
+  inputs,
+  attributes: { ...windows, ...changed },
+});
+const convInputGradient = (inputs: Inputs, inputShape: readonly number[]): Call => ({
+  operator: 'FloatConvInputGradient',
+  inputs,
+  attributes: { ...windows, input_shape: inputShape },
+});
+const convWeightGradient = (inputs: Inputs, kernelShape: readonly number[]): Call => ({
+  operator: 'FloatConvWeightGradient',
+  inputs,
+  attributes: { ...windows, kernel_shape: kernelShape },
+});
+const normalizeBatch = (inputs: Inputs, attributes: Attributes = normalization): Call => ({
+  operator: 'NormalizeBatch',
+  inputs,
+  outputs: 4,
+  attributes,
+});
+const quantize = (inputs: Inputs, least = 0): Call => ({
+  operator: 'FloatQuantize',
+  inputs,
+  attributes: { least, most: 3 },
+});
+
 /** Runs a node whose inputs have sizes that the model leaves open. */
 async function run({ operator, inputs, outputs = 1, attributes }: Call): Promise<number[][]> {
   const given = inputs.map((_, i) => `x${i}`);
@@ -44,48 +72,18 @@ async function run({ operator, inputs, outputs = 1, attributes }: Call): Promise
 
 describe('operators of training', { skip: skipOrt }, () => {
   it('compute what their formulas say of numbers that can be followed by hand', async () => {
-    const conv = { operator: 'FloatConv', attributes: windows };
-    assert.deepEqual(await run({ ...conv, inputs: [[1, 1, 2, 2], [1, 2, 1, 1], [1]] }), [
-      [1 * 1 + 2 * 2 + 1, 3 * 1 + 4 * 2 + 1],
-    ]);
-    const back = { operator: 'FloatConvInputGradient', attributes: { ...windows, input_shape: [1, 3] } };
-    assert.deepEqual(
-      await run({
-        ...back,
-        inputs: [
-          [1, 1, 2, 1],
-          [1, 1, 1, 2],
-        ],
-      }),
-      [[1, 2 + 2, 4]],
-    );
-    assert.deepEqual(
-      await run({
-        ...back,
-        inputs: [
-          [1, 1, 2, 1],
-          [1, 1, 1, 2],
-          [1, 1, 3, 1],
-        ],
-      }),
-      [[2, 6, 7]],
-    );
-    const weights = { operator: 'FloatConvWeightGradient', attributes: { ...windows, kernel_shape: [1, 2] } };
-    assert.deepEqual(
-      await run({
-        ...weights,
-        inputs: [
-          [1, 1, 3, 1],
-          [1, 1, 2, 1],
-        ],
-      }),
-      [[1 + 2 * 2, 2 + 3 * 2]],
-    );
-    const normalize = { operator: 'NormalizeBatch', attributes: normalization, outputs: 4 };
-    assert.deepEqual(await run({ ...normalize, inputs: [[1, 1, 2, 1], [1], [1]] }), [[0, 2], [1.5], [0.25], [2]]);
-    const quantize = { operator: 'FloatQuantize', attributes: { least: 0, most: 3 } };
+    assert.deepEqual(await run(conv([[1, 1, 2, 2], [1, 2, 1, 1], [1]])), [[1 * 1 + 2 * 2 + 1, 3 * 1 + 4 * 2 + 1]]);
+    const [gradient, weights] = [
+      [1, 1, 2, 1],
+      [1, 1, 1, 2],
+    ];
+    assert.deepEqual(await run(convInputGradient([gradient, weights], [1, 3])), [[1, 2 + 2, 4]]);
+    const row = [1, 1, 3, 1];
+    assert.deepEqual(await run(convInputGradient([gradient, weights, row], [1, 3])), [[2, 6, 7]]);
+    assert.deepEqual(await run(convWeightGradient([row, gradient], [1, 2])), [[1 + 2 * 2, 2 + 3 * 2]]);
+    assert.deepEqual(await run(normalizeBatch([[1, 1, 2, 1], [1], [1]])), [[0, 2], [1.5], [0.25], [2]]);
     // low, high and the scale are 1, of which 2 is beyond.
-    assert.deepEqual(await run({ ...quantize, inputs: [[2], [], [], []] }), [[1, 1]]);
+    assert.deepEqual(await run(quantize([[2], [], [], []])), [[1, 1]]);
     const straight = { operator: 'FloatQuantizeGradient', attributes: { least: 0, most: 3 }, outputs: 4 };
     assert.deepEqual(await run({ ...straight, inputs: [[2], [2], [], [], []] }), [[1, 0], [0], [2], [0]]);
     const largest = { operator: 'FloatMaxPool', attributes: pool };
@@ -93,104 +91,42 @@ describe('operators of training', { skip: skipOrt }, () => {
   });
 
   const image = [1, 4, 4, 3];
+  const weights = [2, 3, 1, 1];
   const wrong: [string, Call, RegExp][] = [
-    [
-      'weights of other channels',
-      { operator: 'FloatConv', inputs: [image, [2, 4, 1, 1]], attributes: windows },
-      /W must have the shape \[2, 3, 1, 1\]/,
-    ],
-    [
-      'a bias of another length',
-      { operator: 'FloatConv', inputs: [image, [2, 3, 1, 1], [3]], attributes: windows },
-      /B must have the shape \[2\]/,
-    ],
-    [
-      'kernels larger than the image',
-      { operator: 'FloatConv', inputs: [image, [2, 3, 5, 1]], attributes: windows },
-      /a kernel of 5 does not fit/,
-    ],
-    [
-      'pads as wide as the kernel',
-      { operator: 'FloatConv', inputs: [image, [2, 3, 1, 1]], attributes: { ...windows, pads: [1, 0, 0, 0] } },
-      /does not fit/,
-    ],
+    ['weights of other channels', conv([image, [2, 4, 1, 1]]), /W must have the shape \[2, 3, 1, 1\]/],
+    ['a bias of another length', conv([image, weights, [3]]), /B must have the shape \[2\]/],
+    ['kernels larger than the image', conv([image, [2, 3, 5, 1]]), /a kernel of 5 does not fit/],
+    ['pads as wide as the kernel', conv([image, weights], { pads: [1, 0, 0, 0] }), /does not fit/],
     [
       'groups of several channels',
-      { operator: 'FloatConv', inputs: [image, [2, 1, 1, 1]], attributes: { ...windows, group: 3 } },
+      conv([image, [2, 1, 1, 1]], { group: 3 }),
       /group must be 1 or the number of channels/,
     ],
-    [
-      'images without pixels',
-      {
-        operator: 'FloatConv',
-        inputs: [
-          [0, 4, 4, 3],
-          [2, 3, 1, 1],
-        ],
-        attributes: windows,
-      },
-      /sizes that are not 0/,
-    ],
-    [
-      'images of three sizes',
-      {
-        operator: 'FloatConv',
-        inputs: [
-          [4, 4, 3],
-          [2, 3, 1, 1],
-        ],
-        attributes: windows,
-      },
-      /must have four sizes/,
-    ],
-    [
-      'strides of 0',
-      { operator: 'FloatConv', inputs: [image, [2, 3, 1, 1]], attributes: { ...windows, strides: [0, 1] } },
-      /strides\[0\] must be from 1/,
-    ],
+    ['images without pixels', conv([[0, 4, 4, 3], weights]), /sizes that are not 0/],
+    ['images of three sizes', conv([[4, 4, 3], weights]), /must have four sizes/],
+    ['strides of 0', conv([image, weights], { strides: [0, 1] }), /strides\[0\] must be from 1/],
     [
       'gradients of other outputs',
-      {
-        operator: 'FloatConvInputGradient',
-        inputs: [image, [3, 2, 2, 2]],
-        attributes: { ...windows, input_shape: [4, 4] },
-      },
+      convInputGradient([image, [3, 2, 2, 2]], [4, 4]),
       /the gradient of Y must have the shape \[1, 3, 3, 3\]/,
     ],
     [
       'sums of another shape',
-      {
-        operator: 'FloatConvInputGradient',
-        inputs: [image, [3, 2, 1, 1], image],
-        attributes: { ...windows, input_shape: [4, 4] },
-      },
+      convInputGradient([image, [3, 2, 1, 1], image], [4, 4]),
       /A must have the shape \[1, 4, 4, 2\]/,
     ],
     [
       'weight gradients of other outputs',
-      { operator: 'FloatConvWeightGradient', inputs: [image, image], attributes: { ...windows, kernel_shape: [2, 2] } },
+      convWeightGradient([image, image], [2, 2]),
       /the gradient of Y must have the shape/,
     ],
-    [
-      'scales of other channels',
-      { operator: 'NormalizeBatch', inputs: [image, [2], [3]], outputs: 4, attributes: normalization },
-      /scale must have the shape \[3\]/,
-    ],
+    ['scales of other channels', normalizeBatch([image, [2], [3]]), /scale must have the shape \[3\]/],
     [
       'an epsilon below 0',
-      {
-        operator: 'NormalizeBatch',
-        inputs: [image, [3], [3]],
-        outputs: 4,
-        attributes: { ...normalization, epsilon: { float: -1 } },
-      },
+      normalizeBatch([image, [3], [3]], { ...normalization, epsilon: { float: -1 } }),
       /epsilon must be finite and not negative/,
     ],
-    [
-      'an epsilon that is missing',
-      { operator: 'NormalizeBatch', inputs: [image, [3], [3]], outputs: 4, attributes: { rectify: 0 } },
-      /attribute epsilon/,
-    ],
+    ['an epsilon that is missing', normalizeBatch([image, [3], [3]], { rectify: 0 }), /attribute epsilon/],
     [
       'variances of other channels',
       { operator: 'NormalizeChannels', inputs: [image, [3], [3], [3], [4]], outputs: 2, attributes: normalization },
@@ -221,16 +157,8 @@ describe('operators of training', { skip: skipOrt }, () => {
       { operator: 'FloatMaxPool', inputs: [image], attributes: { ...pool, output_shape: [5, 1] } },
       /are beside X/,
     ],
-    [
-      'several scales',
-      { operator: 'FloatQuantize', inputs: [image, [], [], [3]], attributes: { least: 0, most: 3 } },
-      /scale must be one number, got the shape \[3\]/,
-    ],
-    [
-      'ranges without codes',
-      { operator: 'FloatQuantize', inputs: [image, [], [], []], attributes: { least: 3, most: 3 } },
-      /least must be below most/,
-    ],
+    ['several scales', quantize([image, [], [], [3]]), /scale must be one number, got the shape \[3\]/],
+    ['ranges without codes', quantize([image, [], [], []], 3), /least must be below most/],
     [
       'pools with too few inputs',
       { operator: 'FloatMaxPoolGradient', inputs: [image], attributes: pool },

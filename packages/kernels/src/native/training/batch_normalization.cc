@@ -36,31 +36,25 @@ Scratch carve(std::uint8_t* scratch, std::size_t channels) {
   return carved;
 }
 
-// totals = Σ over runs of what `pass` adds to sum and square.
-void add_runs(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept, const Scratch& scratch) {
-  std::memset(scratch.totals[0], 0, n.channels * sizeof(double));
-  std::memset(scratch.totals[1], 0, n.channels * sizeof(double));
-  call.sum = scratch.vectors[0];
-  call.square = scratch.vectors[1];
-  const std::size_t most = run_pixels(n.channels);
-  for (std::size_t done = 0; done < n.pixels; done += most) {
-    call.pixels = smaller(most, n.pixels - done);
-    std::memset(call.sum, 0, n.channels * sizeof(float));
-    std::memset(call.square, 0, n.channels * sizeof(float));
-    pass(call);
-    for (std::size_t c = 0; c < n.channels; ++c) {
-      scratch.totals[0][c] += static_cast<double>(call.sum[c]);
-      scratch.totals[1][c] += static_cast<double>(call.square[c]);
-    }
-    const std::size_t floats = call.pixels * n.channels;
-    for (const float** pointer : {&call.x, &call.g, &call.y}) {
-      if (*pointer != nullptr) *pointer += floats;
-    }
-  }
+// What the passes of one normalization begin with: x less `a` goes into each of them.
+struct Passes {
+  const TrainingKernels& kernels;
+  Scratch scratch;
+  double count;  // of pixels
+  ChannelCall call;
+};
+
+Passes passes_over(Isa isa, const BatchNormalization& n, const float* x, const float* a, std::uint8_t* memory) {
+  ChannelCall call{};
+  call.channels = n.channels;
+  call.x = x;
+  call.a = a;
+  return {training_kernels(isa), carve(memory, n.channels), static_cast<double>(n.pixels), call};
 }
 
 // Runs of all pixels.
-void each_run(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept) {
+template <typename Pass>
+void each_run(const BatchNormalization& n, ChannelCall call, const Pass& pass) {
   const std::size_t most = run_pixels(n.channels);
   for (std::size_t done = 0; done < n.pixels; done += most) {
     call.pixels = smaller(most, n.pixels - done);
@@ -75,6 +69,24 @@ void each_run(const BatchNormalization& n, ChannelCall call, void (*pass)(const 
   }
 }
 
+// totals = Σ over runs of what `pass` adds to sum and square.
+void add_runs(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept,
+              const Scratch& scratch) {
+  std::memset(scratch.totals[0], 0, n.channels * sizeof(double));
+  std::memset(scratch.totals[1], 0, n.channels * sizeof(double));
+  call.sum = scratch.vectors[0];
+  call.square = scratch.vectors[1];
+  each_run(n, call, [&](const ChannelCall& run) {
+    std::memset(run.sum, 0, n.channels * sizeof(float));
+    std::memset(run.square, 0, n.channels * sizeof(float));
+    pass(run);
+    for (std::size_t c = 0; c < n.channels; ++c) {
+      scratch.totals[0][c] += static_cast<double>(run.sum[c]);
+      scratch.totals[1][c] += static_cast<double>(run.square[c]);
+    }
+  });
+}
+
 }  // namespace
 
 std::size_t batch_normalization_scratch_bytes(std::size_t channels) noexcept {
@@ -84,14 +96,8 @@ std::size_t batch_normalization_scratch_bytes(std::size_t channels) noexcept {
 void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
                      const float* bias, float* y, float* mean, float* variance, float* reciprocal,
                      std::uint8_t* memory) noexcept {
-  const TrainingKernels& kernels = training_kernels(isa);
-  const Scratch scratch = carve(memory, n.channels);
-  const auto count = static_cast<double>(n.pixels);
-  ChannelCall call{};
-  call.channels = n.channels;
-  call.x = x;
   // Distances from the first pixel: nothing cancels where the mean is far above the deviation.
-  call.a = x;
+  const auto [kernels, scratch, count, call] = passes_over(isa, n, x, x, memory);
   add_runs(n, call, kernels.moments, scratch);
   for (std::size_t c = 0; c < n.channels; ++c) {
     const double distance = scratch.totals[0][c] / count;
@@ -105,16 +111,12 @@ void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const
 void normalize_channels(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
                         const float* bias, const float* mean, const float* variance, float* y, float* reciprocal,
                         std::uint8_t* memory) noexcept {
-  const TrainingKernels& kernels = training_kernels(isa);
-  float* const factor = carve(memory, n.channels).vectors[2];
+  auto [kernels, scratch, count, call] = passes_over(isa, n, x, mean, memory);
+  float* const factor = scratch.vectors[2];
   for (std::size_t c = 0; c < n.channels; ++c) {
     reciprocal[c] = static_cast<float>(1 / std::sqrt(static_cast<double>(variance[c]) + static_cast<double>(n.epsilon)));
     factor[c] = reciprocal[c] * scale[c];
   }
-  ChannelCall call{};
-  call.channels = n.channels;
-  call.x = x;
-  call.a = mean;
   call.b = factor;
   call.c = bias;
   call.d = n.rectifies ? bias : nullptr;
@@ -126,15 +128,9 @@ void normalize_channels(Isa isa, const BatchNormalization& n, const float* x, co
 void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchNormalizationGradient& given, float* x_gradient,
                               float* scale_gradient, float* bias_gradient, float* added_gradient,
                               std::uint8_t* memory) noexcept {
-  const TrainingKernels& kernels = training_kernels(isa);
-  const Scratch scratch = carve(memory, n.channels);
-  const auto count = static_cast<double>(n.pixels);
-  ChannelCall call{};
-  call.channels = n.channels;
-  call.x = given.x;
+  auto [kernels, scratch, count, call] = passes_over(isa, n, given.x, given.mean, memory);
   call.g = given.y_gradient;
   call.y = n.rectifies ? given.y : nullptr;
-  call.a = given.mean;
   if (n.rectifies && given.y == nullptr) {
     // As it was computed, to the bit.
     for (std::size_t c = 0; c < n.channels; ++c) scratch.vectors[4][c] = given.reciprocal[c] * given.scale[c];
