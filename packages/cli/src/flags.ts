@@ -93,13 +93,14 @@ export function numberLike(schema: TSchema): (text: string) => number {
 
 const LAYER_SETTINGS: ReadonlyMap<string, LayerSettings> = new Map<string, LayerSettings>([
   ['ternary', { bits: 2 }],
+  ['uniform', { bits: 2, groupSize: null }],
   ['int4', { bits: 4 }],
   ['int8', { bits: 8 }],
   ['float', { bits: null }],
   ['exclude', { exclude: true }],
   ...([4, 8, 16, 32, 64, 128] as const).map((n): [string, LayerSettings] => [`n${n}`, { bits: 2, groupSize: n }]),
   ...([1, 2] as const).map((n): [string, LayerSettings] => [`p${n}`, { planes: n }]),
-  ...([4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
+  ...([2, 4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
 ]);
 
 /** Parses `GLOB=SETTING`, the glob being over node names. */

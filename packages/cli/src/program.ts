@@ -97,7 +97,7 @@ function withRecipe(command: Command): Command {
   return command
     .option(
       '--recipe <recipe>',
-      'fgq (ternary weights), int4, int8, auto (a search), or a recipe as a .json file',
+      'fgq (ternary weights), int4, int8, uniform (2-bit weights and activations), auto (a search), or a recipe as a .json file',
       'fgq',
     )
     .option('--paper', 'FGQ exactly as published, for comparison')
@@ -117,8 +117,8 @@ function withRecipe(command: Command): Command {
     .addOption(
       new Option(
         '--activation-bits <bits>',
-        'bits of the inputs of layers; 4 spares first, last and int8 layers, none quantizes weights only',
-      ).choices(['8', '4', 'none']),
+        'bits of the inputs of layers; 4 and 2 spare first, last and int8 layers, none quantizes weights only (default: 8, with uniform 2)',
+      ).choices(['8', '4', '2', 'none']),
     )
     .addOption(
       new Option('--activation-range <how>', 'how the ranges of activations are chosen').choices([
@@ -132,7 +132,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--layer <glob=setting>',
-      'ternary, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a4 or a8 (bits of the input) for the layers named so (repeatable)',
+      'ternary, uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(

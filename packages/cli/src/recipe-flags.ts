@@ -12,18 +12,19 @@ import {
 import { type FineTuneFlags, withFineTune } from './fine-tune-flags.js';
 import { readRecipe } from './input-files.js';
 
-const ACTIVATION_BITS = { 8: 8, 4: 4, none: null } as const;
+const METHODS = ['fgq', 'int4', 'int8', 'uniform', 'auto'] as const satisfies Recipe['method'][];
+const ACTIVATION_BITS = { 8: 8, 4: 4, 2: 2, none: null } as const;
 
 /** The flags that say how to quantize. */
 export interface RecipeFlags extends FineTuneFlags {
-  /** `fgq`, `int4`, `int8`, `auto` or the path of a .json file. */
+  /** `fgq`, `int4`, `int8`, `uniform`, `auto` or the path of a .json file. */
   readonly recipe: string;
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64' | '128';
   readonly solver?: Solver;
   readonly residualPlanes?: number;
   readonly activationRange?: ActivationRange;
-  readonly activationBits?: '8' | '4' | 'none';
+  readonly activationBits?: '8' | '4' | '2' | 'none';
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
   readonly equalize?: boolean;
@@ -94,9 +95,10 @@ function withSearch({ search }: Recipe, flags: RecipeFlags): Pick<Recipe, 'searc
 }
 
 async function baseRecipe(recipe: string): Promise<Recipe> {
-  if (recipe === 'fgq' || recipe === 'int4' || recipe === 'int8' || recipe === 'auto') return { method: recipe };
+  const method = METHODS.find((name) => name === recipe);
+  if (method !== undefined) return { method };
   if (recipe.endsWith('.json')) return readRecipe(recipe);
   throw new TritforgeError('USAGE_INVALID', `--recipe is "${recipe}".`, {
-    remediation: 'Give fgq, int4, int8, auto or the path of a .json file.',
+    remediation: `Give ${METHODS.join(', ')} or the path of a .json file.`,
   });
 }

@@ -7,9 +7,9 @@ import type { Recipe, ResolvedRecipe } from './recipe.js';
  */
 export function completeRecipe({ search, weights, firstLast, fineTune, ...settled }: ResolvedRecipe): Recipe {
   const rest = { ...settled, ...(fineTune !== null && { fineTune: completeFineTune(fineTune) }) };
-  if (search === null) return { ...rest, weights, firstLast };
   const { groupSize: _, residualPlanes: __, ...solving } = weights;
-  return { ...rest, search, weights: solving };
+  if (search !== null) return { ...rest, search, weights: solving };
+  return { ...rest, weights: rest.method === 'uniform' ? solving : weights, firstLast };
 }
 
 function completeFineTune({ epochs, minutes, patience, loss, features, ...rest }: ResolvedFineTune): FineTune {

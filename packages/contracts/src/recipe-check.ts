@@ -18,14 +18,15 @@ export function checkRecipe(recipe: Recipe): void {
       'Choose the method fgq, or leave firstLast.bits at 8.',
     );
   }
-  if (activations.minimumSqnrDb !== null && activations.bits !== 4) {
+  if (activations.minimumSqnrDb !== null && (activations.bits === null || activations.bits === 8)) {
     throw contradiction(
       'recipe.activations.minimumSqnrDb',
-      'has a meaning for 4-bit activations only',
-      'Set recipe.activations.bits to 4, or leave minimumSqnrDb out.',
+      'has a meaning for activations of 4 or 2 bits only',
+      'Set recipe.activations.bits to 4 or 2, or leave minimumSqnrDb out.',
     );
   }
   if (paper) checkPaper(recipe);
+  if (method === 'uniform') checkUniform(recipe);
   if (fineTune !== null) checkFineTune(fineTune);
   if (method === 'auto') checkAuto(recipe);
   else if (recipe.search !== undefined) {
@@ -37,6 +38,7 @@ export function checkRecipe(recipe: Recipe): void {
   }
   layers.forEach(({ set }, index) => {
     checkLayerSettings(set, `recipe.layers.${index}.set`);
+    if (method === 'uniform') checkPlanesOfUniform(set, `recipe.layers.${index}.set`);
   });
 }
 
@@ -54,7 +56,12 @@ function checkPaper(recipe: Recipe): void {
     ['correction', correction.length, 0],
     ['equalize', equalize, false],
     ['fineTune', fineTune, null],
-    ...layers.map(({ set }, index) => [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const),
+    ['activations.bits', activations.bits === 2, false],
+    ...layers.flatMap(({ set }, index) => [
+      [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const,
+      [`layers.${index}.set.groupSize`, set.groupSize === null, false] as const,
+      [`layers.${index}.set.activationBits`, set.activationBits === 2, false] as const,
+    ]),
   ];
   for (const [field, given, published] of asPublished) {
     if (given === published) continue;
@@ -83,8 +90,29 @@ function checkFineTune({ epochs, minutes, batch, workers }: ResolvedFineTune): v
   }
 }
 
+/** Weights with one scale per output channel have neither groups nor planes. */
+function checkUniform({ weights }: Recipe): void {
+  for (const field of ['groupSize', 'residualPlanes'] as const) {
+    if (weights?.[field] === undefined) continue;
+    throw contradiction(
+      `recipe.weights.${field}`,
+      'has no meaning with the method uniform, whose weights have one scale per output channel',
+      `Leave ${field} out, choose the method fgq, or set groupSize in rules for ternary layers.`,
+    );
+  }
+}
+
+function checkPlanesOfUniform({ planes, groupSize }: LayerSettings, field: string): void {
+  if (planes === undefined || typeof groupSize === 'number') return;
+  throw contradiction(
+    `${field}.planes`,
+    'has no meaning for uniform weights: only ternary weights have planes',
+    'Leave planes out, or set groupSize along with it, which gives ternary weights.',
+  );
+}
+
 /** A search chooses these itself; rules settle single layers. */
-function checkAuto({ weights, firstLast, fineTune }: Recipe): void {
+function checkAuto({ weights, activations, firstLast, fineTune, layers }: Recipe): void {
   const chosen: readonly (readonly [field: string, given: unknown])[] = [
     ['weights.groupSize', weights?.groupSize],
     ['weights.residualPlanes', weights?.residualPlanes],
@@ -95,6 +123,21 @@ function checkAuto({ weights, firstLast, fineTune }: Recipe): void {
       'recipe.fineTune',
       'follows a recipe whose precisions are settled, and the method auto looks for them',
       'Search without fineTune first, then fine-tune the recipe of a point of the frontier.',
+    );
+  }
+  const uniform: readonly (readonly [field: string, given: unknown, searched: unknown])[] = [
+    ['activations.bits', activations?.bits === 2, false],
+    ...(layers ?? []).flatMap(({ set }, index) => [
+      [`layers.${index}.set.groupSize`, set.groupSize === null, false] as const,
+      [`layers.${index}.set.activationBits`, set.activationBits === 2, false] as const,
+    ]),
+  ];
+  for (const [field, given, searched] of uniform) {
+    if (given === searched) continue;
+    throw contradiction(
+      `recipe.${field}`,
+      'asks for uniform 2 bits, among which the method auto does not search',
+      'Choose the method uniform, or leave it out.',
     );
   }
   for (const [field, given] of chosen) {
@@ -123,11 +166,18 @@ function checkLayerSettings({ exclude, ...precision }: LayerSettings, field: str
       'Leave activationBits out, or set bits to 2 or 8.',
     );
   }
-  if (groupSize !== undefined && (bits === 8 || bits === null)) {
+  if (typeof groupSize === 'number' && (bits === 8 || bits === null)) {
     throw contradiction(
       `${field}.groupSize`,
       `has no meaning with ${bits} bits: only ternary and int4 weights have groups`,
       'Leave groupSize out, or set bits to 2 or 4.',
+    );
+  }
+  if (groupSize === null && ((bits ?? 2) !== 2 || planes !== undefined)) {
+    throw contradiction(
+      `${field}.groupSize`,
+      `is null, which is uniform 2-bit weights, along with ${planes === undefined ? `${bits} bits` : 'planes'}`,
+      'Leave groupSize out, or the other.',
     );
   }
   if (planes !== undefined && bits !== undefined && bits !== 2) {

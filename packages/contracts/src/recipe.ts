@@ -6,12 +6,12 @@ import { LayerMatch } from './layer-match.js';
 export const GroupSize = Type.Enum([4, 8, 16, 32, 64, 128]);
 export type GroupSize = 4 | 8 | 16 | 32 | 64 | 128;
 
-/** Bits of quantized weights: 2 is ternary, 4 is int4 in groups, 8 is int8. */
+/** Bits of quantized weights: 2 is ternary, or uniform where there are no groups, 4 is int4 in groups, 8 is int8. */
 export const WeightBits = Type.Union([Type.Literal(2), Type.Literal(4), Type.Literal(8)]);
 export type WeightBits = Static<typeof WeightBits>;
 
 /** Bits of a quantized activation. */
-export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4)]);
+export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4), Type.Literal(2)]);
 export type ActivationBits = Static<typeof ActivationBits>;
 
 /** Ternary planes of a weight: a second one approximates what the first one leaves. */
@@ -22,23 +22,31 @@ export type Planes = Static<typeof Planes>;
 export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entropy', 'dfp', 'auto'], {
   default: 'mse',
   description:
-    'minmax: all values. percentile: without the outermost 0.01 % at either end, 0.1 % with 4 bits. mse: the least squared error. ' +
+    'minmax: all values. percentile: without the outermost 0.01 % at either end, 0.1 % with 4 bits, 1 % with 2. mse: the least ' +
+    'squared error. ' +
     'entropy: the least Kullback-Leibler divergence. dfp: dynamic fixed point, the scale a power of two. auto: for each ' +
     'value the one of them with which the layers that take it in lose least, as measured on calibration data.',
 });
 export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp' | 'auto';
 
-/** What a selector changes: `bits` 2 is ternary, 4 is int4 in groups, 8 is int8, null keeps the layer in floating point. */
+/**
+ * What a selector changes: `bits` 2 is ternary, or uniform with the method `uniform` or the group size null, 4 is int4 in groups, 8 is
+ * int8, null keeps the layer in floating point.
+ */
 export const LayerSettings = Type.Object(
   {
     bits: Type.Optional(Type.Union([...WeightBits.anyOf, Type.Null()])),
-    groupSize: Type.Optional(GroupSize),
+    groupSize: Type.Optional(
+      Type.Union([GroupSize, Type.Null()], {
+        description:
+          'With 2 bits null is one scale per output channel: uniform weights, as the method uniform has them. A number is ternary ' +
+          'weights in groups, with that method too.',
+      }),
+    ),
     planes: Type.Optional(
       Type.Union([Type.Literal(1), Type.Literal(2)], { description: 'Ternary planes of the weights.' }),
     ),
-    activationBits: Type.Optional(
-      Type.Union([Type.Literal(8), Type.Literal(4)], { description: 'Bits of the input of the layer.' }),
-    ),
+    activationBits: Type.Optional(Type.Union(ActivationBits.anyOf, { description: 'Bits of the input of the layer.' })),
     exclude: Type.Optional(Type.Boolean({ description: 'Keep the layer as it is, activations included.' })),
   },
   { additionalProperties: false, minProperties: 1 },
@@ -154,11 +162,12 @@ export type Correction = 'mean' | 'variance';
 export const Recipe = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['fgq', 'int4', 'int8', 'auto'], {
+      Type.Enum(['fgq', 'int4', 'int8', 'uniform', 'auto'], {
         default: 'fgq',
         description:
-          'fgq: fine-grained ternary weights. int4: 4-bit weights in groups. int8: the static int8 baseline. auto: a search by measurement for the precision of ' +
-          'every layer that no rule settles.',
+          'fgq: fine-grained ternary weights. int4: 4-bit weights in groups. int8: the static int8 baseline. uniform: 2-bit weights, ' +
+          '-3, -1, 1 or 3 times one scale per output channel, and 2-bit activations unless told. auto: a search by measurement for ' +
+          'the precision of every layer that no rule settles.',
       }),
     ),
     search: Type.Optional(Search),
@@ -193,20 +202,20 @@ export const Recipe = Type.Object(
       Type.Object(
         {
           bits: Type.Optional(
-            Type.Union([Type.Literal(8), Type.Literal(4), Type.Null()], {
-              default: 8,
+            Type.Union([...ActivationBits.anyOf, Type.Null()], {
               description:
-                'Bits of the inputs of layers. 4: the first and the last layer, and layers that another method keeps at ' +
-                'int8, have 8-bit inputs all the same unless a rule says otherwise. null quantizes weights only.',
+                'Bits of the inputs of layers; 8 unless told, 2 with the method uniform. 4 and 2: the first and the last layer, ' +
+                'and layers that another method keeps at int8, have 8-bit inputs all the same unless a rule says otherwise. null ' +
+                'quantizes weights only.',
             }),
           ),
           range: Type.Optional(ActivationRange),
           minimumSqnrDb: Type.Optional(
             Type.Union([Type.Number({ minimum: 0, maximum: 100 }), Type.Null()], {
-              default: 20,
               description:
-                'With bits 4: a layer whose output has less signal to noise than this, in dB and by the noise of its 4-bit input ' +
-                'alone, keeps 8 bits there, unless a rule asks for 4. null: whatever it costs. 20 dB is noise of a hundredth of the power.',
+                'With bits 4 or 2: a layer whose output has less signal to noise than this, in dB and by the noise of its coarse ' +
+                'input alone, keeps 8 bits there, unless a rule asks for fewer. null: whatever it costs. 20 with 4 bits, unless ' +
+                'told, which is noise of a hundredth of the power; null with 2.',
             }),
           ),
         },
@@ -250,7 +259,7 @@ export type Recipe = Static<typeof Recipe>;
 
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
-  method: 'fgq' | 'int4' | 'int8' | 'auto';
+  method: 'fgq' | 'int4' | 'int8' | 'uniform' | 'auto';
   /** Null unless the method is auto. */
   search: (Search & { evaluations: number }) | null;
   sensitivity: boolean;
@@ -267,7 +276,7 @@ export interface ResolvedRecipe {
   seed: number;
 }
 
-/** The layers that this concerns are those with 4-bit inputs. */
+/** The layers that this concerns are those with inputs of 4 or 2 bits; who asks for 2 knows that they cost much. */
 function minimumSqnrDb({ paper, activations }: Recipe): number | null {
   if (activations?.minimumSqnrDb !== undefined) return activations.minimumSqnrDb;
   return activations?.bits === 4 && !paper ? 20 : null;
@@ -291,7 +300,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
       residualPlanes: recipe.weights?.residualPlanes ?? 0,
     },
     activations: {
-      bits: recipe.activations?.bits === undefined ? 8 : recipe.activations.bits,
+      bits: recipe.activations?.bits === undefined ? (method === 'uniform' ? 2 : 8) : recipe.activations.bits,
       range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
       minimumSqnrDb: minimumSqnrDb(recipe),
     },

@@ -242,7 +242,8 @@ class Quantization {
       this.#meter.done(artifacts.length);
     }
     const isInt8 = network.layers.every(
-      ({ applied: { bits, activationBits } }) => (bits === 8 || bits === null) && activationBits !== 4,
+      ({ applied: { bits, activationBits } }) =>
+        (bits === 8 || bits === null) && (activationBits === 8 || activationBits === null),
     );
     return {
       artifacts,

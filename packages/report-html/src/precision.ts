@@ -1,8 +1,9 @@
 import type { LayerPrecision, LayerReport } from '@tritforge/contracts';
 
-/** `ternary N=64`, `int8`, … : what the weights of a layer are. */
+/** `ternary N=64`, `uniform 2-bit`, `int8`, … : what the weights of a layer are. */
 export function weightPrecision({ bits, groupSize, planes }: LayerPrecision): string {
   if (bits === null) return 'floating point';
+  if (bits === 2 && groupSize === null) return 'uniform 2-bit';
   const group = groupSize === null ? '' : ` N=${groupSize}`;
   if (bits !== 2) return `int${bits}${group}`;
   return `ternary${group}${planes === 2 ? ', two planes' : ''}`;
@@ -21,7 +22,8 @@ export function layerPrecision(precision: LayerPrecision): string {
 export function precisionClass({ bits, groupSize, planes }: LayerPrecision): string {
   if (bits === null) return 'k-float';
   if (bits !== 2) return bits === 8 ? 'k-int8' : 'k-int4';
-  return planes === 2 ? 'k-planes' : `k-n${groupSize ?? 64}`;
+  if (groupSize === null) return 'k-uniform';
+  return planes === 2 ? 'k-planes' : `k-n${groupSize}`;
 }
 
 /** Elements of the weight; 0 where the report does not say. */

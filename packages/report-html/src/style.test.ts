@@ -5,7 +5,7 @@ import { precisionClass } from './precision.js';
 import { STYLE } from './style.js';
 
 const TEXT = ['ink', 'soft', 'link', 'good', 'bad'];
-const MARKS = ['n128', 'n64', 'n32', 'n16', 'n8', 'n4', 'planes', 'int4', 'int8', 'float'];
+const MARKS = ['n128', 'n64', 'n32', 'n16', 'n8', 'n4', 'planes', 'uniform', 'int4', 'int8', 'float'];
 
 /** Colours of the first and the second `:root` block: light and dark. */
 const SCHEMES = [...STYLE.matchAll(/:root \{([^}]*#[^}]*--ink[^}]*)\}/g)].map(

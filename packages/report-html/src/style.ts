@@ -9,14 +9,14 @@ export const STYLE = `
   --paper: #fdfdfc; --raised: #f4f4f1; --ink: #1c1e22; --soft: #565c66; --rule: #dcdcd6; --link: #1d5a9e;
   --good: #1a6b3c; --bad: #a8281c;
   --n128: #0c2c58; --n64: #14407a; --n32: #1f5799; --n16: #2f6db5; --n8: #4583c9; --n4: #5a92d1;
-  --planes: #7a4fb0; --int4: #1d8274; --int8: #b8620e; --float: #84868c;
+  --planes: #7a4fb0; --uniform: #a03a78; --int4: #1d8274; --int8: #b8620e; --float: #84868c;
 }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #15171a; --raised: #1e2125; --ink: #e8e9eb; --soft: #a6acb5; --rule: #33373d; --link: #82b6ee;
     --good: #6cc792; --bad: #f08f80;
     --n128: #3d74b8; --n64: #4c86cc; --n32: #6098d9; --n16: #77aae4; --n8: #90bdee; --n4: #accff6;
-    --planes: #b392e0; --int4: #52bfae; --int8: #e69a4a; --float: #85898f;
+    --planes: #b392e0; --uniform: #e08fc0; --int4: #52bfae; --int8: #e69a4a; --float: #85898f;
   }
 }
 * { box-sizing: border-box; }
@@ -100,7 +100,7 @@ circle.l-training { fill: var(--int8); stroke: none; }
 .p-kept { fill: var(--n16); }
 .p-tried { fill: none; stroke: var(--soft); stroke-width: 1.5; }
 .k-n128 { --k: var(--n128); } .k-n64 { --k: var(--n64); } .k-n32 { --k: var(--n32); } .k-n16 { --k: var(--n16); } .k-n8 { --k: var(--n8); } .k-n4 { --k: var(--n4); }
-.k-planes { --k: var(--planes); } .k-int4 { --k: var(--int4); } .k-int8 { --k: var(--int8); } .k-float { --k: var(--float); }
+.k-planes { --k: var(--planes); } .k-uniform { --k: var(--uniform); } .k-int4 { --k: var(--int4); } .k-int8 { --k: var(--int8); } .k-float { --k: var(--float); }
 svg [class^=k-] { fill: var(--k); }
 .swatched::before { content: ""; display: inline-block; width: 0.7rem; height: 0.7rem; margin-right: 0.45rem; background: var(--k); vertical-align: -0.02rem; }
 .h-original { fill: var(--float); }

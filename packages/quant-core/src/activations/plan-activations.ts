@@ -40,7 +40,7 @@ export interface ActivationPlan {
   readonly observed: readonly string[];
   /** Those of them that are never below zero: their zero point must be 0. */
   readonly nonNegative: ReadonlySet<string>;
-  /** Their largest codes: 15 where all layers that take them in ask for 4 bits. */
+  /** Their largest codes: those of the layer that takes them in with the most bits. */
   readonly maxCodes: ReadonlyMap<string, MaxCode>;
 }
 

@@ -19,7 +19,8 @@ import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 import { randomTensor } from '../testing/random-tensor.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { tinyModel } from '../testing/tiny-model.js';
-import { type DecodingType, decodeGroups } from './decode-groups.js';
+import type { DecodingType } from './decode-groups.js';
+import { decodeWeight } from './decode-weight.js';
 
 /** Shapes around every boundary: N divides IC or not, IC below N, a number of codes that no byte ends with. */
 const SHAPES: readonly (readonly number[])[] = [
@@ -78,7 +79,7 @@ function decodingModel(weights: readonly EncodedWeight[], type: DecodingType): M
   const builder = new GraphBuilder(empty);
   const outputs = weights.map((weight, i) => {
     if (weight.codes.kind === 'int8') throw new TypeError();
-    const name = decodeGroups(builder, `w${i}`, weight, weight.codes, type);
+    const name = decodeWeight(builder, `w${i}`, weight, weight.codes, type);
     return { name, dtype: 'int8' as const, shape: weight.shape };
   });
   const graph: Graph = { ...empty.graph, nodes: builder.nodes, outputs, initializers: builder.initializers };

@@ -1,44 +1,29 @@
 /**
  * Packed weights in groups as a graph of standard operators, which onnxruntime folds to int8 weights when it loads the model.
  *
- *   q  uint8 [⌈n/p⌉]     p codes per byte: four ternary (fgq/pack.ts) or two of 4 bits (int4/pack.ts)
+ *   q  uint8 [⌈n/p⌉]     p codes per byte: see unpack-codes.ts
  *   c  int8               one code per group
  *
- *   q → Cast int32 → Gather(table [256, p] int8) → Reshape → Mul(c) → Reshape → [Transpose] → int8 weight
+ *   q → codes → Reshape → Mul(c) → Reshape → int8 weight
  *
  *   where N divides IC:   t [OC, G, N, taps] · c [OC, G, 1, taps]
  *   where it does not:    t [OC, IC, taps]   · Gather(c [OC, G, taps], ⌊ic/N⌋)
- *   where p ∤ n:          Reshape [−1] and Slice [0, n) after the table
  *
  * Of two planes, each is decoded up to the product, and Add joins them. `portable` computes in int8, which needs opset 14.
  * `compat` computes in floats, exact for these numbers, for opset 13.
  */
-import { groupsAlongInputs, weightCount } from '../fgq/index.js';
-import { intsValue, intValue, type Tensor, tensorFromInt8, tensorFromInt32, tensorFromInt64 } from '../ir/index.js';
+import { groupsAlongInputs } from '../fgq/index.js';
+import { intValue, type Tensor, tensorFromInt32 } from '../ir/index.js';
 import type { EncodedWeight, GroupCodes, PlaneCodes } from '../layers/encoded-weight.js';
 import type { GraphBuilder } from '../passes/graph-builder.js';
+import { shapeOf, unpackCodes } from './unpack-codes.js';
 
-const CODES_PER_BYTE = { ternary: 4, int4: 2 } as const;
-const TO = { float: intValue(1), int8: intValue(3), int32: intValue(6) } as const;
+const TO = { float: intValue(1), int8: intValue(3) } as const;
 
 /** The type in which codes are multiplied and planes added. */
 export type DecodingType = 'int8' | 'float';
 
-/** Adds the decoding of a weight and returns the name of the int8 tensor, in the shape that its operator takes. */
-export function decodeGroups(
-  builder: GraphBuilder,
-  name: string,
-  weight: EncodedWeight,
-  grouped: GroupCodes,
-  type: DecodingType,
-): string {
-  const rows = decodeGroupRows(builder, name, weight, grouped, type);
-  return weight.transposed
-    ? builder.add('Transpose', [rows], `${name}_int8_transposed`, { perm: intsValue([1, 0]) })
-    : rows;
-}
-
-/** The same with output channels first, whichever way the operator has them. */
+/** Adds the decoding of a weight and returns the name of the int8 tensor, output channels first whichever way its operator has them. */
 export function decodeGroupRows(
   builder: GraphBuilder,
   name: string,
@@ -69,7 +54,8 @@ function decodePlane(
   type: DecodingType,
 ): string {
   const shape = factorShapes(grouped);
-  const codes = unpackCodes(builder, name, grouped, plane.packed, shape.codes);
+  const unpacked = unpackCodes(builder, name, { ...grouped, packed: plane.packed });
+  const codes = builder.add('Reshape', [unpacked, shapeOf(builder, shape.codes)], `${name}_grouped`);
   const scales = groupScales(builder, name, grouped, plane.groupCodes, shape.scales);
   if (type === 'int8') return builder.add('Mul', [codes, scales], `${name}_scaled`);
   const left = builder.add('Cast', [codes], `${name}_codes_float`, { to: TO.float });
@@ -93,29 +79,6 @@ function factorShapes({ layout, groupSize }: GroupCodes): FactorShapes {
   return { codes: [outputChannels, inputChannels, taps], scales: [outputChannels, groups, taps] };
 }
 
-function unpackCodes(
-  builder: GraphBuilder,
-  name: string,
-  { kind, layout }: GroupCodes,
-  packed: Tensor,
-  shape: readonly number[],
-): string {
-  const perByte = CODES_PER_BYTE[kind];
-  const bytes = builder.constant(`${name}_${kind}`, packed);
-  const indices = builder.add('Cast', [bytes], `${name}_bytes`, { to: TO.int32 });
-  const table = builder.shared(`${kind}_codes_of_byte`, tensorFromInt8([256, perByte], codesOfBytes(kind)));
-  const codes = builder.add('Gather', [table, indices], `${name}_codes`, { axis: intValue(0) });
-  const count = weightCount(layout);
-  const all = count % perByte === 0 ? codes : dropPadding(builder, name, codes, count);
-  return builder.add('Reshape', [all, shapeOf(builder, shape)], `${name}_grouped`);
-}
-
-function dropPadding(builder: GraphBuilder, name: string, codes: string, count: number): string {
-  const flat = builder.add('Reshape', [codes, shapeOf(builder, [-1])], `${name}_flat`);
-  const [start, end] = [0, count].map((at) => builder.shared('position', tensorFromInt64([1], [at])));
-  return builder.add('Slice', [flat, start!, end!], `${name}_trimmed`);
-}
-
 function groupScales(
   builder: GraphBuilder,
   name: string,
@@ -128,19 +91,4 @@ function groupScales(
   const groupOfInput = Int32Array.from({ length: layout.inputChannels }, (_, ic) => Math.floor(ic / groupSize));
   const index = builder.shared(`group_of_input_n${groupSize}`, tensorFromInt32([layout.inputChannels], groupOfInput));
   return builder.add('Gather', [scales, index], `${name}_input_scales`, { axis: intValue(1) });
-}
-
-function shapeOf(builder: GraphBuilder, shape: readonly number[]): string {
-  return builder.shared('shape', tensorFromInt64([shape.length], shape));
-}
-
-/** The codes of every byte, [256, codes per byte], in two's complement, lowest bits first. */
-export function codesOfBytes(kind: GroupCodes['kind']): Int8Array {
-  const perByte = CODES_PER_BYTE[kind];
-  const bits = 8 / perByte;
-  const unused = 32 - bits;
-  return Int8Array.from({ length: 256 * perByte }, (_, i) => {
-    const [byte, place] = [Math.floor(i / perByte), i % perByte];
-    return ((byte >> (place * bits)) << unused) >> unused;
-  });
 }

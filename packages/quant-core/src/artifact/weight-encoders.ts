@@ -3,7 +3,7 @@ import { intsValue, intValue, tensorFromFloats, tensorFromInt8 } from '../ir/ind
 import type { EncodedWeight } from '../layers/encoded-weight.js';
 import type { Layer } from '../layers/layer.js';
 import type { GraphBuilder } from '../passes/graph-builder.js';
-import { decodeGroups } from './decode-groups.js';
+import { decodeWeight } from './decode-weight.js';
 
 /**
  * How weights are stored: as an artifact stores them, or decoded by the engine itself, to floats (`reference`) or to the int8
@@ -90,7 +90,7 @@ export class WeightWriter {
     const added =
       codes.kind === 'int8'
         ? this.#builder.constant(`${name}_int8`, codes.values)
-        : decodeGroups(this.#builder, name, weight, codes, type);
+        : decodeWeight(this.#builder, name, weight, codes, type);
     this.#written.set(weight, added);
     return this.#asUsed(use, added);
   }

@@ -57,12 +57,13 @@ async function writeTo(model: Model, folder: string, fileName: string): Promise<
   };
 }
 
-/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-p2-a4.portable.onnx`, `<stem>.int4-n32.compat.onnx`, … */
+/** `<stem>.fgq-n64.portable.onnx`, `<stem>.fgq-n64-p2-a4.portable.onnx`, `<stem>.int4-n32.compat.onnx`, `<stem>.uniform-a2.portable.onnx`, … */
 export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: ArtifactProfile): string {
   const { method, weights } = recipe;
   const groups = method === 'fgq' || method === 'int4' ? `-n${weights.groupSize}` : '';
   const planes = method === 'fgq' && hasSecondPlanes(recipe) ? '-p2' : '';
-  const activations = recipe.activations.bits === 4 ? '-a4' : '';
+  const { bits } = recipe.activations;
+  const activations = bits === 4 || bits === 2 ? `-a${bits}` : '';
   return `${stem}.${method}${groups}${planes}${activations}.${profile}.onnx`;
 }
 

@@ -12,7 +12,7 @@ export interface RangeChoice {
   readonly method: RangeMethod;
   /**
    * Share of the values, in percent, that the `percentile` range keeps below its upper end, and above its lower end. Default
-   * 99.99, with 4 bits 99.9.
+   * 99.99, with 4 bits 99.9, with 2 bits 99.
    */
   readonly percentile?: number | undefined;
   /** The value comes out of a ReLU: the range starts at 0. */
@@ -21,7 +21,7 @@ export interface RangeChoice {
 }
 
 /** The fewer the levels, the more a wide range costs the many values in its middle. */
-const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9 };
+const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9, 3: 99 };
 
 /** Chooses the range of a value. Zero always lies in it. It does not exceed what was seen, but for few levels and dynamic fixed point. */
 export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRange {

@@ -1,17 +1,20 @@
 /** Output channels of one convolution group: solved, corrected, and what their codes mean. They do not depend on other channels. */
 import type { LayerPrecision, ResolvedRecipe } from '@tritforge/contracts';
 import type { WeightLayout } from '../fgq/index.js';
+import { quantizeInt2 } from '../int2/index.js';
 import { type Int4Weights, LARGEST_INT4_GROUP_CODE, quantizeInt4 } from '../int4/index.js';
-import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
+import { codesKind } from '../layers/codes-kind.js';
+import { decodeWeights, scaleCodes, type WeightCodes } from '../layers/encoded-weight.js';
 import {
+  channelMetric,
   correctChannels,
   type InputMoments,
-  int8Metric,
   type LayerMetric,
   layerMetric,
   momentsAboutZero,
   momentsOfChannels,
   type SolveInt4Options,
+  solveInt2,
   solveInt4,
   solveInt8,
   solveLayer,
@@ -70,11 +73,11 @@ export function groupProblem(parts: Omit<GroupProblem, 'metric' | 'searches'>, o
 export function withMetric(problem: GroupProblem): GroupProblem {
   const { applied, recipe, moments, layout } = problem;
   const isFeedback = recipe.weights.solver === 'feedback';
-  if (!isFeedback && !(applied.bits === 2 && isRegressed(problem))) return problem;
+  if (!isFeedback && !(codesKind(applied) === 'ternary' && isRegressed(problem))) return problem;
   const { groupSize } = applied;
   return {
     ...problem,
-    metric: applied.bits === 8 ? int8Metric(moments) : layerMetric(moments, layout, { groupSize: groupSize! }),
+    metric: groupSize === null ? channelMetric(moments) : layerMetric(moments, layout, { groupSize }),
   };
 }
 
@@ -119,18 +122,28 @@ function solveCodes(problem: GroupProblem): WeightCodes {
   const { solver } = recipe.weights;
   const common = { regress: isRegressed(problem), minimumScales, metric: problem.metric ?? undefined, searches };
   const groupSize = applied.groupSize!;
-  if (applied.bits === 2) {
-    const options = { solver, groupSize, planes: applied.planes ?? 1, ...common };
-    return { kind: 'ternary', weights: solveLayer(weights, layout, moments, options) };
-  }
   const isFeedback = solver === 'feedback';
-  if (applied.bits === 4) {
-    const solved = isFeedback
-      ? int4ByFeedback(weights, layout, moments, { groupSize, ...common })
-      : quantizeInt4(weights, layout, groupSize, { minimumScales });
-    return { kind: 'int4', weights: solved };
+  const kind = codesKind(applied);
+  switch (kind) {
+    case 'ternary': {
+      const options = { solver, groupSize, planes: applied.planes ?? 1, ...common };
+      return { kind, weights: solveLayer(weights, layout, moments, options) };
+    }
+    case 'int4': {
+      const solved = isFeedback
+        ? int4ByFeedback(weights, layout, moments, { groupSize, ...common })
+        : quantizeInt4(weights, layout, groupSize, { minimumScales });
+      return { kind, weights: solved };
+    }
+    case 'int2': {
+      const solved = isFeedback
+        ? solveInt2(weights, layout, moments, common)
+        : quantizeInt2(weights, layout, { minimumScales });
+      return { kind, weights: solved };
+    }
+    case 'int8':
+      return { kind, weights: solveInt8(weights, layout, isFeedback ? moments : null, common) };
   }
-  return { kind: 'int8', weights: solveInt8(weights, layout, isFeedback ? moments : null, common) };
 }
 
 function int4ByFeedback(
@@ -152,9 +165,6 @@ function scaled(
   bias: Float32Array | null,
 ): SolvedLayer {
   if (factors.every((factor) => factor === 1)) return { codes, decoded, bias };
-  if (codes.kind === 'int8') throw new TypeError('int8 weights have no factors');
-  const channelScales = codes.weights.channelScales.map((scale, oc) => scale * factors[oc]!);
-  const { kind } = codes;
-  const scaledCodes: WeightCodes = { kind, weights: { ...codes.weights, channelScales } };
+  const scaledCodes = scaleCodes(codes, factors);
   return { codes: scaledCodes, decoded: decodeWeights(scaledCodes), bias };
 }

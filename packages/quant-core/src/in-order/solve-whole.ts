@@ -1,7 +1,6 @@
 /** One layer as a whole: its convolution groups are solved one after the other and put together again. */
 import type { ResolvedRecipe } from '@tritforge/contracts';
 import type { CodePlane, GroupedWeights, WeightLayout } from '../fgq/index.js';
-import { quantizeInt8 } from '../int8/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
@@ -89,10 +88,7 @@ export function nearestWhole(
   planned: PlannedLayer,
   { bias, minimumScales }: Omit<SolveWholeOptions, 'moments'>,
 ): SolvedLayer {
-  const codes: WeightCodes =
-    planned.applied.bits === 8
-      ? { kind: 'int8', weights: quantizeInt8(weights, planned.layer.layout, { minimumScales }) }
-      : nearestCodes(weights, planned, minimumScales);
+  const codes = nearestCodes(weights, planned, minimumScales);
   return { codes, decoded: decodeWeights(codes), bias };
 }
 
@@ -151,7 +147,7 @@ function layoutOfGroup({ outputChannels, inputChannels, taps }: WeightLayout, gr
 
 function joinCodes(parts: readonly SolvedLayer[], layout: WeightLayout): WeightCodes {
   if (parts.length === 1) return parts[0]!.codes;
-  const grouped = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [] : [codes]));
+  const grouped = parts.flatMap(({ codes }) => (codes.kind === 'int8' || codes.kind === 'int2' ? [] : [codes]));
   if (grouped.length === parts.length) {
     return {
       kind: grouped[0]!.kind,
@@ -161,12 +157,13 @@ function joinCodes(parts: readonly SolvedLayer[], layout: WeightLayout): WeightC
       ),
     };
   }
-  const int8 = parts.flatMap(({ codes }) => (codes.kind === 'int8' ? [codes.weights] : []));
+  const plain = parts.flatMap(({ codes }) => (codes.kind === 'int8' || codes.kind === 'int2' ? [codes] : []));
   const values = joinInto(
     Int8Array,
-    int8.map((part) => part.values),
+    plain.map(({ weights }) => weights.values),
   );
-  return { kind: 'int8', weights: { layout, values, scales: joinFloats(int8.map(({ scales }) => scales)) } };
+  const scales = joinFloats(plain.map(({ weights }) => weights.scales));
+  return { kind: plain[0]!.kind, weights: { layout, values, scales } };
 }
 
 function joinGroups(parts: readonly GroupedWeights[], layout: WeightLayout): GroupedWeights {

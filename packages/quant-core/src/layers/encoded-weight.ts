@@ -9,6 +9,7 @@ import {
   type WeightLayout,
   zeroShare,
 } from '../fgq/index.js';
+import { dequantizeInt2, type Int2Weights, packInt2 } from '../int2/index.js';
 import { type Int4Weights, pack4 } from '../int4/index.js';
 import { dequantizeInt8, type Int8Weights } from '../int8/index.js';
 import { type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
@@ -39,16 +40,24 @@ export interface Int8Codes {
   readonly values: Tensor;
 }
 
+/** Uniform 2-bit weights as artifacts store them. */
+export interface Int2Codes {
+  readonly kind: 'int2';
+  /** uint8, four codes per byte, in the order [OC, IC, taps]. */
+  readonly packed: Tensor;
+  readonly layout: WeightLayout;
+}
+
 /** A quantized weight tensor, as a graph needs it. */
 export interface EncodedWeight {
-  readonly codes: GroupCodes | Int8Codes;
+  readonly codes: GroupCodes | Int2Codes | Int8Codes;
   /** s, [OC]. */
   readonly channelScales: Float32Array;
   /** The tensor's own shape, and whether it stores [IC, OC]. */
   readonly shape: readonly number[];
   readonly transposed: boolean;
   /**
-   * q·s, q being t·c, t·c + t₂·c₂, v·c or an int8 value, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
+   * q·s, q being t·c, t·c + t₂·c₂, v·c, a 2-bit value v or an int8 value, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
    * in the baseline.
    */
   readonly decoded: Tensor | null;
@@ -69,11 +78,26 @@ export interface QuantizedWeight extends EncodedWeight {
 export type WeightCodes =
   | { readonly kind: 'ternary'; readonly weights: TernaryWeights }
   | { readonly kind: 'int4'; readonly weights: Int4Weights }
+  | { readonly kind: 'int2'; readonly weights: Int2Weights }
   | { readonly kind: 'int8'; readonly weights: Int8Weights };
 
 /** What codes mean, [OC, IC, taps]. */
 export function decodeWeights(codes: WeightCodes): Float32Array {
-  return codes.kind === 'int8' ? dequantizeInt8(codes.weights) : dequantize(codes.weights);
+  if (codes.kind === 'int8') return dequantizeInt8(codes.weights);
+  return codes.kind === 'int2' ? dequantizeInt2(codes.weights) : dequantize(codes.weights);
+}
+
+/** The codes with channel scales times the factors, [OC]. */
+export function scaleCodes(codes: WeightCodes, factors: Float32Array): WeightCodes {
+  const times = (scales: Float32Array) => scales.map((scale, oc) => scale * factors[oc]!);
+  switch (codes.kind) {
+    case 'int2':
+    case 'int8':
+      return { kind: codes.kind, weights: { ...codes.weights, scales: times(codes.weights.scales) } };
+    case 'int4':
+    case 'ternary':
+      return { kind: codes.kind, weights: { ...codes.weights, channelScales: times(codes.weights.channelScales) } };
+  }
 }
 
 /**
@@ -88,9 +112,7 @@ export async function encodeWeights(
 ): Promise<QuantizedWeight> {
   const decoded = decodeWeights(codes);
   return {
-    ...(codes.kind === 'int8'
-      ? await storeInt8(codes.weights, layer, scratch)
-      : await storeGroups(codes, layer, scratch)),
+    ...(await storeCodes(codes, layer, scratch)),
     decoded: await scratch.keep(tensorFromFloats(layer.weight.shape, inOwnOrder(decoded, layer))),
     weightError: relativeError(original, decoded),
     deadChannels: countDeadChannels(original, decoded, layer.layout.outputChannels),
@@ -109,8 +131,27 @@ export async function storeInt8(
   return { codes: { kind: 'int8', values: stored }, channelScales: scales, shape: weight.shape, transposed };
 }
 
+function storeCodes(
+  codes: WeightCodes,
+  layer: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  if (codes.kind === 'int8') return storeInt8(codes.weights, layer, scratch);
+  return codes.kind === 'int2' ? storeInt2(codes.weights, layer, scratch) : storeGroups(codes, layer, scratch);
+}
+
+async function storeInt2(
+  { values, scales, layout }: Int2Weights,
+  { weight, transposed }: Layer,
+  scratch: ScratchTensors,
+): Promise<Omit<EncodedWeight, 'decoded'>> {
+  const bytes = packInt2(values);
+  const packed = await scratch.keep(tensorFromUint8([bytes.length], bytes));
+  return { codes: { kind: 'int2', packed, layout }, channelScales: scales, shape: weight.shape, transposed };
+}
+
 async function storeGroups(
-  { kind, weights }: Exclude<WeightCodes, { kind: 'int8' }>,
+  { kind, weights }: Extract<WeightCodes, { kind: GroupCodes['kind'] }>,
   { weight, transposed, layout }: Layer,
   scratch: ScratchTensors,
 ): Promise<Omit<EncodedWeight, 'decoded'>> {

@@ -18,7 +18,7 @@ import type { Layer, PlannedLayer } from './layer.js';
 const TABLE_BITS = 8;
 const UNPUBLISHED = 'the published method quantizes no tables';
 /** Where a search starts from is int8. */
-const BITS_OF_METHOD = { fgq: 2, int4: 4, int8: 8, auto: 8 } as const;
+const BITS_OF_METHOD = { fgq: 2, uniform: 2, int4: 4, int8: 8, auto: 8 } as const;
 
 /**
  * Plans every layer.
@@ -49,7 +49,8 @@ export function planLayers(layers: readonly Layer[], recipe: ResolvedRecipe): Pl
 function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): PlannedLayer {
   const rules = rulesFor(layer, recipe);
   const requested = requestedPrecision(layer, recipe, isEnd, rules);
-  if (requested.groupSize !== null && layer.depthwise && rules.bits === undefined) {
+  const isLowBit = requested.bits === 2 || requested.bits === 4;
+  if (isLowBit && layer.depthwise && rules.bits === undefined) {
     return {
       layer,
       requested,
@@ -61,7 +62,9 @@ function planLayer(layer: Layer, recipe: ResolvedRecipe, isEnd: boolean): Planne
           planes: null,
           activationBits: rules.activationBits ?? usualActivationBits(recipe, isEnd, 8),
         },
-        'depthwise: an output channel has one input channel, so that there is nothing to group',
+        requested.groupSize === null
+          ? 'depthwise: an output channel has few weights, whose errors do not average out; a rule with bits 2 quantizes it'
+          : 'depthwise: an output channel has one input channel, so that there is nothing to group',
       ),
     };
   }
@@ -82,13 +85,24 @@ function requestedPrecision(
 ): LayerPrecision {
   const usualBits = layer.isTable ? usualTableBits(recipe) : usualProductBits(recipe, isEnd);
   const bits = rules.exclude ? null : rules.bits === undefined ? usualBits : rules.bits;
-  const hasGroups = bits === 2 || bits === 4;
-  const groupSize: GroupSize | null = hasGroups ? (rules.groupSize ?? recipe.weights.groupSize) : null;
+  const groupSize = groupSizeOf(bits, rules, recipe);
   const selected = selectorsOf(recipe).some((match) => matches(match, layer));
-  const planes = bits === 2 ? (rules.planes ?? (selected ? 2 : 1)) : null;
+  const planes = bits === 2 && groupSize !== null ? (rules.planes ?? (selected ? 2 : 1)) : null;
   const activationBits = rules.activationBits ?? usualActivationBits(recipe, isEnd, bits);
   const hasInput = bits !== null && !layer.isTable;
   return { bits, groupSize, planes, activationBits: hasInput ? activationBits : null };
+}
+
+/** Null where there are no groups: with 8 bits, and with uniform 2 bits. */
+function groupSizeOf(
+  bits: LayerPrecision['bits'],
+  rules: LayerSettings,
+  { method, weights }: ResolvedRecipe,
+): GroupSize | null {
+  if (bits === 4) return rules.groupSize ?? weights.groupSize;
+  if (bits !== 2) return null;
+  if (rules.groupSize !== undefined) return rules.groupSize;
+  return method === 'uniform' ? null : weights.groupSize;
 }
 
 function usualProductBits({ method, firstLast }: ResolvedRecipe, isEnd: boolean): LayerPrecision['bits'] {
@@ -107,7 +121,7 @@ function selectorsOf({ weights }: ResolvedRecipe): readonly LayerMatch[] {
 }
 
 /**
- * Inputs of 4 bits make ternary layers faster, and no others: what stays at int8 for the sake of accuracy keeps 8-bit inputs
+ * Inputs of 4 bits, and of 2, make ternary layers faster, and no others: what stays at int8 for the sake of accuracy keeps 8-bit inputs
  * for the same sake. The method int8 has no other layers. The first and the last layer see what suffers most.
  */
 function usualActivationBits(
@@ -116,7 +130,7 @@ function usualActivationBits(
   bits: LayerPrecision['bits'],
 ): LayerPrecision['activationBits'] {
   const keeps8 = isEnd || (BITS_OF_METHOD[method] < 8 && bits === 8);
-  return activations.bits === 4 && keeps8 ? 8 : activations.bits;
+  return activations.bits !== null && keeps8 ? 8 : activations.bits;
 }
 
 /** Drops quantized activations where they cannot be had. */

@@ -38,7 +38,7 @@ export function spendSecondPlanes(
 ): PlannedLayer[] {
   const { residualPlanes } = recipe.weights;
   if (typeof residualPlanes !== 'number') return [...plan];
-  const ternary = distinct(plan.filter(({ applied }) => applied.bits === 2));
+  const ternary = distinct(plan.filter(isTernary));
   let left = residualPlanes * sizeOf(ternary) - sizeOf(ternary.filter(({ applied }) => applied.planes === 2));
   const perWeight = ({ layer }: PlannedLayer) => (damage.get(layer.weight) ?? 0) / weightCount(layer.layout);
   const chosen = new Set<Tensor>();
@@ -54,7 +54,7 @@ export function spendSecondPlanes(
 /** Relative squared error of each ternary weight with one plane. */
 export async function damageByWeightError(plan: readonly PlannedLayer[]): Promise<Map<Tensor, number>> {
   const damage = new Map<Tensor, number>();
-  for (const { layer, applied } of distinct(plan.filter((planned) => planned.applied.bits === 2))) {
+  for (const { layer, applied } of distinct(plan.filter(isTernary))) {
     const weights = await readRows(layer);
     damage.set(layer.weight, relativeError(weights, dequantize(ternarize(weights, layer.layout, applied.groupSize!))));
   }
@@ -76,9 +76,13 @@ function candidates(
 function withSecondPlane({ requested, applied, ...planned }: PlannedLayer): PlannedLayer {
   return {
     ...planned,
-    requested: requested.bits === 2 ? { ...requested, planes: 2 } : requested,
+    requested: requested.planes === 1 ? { ...requested, planes: 2 } : requested,
     applied: { ...applied, planes: 2 },
   };
+}
+
+function isTernary({ applied }: PlannedLayer): boolean {
+  return applied.bits === 2 && applied.groupSize !== null;
 }
 
 /** One layer for each weight. */

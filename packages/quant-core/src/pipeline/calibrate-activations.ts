@@ -39,7 +39,7 @@ export interface CalibratedActivations {
 }
 
 /**
- * Ranges of all quantized activations, and 8 bits where 4 turn out to cost a layer too much.
+ * Ranges of all quantized activations, and 8 bits where 4 or 2 turn out to cost a layer too much.
  * @throws TritforgeError CALIBRATION_REQUIRED without data, MODEL_NONFINITE_ACTIVATIONS, MODEL_RUN_FAILED
  */
 export async function calibrateActivations(step: CalibrationStep): Promise<CalibratedActivations> {
@@ -59,7 +59,12 @@ export async function calibrateActivations(step: CalibrationStep): Promise<Calib
   const { layers, activations } =
     errors === null
       ? step
-      : settle(step, { plan: step.activations, trials, errors, chosen: (value) => best(value, 15) });
+      : settle(step, {
+          plan: step.activations,
+          trials,
+          errors,
+          chosen: (value) => best(value, step.activations.maxCodes.get(value)!),
+        });
   const scalesFor = (maxCodeOf: (value: string) => MaxCode) =>
     new Map(observed.map((value) => [value, best(value, maxCodeOf(value))]));
   return {
@@ -70,10 +75,12 @@ export async function calibrateActivations(step: CalibrationStep): Promise<Calib
   };
 }
 
-/** Whether there is something to choose by measurement: a range, or between 4 and 8 bits. */
+/** Whether there is something to choose by measurement: a range, or between few bits and 8. */
 function mustMeasure({ activations, recipe }: CalibrationStep): boolean {
   const { range, minimumSqnrDb } = recipe.activations;
-  return range === 'auto' || (minimumSqnrDb !== null && [...activations.maxCodes.values()].includes(15));
+  return (
+    range === 'auto' || (minimumSqnrDb !== null && [...activations.maxCodes.values()].some((maxCode) => maxCode < 255))
+  );
 }
 
 /** The plan after layers have fallen back to 8 bits, and others with them that take the same values. */
@@ -113,14 +120,15 @@ async function observe(
   );
 }
 
-/** What is considered for each value: with 8 bits, for the int8 model at least, and with 4 where layers ask for it. */
+/** What is considered for each value: with 8 bits, for the int8 model at least, and with fewer where layers ask for them. */
 function trialsOf({ activations, recipe }: CalibrationStep, histograms: ReadonlyMap<string, Histogram>): Trials {
   const { range } = recipe.activations;
   return new Map(
     activations.observed.map((value) => {
       const nonNegative = activations.nonNegative.has(value);
       const candidates = (maxCode: MaxCode) => rangeCandidates(histograms.get(value)!, range, { nonNegative, maxCode });
-      return [value, [...candidates(255), ...(activations.maxCodes.get(value) === 15 ? candidates(15) : [])]];
+      const maxCode = activations.maxCodes.get(value)!;
+      return [value, [...candidates(255), ...(maxCode === 255 ? [] : candidates(maxCode))]];
     }),
   );
 }

@@ -170,10 +170,14 @@ function countOf(stored: readonly StoredWeight[]): number {
 
 /** Bytes of codes, group scales and channel scales as artifacts of standard operators store them. */
 function storedBytes({ codes, channelScales }: QuantizedWeight): number {
-  const planes = codes.kind === 'int8' ? [] : [codes, ...(codes.residual === null ? [] : [codes.residual])];
-  const tensors =
-    codes.kind === 'int8' ? [codes.values] : planes.flatMap(({ packed, groupCodes }) => [packed, groupCodes]);
-  return channelScales.byteLength + tensors.reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);
+  return channelScales.byteLength + tensorsOf(codes).reduce((sum, tensor) => sum + tensorByteLength(tensor), 0);
+}
+
+function tensorsOf(codes: QuantizedWeight['codes']): Tensor[] {
+  if (codes.kind === 'int8') return [codes.values];
+  if (codes.kind === 'int2') return [codes.packed];
+  const planes = [codes, ...(codes.residual === null ? [] : [codes.residual])];
+  return planes.flatMap(({ packed, groupCodes }) => [packed, groupCodes]);
 }
 
 async function layerReports(results: Results): Promise<LayerReport[]> {

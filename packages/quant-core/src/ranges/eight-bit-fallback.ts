@@ -6,18 +6,18 @@ import { rulesFor } from '../layers/plan-layers.js';
 import type { RangeErrors } from './measure-ranges.js';
 import type { Trials } from './trial-graph.js';
 
-/** What is known about the ranges of values with 4 bits. */
+/** What is known about the ranges of values with 4 or 2 bits. */
 export interface MeasuredRanges {
   readonly plan: ActivationPlan;
   readonly trials: Trials;
   readonly errors: RangeErrors;
-  /** The range of 4 bits that a value gets, one of its trials. */
+  /** The range that a value gets with as few bits as planned, one of its trials. */
   readonly chosen: (value: string) => ValueRange;
 }
 
 /**
- * The layers, those with 8-bit inputs whose results have less signal to noise than the recipe's limit when their inputs have 4 bits:
- * the noise of the inputs alone, as measured. A rule that asks for 4 bits is followed whatever it costs.
+ * The layers, those with 8-bit inputs whose results have less signal to noise than the recipe's limit when their inputs have 4 or 2
+ * bits: the noise of the inputs alone, as measured. A rule that asks for so few is followed whatever it costs.
  */
 export function fallBackTo8Bits(
   layers: readonly PlannedLayer[],
@@ -28,8 +28,9 @@ export function fallBackTo8Bits(
   return layers.map((planned) => {
     const sqnrDb = outputSqnrDb(planned, measured);
     if (limitDb === null || sqnrDb === null || sqnrDb >= limitDb) return planned;
-    if (rulesFor(planned.layer, recipe).activationBits === 4) return planned;
-    const why = `8-bit activations: with 4 bits the output has ${sqnrDb.toFixed(1)} dB of signal to noise, below ${limitDb}`;
+    const { activationBits } = planned.applied;
+    if (rulesFor(planned.layer, recipe).activationBits === activationBits) return planned;
+    const why = `8-bit activations: with ${activationBits} bits the output has ${sqnrDb.toFixed(1)} dB of signal to noise, below ${limitDb}`;
     return {
       ...planned,
       applied: { ...planned.applied, activationBits: 8 },
@@ -38,10 +39,10 @@ export function fallBackTo8Bits(
   });
 }
 
-/** Null for layers whose inputs do not have 4 bits, and for those whose results are zero throughout. */
+/** Null for layers whose inputs have 8 bits or none, and for those whose results are zero throughout. */
 function outputSqnrDb({ layer, applied }: PlannedLayer, measured: MeasuredRanges): number | null {
   const value = measured.plan.values.get(layer.node.inputs[0]!)?.rangeOf;
-  if (applied.activationBits !== 4 || value === undefined) return null;
+  if (applied.activationBits === null || applied.activationBits === 8 || value === undefined) return null;
   const user = measured.errors.get(value)?.find(({ node }) => node === layer.node);
   if (user === undefined || !(user.signal > 0)) return null;
   const noise = user.noises[measured.trials.get(value)!.indexOf(measured.chosen(value))]!;

@@ -3,6 +3,7 @@ import type { QuantizedModel } from '../artifact/build-graph.js';
 import { groupCount, weightCount } from '../fgq/index.js';
 import { withBiases } from '../in-order/quantize-in-order.js';
 import type { Tensor } from '../ir/index.js';
+import { codesKind } from '../layers/codes-kind.js';
 import { encodeWeights, type QuantizedWeight, type WeightCodes } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { readRows } from '../layers/weight-rows.js';
@@ -32,13 +33,15 @@ export async function blankNetwork(
 }
 
 function blankCodes({ layer: { layout }, applied }: PlannedLayer, index: number): WeightCodes {
-  const { bits, groupSize, planes } = applied;
+  const { groupSize, planes } = applied;
+  const kind = codesKind(applied);
   // Small tensors of equal values would be stored once.
   const channelScales = Float32Array.from({ length: layout.outputChannels }, (_, oc) => 1 + oc + index / 1024);
   const codes = new Int8Array(weightCount(layout));
-  if (groupSize === null) return { kind: 'int8', weights: { layout, values: codes, scales: channelScales } };
-  const groupCodes = new Uint8Array(groupCount(layout, groupSize));
+  if (kind === 'int8') return { kind, weights: { layout, values: codes, scales: channelScales } };
+  if (kind === 'int2') return { kind, weights: { layout, values: codes.fill(1), scales: channelScales } };
+  const groupCodes = new Uint8Array(groupCount(layout, groupSize!));
   const plane = { codes, groupCodes };
-  const weights = { layout, groupSize, ...plane, channelScales, ...(planes === 2 && { residual: plane }) };
-  return { kind: bits === 4 ? 'int4' : 'ternary', weights };
+  const weights = { layout, groupSize: groupSize!, ...plane, channelScales, ...(planes === 2 && { residual: plane }) };
+  return { kind, weights };
 }

@@ -65,6 +65,8 @@ export function weightNoise(codes: WeightCodes, statistics: LayerStatistics): No
   if (codes.kind === 'int8') {
     return { sharedScaleMismatch: sumOver(statistics, (_, oc) => codes.weights.scales[oc]! ** 2 / 12) };
   }
+  // Four levels are coarse whatever their scale.
+  if (codes.kind === 'int2') return {};
   const { groupSize, channelScales, residual }: GroupedWeights = codes.weights;
   const { layout } = statistics;
   const planes = residual === undefined ? [codes.weights] : [codes.weights, residual];

@@ -2,12 +2,14 @@ import type { LayerRule, Recipe, ResolvedRecipe } from '@tritforge/contracts';
 import { resolveRecipe } from '@tritforge/contracts';
 import type { Layer } from '../layers/layer.js';
 import { planLayers } from '../layers/plan-layers.js';
-import { INT8, indexOfPrecision, type Unit, type WeightPrecision } from './precisions.js';
+import { INT8, indexOfPrecision, kindOf, type Unit, type WeightPrecision } from './precisions.js';
 import type { Assignment } from './tracing.js';
 
 /** The recipe of one precision for all layers: that of a network without a search. */
-export function singleRecipe(recipe: ResolvedRecipe, { bits, groupSize }: WeightPrecision): Recipe {
-  const method = bits === 8 ? 'int8' : bits === 4 ? 'int4' : 'fgq';
+export function singleRecipe(recipe: ResolvedRecipe, precision: WeightPrecision): Recipe {
+  const { groupSize } = precision;
+  const kind = kindOf(precision);
+  const method = kind === 'ternary' || kind === 'twoPlanes' ? 'fgq' : kind;
   const { artifacts, activations, correction, equalize, layers, seed, weights } = recipe;
   return {
     method,
@@ -58,7 +60,8 @@ export function recipeOf(
 
 /** What a rule sets to ask for a precision. */
 export function settingsOf({ bits, groupSize, planes }: WeightPrecision): LayerRule['set'] {
-  return { bits, ...(groupSize !== null && { groupSize }), ...(planes !== null && { planes }) };
+  const hasGroups = groupSize !== null || bits === 2;
+  return { bits, ...(hasGroups && { groupSize }), ...(planes !== null && { planes }) };
 }
 
 function mostFrequent(assignment: Assignment, units: readonly Unit[]): WeightPrecision {

@@ -14,7 +14,7 @@ export async function operatorBytes({
   units,
   sizeOf,
 }: Pick<SearchProblem, 'units' | 'sizeOf'>): Promise<Record<WeightKind, number>> {
-  const added: Record<WeightKind, number> = { int8: 0, int4: 0, ternary: 0, twoPlanes: 0 };
+  const added: Record<WeightKind, number> = { int8: 0, int4: 0, uniform: 0, ternary: 0, twoPlanes: 0 };
   for (const kind of ['int4', 'ternary', 'twoPlanes'] as const) {
     const having = units.flatMap((options, unit) => (indexOf(options, kind) < 0 ? [] : [unit]));
     if (having.length < 2) continue;

@@ -1,7 +1,7 @@
 /**
  * What a search may choose from: for each weight the precisions that the rules of the recipe leave open, and what they cost.
  *
- *   bits per weight   2 + 8/N ternary, (2 + 8/N)·2 with two planes, 4 + 8/N int4, 8 int8; and a float per output channel
+ *   bits per weight   2 + 8/N ternary, (2 + 8/N)·2 with two planes, 2 uniform, 4 + 8/N int4, 8 int8; and a float per output channel
  */
 import type { GroupSize, LayerPrecision, LayerSettings, ResolvedRecipe } from '@tritforge/contracts';
 import { groupCount, packedByteLength, type WeightLayout, weightCount } from '../fgq/index.js';
@@ -24,6 +24,8 @@ export interface Unit {
 const ternary = (groupSize: GroupSize, planes: 1 | 2 = 1): WeightPrecision => ({ bits: 2, groupSize, planes });
 export const INT8: WeightPrecision = { bits: 8, groupSize: null, planes: null };
 const INT4: WeightPrecision = { bits: 4, groupSize: 64, planes: null };
+/** Of use once it was trained: measured where the recipe asks for it, and not searched for. */
+const UNIFORM: WeightPrecision = { bits: 2, groupSize: null, planes: null };
 const PRECISIONS: readonly WeightPrecision[] = [
   ternary(64),
   ternary(32),
@@ -52,7 +54,7 @@ export function findUnits(layers: readonly Layer[], recipe: ResolvedRecipe): Uni
   for (const layer of layers) sharing.set(layer.weight, [...(sharing.get(layer.weight) ?? []), layer]);
   return [...sharing].flatMap(([weight, [first, ...others]]): Unit[] => {
     if (first === undefined || ![first, ...others].every(isOpen)) return [];
-    const precisions = openPrecisions(first, rulesFor(first, recipe));
+    const precisions = openPrecisions(first, rulesFor(first, recipe), recipe);
     return precisions.length === 0 ? [] : [{ weight, layers: [first, ...others], precisions }];
   });
 }
@@ -62,9 +64,14 @@ function isOpen({ inMainGraph, isTable, turned }: Layer): boolean {
   return inMainGraph && !isTable && !turned;
 }
 
-function openPrecisions({ layout, depthwise }: Layer, rules: LayerSettings): WeightPrecision[] {
+function openPrecisions(
+  { layout, depthwise }: Layer,
+  rules: LayerSettings,
+  { method }: ResolvedRecipe,
+): WeightPrecision[] {
   if (rules.exclude || rules.bits === null) return [];
-  const usual = depthwise && rules.bits === undefined ? [INT8] : PRECISIONS;
+  const mayBeUniform = method === 'uniform' || rules.groupSize === null;
+  const usual = depthwise && rules.bits === undefined ? [INT8] : [...(mayBeUniform ? [UNIFORM] : []), ...PRECISIONS];
   const open = usual.map((precision) => settled(precision, rules)).filter((precision) => precision !== null);
   const distinct = new Map(open.toReversed().map((precision) => [storedAs(precision, layout), precision]));
   return [...distinct.values()].sort((a, b) => storedByteLength(layout, a) - storedByteLength(layout, b));
@@ -73,7 +80,9 @@ function openPrecisions({ layout, depthwise }: Layer, rules: LayerSettings): Wei
 /** The precision with what rules say; null where they rule it out. */
 function settled(precision: WeightPrecision, { bits, groupSize, planes }: LayerSettings): WeightPrecision | null {
   if (bits !== undefined && bits !== precision.bits) return null;
-  const isTernary = precision.bits === 2;
+  const isTernary = precision.bits === 2 && precision.groupSize !== null;
+  if (groupSize === null) return isTernary ? null : precision;
+  if (groupSize !== undefined && precision === UNIFORM) return null;
   return {
     ...precision,
     ...(groupSize !== undefined && precision.groupSize !== null && { groupSize }),
@@ -97,17 +106,18 @@ export function storedByteLength(layout: WeightLayout, { bits, groupSize, planes
   const weights = weightCount(layout);
   if (bits === null) return 4 * weights;
   const scales = 4 * layout.outputChannels;
-  if (groupSize === null) return weights + scales;
+  if (groupSize === null) return (bits === 2 ? packedByteLength(weights) : weights) + scales;
   const codes = bits === 4 ? Math.ceil(weights / 2) : packedByteLength(weights);
   return (planes ?? 1) * (codes + groupCount(layout, groupSize)) + scales;
 }
 
 /** What decodes a weight in an artifact. */
-export type WeightKind = 'int8' | 'int4' | 'ternary' | 'twoPlanes';
+export type WeightKind = 'int8' | 'int4' | 'uniform' | 'ternary' | 'twoPlanes';
 
-export function kindOf({ bits, planes }: WeightPrecision): WeightKind {
+export function kindOf({ bits, groupSize, planes }: WeightPrecision): WeightKind {
   if (bits === 8) return 'int8';
   if (bits === 4) return 'int4';
+  if (groupSize === null) return 'uniform';
   return planes === 2 ? 'twoPlanes' : 'ternary';
 }
 
@@ -115,5 +125,6 @@ export function kindOf({ bits, planes }: WeightPrecision): WeightKind {
 export function precisionName({ bits, groupSize, planes }: WeightPrecision): string {
   if (bits === null) return 'float';
   if (bits === 8) return 'int8';
+  if (groupSize === null) return 'uniform';
   return `${bits === 4 ? 'int4 ' : ''}N=${groupSize}${planes === 2 ? ' ×2' : ''}`;
 }

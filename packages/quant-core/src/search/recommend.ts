@@ -99,9 +99,9 @@ export function recommend(
   };
 }
 
-/** The damage of an input of 4 bits; that of 8 bits is what a recipe cannot do without. */
+/** The damage of an input of 4 or 2 bits; that of 8 bits is what a recipe cannot do without. */
 function coarseInput({ inputDamage: damage }: UnitSensitivity, { activationBits }: PlannedLayer['applied']): number {
-  return activationBits === 4 ? (damage ?? 0) : 0;
+  return activationBits === 4 || activationBits === 2 ? (damage ?? 0) : 0;
 }
 
 /** Expected damage of each weight as planned. */

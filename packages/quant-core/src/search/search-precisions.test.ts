@@ -5,7 +5,7 @@ import type { SearchLimits } from './limits.js';
 import { bestPoint, type Measurement, paretoPoints, type SearchOption, searchPrecisions } from './search-precisions.js';
 import { type Assignment, totalOf } from './tracing.js';
 
-const OPERATORS = { ternary: 40, int4: 25, int8: 0, twoPlanes: 80 } as const;
+const OPERATORS = { ternary: 40, int4: 25, int8: 0, uniform: 20, twoPlanes: 80 } as const;
 const FILE_BYTES = 500;
 const NO_LIMITS: SearchLimits = { maxDrop: null, maxBytes: null, maxBitsPerWeight: null, maxLatencyMs: null };
 

@@ -1,10 +1,10 @@
 import { type GroupGrid, type GroupMetric, pullOfTarget, type TrialGrid, targetOfPull } from './group-grid.js';
-import { type ScaleSteps, UniformSearch } from './uniform-search.js';
+import { type CodeSet, type ScaleSteps, UniformSearch } from './uniform-search.js';
 
 /** Candidates, as shares of the α with which nothing is clipped. */
 const START_SHARES = [1, 0.9, 0.8, 0.7, 0.6];
 
-/** Symmetric integers: q = k·α with k ∈ {−L … L}. What α may be is said per row. */
+/** Symmetric integers: q = k·α with k ∈ {−L … L}, or the odd ones of them. What α may be is said per row. */
 export class IntegerGrid implements GroupGrid {
   /** k, [rows, K] in the order of the columns. */
   readonly codes: Int8Array;
@@ -12,6 +12,7 @@ export class IntegerGrid implements GroupGrid {
   readonly scaleCodes: Float64Array;
   readonly #steps: readonly ScaleSteps[];
   readonly #largest: number;
+  readonly #codeSet: CodeSet;
   readonly #starts: Int32Array;
   readonly #groups: number;
   readonly #columns: number;
@@ -24,12 +25,14 @@ export class IntegerGrid implements GroupGrid {
   /**
    * @param largest L, at most 127
    * @param starts the column where each group starts, and K at the end
+   * @param codeSet `odd` needs given scales, as it has no zero for groups without one
    */
-  constructor(steps: readonly ScaleSteps[], largest: number, starts: Int32Array) {
+  constructor(steps: readonly ScaleSteps[], largest: number, starts: Int32Array, codeSet: CodeSet = 'all') {
     const groups = starts.length - 1;
     const columns = starts[groups]!;
     this.#steps = steps;
     this.#largest = largest;
+    this.#codeSet = codeSet;
     this.#starts = starts;
     this.#groups = groups;
     this.#columns = columns;
@@ -40,7 +43,7 @@ export class IntegerGrid implements GroupGrid {
   begin(group: number, metric: GroupMetric): void {
     this.#group = group;
     this.#metric = metric;
-    this.#search = new UniformSearch(metric, this.#largest, START_SHARES);
+    this.#search = new UniformSearch(metric, this.#largest, START_SHARES, this.#codeSet);
     this.#buffer = new Float64Array(metric.size);
     this.#before = new Float64Array(metric.size);
   }
@@ -64,7 +67,7 @@ export class IntegerGrid implements GroupGrid {
   }
 
   trial(): TrialGrid {
-    const grid = new IntegerGrid(this.#steps, this.#largest, this.#starts);
+    const grid = new IntegerGrid(this.#steps, this.#largest, this.#starts, this.#codeSet);
     const keep = (row: number, group: number) => {
       const slot = row * this.#groups + group;
       const start = row * this.#columns + this.#starts[group]!;

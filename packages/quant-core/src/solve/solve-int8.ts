@@ -1,9 +1,10 @@
 import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
 import { type Int8Weights, quantizeInt8 } from '../int8/index.js';
+import { blockStarts } from './column-blocks.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
-import { factorMoments, type LayerMetric } from './layer-metric.js';
+import type { LayerMetric } from './layer-metric.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
 /** How one layer is quantized to int8. */
@@ -18,15 +19,12 @@ export interface SolveInt8Options {
   readonly largestCode?: number | undefined;
   /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
-  /** See {@link int8Metric}; made from the moments when left out. */
+  /** See `channelMetric`; made from the moments when left out. */
   readonly metric?: LayerMetric | undefined;
 }
 
 const DEFAULT_LARGEST_CODE = 127;
 const DEFAULT_REFINEMENTS = 2;
-
-/** Columns that are searched together: all share one scale, so that the number is a matter of speed alone. */
-const BLOCK_COLUMNS = 32;
 
 /**
  * Quantizes the weights of one convolution group to int8 by error feedback. Scales are those with the least squared error
@@ -63,19 +61,4 @@ export function solveInt8(
   const grid = new IntegerGrid(steps, largestCode, starts);
   solveOnGrid(aimed, starts, grid, { refinements, searches: 0 });
   return { layout, values: codesInTensorOrder(grid.codes, layout), scales };
-}
-
-/**
- * What all output channels of a layer have in common when they are quantized to int8: parts of a layer can be solved with it one
- * by one, with the same result.
- *
- * @throws RangeError when a moment is not finite or the damping is negative
- */
-export function int8Metric(moments: InputMoments, damping?: number): LayerMetric {
-  return factorMoments(moments, blockStarts(moments.columns), damping);
-}
-
-function blockStarts(columns: number): Int32Array {
-  const blocks = Math.ceil(columns / BLOCK_COLUMNS);
-  return Int32Array.from({ length: blocks + 1 }, (_, i) => Math.min(i * BLOCK_COLUMNS, columns));
 }

@@ -2,6 +2,7 @@
  * A near point of a group whose weights are multiples of one scale.
  *
  *   q = α̂ k      k_i ∈ {−L … L},  α̂ = step·c with c ∈ {least … most}      ternary: L = 1
+ *                or the odd ones of them, with a given α̂
  *
  * Exact solutions are out of reach beyond a handful of weights. What is done instead:
  *
@@ -12,6 +13,9 @@
  * 3. The better end, if it is better than the point before.
  */
 import { type GroupMetric, pointOfTarget } from './group-grid.js';
+
+/** Which integers codes may be. */
+export type CodeSet = 'all' | 'odd';
 
 /** Which scales a group may have; `least` and `most` equal: the scale is given. */
 export interface ScaleSteps {
@@ -33,6 +37,9 @@ export class UniformSearch {
   readonly #metric: GroupMetric;
   /** L. */
   readonly #largest: number;
+  readonly #nearest: (value: number, largest: number) => number;
+  /** Loss of a point that anything is better than: that of zeros, if codes can be zero. */
+  readonly #startingLoss: number;
   /** The α that candidates start from, as shares of α before, or of one that fits x where there is none. */
   readonly #shares: readonly number[];
   readonly #target: Float64Array;
@@ -53,10 +60,12 @@ export class UniformSearch {
   #found = 0;
   #leastLoss = 0;
 
-  constructor(metric: GroupMetric, largest: number, shares: readonly number[]) {
+  constructor(metric: GroupMetric, largest: number, shares: readonly number[], codeSet: CodeSet = 'all') {
     const { size, matrix } = metric;
     this.#metric = metric;
     this.#largest = largest;
+    this.#nearest = codeSet === 'all' ? clampedRound : clampedOddRound;
+    this.#startingLoss = codeSet === 'all' ? 0 : Number.MAX_VALUE;
     this.#shares = shares;
     this.codes = new Float64Array(size);
     this.#target = new Float64Array(size);
@@ -88,7 +97,7 @@ export class UniformSearch {
     this.#target.set(target);
     this.#pull.set(pull);
     this.#found = before === null ? 0 : -1;
-    this.#leastLoss = 0;
+    this.#leastLoss = this.#startingLoss;
     this.codes.fill(0);
     if (before !== null) {
       this.#k.set(before);
@@ -140,7 +149,7 @@ export class UniformSearch {
     rest.set(this.#target);
     for (let i = 0; i < size; i++) {
       const line = i * size;
-      const code = clampedRound(rest[i]! / (factor[line + i]! * alpha), largest);
+      const code = this.#nearest(rest[i]! / (factor[line + i]! * alpha), largest);
       k[i] = code;
       if (code === 0) continue;
       const value = code * alpha;
@@ -274,7 +283,7 @@ export class UniformSearch {
     const largest = this.#largest;
     let moved = false;
     for (let i = 0; i < size; i++) {
-      const code = clampedRound(k[i]! + (pull[i]! / alpha - product[i]!) * inverse[i]!, largest);
+      const code = this.#nearest(k[i]! + (pull[i]! / alpha - product[i]!) * inverse[i]!, largest);
       const change = code - k[i]!;
       if (change === 0) continue;
       moved = true;
@@ -289,6 +298,12 @@ export class UniformSearch {
 /** Nearest of −largest … largest; halves towards zero. */
 function clampedRound(value: number, largest: number): number {
   const magnitude = Math.min(Math.ceil(Math.abs(value) - 0.5), largest);
+  return value < 0 ? -magnitude : magnitude;
+}
+
+/** Nearest odd number of −largest … largest; halves towards zero, and zero up. */
+function clampedOddRound(value: number, largest: number): number {
+  const magnitude = Math.min(2 * Math.max(Math.ceil(Math.abs(value) / 2), 1) - 1, largest);
   return value < 0 ? -magnitude : magnitude;
 }
 

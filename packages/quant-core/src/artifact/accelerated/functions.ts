@@ -13,7 +13,7 @@
  *   MaxPool
  */
 import { type FunctionDefinition, intsValue, intValue, scalarInt8, tensorFromInt8 } from '../../ir/index.js';
-import { codesOfBytes } from '../decode-groups.js';
+import { codesOfBytes } from '../unpack-codes.js';
 import { FunctionBody } from './function-body.js';
 
 /** The domain of the operators and its version. */

@@ -2,13 +2,13 @@ import { readFloats, readTensor, type Tensor, tensorFromFloats, tensorFromInt8 }
 import type { EncodedWeight, GroupCodes } from '../../layers/encoded-weight.js';
 import type { GraphBuilder } from '../../passes/graph-builder.js';
 import type { ScratchTensors } from '../../scratch-tensors.js';
-import { decodeGroupRows } from '../decode-groups.js';
+import { decodeRows } from '../decode-weight.js';
 
 /** A weight as operands of the domain's operators. */
 export interface WeightOperands {
   readonly weights: 'Ternary' | 'Int8';
   /**
-   * Packed codes, or int8 weights with output channels first. Those of 4 bits, and of two ternary planes, are computed from
+   * Packed codes, or int8 weights with output channels first. Those of 4 bits, of uniform 2 bits and of two ternary planes are computed from
    * codes, which onnxruntime does once, when it loads the model.
    */
   readonly codes: string;
@@ -63,7 +63,7 @@ export class WeightOperandWriter {
 
   async #int8(name: string, weight: EncodedWeight): Promise<string> {
     if (weight.codes.kind !== 'int8' && !this.#options.decoded) {
-      return decodeGroupRows(this.#builder, name, weight, weight.codes, 'int8');
+      return decodeRows(this.#builder, name, weight, weight.codes, 'int8');
     }
     const values = weight.codes.kind === 'int8' ? weight.codes.values : await decodedInt8(weight);
     const rows = weight.transposed ? await transposed(values) : values;

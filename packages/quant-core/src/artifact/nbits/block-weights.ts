@@ -27,7 +27,7 @@ export function blockWeights({
   for (const { layer, applied } of layers) {
     if (applied.bits === null) continue;
     const { codes } = weights.get(layer.weight)!;
-    if (codes.kind !== 'int8' && readsBlocks(layer, codes)) found.set(layer.weight, codes);
+    if (codes.kind !== 'int8' && codes.kind !== 'int2' && readsBlocks(layer, codes)) found.set(layer.weight, codes);
     else refused.add(layer.weight);
   }
   for (const weight of refused) found.delete(weight);
