@@ -7,22 +7,22 @@
  * Rows are appended to bench/results/auto.jsonl (--rows FILE); the page shows the newest of each model and, with --write, becomes
  * bench/results/auto.md. The ImageNet networks take from minutes to an hour each.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import type { Recipe } from '@tritforge/contracts';
 import { appendRow, readRows } from './accuracy/rows.js';
 import { withinBodyBits } from './auto/body-limit.js';
 import type { AutoMeasurement, AutoRequest } from './auto/measure-one.js';
 import { type AutoRow, autoPage } from './auto/page.js';
+import { measureInProcess } from './shared/measure-in-process.js';
 import { readModels } from './shared-data/datasets.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const MEASURE = fileURLToPath(new URL('./auto/measure-one.js', import.meta.url));
-const MAX_OUTPUT_BYTES = 2 ** 26;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
       bodyBits === null ? { search: { maxAccuracyDrop } } : await withinBodyBits(model.modelPath, bodyBits);
     const recipe: Recipe = { method: 'auto', ...limited, search: { ...limited.search, evaluations } };
     const request: AutoRequest = { model, recipe, calibrationSamples };
-    const measurement = await measureInProcess(request);
+    const measurement = await measureInProcess<AutoMeasurement>(MEASURE, JSON.stringify(request));
     const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
     const row: AutoRow = {
       model: model.name,
@@ -71,15 +71,4 @@ async function main(): Promise<void> {
   const page = autoPage(await readRows<AutoRow>(options.rows));
   if (options.write) await writeFile(path.join(RESULTS, 'auto.md'), page);
   else process.stdout.write(page);
-}
-
-async function measureInProcess(request: AutoRequest): Promise<AutoMeasurement> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--enable-source-maps', MEASURE, JSON.stringify(request)],
-    {
-      maxBuffer: MAX_OUTPUT_BYTES,
-    },
-  );
-  return JSON.parse(stdout) as AutoMeasurement;
 }

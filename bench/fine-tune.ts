@@ -7,23 +7,22 @@
  * All of it takes hours. Rows are appended to bench/results/fine-tune.jsonl (--rows FILE); the page shows the newest of each case and,
  * with --write, becomes bench/results/fine-tune.md. --fine-tune changes fields of `recipe.fineTune`, such as '{"minutes":1}'.
  */
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import type { Recipe } from '@tritforge/contracts';
 import type { RowRequest } from './accuracy/measure-one.js';
 import { appendRow, type Measurement, readRows } from './accuracy/rows.js';
 import { commitName } from './accuracy/versions.js';
 import { CASES } from './fine-tune/cases.js';
 import { type FineTuneRow, fineTunePage } from './fine-tune/page.js';
-import { type RealModel, readModels } from './shared-data/datasets.js';
+import { measureInProcess } from './shared/measure-in-process.js';
+import { readModels } from './shared-data/datasets.js';
 
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const MEASURE = fileURLToPath(new URL('./accuracy/measure-one.js', import.meta.url));
-const MAX_OUTPUT_BYTES = 2 ** 26;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -40,13 +39,14 @@ await main();
 async function main(): Promise<void> {
   if (positionals[0] === undefined) throw new Error('Usage: npm run bench -- fine-tune SETS [--model TEXT] [--write]');
   const models = (await readModels(path.resolve(positionals[0]))).filter(({ name }) => name.includes(options.model));
+  const measure = (request: RowRequest) => measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   for (const model of models) {
     const cases = CASES.filter((one) => model.name.startsWith(one.model) && (options.case ?? one.name) === one.name);
     for (const { name, recipe, fineTune } of cases) {
       const changed: Recipe['fineTune'] = { ...fineTune, ...(JSON.parse(options['fine-tune']) as object) };
       const tuned = { ...recipe, fineTune: changed };
-      const before = await measureInProcess(model, recipe);
-      const after = await measureInProcess(model, tuned);
+      const before = await measure({ model, recipe });
+      const after = await measure({ model, recipe: tuned });
       const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
       const row: FineTuneRow = { model: model.name, name, recipe: tuned, before, after, cpu, commit: commitName() };
       await appendRow(options.rows, row);
@@ -56,14 +56,4 @@ async function main(): Promise<void> {
   const page = fineTunePage(await readRows<FineTuneRow>(options.rows));
   if (options.write) await writeFile(path.join(RESULTS, 'fine-tune.md'), page);
   else process.stdout.write(page);
-}
-
-async function measureInProcess(model: RealModel, recipe: Recipe): Promise<Measurement> {
-  const request: RowRequest = { model, recipe };
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ['--enable-source-maps', MEASURE, JSON.stringify(request)],
-    { maxBuffer: MAX_OUTPUT_BYTES },
-  );
-  return JSON.parse(stdout) as Measurement;
 }

@@ -7,12 +7,12 @@
  * which also compares its report with the tensors of the artifact. The weights of VGG-19 need some 3 GB in the folder for
  * temporary files.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
 import {
   LIGHT_MODELS,
   materialize,
@@ -22,10 +22,11 @@ import {
   writeNoise,
 } from '@tritforge/quant-core/testing';
 import type { Outcome } from './light-models/quantize-one.js';
+import { markdownTable } from './shared/markdown-table.js';
+import { measureInProcess } from './shared/measure-in-process.js';
 
 const SEED = 20170511;
 const NOISE_SAMPLES = 2;
-const MAX_OUTPUT_BYTES = 64 * 1024 * 1024;
 const CHILD = fileURLToPath(new URL('./light-models/quantize-one.js', import.meta.url));
 
 const HEADER = [
@@ -76,9 +77,7 @@ async function measureAll(folder: string): Promise<string[][]> {
 async function quantizeInChild(modelPath: string, calibration: string | null): Promise<Outcome> {
   const work = await mkdtemp(join(folder, 'run-'));
   try {
-    const args = ['--enable-source-maps', CHILD, modelPath, work, ...(calibration === null ? [] : [calibration])];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { maxBuffer: MAX_OUTPUT_BYTES });
-    return JSON.parse(stdout) as Outcome;
+    return await measureInProcess<Outcome>(CHILD, modelPath, work, ...(calibration === null ? [] : [calibration]));
   } finally {
     await rm(work, { recursive: true, force: true });
   }
@@ -105,7 +104,6 @@ function row(name: string, calibration: string | null, { report, seconds, peakRs
 }
 
 function page(rows: readonly string[][]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   return `# Published topologies with random weights
 
 \`npm run bench -- light-models\` on ${cpus()[0]?.model ?? 'an unknown CPU'}, one thread, Node ${process.version}, commit ${commit()}.
@@ -115,7 +113,7 @@ codes and scales of quantized layers, then the whole file. Verification compares
 engine's own reference. Latency: medians, interleaved in one run. Time is that of one whole job, measurement of latency
 included; peak RSS is that of its process. Random weights have no accuracy to lose, so none is given.
 
-${[HEADER, HEADER.map(() => '---'), ...rows].map(line).join('\n')}
+${markdownTable(HEADER, rows)}
 `;
 }
 

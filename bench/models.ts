@@ -16,6 +16,7 @@ import { parseArgs, promisify } from 'node:util';
 import { makeContestants, missingOperators } from './models/contestants.js';
 import { findNetworks, type Network } from './models/networks.js';
 import type { TrialRequest, TrialResult } from './models/run-trial.js';
+import { markdownTable } from './shared/markdown-table.js';
 
 /** All trials of one row. */
 interface Row {
@@ -93,7 +94,7 @@ function pageText(rows: readonly Row[], missing: readonly string[]): string {
   const ratios = BASELINES.map((baseline) => {
     const others = contestants.filter((name) => name !== baseline);
     const lines = rows.map((row) => [row.name, ...others.map((name) => ratioCell(speedup(row, name, baseline)))]);
-    return `Times as fast as **${baseline}** (▼: slower):\n\n${markdown(['', ...others], lines)}`;
+    return `Times as fast as **${baseline}** (▼: slower):\n\n${markdownTable(['', ...others], lines)}`;
   });
   return `# Whole networks
 
@@ -108,7 +109,7 @@ decides about scales and not about speed. stories260K has no cache of keys and v
 ${missing.map((reason) => `\nMissing: ${reason.replace(/\.$/, '')}.\n`).join('')}
 Milliseconds:
 
-${markdown(['', ...contestants, 'largest spread'], times)}
+${markdownTable(['', ...contestants, 'largest spread'], times)}
 
 ${ratios.join('\n\n')}
 `;
@@ -150,11 +151,6 @@ function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [header, header.map(() => '---'), ...rows].map(line).join('\n');
 }
 
 function commit(): string {

@@ -16,6 +16,7 @@ import { parseArgs } from 'node:util';
 import type { Recipe, Report } from '@tritforge/contracts';
 import { quantizeByCommand } from './real-models/by-command.js';
 import { quantizeByServer } from './real-models/by-server.js';
+import { markdownTable } from './shared/markdown-table.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -95,7 +96,6 @@ function row(model: RealModel, label: string, report: Report, seconds: number): 
 
 function page(rows: readonly string[][], way: string): string {
   const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: root, encoding: 'utf8' }).trim();
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
   return `# Real models
 
 Made by \`npm run bench -- real-models\` through ${way}; commit ${commit}, Node ${process.version},
@@ -103,7 +103,8 @@ ${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores. Latency: medians of in
 "artifact/int8" compares with the plain int8 QDQ model of the same network in the same run. Nothing was trained or corrected:
 FGQ is the method as published, with the exact solver.
 
-${line(HEADER)}${line(HEADER.map(() => '---'))}${rows.map(line).join('')}`;
+${markdownTable(HEADER, rows)}
+`;
 }
 
 await main();

@@ -1,3 +1,4 @@
+import { markdownTable } from '../shared/markdown-table.js';
 import type { AccuracyRow, SetAccuracy } from './rows.js';
 import { STEP_COLUMNS } from './variants.js';
 
@@ -75,7 +76,7 @@ function stepsTable(rows: readonly AccuracyRow[]): string {
   const lines = sizes
     .sort((a, b) => b! - a!)
     .map((size) => [String(size), ...STEP_COLUMNS.map((column) => cell(column, size))]);
-  return `Drop on ${rows[0]!.accuracies[0]!.dataset}:\n\n${markdown(['N', ...STEP_COLUMNS], lines)}\n`;
+  return `Drop on ${rows[0]!.accuracies[0]!.dataset}:\n\n${markdownTable(['N', ...STEP_COLUMNS], lines)}\n`;
 }
 
 function isStep({ column }: AccuracyRow): boolean {
@@ -87,7 +88,7 @@ function setTable(rows: readonly AccuracyRow[], set: string): string {
     const accuracy = row.accuracies.find(({ dataset }) => dataset === set);
     return accuracy === undefined ? [] : [line(row, accuracy)];
   });
-  return `${markdown(HEADER, lines)}\n`;
+  return `${markdownTable(HEADER, lines)}\n`;
 }
 
 function line(row: AccuracyRow, accuracy: SetAccuracy): string[] {
@@ -119,10 +120,4 @@ export function formatDrop(accuracy: SetAccuracy): string {
 export function fixed(value: number | null | undefined, digits: number): string {
   if (value === null || value === undefined) return '–';
   return Math.abs(value) < 1e6 ? value.toFixed(digits) : value.toExponential(1);
-}
-
-/** A table in Markdown. */
-export function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const text = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [header, header.map(() => '---'), ...rows].map(text).join('\n');
 }

@@ -1,4 +1,5 @@
 import type { AccuracyReport, FrontierPoint } from '@tritforge/contracts';
+import { markdownTable } from '../shared/markdown-table.js';
 
 /** What a search returned for one model. */
 export interface AutoRow {
@@ -30,7 +31,7 @@ one of each single precision first, and returns the smallest whose accuracy is w
 measured. Choosing by the evaluation data favours what happens to do well on them, so the drop of the chosen network is a little
 better than on other data.
 
-${table(
+${markdownTable(
   [
     'model',
     'limit',
@@ -44,10 +45,11 @@ ${table(
   ],
   withinDrop.map(summary),
 )}
+
 With \`--body-bits\` the search is for the most accurate network with so many bits per weight in the body, all layers but the first, the last
 and depthwise ones, which have 8 bits.
 
-${table(
+${markdownTable(
   ['model', 'bits of the body', 'bits of quantized layers', 'chosen, bytes', 'drop ± s.e.', 'networks', 's', 'commit'],
   withinBits.map((row) => {
     const { bitsPerWeight, sizeBytes, label } = chosenPoint(row);
@@ -56,6 +58,7 @@ ${table(
     return [row.model, `≤ ${row.bodyBits}`, ...cost, String(row.frontier.length), row.seconds.toFixed(0), row.commit];
   }),
 )}
+
 ${newest.map(section).join('')}`;
 }
 
@@ -92,7 +95,8 @@ function section(row: AutoRow): string {
 
 Original ${fixed(row.accuracy.original)} on ${row.accuracy.samples} samples; ${row.calibrationSamples} calibration samples.
 
-${table(['network', 'bytes', 'bits, quantized layers', 'drop', ''], lines)}`;
+${markdownTable(['network', 'bytes', 'bits, quantized layers', 'drop', ''], lines)}
+`;
 }
 
 function fixed(value: number | null | undefined): string {
@@ -105,9 +109,4 @@ function chosenPoint({ frontier, chosen }: AutoRow): FrontierPoint {
 
 function smallest(points: readonly FrontierPoint[]): FrontierPoint | undefined {
   return points.toSorted((a, b) => a.sizeBytes - b.sizeBytes)[0];
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
-  return line(header) + line(header.map(() => '---')) + rows.map(line).join('');
 }

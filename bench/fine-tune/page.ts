@@ -1,5 +1,6 @@
 import type { Recipe } from '@tritforge/contracts';
 import type { Measurement, SetAccuracy } from '../accuracy/rows.js';
+import { markdownTable } from '../shared/markdown-table.js';
 
 /** A finished row: the same recipe without fine-tuning and with it. */
 export interface FineTuneRow {
@@ -38,7 +39,8 @@ otherwise. **before** and **after** are the drop against the original on the sam
 points, or in the unit of the metric. The held-out loss is that of samples of the training set that were kept aside, before the first step
 and at the best epoch. Others may have used the machine meanwhile.
 
-${table(HEADER, newest.flatMap(lines))}`;
+${markdownTable(HEADER, newest.flatMap(lines))}
+`;
 }
 
 function lines({ model, name, before, after, commit }: FineTuneRow): string[][] {
@@ -59,9 +61,4 @@ function lines({ model, name, before, after, commit }: FineTuneRow): string[][] 
 function drop({ drop: value, pairedStandardError }: SetAccuracy): string {
   const error = pairedStandardError === null ? '' : ` ± ${pairedStandardError.toFixed(2)}`;
   return `${value?.toFixed(2) ?? '–'}${error}`;
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |\n`;
-  return line(header) + line(header.map(() => '---')) + rows.map(line).join('');
 }

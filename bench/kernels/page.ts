@@ -1,3 +1,4 @@
+import { markdownTable } from '../shared/markdown-table.js';
 import { columnsOf, meanSpeedup, networkUs, type Row, speedup, speedups, type Table } from './summary.js';
 
 /** Marks a ratio below one: slower than the peer. */
@@ -24,7 +25,7 @@ export function tableText(table: Table): string {
 function meansText(table: Table): string {
   const { own, peers } = columnsOf(table);
   const lines = own.map((name) => [name, ...peers.map((peer) => meanCell(table, name, peer))]);
-  return `Geometric means of the ratios, and in how many rows it is slower:\n\n${markdown(['times as fast as', ...peers], lines)}`;
+  return `Geometric means of the ratios, and in how many rows it is slower:\n\n${markdownTable(['times as fast as', ...peers], lines)}`;
 }
 
 function meanCell(table: Table, own: string, peer: string): string {
@@ -45,7 +46,7 @@ function rateText(table: Table): string {
   ]);
   const total = [...candidates.map((name) => millis(networkUs(table, name))), ''];
   if (table.family.isNetwork) lines.push(['sum with counts, ms', ...total]);
-  return markdown(['', ...candidates, 'largest spread'], lines);
+  return markdownTable(['', ...candidates, 'largest spread'], lines);
 }
 
 function ratioText(table: Table, own: string): string {
@@ -62,7 +63,7 @@ function ratioText(table: Table, own: string): string {
     const cell = (theirs: number | null) => ratioCell(mine === null || theirs === null ? null : theirs / mine);
     lines.push(['sum with counts', '', ...peers.map((peer) => cell(networkUs(table, peer)))]);
   }
-  return markdown(['', 'kernel', ...peers], lines);
+  return markdownTable(['', 'kernel', ...peers], lines);
 }
 
 function title({ shape }: Row): string {
@@ -90,9 +91,4 @@ function millis(microseconds: number | null): string {
 
 function percent(part: number): string {
   return `±${(100 * part).toFixed(0)} %`;
-}
-
-function markdown(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
-  return [header, header.map(() => '---'), ...rows].map(line).join('\n');
 }

@@ -1,6 +1,7 @@
-import { fixed, formatDrop, markdown } from '../accuracy/page.js';
+import { fixed, formatDrop } from '../accuracy/page.js';
 import type { AccuracyRow, SetAccuracy } from '../accuracy/rows.js';
 import { ALL_INT4_COLUMN, DEFAULT_COLUMN, variantName } from '../accuracy/variants.js';
+import { markdownTable } from '../shared/markdown-table.js';
 import type { PeerRow } from './rows.js';
 import { settingName } from './settings.js';
 
@@ -120,7 +121,7 @@ function setTable(peers: readonly PeerRow[], ours: readonly AccuracyRow[], datas
       ],
     ];
   });
-  return markdown(HEADER, lines);
+  return markdownTable(HEADER, lines);
 }
 
 /** Our row with the most bits that are not more than the peer's. */

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import os from 'node:os';
-import { markdown } from '../accuracy/page.js';
+import { markdownTable } from '../shared/markdown-table.js';
 import type { Timing } from './rounds.js';
 
 /** One network in one mode, ours first. */
@@ -56,7 +56,7 @@ function section({ network, batch, batchStatistics, rounds, timings }: Compariso
 
 ${rounds} rounds.
 
-${markdown(HEADER, lines)}
+${markdownTable(HEADER, lines)}
 `;
 }
 
