@@ -15,9 +15,10 @@ import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { identityOf } from '../train/checkpoint.js';
 import type { DistillationLoss } from '../train/distilled-graph.js';
-import { type FeatureOptions, type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
+import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
 import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
+import type { FeatureOptions } from '../train/tuning-graphs.js';
 import type { Step } from '../train/tuning-loop.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
@@ -102,6 +103,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
     schedule: { kind: 'cosine', floor: 0 },
     augmentation: augmentationOf(asked.augment, prepared),
     features: featuresOf(asked, layers),
+    normalizes: false,
   };
 }
 

@@ -45,12 +45,19 @@ function isTraining(node: Node): boolean {
 function lower(b: ShapedBuilder, node: Node): BatchStatistics {
   const [x, scale, bias, ...running] = node.inputs as [string, string, string, string, string];
   const shape = b.shapeOf(x);
-  const others = [...shape.keys()].filter((axis) => axis !== 1);
-  const centred = b.binary('Sub', x, b.mean(x, others, true));
-  const mean = b.reshape(b.mean(x, others, true), [shape[1]!]);
-  const variance = b.mean(b.binary('Mul', centred, centred), others);
+  const { mean, variance } = momentsOf(b, x);
   const epsilon = floatValue(floatAttribute(node, 'epsilon', 1e-5));
   b.add('BatchNormalization', [x, scale, bias, mean, variance], shape, { epsilon });
   b.nodes.at(-1)!.outputs = [node.outputs[0]!];
   return { running: running as [string, string], mean, variance };
+}
+
+/** Mean and variance of each channel, [C], over all other axes. */
+export function momentsOf(b: ShapedBuilder, x: string): { mean: string; variance: string } {
+  const shape = b.shapeOf(x);
+  const others = [...shape.keys()].filter((axis) => axis !== 1);
+  const centred = b.binary('Sub', x, b.mean(x, others, true));
+  const mean = b.reshape(b.mean(x, others, true), [shape[1]!]);
+  const variance = b.mean(b.binary('Mul', centred, centred), others);
+  return { mean, variance };
 }

@@ -1,28 +1,19 @@
 import { TritforgeError } from '@tritforge/contracts';
 import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { classAxis } from '../evaluate/class-scores.js';
-import { inferShapes, type Model } from '../ir/index.js';
+import { inferShapes, type Model, type ValueInfo } from '../ir/index.js';
 import { trainsNatively } from '../runtime/training-runtime.js';
 import { distillation, squaredError } from './losses.js';
-import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
+import type { Parameter } from './parameter-vector.js';
+import type { PartGraph } from './part-graph.js';
+import { buildLossGraph, buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
-export interface DistilledGraphOptions {
+export interface Distillation {
   /** The original network, of which the student is the quantized one. */
   readonly teacher: Model;
-  /** Initializers of the student to train. */
-  readonly parameters: readonly string[];
   /** Sizes of the symbolic dimensions, that of the batch included. */
   readonly symbols: ReadonlyMap<string, number>;
   readonly loss: DistillationLoss;
-  readonly features?: MatchedFeatures | undefined;
-}
-
-/** Values within the networks that are compared besides their outputs. */
-export interface MatchedFeatures {
-  /** By value of the original the one of the student. */
-  readonly values: ReadonlyMap<string, string>;
-  /** Of the mean of their squared errors, each relative to the mean square of the original's. */
-  readonly weight: number;
 }
 
 /** What the student is pulled towards. */
@@ -38,51 +29,88 @@ export type DistillationLoss =
   /** All outputs, by the squared error relative to their mean squares. */
   | { readonly kind: 'mse' };
 
+/** Values within the networks that are compared besides their outputs. */
+export interface MatchedFeatures {
+  /** By value of the original the one of the student. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Of the mean of their squared errors, each relative to the mean square of the original's. */
+  readonly weight: number;
+}
+
 /** A training graph whose loss is the distance to outputs of the original network, and to values within. */
 export interface DistilledGraph extends TrainingGraph {
   /** By value of the original network the input of the training graph that takes it. */
   readonly targets: ReadonlyMap<string, string>;
-  /** The part of the loss that outputs make: what networks are judged by. */
-  readonly outputLoss: string;
 }
 
-/** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
+/**
+ * @param parameters initializers of the student to train
+ * @throws TritforgeError MODEL_NOT_DIFFERENTIABLE
+ */
 export async function distilledGraph(
   student: Model,
-  { teacher, parameters, symbols, loss, features }: DistilledGraphOptions,
+  options: Distillation & { readonly parameters: readonly string[]; readonly features?: MatchedFeatures | undefined },
 ): Promise<DistilledGraph> {
-  const shapes = inferShapes(teacher, { symbols });
-  const { outputs } = teacher.graph;
-  const compared = loss.kind === 'mse' ? outputs : outputs.filter(({ name }) => name === loss.output);
-  const targets = new Map(
-    [...compared.map(({ name }) => name), ...(features?.values.keys() ?? [])].map((name) => [name, `${name}_teacher`]),
-  );
-  const shapeOf = (name: string) => {
-    const shape = shapes.get(name, teacher.graph)?.shape ?? null;
-    if (shape?.every((size) => typeof size === 'number')) return shape;
-    throw unknownShape(name);
-  };
+  const { parameters, symbols, features } = options;
+  const outputs = comparedOutputs(options);
+  const values = features?.values ?? new Map<string, string>();
+  const targets = new Map([...outputs, ...values.keys()].map((name) => [name, targetOf(name)]));
   // What is not an output may get another layout, or vanish, when layers become operators of our own.
-  const seen = withFurtherOutputs(student, [...(features?.values.values() ?? [])]);
-  let outputLoss = '';
-  const graph = await buildTrainingGraph(seen, {
+  const graph = await buildTrainingGraph(withFurtherOutputs(student, [...values.values()]), {
     parameters,
-    targets: [...targets].map(([value, name]) => ({ name, dtype: 'float32', shape: shapeOf(value) })),
+    targets: targetInputs([...targets.keys()], options),
     symbols,
     native: trainsNatively(),
     addLoss: (b) => {
-      const pairs = compared.map(({ name }): Pair => [name, targets.get(name)!]);
-      outputLoss = loss.kind === 'mse' ? errors(b, pairs) : divergence(b, pairs[0]!, loss, teacher);
-      if (features === undefined) return outputLoss;
-      return b.binary('Add', outputLoss, featureErrors(b, features, targets));
+      const loss = addOutputLoss(b, options);
+      return features === undefined ? loss : b.binary('Add', loss, featureErrors(b, features));
     },
   });
-  return { ...graph, targets, outputLoss };
+  return { ...graph, targets };
+}
+
+/**
+ * The loss of the outputs alone, by which networks are judged.
+ * @param parameters that its vector begins with
+ */
+export function distillationLoss(student: Model, options: Distillation, parameters: readonly Parameter[]): PartGraph {
+  const { symbols } = options;
+  return buildLossGraph(student, {
+    parameters,
+    targets: targetInputs(comparedOutputs(options), options),
+    symbols,
+    native: trainsNatively(),
+    addLoss: (b) => addOutputLoss(b, options),
+  });
+}
+
+function comparedOutputs({ teacher, loss }: Distillation): string[] {
+  const names = teacher.graph.outputs.map(({ name }) => name);
+  return loss.kind === 'mse' ? names : names.filter((name) => name === loss.output);
+}
+
+function targetOf(value: string): string {
+  return `${value}_teacher`;
+}
+
+function targetInputs(values: readonly string[], { teacher, symbols }: Distillation): ValueInfo[] {
+  const shapes = inferShapes(teacher, { symbols });
+  return values.map((value) => {
+    const shape = shapes.get(value, teacher.graph)?.shape ?? null;
+    if (!shape?.every((size) => typeof size === 'number')) throw unknownShape(value);
+    return { name: targetOf(value), dtype: 'float32', shape };
+  });
 }
 
 function withFurtherOutputs({ graph, ...model }: Model, names: readonly string[]): Model {
   const outputs = [...graph.outputs, ...names.map((name) => ({ name, dtype: 'float32' as const, shape: null }))];
   return { ...model, graph: { ...graph, outputs } };
+}
+
+function addOutputLoss(b: ShapedBuilder, options: Distillation): string {
+  const pairs = comparedOutputs(options).map((name): Pair => [name, targetOf(name)]);
+  const { loss, teacher } = options;
+  return loss.kind === 'mse' ? errors(b, pairs) : divergence(b, pairs[0]!, loss, teacher);
 }
 
 /** A value of the student and what it is to be. */
@@ -94,12 +122,8 @@ function errors(b: ShapedBuilder, pairs: readonly Pair[]): string {
     .reduce((sum, error) => b.binary('Add', sum, error));
 }
 
-function featureErrors(
-  b: ShapedBuilder,
-  { values, weight }: MatchedFeatures,
-  targets: ReadonlyMap<string, string>,
-): string {
-  const pairs = [...values].map(([original, student]): Pair => [student, targets.get(original)!]);
+function featureErrors(b: ShapedBuilder, { values, weight }: MatchedFeatures): string {
+  const pairs = [...values].map(([original, student]): Pair => [student, targetOf(original)]);
   return b.scaled(errors(b, pairs), weight / pairs.length);
 }
 
@@ -123,10 +147,10 @@ function classesLast(b: ShapedBuilder, output: string): string {
   return axis === shape.length - 1 ? output : b.transpose(output, [...others, axis]);
 }
 
-function unknownShape(output: string): TritforgeError {
+function unknownShape(value: string): TritforgeError {
   return new TritforgeError(
     'MODEL_NOT_DIFFERENTIABLE',
-    `The shape of ${output} cannot be told without running the model`,
+    `The shape of ${value} cannot be told without running the model`,
     {
       field: 'model',
       remediation: 'Leave recipe.fineTune out, or export the model without control flow on the way to its output.',

@@ -4,7 +4,7 @@
  *
  *   weight   Q(θ) is what the codes mean that are solved anew from θ by the method of the layer: nearest ternary or 4-bit codes of
  *            each group, or int8, with channel scales that leave room for the bias
- *   bias     θ itself
+ *   bias     θ itself, and so gains of normalizations
  *   scale    e^θ, of a quantized activation: so it stays positive, and a step changes it by a share of itself
  */
 import type { LayerPrecision } from '@tritforge/contracts';
@@ -36,13 +36,16 @@ export interface QuantizedBias {
 
 export class LatentParameters {
   readonly weights: readonly LatentWeight[];
-  readonly #biases: readonly Parameter[];
+  readonly #plain: readonly Parameter[];
   readonly #scales: readonly Parameter[];
 
-  /** @param scales of activations */
-  constructor(weights: readonly LatentWeight[], biases: readonly Parameter[], scales: readonly Parameter[]) {
+  /**
+   * @param plain what is trained as it is
+   * @param scales of activations
+   */
+  constructor(weights: readonly LatentWeight[], plain: readonly Parameter[], scales: readonly Parameter[]) {
     this.weights = weights;
-    this.#biases = biases;
+    this.#plain = plain;
     this.#scales = scales;
   }
 
@@ -59,10 +62,10 @@ export class LatentParameters {
       decay: 0,
     });
     const weights = this.weights.map(({ parameter }) => parameter);
-    const sizes = [...weights, ...this.#biases].map((parameter) => rootMeanSquare(valuesOf(start, parameter)));
+    const sizes = [...weights, ...this.#plain].map((parameter) => rootMeanSquare(valuesOf(start, parameter)));
     const smallest = Math.min(...sizes.filter((size) => size > 0), 1);
     return [
-      ...[...weights, ...this.#biases].map((parameter, i) => group(parameter, sizes[i]! || smallest)),
+      ...[...weights, ...this.#plain].map((parameter, i) => group(parameter, sizes[i]! || smallest)),
       ...this.#scales.map((parameter) => group(parameter, 1)),
     ].toSorted((a, b) => a.begin - b.begin);
   }
@@ -76,7 +79,7 @@ export class LatentParameters {
 
   /** Writes Q(θ) of everything but weights: see {@link projectWeight}. */
   project(latent: Float32Array, values: Float32Array): void {
-    for (const { offset, length } of this.#biases) values.set(latent.subarray(offset, offset + length), offset);
+    for (const { offset, length } of this.#plain) values.set(latent.subarray(offset, offset + length), offset);
     for (const { offset } of this.#scales) values[offset] = Math.exp(Math.max(Math.min(latent[offset]!, MOST), -MOST));
   }
 

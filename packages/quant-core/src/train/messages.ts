@@ -7,7 +7,7 @@ export interface ThreadSetup {
   /** Computes loss and gradient of a batch. */
   readonly trainingGraph: string;
   /** Computes the loss by which networks are judged; null where nobody asks for it. */
-  readonly lossGraph: { readonly path: string; readonly output: string } | null;
+  readonly lossGraph: VectorGraph | null;
   /** Further graphs by name, each with the one output that is asked of it. They see neither teacher nor augmentation. */
   readonly vectorGraphs?: ReadonlyMap<string, VectorGraph>;
   /** The network whose outputs are targets, and which of them under which name; null where there is none. */

@@ -7,7 +7,7 @@ import { knownShapes } from '../autodiff/gradients.js';
 import { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { intValue, type Model, type Node } from '../ir/index.js';
 import { removeUnused } from '../passes/edit-graph.js';
-import { lowerTrainingMode } from './batch-statistics.js';
+import { lowerTrainingMode, momentsOf } from './batch-statistics.js';
 
 /** A normalization by statistics that are constants of the network. */
 export interface RunningStatistics {
@@ -48,8 +48,33 @@ export function statisticsGraph(
   const shapes = knownShapes(training, symbols);
   const { model, statistics } = lowerTrainingMode(training, shapes);
   const ofBatch = new Map(statistics.map((found) => [found.running[0], found]));
-  const found = measured.map(({ mean }) => ofBatch.get(mean)!);
   const b = new ShapedBuilder(model, shapes);
+  return asOneVector(
+    b,
+    model,
+    measured.map(({ mean }) => ofBatch.get(mean)!),
+  );
+}
+
+/** The same of values of a network as it is. */
+export function momentsGraph(
+  network: Model,
+  values: readonly string[],
+  symbols: ReadonlyMap<string, number>,
+): { model: Model; output: string } {
+  const b = new ShapedBuilder(network, knownShapes(network, symbols));
+  return asOneVector(
+    b,
+    network,
+    values.map((value) => momentsOf(b, value)),
+  );
+}
+
+function asOneVector(
+  b: ShapedBuilder,
+  model: Model,
+  found: readonly { readonly mean: string; readonly variance: string }[],
+): { model: Model; output: string } {
   const output = b.concat([...found.map(({ mean }) => mean), ...found.map(({ variance }) => variance)], 0);
   const nodes = [...model.graph.nodes, ...b.nodes];
   const outputs = [{ name: output, dtype: 'float32' as const, shape: null }];

@@ -9,11 +9,10 @@
  */
 import { TritforgeError } from '@tritforge/contracts';
 import { knownShapes } from '../autodiff/gradients.js';
-import { withOutputs } from '../calibrate/observed-model.js';
 import { batchSymbols, type Model, NameAllocator } from '../ir/index.js';
-import { removeUnused } from '../passes/edit-graph.js';
 import { trainsNatively } from '../runtime/training-runtime.js';
-import { type Parameter, parametersOf, vectorLength, withParameterInput } from './parameter-vector.js';
+import { type Parameter, parametersOf, vectorLength } from './parameter-vector.js';
+import { onlyWhatComputes, type PartGraph, partGraph } from './part-graph.js';
 import { inTrainingMode, normalizations, statisticsGraph } from './running-statistics.js';
 import { addSupervisedLoss, rowsOfSample, type SupervisedLoss, scoresOf } from './supervised-loss.js';
 import { type TrainableTensor, trainableTensors } from './trainable-tensors.js';
@@ -22,13 +21,6 @@ import { buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 /** The oldest opset in which all gradients can be written, with its IR version. Nothing that has a gradient computes otherwise in it. */
 const TRAINING_OPSET = 16;
 const TRAINING_IR_VERSION = 8;
-
-/** A graph that computes one value from parameters and samples. */
-export interface PartGraph {
-  readonly model: Model;
-  readonly output: string;
-  readonly parameterInput: string;
-}
 
 export interface SupervisedGraphs {
   readonly training: TrainingGraph;
@@ -110,23 +102,6 @@ function teacherOf(
       remediation: 'Take a teacher for the same classes.',
     });
   return { model: onlyWhatComputes(model, output), targets: new Map([[output, teacherInput]]) };
-}
-
-function partGraph(model: Model, output: string, parameters: readonly Parameter[]): PartGraph {
-  const part = onlyWhatComputes(model, output);
-  const { initializers } = part.graph;
-  // Split must cover the whole vector, so that what the value does not need goes in as well.
-  const missing = parameters.filter(({ name }) => !initializers.has(name));
-  for (const { name } of missing) initializers.set(name, model.graph.initializers.get(name)!);
-  const { model: whole, input } = withParameterInput(part, parameters);
-  return { model: whole, output, parameterInput: input };
-}
-
-function onlyWhatComputes(model: Model, output: string): Model {
-  const { graph } = withOutputs(model, [output]);
-  const copy = { ...model, graph: { ...graph, initializers: new Map(graph.initializers), valueInfo: new Map() } };
-  removeUnused(copy);
-  return copy;
 }
 
 function shapeOf(model: Model, value: string, symbols: ReadonlyMap<string, number>): readonly number[] {

@@ -2,6 +2,7 @@ import { readFloats, type Tensor } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { Start } from './fine-tune.js';
 import { LatentParameters, type LatentWeight } from './latent-parameters.js';
+import type { NormalizedLayer } from './normalized-student.js';
 import type { StudentGraph } from './student-graph.js';
 import type { Parameter } from './training-graph.js';
 
@@ -9,13 +10,18 @@ import type { Parameter } from './training-graph.js';
 export type TrainedTensor =
   | { readonly kind: 'weight'; readonly planned: PlannedLayer }
   | { readonly kind: 'bias'; readonly bias: Tensor }
+  /** Of the normalization behind a layer, in training alone. */
+  | { readonly kind: 'gain' }
   /** Of the quantized value that the plan names as `rangeOf`. */
   | { readonly kind: 'scale'; readonly rangeOf: string };
 
-/** By initializer of the student. A weight that layers share is there once; tables stay as they are. */
+/**
+ * By initializer of the student, those of normalizations last. A weight that layers share is there once; tables stay as they are.
+ */
 export function trainedTensors(
   layers: readonly PlannedLayer[],
   { slots, scales }: Pick<StudentGraph, 'slots' | 'scales'>,
+  normalized: readonly NormalizedLayer[],
 ): Map<string, TrainedTensor> {
   const trained = new Map<string, TrainedTensor>();
   const tables = new Set(layers.filter(({ layer }) => layer.isTable || layer.turned).map(({ layer }) => layer.weight));
@@ -28,19 +34,21 @@ export function trainedTensors(
       trained.set(slot.bias, { kind: 'bias', bias: planned.layer.bias });
   }
   for (const [rangeOf, name] of scales) trained.set(name, { kind: 'scale', rangeOf });
+  for (const { gain } of normalized) trained.set(gain, { kind: 'gain' });
   return trained;
 }
 
-/** What a network computes with before any training: what the codes mean, biases and scales. */
+/** What a network computes with before any training: what the codes mean, biases and scales; gains are 1. */
 export async function startVector(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
   { weights, scales }: Start,
 ): Promise<Float32Array> {
   const vector = new Float32Array(parameters.reduce((sum, { length }) => sum + length, 0));
-  for (const { name, offset } of parameters) {
+  for (const { name, offset, length } of parameters) {
     const tensor = trained.get(name)!;
     if (tensor.kind === 'scale') vector[offset] = scales.get(tensor.rangeOf)!.scale;
+    else if (tensor.kind === 'gain') vector.fill(1, offset, offset + length);
     else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.bias), offset);
     else vector.set(await readFloats(weights.get(tensor.planned.layer.weight)!.decoded), offset);
   }
@@ -55,9 +63,11 @@ export function latentParameters(
 ): LatentParameters {
   const biases = new Map<Tensor, Parameter>();
   const trainedScales = new Map<string, Parameter>();
+  const gains: Parameter[] = [];
   for (const parameter of parameters) {
     const tensor = trained.get(parameter.name)!;
     if (tensor.kind === 'bias') biases.set(tensor.bias, parameter);
+    if (tensor.kind === 'gain') gains.push(parameter);
     if (tensor.kind === 'scale') trainedScales.set(tensor.rangeOf, parameter);
   }
   const quantizedBias = ({ layer: { node, bias } }: PlannedLayer) => {
@@ -74,5 +84,5 @@ export function latentParameters(
     const { layout, transposed } = layer;
     return [{ layer: { layout, transposed }, applied, parameter, biases: sharing.flatMap(quantizedBias) }];
   });
-  return new LatentParameters(latentWeights, [...biases.values()], [...trainedScales.values()]);
+  return new LatentParameters(latentWeights, [...biases.values(), ...gains], [...trainedScales.values()]);
 }

@@ -15,6 +15,7 @@ import { intValue, type Model, NameAllocator, tensorFromInt64, type ValueInfo } 
 import { makeNode } from '../passes/edit-graph.js';
 import { lowerTrainingMode } from './batch-statistics.js';
 import { type Parameter, parametersOf, withParameterInput } from './parameter-vector.js';
+import { type PartGraph, partGraph } from './part-graph.js';
 
 export type { Parameter } from './parameter-vector.js';
 
@@ -27,9 +28,8 @@ export interface TrainingGraph {
   readonly gradientOutput: string;
 }
 
-export interface TrainingGraphOptions {
-  /** Initializers to train, in the order of the vector. */
-  readonly parameters: readonly string[];
+/** A network and a loss behind it. */
+export interface LossOptions {
   /** Inputs of the loss that the network lacks. */
   readonly targets: readonly ValueInfo[];
   /** Adds the loss and returns it; rank 0. */
@@ -40,10 +40,23 @@ export interface TrainingGraphOptions {
   readonly native?: boolean;
 }
 
+export interface TrainingGraphOptions extends LossOptions {
+  /** Initializers to train, in the order of the vector. */
+  readonly parameters: readonly string[];
+}
+
+/** The loss alone, as a function of the batch and of parameters that are the first ones of a vector. */
+export function buildLossGraph(
+  network: Model,
+  { parameters, ...options }: LossOptions & { readonly parameters: readonly Parameter[] },
+): PartGraph {
+  const { forward, loss } = withLoss(network, options);
+  return partGraph(forward, loss, parameters);
+}
+
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function buildTrainingGraph(network: Model, options: TrainingGraphOptions): Promise<TrainingGraph> {
-  const prepared = options.native ? withNativeLayers(network, options.symbols) : network;
-  const { forward, loss } = withLoss(prepared, options);
+  const { forward, loss } = withLoss(network, options);
   const { parameters: wrt, symbols } = options;
   const differentiated = await differentiate(forward, { loss, wrt, symbols });
   const lowered = lowerTrainingMode(differentiated.model, new Map(differentiated.shapes));
@@ -62,9 +75,10 @@ export async function buildTrainingGraph(network: Model, options: TrainingGraphO
 }
 
 function withLoss(
-  network: Model,
-  { targets, addLoss, symbols }: TrainingGraphOptions,
+  original: Model,
+  { targets, addLoss, symbols, native }: LossOptions,
 ): { forward: Model; loss: string } {
+  const network = native ? withNativeLayers(original, symbols) : original;
   const graph = { ...network.graph, inputs: [...network.graph.inputs, ...targets] };
   const model = { ...network, graph };
   const builder = new ShapedBuilder(model, knownShapes(model, symbols));

@@ -73,8 +73,9 @@ function project(weights: readonly number[]): ThreadAnswer {
 async function runOnce(kind: 'gradient' | 'loss', batch: Feeds, share: number): Promise<number> {
   const feeds = new Map([...batch, ...(await targetsOf(batch))]);
   const { trainingGraph, lossGraph, names } = setup;
-  const { path, output } = kind === 'loss' ? lossGraph! : { path: trainingGraph, output: names.loss };
-  const results = await compute(path, feeds, names.parameters);
+  const training = { path: trainingGraph, output: names.loss, parameters: names.parameters };
+  const { path, output, parameters: input } = kind === 'loss' ? lossGraph! : training;
+  const results = await compute(path, feeds, input);
   if (kind === 'gradient') addShare(results.get(names.gradient)!.data as Float32Array, share);
   return (results.get(output)!.data as Float32Array)[0]!;
 }

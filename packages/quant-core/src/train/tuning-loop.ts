@@ -1,6 +1,7 @@
 /** The steps of a fine-tuning: see fine-tune.ts. */
 import { throwIfCanceled } from '../cancellation.js';
 import { mulberry32 } from '../seeded-random.js';
+import type { BatchNormalizer } from './batch-normalizer.js';
 import type { LatentParameters } from './latent-parameters.js';
 import type { Augmentation } from './messages.js';
 import { normOf, Optimiser, type OptimiserSettings } from './optimisers.js';
@@ -66,6 +67,8 @@ interface Parts {
   readonly samples: TuningSamples;
   readonly clock: TrainingClock;
   readonly file: TuningCheckpoint | undefined;
+  /** Null where nothing is normalized by the batch. */
+  readonly normalizer: BatchNormalizer | null;
   readonly options: TuningSteps;
 }
 
@@ -88,12 +91,13 @@ export class TuningLoop {
   }
 
   /**
-   * @param start what the network computes with
+   * @param asItIs what the network computes with
+   * @param start what training begins with: the same, but for what is normalized in training
    * @param known where an earlier attempt stopped
    */
-  async run(start: Float32Array, known: TuningState | null): Promise<TuningResult> {
+  async run(asItIs: Float32Array, start: Float32Array, known: TuningState | null): Promise<TuningResult> {
     const { threads, clock, file, options } = this.#parts;
-    const state = known ?? (await this.#begin(start));
+    const state = known ?? (await this.#begin(asItIs, start));
     const optimiser = this.#optimiser(start, state);
     const curve = [...state.curve];
     let { best } = state;
@@ -102,11 +106,11 @@ export class TuningLoop {
     await this.#project();
     for (let epoch = curve.length; !this.#isOver(epoch, 0) && !this.#isHopeless(curve); epoch++) {
       const trainingLoss = await this.#epoch(epoch, optimiser, curve);
-      const heldOutLoss = await this.#judge();
+      const latent = threads.latent.slice();
+      const { stored, heldOutLoss } = await this.#judgeAsStored(latent);
       if (!Number.isFinite(trainingLoss + heldOutLoss)) return { best, curve, divergedAt: epoch };
       const isBest = heldOutLoss < least;
-      const latent = threads.latent.slice();
-      if (isBest) [best, least] = [latent, heldOutLoss];
+      if (isBest) [best, least] = [stored, heldOutLoss];
       curve.push({ epoch, seconds: clock.seconds, trainingLoss, heldOutLoss, isBest });
       await file?.write({ latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
       options.onEpoch?.(curve.at(-1)!);
@@ -125,9 +129,9 @@ export class TuningLoop {
   }
 
   /** Judges the codes that the network came with, not those that are solved anew from what they mean. */
-  async #begin(start: Float32Array): Promise<TuningState> {
+  async #begin(asItIs: Float32Array, start: Float32Array): Promise<TuningState> {
     const { threads, clock, parameters, options } = this.#parts;
-    threads.parameters.set(start);
+    threads.parameters.set(asItIs);
     const heldOutLoss = await this.#judge();
     const epoch = { epoch: 0, seconds: clock.seconds, trainingLoss: null, heldOutLoss, isBest: true };
     options.onEpoch?.(epoch);
@@ -177,6 +181,23 @@ export class TuningLoop {
     const { threads, parameters, options } = this.#parts;
     parameters.project(threads.latent, threads.parameters);
     await threads.project(this.#shares, options.signal);
+  }
+
+  /**
+   * Judges what the artifact would compute.
+   * @param latent what is trained, with which the threads go on
+   * @returns latent parameters of the network that is judged
+   */
+  async #judgeAsStored(latent: Float32Array): Promise<{ stored: Float32Array; heldOutLoss: number }> {
+    const { threads, normalizer } = this.#parts;
+    if (normalizer === null) return { stored: latent, heldOutLoss: await this.#judge() };
+    const stored = await normalizer.folded(latent, threads);
+    threads.latent.set(stored);
+    await this.#project();
+    const heldOutLoss = await this.#judge();
+    threads.latent.set(latent);
+    await this.#project();
+    return { stored, heldOutLoss };
   }
 
   /**

@@ -1,0 +1,102 @@
+import { mulberry32 } from '../seeded-random.js';
+import { NORMALIZATION_EPSILON, type NormalizedLayer } from './normalized-student.js';
+import type { Parameter } from './parameter-vector.js';
+import { PooledStatistics } from './running-statistics.js';
+import { piecesOf, shuffled } from './shuffled.js';
+import type { TrainingThreads } from './training-threads.js';
+
+/** Samples by which statistics of the data are measured. */
+const MOST_SAMPLES = 1024;
+
+/** Graphs that the threads know by these names: moments of the layers of a student as it is, and of one normalized by the batch. */
+export const MOMENTS = 'moments';
+export const STATISTICS = 'statistics';
+
+/** Where a normalized layer is in the vector of parameters. */
+interface Place {
+  readonly weight: Parameter;
+  readonly shift: Parameter;
+  readonly gain: Parameter;
+}
+
+/** Begins and folds the normalizations of a student: see normalized-student.ts. */
+export class BatchNormalizer {
+  readonly #places: readonly Place[];
+  readonly #batches: readonly (readonly number[])[];
+  readonly #signal: AbortSignal | undefined;
+
+  /**
+   * @param samples to measure statistics by
+   * @param batch of them that a thread takes at once
+   */
+  constructor(
+    layers: readonly NormalizedLayer[],
+    parameters: readonly Parameter[],
+    {
+      samples,
+      batch,
+      seed,
+      signal,
+    }: {
+      readonly samples: readonly number[];
+      readonly batch: number;
+      readonly seed: number;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ) {
+    const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
+    this.#places = layers.map(({ weight, shift, gain }) => ({
+      weight: byName.get(weight)!,
+      shift: byName.get(shift)!,
+      gain: byName.get(gain)!,
+    }));
+    const chosen = shuffled(samples, mulberry32(seed)).slice(0, MOST_SAMPLES);
+    this.#batches = piecesOf(chosen, batch);
+    this.#signal = signal;
+  }
+
+  /** Writes the β and γ with which a student that is normalized computes what it does without. @param values its parameters */
+  async begin(values: Float32Array, threads: TrainingThreads): Promise<void> {
+    threads.parameters.set(values);
+    const moments = await this.#measure(MOMENTS, threads);
+    this.#places.forEach(({ shift, gain }, i) => {
+      const { mean, variance } = moments[i]!;
+      values.set(mean, shift.offset);
+      values.set(
+        variance.map((v) => Math.sqrt(v + NORMALIZATION_EPSILON)),
+        gain.offset,
+      );
+    });
+  }
+
+  /** Latent parameters of a student without normalizations that computes what the one in the threads does on the data. */
+  async folded(latent: Float32Array, threads: TrainingThreads): Promise<Float32Array> {
+    const statistics = await this.#measure(STATISTICS, threads);
+    const folded = latent.slice();
+    this.#places.forEach(({ weight, shift, gain }, i) => {
+      const { mean, variance } = statistics[i]!;
+      const perChannel = weight.length / shift.length;
+      for (let c = 0; c < shift.length; c++) {
+        const factor = latent[gain.offset + c]! / Math.sqrt(variance[c]! + NORMALIZATION_EPSILON);
+        const row = weight.offset + c * perChannel;
+        for (let j = row; j < row + perChannel; j++) folded[j]! *= factor;
+        folded[shift.offset + c] = latent[shift.offset + c]! - factor * mean[c]!;
+      }
+    });
+    return folded;
+  }
+
+  /** By layer. */
+  async #measure(graph: string, threads: TrainingThreads) {
+    const pooled = new PooledStatistics();
+    for await (const vector of threads.vectors(graph, this.#batches, this.#signal)) pooled.add(vector);
+    const all = pooled.vector();
+    let first = 0;
+    return this.#places.map(({ shift: { length } }) => {
+      const mean = all.subarray(first, first + length);
+      const variance = all.subarray(all.length / 2 + first, all.length / 2 + first + length);
+      first += length;
+      return { mean, variance };
+    });
+  }
+}
