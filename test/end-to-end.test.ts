@@ -134,6 +134,23 @@ test('two runs of one job, on whichever workers, give the same bytes', async () 
   );
 });
 
+test('a job gives uniform 2-bit weights and activations, in a file that runs', async () => {
+  const recipe = { method: 'uniform', layers: [{ match: { name: '*' }, set: { groupSize: null } }] };
+  const { id } = await startJob(stack, formJob({ recipe, metric: 'agreement' }));
+  const job = await jobEnd(stack, id);
+  assert.equal(job.state, 'succeeded', JSON.stringify(job.error));
+  const report = await expectJson<Report>(await stack.fetch(`/jobs/${id}/report`), 200);
+  const uniform = report.layers.filter(({ applied }) => applied.bits === 2);
+  assert.ok(uniform.length > 0);
+  for (const { applied } of uniform) {
+    assert.deepEqual(applied, { bits: 2, groupSize: null, planes: null, activationBits: 2 });
+  }
+  const [artifact] = await artifactsOf(job);
+  assert.match(artifact!.fileName, /\.uniform-a2\.portable\.onnx$/);
+  assert.equal((await run(await download(artifact!))).length, 8 * CLASSES);
+  assert.match(await (await stack.fetch(`/jobs/${id}/report.html`)).text(), /uniform 2-bit, 2-bit input/);
+});
+
 test('a job trains on the data that it brings, says what came of it, and gives the same bytes again', async () => {
   const [model, preprocess] = await Promise.all(
     ['model.onnx', 'preprocess.json'].map((name) => readFile(EXAMPLE + name)),

@@ -132,7 +132,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--layer <glob=setting>',
-      'ternary, uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',
+      'ternary (in groups: n4 … n128 with the recipe uniform), uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(

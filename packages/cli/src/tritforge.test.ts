@@ -151,6 +151,37 @@ describe('tritforge', { concurrency: 2 }, () => {
     assert.match(run.stdout, new RegExp(`, ${int4} int4, `));
   });
 
+  test('quantizes to uniform 2 bits where flags ask for it', async () => {
+    const out = newPath();
+    const run = await tritforge(
+      ...[
+        'quantize',
+        MODEL,
+        '--out',
+        out,
+        '--recipe',
+        'uniform',
+        '--layer',
+        '/block1/*=n16',
+        '--layer',
+        '/block2/*=a8',
+      ],
+      ...CALIBRATION,
+    );
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.match(run.stdout, /original +int8 +uniform, 2-bit inputs/);
+    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.uniform-a2.report.json'), 'utf8'));
+    const precisionOf = (name: string) => {
+      const { bits, groupSize, activationBits } = layers.find(({ node }) => node === name)!.applied;
+      return [bits, groupSize, activationBits];
+    };
+    assert.deepEqual(precisionOf('/block1/conv1'), [2, 16, 2]);
+    assert.deepEqual(precisionOf('/block2/conv1'), [2, null, 8]);
+    const uniform = layers.filter(({ applied }) => applied.bits === 2 && applied.groupSize === null).length;
+    const coarse = layers.filter(({ applied }) => applied.activationBits === 2).length;
+    assert.match(run.stdout, new RegExp(` ternary, ${uniform} uniform, .*, ${coarse} with 2-bit inputs`));
+  });
+
   test('takes a recipe from a file', async () => {
     const recipe = join(folder, 'recipe.json');
     writeFileSync(recipe, JSON.stringify({ method: 'int8', artifacts: ['compat', 'portable'] }));

@@ -14,6 +14,8 @@ const RECIPES: readonly Recipe[] = [
   { layers: [{ match: { op: 'Conv' }, set: { groupSize: 4, planes: 2 } }], activations: { bits: null } },
   { method: 'auto', search: { maxBytes: 1e6, minutes: 1 } },
   { method: 'auto' },
+  { method: 'uniform', layers: [{ match: { name: 'a' }, set: { groupSize: 16 } }] },
+  { activations: { bits: 2, minimumSqnrDb: 6 }, layers: [{ match: { name: 'a' }, set: { groupSize: null } }] },
   { fineTune: {} },
   { fineTune: { epochs: 3, optimiser: 'sgd', batch: 48, workers: 4, augment: { shift: 2, mirror: true } } },
   { method: 'int4', fineTune: { minutes: 0.5, loss: 'mse', temperature: 1, learningRate: 1e-4 } },

@@ -61,6 +61,33 @@ test('a limit on the noise of 4-bit inputs has a default with 4 bits, and no mea
   checkRecipe({ activations: { minimumSqnrDb: null } });
 });
 
+test('the method uniform has 2-bit activations unless told, and neither groups nor planes of its own', () => {
+  const { activations, firstLast } = resolveRecipe({ method: 'uniform' });
+  assert.deepEqual([activations, firstLast], [{ bits: 2, range: 'mse', minimumSqnrDb: null }, { bits: 8 }]);
+  const bitsOf = (bits: 8 | 4 | 2 | null) => resolveRecipe({ method: 'uniform', activations: { bits } }).activations;
+  assert.deepEqual([bitsOf(8).bits, bitsOf(null).bits, bitsOf(4).minimumSqnrDb], [8, null, 20]);
+  checkRecipe({ method: 'uniform', firstLast: { bits: 2 }, activations: { minimumSqnrDb: 6 } });
+  assert.equal(fieldOf({ method: 'uniform', weights: { groupSize: 64 } }), 'recipe.weights.groupSize');
+  assert.equal(fieldOf({ method: 'uniform', weights: { residualPlanes: 0 } }), 'recipe.weights.residualPlanes');
+  assert.equal(fieldOf({ method: 'uniform', paper: true }), 'recipe.method');
+  const layers = (set: LayerSettings) => [{ match: { name: '*' }, set }];
+  checkRecipe({ method: 'uniform', layers: layers({ groupSize: 64, planes: 2 }) });
+  assert.equal(fieldOf({ method: 'uniform', layers: layers({ planes: 2 }) }), 'recipe.layers.0.set.planes');
+  checkRecipe({ layers: layers({ groupSize: null, activationBits: 2 }) });
+  checkRecipe({ layers: layers({ groupSize: null, bits: 2 }) });
+  for (const set of [{ bits: 4 }, { bits: 8 }, { bits: null }, { planes: 1 }] as const)
+    assert.equal(fieldOf({ layers: layers({ groupSize: null, ...set }) }), 'recipe.layers.0.set.groupSize');
+});
+
+test('uniform 2 bits were not published with FGQ, and are not searched for', () => {
+  for (const recipe of [{ paper: true }, { method: 'auto' }] as const) {
+    const rule = (set: LayerSettings) => ({ ...recipe, layers: [{ match: { name: '*' }, set }] });
+    assert.equal(fieldOf({ ...recipe, activations: { bits: 2 } }), 'recipe.activations.bits');
+    assert.equal(fieldOf(rule({ groupSize: null })), 'recipe.layers.0.set.groupSize');
+    assert.equal(fieldOf(rule({ activationBits: 2 })), 'recipe.layers.0.set.activationBits');
+  }
+});
+
 test('settings that contradict each other are refused, and allowed alone', () => {
   assert.equal(fieldOf({ method: 'int8', firstLast: { bits: 2 } }), 'recipe.firstLast.bits');
   assert.equal(fieldOf({ method: 'int8', firstLast: { bits: 4 } }), 'recipe.firstLast.bits');

@@ -173,7 +173,7 @@ function checkLayerSettings({ exclude, ...precision }: LayerSettings, field: str
       'Leave groupSize out, or set bits to 2 or 4.',
     );
   }
-  if (groupSize === null && ((bits ?? 2) !== 2 || planes !== undefined)) {
+  if (groupSize === null && ((bits !== undefined && bits !== 2) || planes !== undefined)) {
     throw contradiction(
       `${field}.groupSize`,
       `is null, which is uniform 2-bit weights, along with ${planes === undefined ? `${bits} bits` : 'planes'}`,

@@ -67,6 +67,7 @@ async function storedTables(path: string): Promise<string[]> {
   return [...artifact.graph.initializers.values()].flatMap(({ dtype, shape }) => {
     if (dtype === 'float32' && holds(shape, 1)) return ['float32'];
     if (dtype === 'int8' && holds(shape, 1)) return ['int8'];
+    if (dtype === 'uint8' && holds(shape, 4)) return ['2 bits'];
     return dtype === 'uint8' && holds(shape, 2) ? ['4 bits'] : [];
   });
 }
@@ -184,6 +185,17 @@ test('rules give an embedding fewer bits, and what shares it follows', async (t)
   assert.equal(embedding!.applied.bits, null);
   assert.match(excluded.report.kept.find(({ node }) => node === 'x')!.reason, /excluded by the recipe/);
   assert.deepEqual((await storedTables(excluded.artifacts.get('portable')!)).sort(), ['float32', 'int8']);
+});
+
+test('uniform embeddings are stored once too, and what shares them follows', async (t) => {
+  const { report, artifacts } = await quantizeDecoder(t, smallDecoder('transposed'), {
+    activations: { bits: null },
+    layers: [{ match: { op: 'Gather' }, set: { bits: 2, groupSize: null } }],
+  });
+  const { applied, reason } = report.layers.at(-1)!;
+  assert.deepEqual([applied.bits, applied.groupSize], [2, null]);
+  assert.match(reason!, /shared with x/);
+  for (const [profile, path] of artifacts) assert.deepEqual(await storedTables(path), ['2 bits'], profile);
 });
 
 test('ternary embeddings are stored once too, whatever reads them', async (t) => {

@@ -117,8 +117,13 @@ test('one-dimensional, three-dimensional and transposed layers are quantized wit
         [input, { dtype: 'float32' as const, shape: [8, ...sizes], data: Float32Array.from({ length: count }, next) }],
       ]),
     );
-    for (const bits of [2, 8] as const) {
-      const recipe: Recipe = { activations: { bits: 8 }, weights: { groupSize: 4 }, firstLast: { bits } };
+    for (const [method, bits] of [
+      ['fgq', 2],
+      ['fgq', 8],
+      ['uniform', 2],
+    ] as const) {
+      const weights = method === 'fgq' ? { groupSize: 4 as const } : {};
+      const recipe: Recipe = { method, activations: { bits: 8 }, weights, firstLast: { bits } };
       const { report } = await quantizeModel(t, model, recipe, { calibration: { path } });
       assert.deepEqual(
         report.layers.map(({ applied }) => [applied.bits, applied.activationBits]),
@@ -127,27 +132,33 @@ test('one-dimensional, three-dimensional and transposed layers are quantized wit
       );
       assert.ok(
         report.layers[0]!.outputSqnrDb! > (bits === 8 ? 30 : 8),
-        `${input} ${bits}: ${report.layers[0]!.outputSqnrDb} dB`,
+        `${input} ${method} ${bits}: ${report.layers[0]!.outputSqnrDb} dB`,
       );
     }
   }
 });
 
-test('channels whose bias is enormous beside their weights keep their bias', async (t) => {
-  const model = tinyModel({
-    inputs: [['x', 'float32', ['N', 4]]],
-    outputs: [['y', 'float32', null]],
-    nodes: [{ op: 'Gemm', inputs: ['x', 'w', 'b'], outputs: ['y'], attributes: {} }],
-    constants: { w: randomTensor([4, 3], 1, 1e-12), b: randomTensor([3], 2, 50) },
+for (const method of ['fgq', 'uniform'] as const)
+  test(`channels whose bias is enormous beside their weights keep their bias (${method})`, async (t) => {
+    const model = tinyModel({
+      inputs: [['x', 'float32', ['N', 4]]],
+      outputs: [['y', 'float32', null]],
+      nodes: [{ op: 'Gemm', inputs: ['x', 'w', 'b'], outputs: ['y'], attributes: {} }],
+      constants: { w: randomTensor([4, 3], 1, 1e-12), b: randomTensor([3], 2, 50) },
+    });
+    const folder = temporaryFolder(t);
+    const path = join(folder, 'data.npz');
+    await writeNpz(
+      path,
+      new Map([
+        ['x', { dtype: 'float32' as const, shape: [4, 4], data: Float32Array.from({ length: 16 }, (_, i) => i / 16) }],
+      ]),
+    );
+    const recipe: Recipe = {
+      method,
+      activations: { bits: 8 },
+      ...(method === 'uniform' && { firstLast: { bits: 2 } }),
+    };
+    const { report } = await quantizeModel(t, model, recipe, { calibration: { path } });
+    assert.ok(report.layers[0]!.outputSqnrDb! > 80, `${report.layers[0]!.outputSqnrDb} dB`);
   });
-  const folder = temporaryFolder(t);
-  const path = join(folder, 'data.npz');
-  await writeNpz(
-    path,
-    new Map([
-      ['x', { dtype: 'float32' as const, shape: [4, 4], data: Float32Array.from({ length: 16 }, (_, i) => i / 16) }],
-    ]),
-  );
-  const { report } = await quantizeModel(t, model, { activations: { bits: 8 } }, { calibration: { path } });
-  assert.ok(report.layers[0]!.outputSqnrDb! > 80, `${report.layers[0]!.outputSqnrDb} dB`);
-});

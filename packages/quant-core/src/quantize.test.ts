@@ -201,6 +201,74 @@ test('4-bit weights in groups are in all profiles and nearer to the original tha
   }
 });
 
+for (const bits of [8, 4, 2] as const) {
+  test(`uniform 2-bit weights with ${bits}-bit inputs equal the reference in all profiles`, async (t) => {
+    const profiles = ['portable', 'compat', 'accelerated', 'ort-nbits'] as const;
+    const request = await smallRequest(t, {
+      method: 'uniform',
+      ...(bits !== 2 && { activations: { bits, minimumSqnrDb: null } }),
+      layers: [{ match: { name: 'right' }, set: { groupSize: 4 } }],
+      artifacts: [...profiles],
+    });
+    const report = await quantize(request, { runtime });
+    const part = bits === 8 ? '' : `-a${bits}`;
+    assert.deepEqual(
+      report.artifacts.map(({ fileName }) => fileName),
+      profiles.map((profile) => `small.uniform${part}.${profile}.onnx`),
+    );
+    assert.deepEqual(
+      report.layers.map(({ applied }) => [applied.bits, applied.groupSize, applied.planes, applied.activationBits]),
+      [
+        [8, null, null, 8],
+        [8, null, null, 8],
+        [2, null, null, bits],
+        [2, null, null, bits],
+        [2, 4, 1, bits],
+        [8, null, null, 8],
+      ],
+    );
+    assert.match(report.layers[1]!.reason!, /depthwise/);
+    for (const { node, applied, weightError, zeros } of report.layers) {
+      if (applied.bits !== 2) continue;
+      assert.ok(weightError! > 0.03 && weightError! < 0.4, `${node}: ${weightError}`);
+      assert.equal(zeros === null, node !== 'right', node);
+    }
+    for (const { fileName, verification } of report.artifacts) {
+      assert.equal(verification.passed, true);
+      assert.ok(verification.encodingMaxAbsError! <= MAX_ENCODING_ERROR);
+      assert.ok(verification.sqnrDb! >= MIN_SQNR_DB, `${fileName}: ${verification.sqnrDb} dB`);
+      const artifact = await readModel(join(request.outputDir, fileName));
+      await validateModel(artifact);
+      if (fileName.includes('portable')) await checkReport(report, smallNetwork(), artifact);
+    }
+  });
+}
+
+test('the first, the last and depthwise layers are uniform too where the recipe asks for it', async (t) => {
+  const request = await smallRequest(t, {
+    method: 'uniform',
+    firstLast: { bits: 2 },
+    layers: [{ match: { depthwise: true }, set: { bits: 2 } }],
+    activations: { bits: 8 },
+    artifacts: ['portable', 'compat', 'accelerated'],
+  });
+  const report = await quantize(request, { runtime });
+  assert.ok(report.layers.every(({ applied }) => applied.bits === 2 && applied.groupSize === null));
+  assert.ok(report.artifacts.every(({ verification }) => verification.encodingMaxAbsError! <= MAX_ENCODING_ERROR));
+  await checkReport(report, smallNetwork(), await readModel(join(request.outputDir, report.artifacts[0]!.fileName)));
+});
+
+test('sensitivities of a uniform network include its own precision', async (t) => {
+  const report = await quantize(await smallRequest(t, { method: 'uniform', sensitivity: true }), { runtime });
+  for (const { applied, sensitivity, damages } of report.layers.filter((layer) => layer.applied.bits === 2)) {
+    const own = damages!.find(({ precision }) => precision.bits === 2 && precision.groupSize === null)!;
+    assert.equal(own.damage, sensitivity);
+    assert.ok(own.precision.planes === null && applied.groupSize === null);
+    assert.ok(damages!.some(({ precision }) => precision.groupSize === 64));
+  }
+  assert.ok(report.recommendation!.patch.every(({ set }) => set.groupSize !== null));
+});
+
 test('the profile ort-nbits is proven in floats, and its bits count the scales of blocks', async (t) => {
   const gemm = (name: string, from: string, to: string) => ({
     op: 'MatMul',

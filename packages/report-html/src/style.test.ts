@@ -26,8 +26,8 @@ function contrast(a: string, b: string): number {
   return (light! + 0.05) / (dark! + 0.05);
 }
 
-test('every group size has a colour', () => {
-  for (const groupSize of GroupSize.enum) {
+test('every group size has a colour, and so have weights without groups', () => {
+  for (const groupSize of [...GroupSize.enum, null]) {
     const key = precisionClass({ bits: 2, groupSize, activationBits: 8 });
     assert.match(STYLE, new RegExp(`\\.${key} \\{ --k: `), key);
   }

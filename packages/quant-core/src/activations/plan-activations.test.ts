@@ -242,6 +242,13 @@ test('values that share a scale have as many bits as the layers behind all of th
   const layers = [{ match: { name: 'e' }, set: { activationBits: 8 as const } }];
   const mixed = await plan(nodes, ['y', 'd'], { ...FOUR_BITS, layers });
   assert.equal(mixed.maxCodes.get('r'), 255);
+  const maxCodeOf = async (bits: 4 | 2) => {
+    const rule = { match: { name: 'e' }, set: { activationBits: bits } };
+    return (await plan(nodes, ['y', 'd'], { ...FOUR_BITS, activations: { bits: 2 }, layers: [rule] })).maxCodes.get(
+      'r',
+    );
+  };
+  assert.deepEqual([await maxCodeOf(2), await maxCodeOf(4)], [3, 15]);
 });
 
 test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too, and the reason says so', async () => {
@@ -265,6 +272,14 @@ test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too,
   );
   assert.equal(settled[1]!.reason, '8-bit activations: c takes the same values with 8 bits');
   assert.equal(settled[2]!.reason, null);
+  const layers = [
+    { match: { name: 'c' }, set: { activationBits: 4 as const } },
+    { match: { name: 'd' }, set: { activationBits: 2 as const } },
+  ];
+  const fewer = planLayers(findLayers(made).layers, resolveRecipe({ ...recipe, layers }));
+  const [, second] = settleActivationBits(fewer, await planActivations(made.graph, fewer));
+  assert.equal(second!.applied.activationBits, 4);
+  assert.equal(second!.reason, '4-bit activations: c takes the same values with 4 bits');
 });
 
 test('without quantized activations nothing is planned', async () => {

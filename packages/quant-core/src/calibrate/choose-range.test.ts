@@ -113,7 +113,7 @@ test('16 levels span the same range in wider steps, and their zero point is one 
   );
 });
 
-test('the mse range of 16 levels is within 1 % of the error of the best of all zero points and 200 scales', () => {
+test('the mse range of few levels is within 1 % of the error of the best of all zero points and 200 scales', () => {
   const bulk = normals(2000, 9);
   const distributions = {
     normal: bulk,
@@ -123,26 +123,31 @@ test('the mse range of 16 levels is within 1 % of the error of the best of all z
     relu: bulk.map((value) => Math.max(0, value)),
     'heavy tails': bulk.map((value) => value ** 3),
   };
-  for (const [name, values] of Object.entries(distributions)) {
-    const nonNegative = name === 'relu';
-    const { min, max, ...chosen } = rangeOf(values, { method: 'mse', maxCode: 15, nonNegative });
-    let best = Number.POSITIVE_INFINITY;
-    for (let zeroPoint = 0; zeroPoint <= (nonNegative ? 0 : 15); zeroPoint++) {
-      for (let i = 1; i <= 200; i++) {
-        const scale = ((max - min) / 15) * (i / 200);
-        best = Math.min(best, quantizationError(values, { scale, zeroPoint }, 15));
+  for (const maxCode of [15, 3] as const) {
+    for (const [name, values] of Object.entries(distributions)) {
+      const nonNegative = name === 'relu';
+      const { min, max, ...chosen } = rangeOf(values, { method: 'mse', maxCode, nonNegative });
+      let best = Number.POSITIVE_INFINITY;
+      for (let zeroPoint = 0; zeroPoint <= (nonNegative ? 0 : maxCode); zeroPoint++) {
+        for (let i = 1; i <= 200; i++) {
+          const scale = ((max - min) / maxCode) * (i / 200);
+          best = Math.min(best, quantizationError(values, { scale, zeroPoint }, maxCode));
+        }
       }
+      const error = quantizationError(values, chosen, maxCode);
+      assert.ok(error <= 1.01 * best, `${name}, ${maxCode}: ${error} against ${best}`);
     }
-    const error = quantizationError(values, chosen, 15);
-    assert.ok(error <= 1.01 * best, `${name}: ${error} against ${best}`);
   }
 });
 
 test('the fewer the levels, the more of the tails the mse range gives up', () => {
   const values = normals(20000, 10);
-  const wide = rangeOf(values, { method: 'mse', maxCode: 255 });
-  const narrow = rangeOf(values, { method: 'mse', maxCode: 15 });
-  assert.ok(narrow.chosenMax < 0.8 * wide.chosenMax, `${narrow.chosenMax} against ${wide.chosenMax}`);
+  for (const method of ['mse', 'percentile'] as const) {
+    const [two, four, eight] = ([3, 15, 255] as const).map(
+      (maxCode) => rangeOf(values, { method, maxCode, percentile: undefined }).chosenMax,
+    );
+    assert.ok(two! < 0.8 * four! && four! < 0.9 * eight!, `${method}: ${two}, ${four}, ${eight}`);
+  }
 });
 
 test('values that the full range represents exactly keep it', () => {

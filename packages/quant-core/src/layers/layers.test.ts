@@ -111,6 +111,29 @@ test('the method int4 has groups like fgq, and the same exceptions', () => {
   assert.deepEqual(bits({ method: 'int4', firstLast: { bits: 4 } }), [4, 8, 4, 4]);
 });
 
+test('the method uniform has no groups, inputs of 2 bits, and the exceptions of others; rules give groups and take them', () => {
+  const planned = plan({ method: 'uniform' });
+  const { applied } = planned[2]!;
+  assert.deepEqual(
+    planned.map((layer) => layer.applied.bits),
+    [8, 8, 2, 8],
+  );
+  assert.deepEqual(applied, { bits: 2, groupSize: null, planes: null, activationBits: 2 });
+  assert.deepEqual(planned[1]!.applied, { bits: 8, groupSize: null, planes: null, activationBits: 8 });
+  assert.match(planned[1]!.reason!, /depthwise/);
+  const rule = (name: string, set: LayerSettings) => ({ layers: [{ match: { name }, set }] });
+  assert.deepEqual(bits({ method: 'uniform', ...rule('*conv1', { bits: 2 }) }), [8, 2, 2, 8]);
+  assert.deepEqual(bits({ method: 'uniform', firstLast: { bits: 2 } }), [2, 8, 2, 2]);
+  assert.deepEqual(plan({ method: 'uniform', ...rule('*2', { groupSize: 16 }) })[2]!.applied, {
+    ...applied,
+    groupSize: 16,
+    planes: 1,
+  });
+  assert.deepEqual(plan(rule('*2', { groupSize: null }))[2]!.applied, { ...applied, activationBits: 8 });
+  assert.deepEqual(plan({ method: 'int8', ...rule('*2', { bits: 2, groupSize: null }) })[2]!.applied.groupSize, null);
+  assert.equal(plan({ method: 'uniform', ...rule('*2', { bits: 4 }) })[2]!.applied.groupSize, 64);
+});
+
 test('selectors and rules give layers a second plane, rules having the last word', () => {
   const planes = (recipe: Recipe) => plan({ firstLast: { bits: 2 }, ...recipe }).map(({ applied }) => applied.planes);
   assert.deepEqual(planes({}), [1, null, 1, 1]);

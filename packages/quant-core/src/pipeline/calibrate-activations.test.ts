@@ -115,6 +115,18 @@ test('a layer that 4 bits cost too much has 8-bit inputs, and the reason says by
   assert.deepEqual(await secondOf(20, { layers: [rule] }), { bits: 4, reason: null });
 });
 
+test('2 bits fall back to 8 only where the recipe says from which noise on', async (t) => {
+  const layerOf = async (activations: Recipe['activations'], name: string) => {
+    const found = await calibrated(t, { activations: { bits: 2, ...activations } }, 0);
+    const { applied, reason } = found.layers.find(({ layer }) => layer.node.name === name)!;
+    return { bits: applied.activationBits, maxCode: found.scales.get('first')!.maxCode, reason };
+  };
+  assert.deepEqual(await layerOf({}, 'second'), { bits: 2, maxCode: 3, reason: null });
+  const { bits, maxCode, reason } = await layerOf({ minimumSqnrDb: 20 }, 'second');
+  assert.deepEqual([bits, maxCode], [8, 255]);
+  assert.match(reason!, /^8-bit activations: with 2 bits the output has /);
+});
+
 test('layers that take the values of one that falls back get 8 bits with it', async (t) => {
   const found = await calibrated(t, { activations: { bits: 4, minimumSqnrDb: 10 } }, 0, true);
   const reasons = new Map(found.layers.map(({ layer, reason }) => [layer.node.name, reason]));

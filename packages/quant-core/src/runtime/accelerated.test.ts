@@ -33,7 +33,7 @@ async function accelerated(
   modelPath: string,
   input: string,
   sizes: readonly number[],
-  { bits, ...precision }: { bits: 8 | 4 } & Pick<Recipe, 'method' | 'weights'>,
+  { bits, ...precision }: { bits: 8 | 4 | 2 } & Pick<Recipe, 'method' | 'weights'>,
 ): Promise<string> {
   const folder = temporaryFolder(t);
   const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
@@ -90,6 +90,27 @@ for (const [bits, expected] of [
     await checkSameOutputs(t, await accelerated(t, modelPath, 'image', [3, 12, 12], { bits }), expected);
   });
 }
+
+test('uniform layers compute the same bytes with our operators as without, whatever the bits of inputs', {
+  skip,
+}, async (t) => {
+  const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
+  for (const [bits, expected] of [
+    [8, { Int8Conv: 4, Int8ConvAdd: 1, MaxPool: 1, Int8MatMul: 1 }],
+    [4, { Int8Conv: 3, Int8ConvClip: 1, Int8ConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 }],
+    [2, { Int8Conv: 3, Int8ConvClip: 1, Int8ConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 }],
+  ] as const) {
+    const path = await accelerated(t, modelPath, 'image', [3, 12, 12], { bits, method: 'uniform' });
+    await checkSameOutputs(t, path, expected);
+  }
+});
+
+test('ternary layers with 2-bit inputs compute the same bytes with our operators as without', { skip }, async (t) => {
+  const { modelPath } = await writeSmallNetwork(temporaryFolder(t));
+  const path = await accelerated(t, modelPath, 'image', [3, 12, 12], { bits: 2 });
+  const expected = { Int8Conv: 1, Int8ConvClip: 1, TernaryConv: 2, TernaryConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 };
+  await checkSameOutputs(t, path, expected);
+});
 
 test('layers of 4 bits compute the same bytes with our operators as without', { skip }, async (t) => {
   const { modelPath } = await writeSmallNetwork(temporaryFolder(t));

@@ -40,7 +40,7 @@ async function artifactOperators(
   t: TestContext,
   modelPath: string,
   calibration: string,
-  bits: 8 | 4,
+  bits: 8 | 4 | 2,
 ): Promise<Record<string, number>[]> {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'scratch'));
@@ -48,7 +48,9 @@ async function artifactOperators(
     {
       modelPath,
       recipe: {
-        weights: { groupSize: 4, solver: 'exact' },
+        // Of 2 bits throughout.
+        ...(bits === 2 && { method: 'uniform' }),
+        weights: { solver: 'exact', ...(bits !== 2 && { groupSize: 4 }) },
         artifacts: ['portable', 'compat', 'accelerated'],
         activations: { bits, range: 'minmax', minimumSqnrDb: null },
       },
@@ -83,6 +85,7 @@ for (const [bits, clipped] of [
   [8, {}],
   // The outputs of the depthwise convolution and of the residual connection.
   [4, { Clip: 2 }],
+  [2, { Clip: 2 }],
 ] as const) {
   test(`of the small network with ${bits}-bit inputs only integer kernels and the first quantization are left, in all profiles`, async (t) => {
     const folder = temporaryFolder(t);

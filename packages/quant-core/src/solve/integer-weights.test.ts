@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MAX_GROUP_CODE, type WeightLayout } from '../fgq/index.js';
 import { gaussianWeights } from '../fgq/random-weights.js';
+import { dequantizeInt2, quantizeInt2 } from '../int2/index.js';
 import { dequantizeInt8, quantizeInt8 } from '../int8/index.js';
+import { type SolveInt2Options, solveInt2 } from './solve-int2.js';
 import { type Int4Weights, LARGEST_INT4, type SolveInt4Options, solveInt4 } from './solve-int4.js';
 import { type SolveInt8Options, solveInt8 } from './solve-int8.js';
 import { lossOf, outputError, randomMoments } from './testing.js';
@@ -60,6 +62,48 @@ describe('int8 by error feedback', () => {
     const zeros = WEIGHTS.slice().fill(0, 120, 240);
     const { values, scales } = solveInt8(zeros, LAYER, MOMENTS, { regress: false });
     assert.ok(values.subarray(120, 240).every((value) => value === 0) && scales[1]! > 0);
+  });
+});
+
+describe('uniform 2 bits by error feedback', () => {
+  const solve = (options: Partial<SolveInt2Options> = {}, moments = MOMENTS) =>
+    solveInt2(WEIGHTS, LAYER, moments, { regress: false, ...options });
+  const lossWith = (options: Partial<SolveInt2Options>) =>
+    lossOf(WEIGHTS, dequantizeInt2(solve(options)), LAYER, MOMENTS);
+
+  it('loses a fraction of what the nearest codes lose in the outputs, and less with every step', () => {
+    const nearest = lossOf(WEIGHTS, dequantizeInt2(quantizeInt2(WEIGHTS, LAYER)), LAYER, MOMENTS);
+    const plain = lossWith({ refinements: 0, searches: 0 });
+    const refined = lossWith({ searches: 0 });
+    const searched = lossWith({});
+    assert.ok(plain < 0.4 * nearest, `${plain} against ${nearest}`);
+    assert.ok(refined < plain && searched < refined, `${plain}, ${refined}, ${searched}`);
+  });
+
+  it('has the four codes alone, also in channels of zeros, and scales within their bounds', () => {
+    const zeros = WEIGHTS.slice().fill(0, 120, 240);
+    const minimumScales = new Float32Array(8).fill(0.6, 4);
+    const { values, scales } = solveInt2(zeros, LAYER, MOMENTS, { regress: true, minimumScales });
+    assert.deepEqual(
+      [...new Set(values)].sort((a, b) => a - b),
+      [-3, -1, 1, 3],
+    );
+    assert.ok(scales.every((scale, oc) => scale >= minimumScales[oc]! && scale > 0));
+  });
+
+  it('makes up for inputs that the earlier layers changed', () => {
+    const [weights, outputs] = [false, true].map((regress) =>
+      outputError(dequantizeInt2(solve({ regress }, DRIFTED)), LAYER, DRIFTED),
+    );
+    assert.ok(outputs! < 0.8 * weights!, `${outputs} against ${weights}`);
+  });
+
+  it('is exact for weights that are on its grid', () => {
+    const onGrid = Float32Array.from(
+      WEIGHTS,
+      (weight) => (weight < 0 ? -1 : 1) * (Math.abs(weight) > 1 ? 3 : 1) * 2 ** -6,
+    );
+    assert.deepEqual(dequantizeInt2(solveInt2(onGrid, LAYER, MOMENTS, { regress: false })), onGrid);
   });
 });
 

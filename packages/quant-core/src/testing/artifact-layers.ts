@@ -10,6 +10,7 @@ export interface StoredPlane {
 export type StoredWeight =
   | { readonly kind: 'float' }
   | { readonly kind: 'int8'; readonly values: Int8Array; readonly channelScales: Float32Array }
+  | { readonly kind: 'int2'; readonly packedCodes: Uint8Array; readonly channelScales: Float32Array }
   | (StoredPlane & {
       readonly kind: 'ternary' | 'int4';
       readonly residual: StoredPlane | null;
@@ -93,9 +94,10 @@ async function storedWeight(constants: readonly Tensor[]): Promise<StoredWeight>
   const isTable = (shape: readonly number[]) => shape.length === 2 && shape[0] === 256 && [2, 4].includes(shape[1]!);
   const table = constants.find(({ dtype, shape }) => dtype === 'int8' && isTable(shape));
   const int8 = constants.filter(({ dtype, shape }) => dtype === 'int8' && shape.length > 1 && !isTable(shape));
-  if (int8.length === 0) return { kind: 'float' };
+  if (int8.length === 0 && packed.length === 0) return { kind: 'float' };
   const channelScales = await readFloats(constants.find(({ dtype }) => dtype === 'float32')!);
   if (packed.length === 0) return { kind: 'int8', values: new Int8Array(await readTensor(int8[0]!)), channelScales };
+  if (int8.length === 0) return { kind: 'int2', packedCodes: await readTensor(packed[0]!), channelScales };
   const plane = async (i: number) => ({
     packedCodes: await readTensor(packed[i]!),
     groupCodes: await readTensor(int8[i]!),

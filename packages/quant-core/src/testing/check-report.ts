@@ -54,6 +54,11 @@ function describe({ weight }: ArtifactLayer, layer: LayerReport) {
     assert.equal(weight.values.length, count, layer.node);
     return { bits: 8, planes: null, bitsPerWeight: bitsOf(count + scaleBytes), zeros: null };
   }
+  if (weight.kind === 'int2') {
+    assert.equal(layer.applied.groupSize, null);
+    assert.equal(weight.packedCodes.length, packedByteLength(count), layer.node);
+    return { bits: 2, planes: null, bitsPerWeight: bitsOf(weight.packedCodes.length + scaleBytes), zeros: null };
+  }
   const { channelScales } = weight;
   const isInt4 = weight.kind === 'int4';
   const planes = weight.residual === null ? [weight] : [weight, weight.residual];

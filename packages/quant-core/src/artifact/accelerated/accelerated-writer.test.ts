@@ -70,7 +70,7 @@ test('layers of 4 bits run on the int8 operators, with weights that are computed
   });
 });
 
-test('linear layers with two ternary planes run on the int8 operators, whichever way their weight is stored', async (t) => {
+test('linear layers with two planes or uniform weights run on the int8 operators, whichever way their weight is stored', async (t) => {
   const model = (op: string, transB: number) =>
     tinyModel({
       inputs: [['x', 'float32', ['N', 20]]],
@@ -92,10 +92,14 @@ test('linear layers with two ternary planes run on the int8 operators, whichever
     ['Gemm', 1],
     ['MatMul', 0],
   ] as const) {
-    const artifact = await accelerate(t, model(op, transB), {
-      weights: { groupSize: 8, residualPlanes: [{ name: '*' }] },
-    });
-    assert.deepEqual(operators(artifact).calls, { layer: op === 'Gemm' ? 'Int8MatMul' : 'Int8MatMulNoBias' });
+    const recipes: Recipe[] = [
+      { weights: { groupSize: 8, residualPlanes: [{ name: '*' }] } },
+      { method: 'uniform', weights: {} },
+    ];
+    for (const recipe of recipes) {
+      const artifact = await accelerate(t, model(op, transB), recipe);
+      assert.deepEqual(operators(artifact).calls, { layer: op === 'Gemm' ? 'Int8MatMul' : 'Int8MatMulNoBias' });
+    }
   }
 });
 
@@ -116,6 +120,18 @@ test('values of 4 bits are promised to the operators that take them in and clipp
     right: 15,
     classifier: 255,
   });
+});
+
+test('uniform layers of 2-bit inputs, with a number of weights that fills no bytes, promise and clip so', async (t) => {
+  const net = new Net()
+    .conv('x', 'a', {}, [5, 8, 3, 3])
+    .conv('a', 'b', {}, [3, 5, 3, 3])
+    .conv('b', 'y', {}, [7, 3, 3, 3]);
+  const recipe: Recipe = { method: 'uniform', weights: {} };
+  const artifact = await accelerate(t, net.model('y'), recipe);
+  assert.deepEqual(operators(artifact).calls, { a: 'Int8ConvClip', b: 'Int8Conv', y: 'Int8Conv' });
+  assert.equal(intAttribute(callNamed(artifact, 'a'), 'y_max', 0), 3);
+  assert.equal(intAttribute(callNamed(artifact, 'b'), 'x_max', 0), 3);
 });
 
 test('of two convolutions that are added the later one adds, whatever comes between', async (t) => {

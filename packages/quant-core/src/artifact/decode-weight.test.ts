@@ -10,6 +10,7 @@ import {
   toInt8Weights,
   type WeightLayout,
 } from '../fgq/index.js';
+import { packInt2, quantizeInt2 } from '../int2/index.js';
 import { pack4, quantizeInt4 } from '../int4/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
@@ -73,6 +74,24 @@ async function encoded(
   };
 }
 
+async function encodedInt2(
+  shape: readonly number[],
+  transposed: boolean,
+): Promise<EncodedWeight & { expected: Int8Array }> {
+  const [outputChannels, inputChannels, ...kernel] = shape as [number, number, ...number[]];
+  const layout: WeightLayout = { outputChannels, inputChannels, taps: kernel.reduce((a, b) => a * b, 1) };
+  const { values, scales } = quantizeInt2(await readFloats(randomTensor(shape, 3)), layout);
+  const bytes = packInt2(values);
+  return {
+    codes: { kind: 'int2', layout, packed: tensorFromUint8([bytes.length], bytes) },
+    channelScales: scales,
+    shape: transposed ? [inputChannels, outputChannels] : shape,
+    transposed,
+    decoded: null,
+    expected: values,
+  };
+}
+
 /** A model that has decoded weights as its only outputs. */
 function decodingModel(weights: readonly EncodedWeight[], type: DecodingType): Model {
   const empty = tinyModel({ inputs: [], outputs: [], nodes: [], opset: type === 'int8' ? 14 : 13 });
@@ -96,6 +115,8 @@ for (const type of ['int8', 'float'] as const) {
           weights.push(await encoded(shape, groupSize, true, format));
       }
     }
+    for (const shape of SHAPES) weights.push(await encodedInt2(shape, false));
+    for (const shape of SHAPES.filter(({ length }) => length === 2)) weights.push(await encodedInt2(shape, true));
     const model = decodingModel(weights, type);
     const path = join(temporaryFolder(t), 'decode.onnx');
     await writeModel(model, path);
