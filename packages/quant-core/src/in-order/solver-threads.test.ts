@@ -44,6 +44,8 @@ describe('layers solved in threads', () => {
     ['weighted ternary weights that aim at outputs', {}, { weights: { solver: 'weighted', target: 'outputs' } }, true],
     ['nearest ternary weights', {}, { weights: { solver: 'exact' } }, true],
     ['int4 weights', { bits: 4 }, {}, true],
+    ['uniform weights', { groupSize: null, planes: null }, {}, true],
+    ['nearest uniform weights', { groupSize: null, planes: null }, { weights: { solver: 'exact' } }, true],
     ['int8 weights', { bits: 8, groupSize: null, planes: null }, {}, true],
   ] as const) {
     it(`have the same ${name} whatever the number of threads`, async () => {
