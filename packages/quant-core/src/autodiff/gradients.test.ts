@@ -42,6 +42,21 @@ test('a value that is used several times gets the sum of its gradients, one that
   );
 });
 
+test('no gradient goes through a value that is held', async (t) => {
+  // loss = w·x + (w·w)·x, where w·w is held
+  const model = lossModel([
+    { op: 'Mul', inputs: ['w', 'x'], outputs: ['p'] },
+    { op: 'Mul', inputs: ['w', 'w'], outputs: ['square'] },
+    { op: 'Mul', inputs: ['square', 'x'], outputs: ['q'] },
+    { op: 'Add', inputs: ['p', 'q'], outputs: ['loss'] },
+  ]);
+  const options = { loss: 'loss', wrt: ['w'], symbols: SYMBOLS, held: new Set(['square']) };
+  const { model: backward, gradients } = await differentiate(model, options);
+  const name = gradients.get('w')!;
+  const [outputs] = await runWhole(backward, [name], [new Map([['x', floats([1], [2])]])], temporaryFolder(t));
+  assert.deepEqual(Array.from(outputs!.get(name)!.data as Float32Array), [2]);
+});
+
 test('nothing is added that no wanted gradient needs', async () => {
   const model = lossModel([
     { op: 'Exp', inputs: ['x'], outputs: ['e'] },

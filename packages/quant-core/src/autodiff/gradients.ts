@@ -20,6 +20,8 @@ export interface GradientOptions {
   readonly wrt: readonly string[];
   /** Sizes of symbolic dimensions of the graph inputs. */
   readonly symbols?: ReadonlyMap<string, number>;
+  /** Values that count as constants, whatever they are computed from. */
+  readonly held?: ReadonlySet<string> | undefined;
 }
 
 /** A model that also computes gradients. */
@@ -43,7 +45,8 @@ export async function differentiate(model: Model, options: GradientOptions): Pro
   const shapes = knownShapes(model, options.symbols);
   const builder = new ShapedBuilder(model, shapes);
   const one = builder.expand(builder.scalar(1), builder.shapeOf(options.loss));
-  const gradients = await backpropagate(model, builder, new Map([[options.loss, one]]), options.wrt);
+  const { loss, wrt, held } = options;
+  const gradients = await backpropagate(model, builder, new Map([[loss, one]]), wrt, held);
   const graph = {
     ...model.graph,
     nodes: [...model.graph.nodes, ...builder.nodes],
@@ -62,8 +65,9 @@ export function backpropagate(
   builder: ShapedBuilder,
   cotangents: ReadonlyMap<string, string>,
   wrt: readonly string[],
+  held: ReadonlySet<string> = new Set(),
 ): Promise<Map<string, string>> {
-  return new Backward(model, builder, cotangents, wrt).run();
+  return new Backward(model, builder, cotangents, wrt, held).run();
 }
 
 /** By domain and operator. */
@@ -81,11 +85,17 @@ class Backward {
   /** Gradients of values, from as many uses as were seen. */
   readonly #gradients: Map<string, string>;
 
-  constructor(model: Model, builder: ShapedBuilder, cotangents: ReadonlyMap<string, string>, wrt: readonly string[]) {
+  constructor(
+    model: Model,
+    builder: ShapedBuilder,
+    cotangents: ReadonlyMap<string, string>,
+    wrt: readonly string[],
+    held: ReadonlySet<string>,
+  ) {
     this.#model = model;
     this.#b = builder;
     this.#wrt = wrt;
-    this.#active = dependentValues(model.graph.nodes, wrt);
+    this.#active = dependentValues(model.graph.nodes, wrt, held);
     this.#gradients = new Map(cotangents);
   }
 
@@ -146,12 +156,12 @@ class Backward {
   }
 }
 
-/** Values that are computed from the given ones, these included. */
-function dependentValues(nodes: readonly Node[], from: readonly string[]): Set<string> {
+/** Values that are computed from the given ones, these included, by no way through those that are held. */
+function dependentValues(nodes: readonly Node[], from: readonly string[], held: ReadonlySet<string>): Set<string> {
   const dependent = new Set(from);
   for (const { inputs, outputs } of nodes)
     if (inputs.some((input) => dependent.has(input)))
-      for (const output of outputs) if (output !== '') dependent.add(output);
+      for (const output of outputs) if (output !== '' && !held.has(output)) dependent.add(output);
   return dependent;
 }
 

@@ -103,6 +103,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
     schedule: { kind: 'cosine', floor: 0 },
     augmentation: augmentationOf(asked.augment, prepared),
     features: featuresOf(asked, layers),
+    activationQuantizer: 'lsq',
     normalizes: false,
   };
 }

@@ -43,21 +43,27 @@ export interface DistilledGraph extends TrainingGraph {
   readonly targets: ReadonlyMap<string, string>;
 }
 
+/** What of a student is trained, and compared besides its outputs. */
+export interface DistilledParts {
+  /** Initializers. */
+  readonly parameters: readonly string[];
+  /** Values that count as constants in the gradients. */
+  readonly held: ReadonlySet<string>;
+  readonly features?: MatchedFeatures | undefined;
+}
+
 /**
- * @param parameters initializers of the student to train
  * @throws TritforgeError MODEL_NOT_DIFFERENTIABLE
  */
-export async function distilledGraph(
-  student: Model,
-  options: Distillation & { readonly parameters: readonly string[]; readonly features?: MatchedFeatures | undefined },
-): Promise<DistilledGraph> {
-  const { parameters, symbols, features } = options;
+export async function distilledGraph(student: Model, options: Distillation & DistilledParts): Promise<DistilledGraph> {
+  const { parameters, held, symbols, features } = options;
   const outputs = comparedOutputs(options);
   const values = features?.values ?? new Map<string, string>();
   const targets = new Map([...outputs, ...values.keys()].map((name) => [name, targetOf(name)]));
   // What is not an output may get another layout, or vanish, when layers become operators of our own.
   const graph = await buildTrainingGraph(withFurtherOutputs(student, [...values.values()]), {
     parameters,
+    held,
     targets: targetInputs([...targets.keys()], options),
     symbols,
     native: trainsNatively(),

@@ -37,6 +37,7 @@ async function tune(
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
     loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0 },
+    activationQuantizer: 'lsq',
     normalizes: false,
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },

@@ -10,8 +10,11 @@ const TRAINING_OPSET = 16;
  * range, and where a rectifier is implied by it, at zero. The range is a multiple of the scale, which may be trained.
  */
 class StudentWriter extends WorkingWriter {
+  protected readonly quantizer: ActivationQuantizer = 'lsq';
   /** Initializer with the scale, by what the plan names as `rangeOf`. */
   protected readonly scaleNames: Map<string, string> = new Map();
+  /** The same where it counts as a constant. */
+  protected readonly heldScales: Map<string, string> = new Map();
 
   protected override quantizeTo(codes: string, name: string, floats: string): string {
     const { zeroPoint, maxCode } = this.scaleOf(name);
@@ -21,7 +24,14 @@ class StudentWriter extends WorkingWriter {
   }
 
   protected override parameters(name: string): string[] {
-    return [this.#scale(name), this.zeroPoint(name)];
+    return [this.quantizer === 'lsq' ? this.#scale(name) : this.#heldScale(name), this.zeroPoint(name)];
+  }
+
+  #heldScale(name: string): string {
+    const scale = this.#scale(name);
+    const known = this.heldScales.get(scale) ?? this.builder.add('Identity', [scale], `${scale}_held`);
+    this.heldScales.set(scale, known);
+    return known;
   }
 
   /** A constant of its own for each range, also where two scales are equal. */
@@ -40,17 +50,36 @@ class StudentWriter extends WorkingWriter {
   }
 }
 
+/**
+ * How the scale s of quantized values y = s · round(clip(x / s)), clipped at n · s, learns:
+ *
+ *   lsq    by all values:  ∂y/∂s = y / s − x / s within the range, n beyond it
+ *   pact   by its range α = n · s alone:  ∂y/∂α = 0 within the range, 1 beyond it
+ *
+ * Sources: Esser et al. 2020 (LSQ), eq. 3; Choi et al. 2018 (PACT), eq. 3.
+ */
+export type ActivationQuantizer = 'lsq' | 'pact';
+
 /** The network that is trained. */
 export interface StudentGraph extends WorkingGraph {
   /** Initializer with the scale of a quantized value, by what the plan names as `rangeOf`. */
   readonly scales: ReadonlyMap<string, string>;
+  /** Values that count as constants in gradients. */
+  readonly held: ReadonlySet<string>;
 }
 
 /** Quantized activations; weights, biases and scales as float constants to be replaced. */
-export async function buildStudentGraph(source: Omit<QuantizedModel, 'weights'>): Promise<StudentGraph> {
+export async function buildStudentGraph(
+  source: Omit<QuantizedModel, 'weights'>,
+  quantizer: ActivationQuantizer,
+): Promise<StudentGraph> {
   const scales = new Map<string, string>();
+  const heldScales = new Map<string, string>();
   const Writer = class extends StudentWriter {
+    protected override readonly quantizer = quantizer;
     protected override readonly scaleNames = scales;
+    protected override readonly heldScales = heldScales;
   };
-  return { ...(await buildWorkingGraph(source, TRAINING_OPSET, Writer)), scales };
+  const graph = await buildWorkingGraph(source, TRAINING_OPSET, Writer);
+  return { ...graph, scales, held: new Set(heldScales.values()) };
 }

@@ -43,6 +43,8 @@ export interface LossOptions {
 export interface TrainingGraphOptions extends LossOptions {
   /** Initializers to train, in the order of the vector. */
   readonly parameters: readonly string[];
+  /** Values that count as constants in the gradients. */
+  readonly held?: ReadonlySet<string> | undefined;
 }
 
 /** The loss alone, as a function of the batch and of parameters that are the first ones of a vector. */
@@ -57,8 +59,8 @@ export function buildLossGraph(
 /** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE */
 export async function buildTrainingGraph(network: Model, options: TrainingGraphOptions): Promise<TrainingGraph> {
   const { forward, loss } = withLoss(network, options);
-  const { parameters: wrt, symbols } = options;
-  const differentiated = await differentiate(forward, { loss, wrt, symbols });
+  const { parameters: wrt, symbols, held } = options;
+  const differentiated = await differentiate(forward, { loss, wrt, symbols, held });
   const lowered = lowerTrainingMode(differentiated.model, new Map(differentiated.shapes));
   const parameters = parametersOf(network, wrt);
   const { model, input: parameterInput } = withParameterInput(lowered.model, parameters);

@@ -22,7 +22,7 @@ import { type NormalizedStudent, withNormalizations } from './normalized-student
 import { type PartGraph, partGraph } from './part-graph.js';
 import { type RunShapes, runShapes } from './run-shapes.js';
 import { inTrainingMode, momentsGraph, statisticsGraph } from './running-statistics.js';
-import { buildStudentGraph, type StudentGraph } from './student-graph.js';
+import { type ActivationQuantizer, buildStudentGraph, type StudentGraph } from './student-graph.js';
 import { type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import type { TuningSamples } from './tuning-samples.js';
 
@@ -31,6 +31,7 @@ export interface TuningObjective {
   readonly loss: DistillationLoss;
   /** Values within the network to be matched too. */
   readonly features?: FeatureOptions | undefined;
+  readonly activationQuantizer: ActivationQuantizer;
   /** Whether convolutions are normalized by the batch in training: see normalized-student.ts. */
   readonly normalizes: boolean;
 }
@@ -62,9 +63,9 @@ interface NormalizedGraphs extends Pick<NormalizedStudent, 'layers'> {
 export async function tuningGraphs(
   start: Start,
   { store, part }: TuningSamples,
-  { loss, features, normalizes }: TuningObjective,
+  { loss, features, activationQuantizer, normalizes }: TuningObjective,
 ): Promise<TuningGraphs> {
-  const student = await buildStudentGraph(start);
+  const student = await buildStudentGraph(start, activationQuantizer);
   const run = runShapes(student.model, store, part);
   const { symbols } = run;
   const normalized = normalizes ? withNormalizations(student, start.layers) : { model: student.model, layers: [] };
@@ -74,6 +75,7 @@ export async function tuningGraphs(
   const training = await distilledGraph(inTrainingMode(normalized.model, measured), {
     ...distillation,
     parameters: [...trained.keys()],
+    held: student.held,
     features: features && featuresOf(features, student, start.prepared),
   });
   const { parameters } = training;
