@@ -104,6 +104,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
     augmentation: augmentationOf(asked.augment, prepared),
     features: featuresOf(asked, layers),
     activationQuantizer: 'lsq',
+    weightScales: 'least-squares',
     normalizes: false,
   };
 }

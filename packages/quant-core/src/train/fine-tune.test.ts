@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Recipe } from '@tritforge/contracts';
 import { planFeeds } from '../data/index.js';
 import { floats, memoryDataset } from '../testing/memory-dataset.js';
 import { quantizedNetwork } from '../testing/quantized-network.js';
@@ -10,14 +11,20 @@ import { temporaryFolder } from '../testing/temporary-folder.js';
 import { type FineTuned, type FineTuneOptions, fineTune } from './fine-tune.js';
 
 const SAMPLES = 64;
+const TERNARY: Recipe = { weights: { groupSize: 16, solver: 'exact' } };
+
+interface Variant {
+  readonly recipe?: Recipe;
+  readonly featureWeight?: number;
+}
 
 /** Fine-tunes the small network, rounded to ternary weights without looking at data, on random images. */
 async function tune(
   t: TestContext,
-  { featureWeight, ...changes }: Partial<FineTuneOptions> & { featureWeight?: number } = {},
+  { featureWeight, recipe = TERNARY, ...changes }: Partial<FineTuneOptions> & Variant = {},
   count = SAMPLES,
 ): Promise<FineTuned> {
-  const network = await quantizedNetwork(t, smallNetwork(), { weights: { groupSize: 16, solver: 'exact' } });
+  const network = await quantizedNetwork(t, smallNetwork(), recipe);
   const { graph } = network.prepared;
   const next = gaussian(seededRandom(5));
   const [input] = graph.inputs;
@@ -38,6 +45,7 @@ async function tune(
     schedule: { kind: 'cosine', floor: 0 },
     loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0 },
     activationQuantizer: 'lsq',
+    weightScales: 'least-squares',
     normalizes: false,
     seed: 1,
     augmentation: { input: input!.name, maxShift: 1, mirrors: true },
@@ -71,6 +79,16 @@ test('inputs of layers come nearer to those of the original where they are asked
   assert.equal(together.curve[0]!.heldOutLoss, alone.curve[0]!.heldOutLoss);
   assert.notDeepEqual(bits(alone), bits(together));
 });
+
+for (const weightScales of ['least-squares', 'sawb', 'learned'] as const) {
+  test(`uniform weights with ${weightScales} scales learn, normalized by the batch`, async (t) => {
+    const recipe: Recipe = { method: 'uniform', weights: { solver: 'exact' }, activations: { bits: 4 } };
+    const { curve, codes } = await tune(t, { recipe, weightScales, normalizes: true, length: { epochs: 8 } });
+    const best = curve.filter(({ isBest }) => isBest).at(-1)!;
+    assert.ok(best.heldOutLoss < 0.7 * curve[0]!.heldOutLoss, curve.map(({ heldOutLoss }) => heldOutLoss).join());
+    assert.ok([...codes.values()].some(({ kind }) => kind === 'int2'));
+  });
+}
 
 test('the same seed and number of threads give the same codes and biases', async (t) => {
   const [first, second, other] = [

@@ -57,13 +57,14 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const graphs = await tuningGraphs(start, samples, options);
   const { trained, normalized, run } = graphs;
   const all = graphs.training.parameters;
-  const parameters = latentParameters(all, trained, start);
-  const threads = await openTuningThreads(graphs, samples.store, parameters.weights, options);
+  const parameters = latentParameters(all, trained, start, options.weightScales);
+  const threads = await openTuningThreads(graphs, samples.store, parameters, options);
   try {
-    const asItIs = await startVector(all, trained, start);
+    const asItIs = await startVector(all, parameters, trained, start);
     const begun = asItIs.slice();
     const measured = { samples: samples.fitting, batch: run.records, seed, signal };
-    const normalizer = normalized && new BatchNormalizer(normalized.layers, all, measured);
+    const normalizer =
+      normalized && new BatchNormalizer(normalized.layers, { parameters: all, latent: parameters }, measured);
     await normalizer?.begin(begun, threads);
     const loop = new TuningLoop({ threads, parameters, samples, clock, file, normalizer, options });
     const { best, ...course } = await loop.run(asItIs, begun, known);

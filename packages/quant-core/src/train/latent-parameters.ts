@@ -5,25 +5,38 @@
  *   weight   Q(θ) is what the codes mean that are solved anew from θ by the method of the layer: nearest ternary or 4-bit codes of
  *            each group, or int8, with channel scales that leave room for the bias
  *   bias     θ itself, and so gains of normalizations
- *   scale    e^θ, of a quantized activation: so it stays positive, and a step changes it by a share of itself
+ *   scale    e^θ, of a quantized activation or of the channels of a weight: so it stays positive, and a step changes it by a share
+ *            of itself
+ *
+ * Scales of uniform weights may be learned, too (LSQ). With codes v = clip(w / s) rounded to levels of at most n,
+ *
+ *   ŵ = v · s      ∂ŵ/∂w = 1, ∂ŵ/∂s = v − w / s where |w / s| ≤ n;      ∂ŵ/∂w = 0, ∂ŵ/∂s = ±n beyond
+ *
+ * Source: Esser et al. 2020 (LSQ), eqs. 2, 3 and 5.
  */
 import type { LayerPrecision } from '@tritforge/contracts';
-import { quantizeInt8, smallestWeightScales } from '../int8/index.js';
+import { LARGEST_INT2, quantizeInt2 } from '../int2/index.js';
+import { smallestWeightScales } from '../int8/index.js';
 import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
 import type { Layer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
 import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
 import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
-import type { Parameter } from './training-graph.js';
+import { type Parameter, vectorLength } from './parameter-vector.js';
 
 /** Keeps scales that run away positive and finite. */
 const MOST = 20;
+
+/** How the scales of uniform weights follow from latent weights: by formulas of them, or learned as parameters of their own. */
+export type WeightScales = 'least-squares' | 'sawb' | 'learned';
 
 /** A weight tensor in the vector of parameters; plain data, for other threads. */
 export interface LatentWeight {
   readonly layer: Pick<Layer, 'layout' | 'transposed'>;
   readonly applied: LayerPrecision;
   readonly parameter: Parameter;
+  /** Of uniform weights: how their scales are found, or where they are, [OC]; null for others. */
+  readonly scales: 'least-squares' | 'sawb' | Parameter | null;
   /** Biases that artifacts store in the unit of an input scale times a channel scale, one for each layer with this weight. */
   readonly biases: readonly QuantizedBias[];
 }
@@ -47,6 +60,12 @@ export class LatentParameters {
     this.weights = weights;
     this.#plain = plain;
     this.#scales = scales;
+  }
+
+  /** Of all of them together. */
+  get length(): number {
+    const all = [...this.weights.map(({ parameter }) => parameter), ...this.#plain, ...this.#scales];
+    return vectorLength(all);
   }
 
   /**
@@ -73,14 +92,14 @@ export class LatentParameters {
   /** θ that stands for what a network computes with. */
   from(values: Float32Array): Float32Array {
     const latent = values.slice();
-    for (const { offset } of this.#scales) latent[offset] = Math.log(values[offset]!);
+    for (const i of this.#positionsOfScales()) latent[i] = Math.log(values[i]!);
     return latent;
   }
 
   /** Writes Q(θ) of everything but weights: see {@link projectWeight}. */
   project(latent: Float32Array, values: Float32Array): void {
     for (const { offset, length } of this.#plain) values.set(latent.subarray(offset, offset + length), offset);
-    for (const { offset } of this.#scales) values[offset] = Math.exp(Math.max(Math.min(latent[offset]!, MOST), -MOST));
+    for (const i of this.#positionsOfScales()) values[i] = Math.exp(Math.max(Math.min(latent[i]!, MOST), -MOST));
   }
 
   /** The weights in so many parts of about equal size, by their positions. */
@@ -98,8 +117,13 @@ export class LatentParameters {
   }
 
   /** Makes the gradient by Q(θ) one by θ. */
-  chain(gradient: Float32Array, values: Float32Array): void {
-    for (const { offset } of this.#scales) gradient[offset]! *= values[offset]!;
+  chain(gradient: Float32Array, latent: Float32Array, values: Float32Array): void {
+    for (const weight of this.weights) chainLearned(weight, gradient, latent, values);
+    for (const i of this.#positionsOfScales()) gradient[i]! *= values[i]!;
+  }
+
+  *#positionsOfScales(): Generator<number> {
+    for (const { offset, length } of this.#scales) for (let i = offset; i < offset + length; i++) yield i;
   }
 }
 
@@ -118,13 +142,36 @@ export function projectWeight(latent: Float32Array, weight: LatentWeight, values
  */
 export function codesOf(
   latent: Float32Array,
-  { layer, applied, parameter, biases }: LatentWeight,
+  { layer, applied, parameter, scales, biases }: LatentWeight,
   values: Float32Array,
 ): WeightCodes {
   const rows = inRowOrder(valuesOf(latent, parameter), layer);
   const minimumScales = smallestScales(values, biases);
-  if (applied.bits !== 8) return nearestCodes(rows, { layer, applied }, minimumScales);
-  return { kind: 'int8', weights: quantizeInt8(rows, layer.layout, { minimumScales }) };
+  if (scales === null) return nearestCodes(rows, { layer, applied }, minimumScales);
+  const scale = typeof scales === 'string' ? scales : valuesOf(values, scales);
+  return { kind: 'int2', weights: quantizeInt2(rows, layer.layout, { scale, minimumScales }) };
+}
+
+/** Of the scales of a weight, and of the weight itself, where they are learned. */
+function chainLearned(
+  { layer, parameter, scales }: LatentWeight,
+  gradient: Float32Array,
+  latent: Float32Array,
+  values: Float32Array,
+): void {
+  if (scales === null || typeof scales === 'string') return;
+  const perChannel = parameter.length / scales.length;
+  const channelOf = (i: number) => (layer.transposed ? i % scales.length : Math.floor(i / perChannel));
+  gradient.fill(0, scales.offset, scales.offset + scales.length);
+  for (let i = 0; i < parameter.length; i++) {
+    const at = parameter.offset + i;
+    const channel = scales.offset + channelOf(i);
+    const scale = values[channel]!;
+    const ratio = latent[at]! / scale;
+    const isWithin = Math.abs(ratio) <= LARGEST_INT2;
+    gradient[channel]! += gradient[at]! * (isWithin ? values[at]! / scale - ratio : Math.sign(ratio) * LARGEST_INT2);
+    if (!isWithin) gradient[at] = 0;
+  }
 }
 
 /** A copy of the elements of a parameter. */

@@ -1,10 +1,11 @@
 import { readFloats, type Tensor } from '../ir/index.js';
+import { codesKind } from '../layers/codes-kind.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { Start } from './fine-tune.js';
-import { LatentParameters, type LatentWeight } from './latent-parameters.js';
+import { LatentParameters, type LatentWeight, type WeightScales } from './latent-parameters.js';
 import type { NormalizedLayer } from './normalized-student.js';
+import { type Parameter, vectorLength } from './parameter-vector.js';
 import type { StudentGraph } from './student-graph.js';
-import type { Parameter } from './training-graph.js';
 
 /** What an initializer of the student stands for. */
 export type TrainedTensor =
@@ -41,10 +42,11 @@ export function trainedTensors(
 /** What a network computes with before any training: what the codes mean, biases and scales; gains are 1. */
 export async function startVector(
   parameters: readonly Parameter[],
+  latent: LatentParameters,
   trained: ReadonlyMap<string, TrainedTensor>,
   { weights, scales }: Start,
 ): Promise<Float32Array> {
-  const vector = new Float32Array(parameters.reduce((sum, { length }) => sum + length, 0));
+  const vector = new Float32Array(latent.length);
   for (const { name, offset, length } of parameters) {
     const tensor = trained.get(name)!;
     if (tensor.kind === 'scale') vector[offset] = scales.get(tensor.rangeOf)!.scale;
@@ -52,14 +54,23 @@ export async function startVector(
     else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.bias), offset);
     else vector.set(await readFloats(weights.get(tensor.planned.layer.weight)!.decoded), offset);
   }
+  for (const { parameter, scales: own } of latent.weights) {
+    const tensor = trained.get(parameter.name)!;
+    if (own === null || typeof own === 'string' || tensor.kind !== 'weight') continue;
+    vector.set(weights.get(tensor.planned.layer.weight)!.channelScales, own.offset);
+  }
   return vector;
 }
 
-/** What is updated in the place of it. */
+/**
+ * What is updated in the place of it: the parameters of the graphs, and behind them scales of weights that are learned.
+ * @param weightScales of uniform weights
+ */
 export function latentParameters(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
   { layers, activations, scales }: Start,
+  weightScales: WeightScales,
 ): LatentParameters {
   const biases = new Map<Tensor, Parameter>();
   const trainedScales = new Map<string, Parameter>();
@@ -76,13 +87,24 @@ export function latentParameters(
     if (parameter === undefined || input === undefined) return [];
     return [{ parameter, inputScale: trainedScales.get(input.rangeOf) ?? scales.get(input.rangeOf)!.scale }];
   };
+  let next = vectorLength(parameters);
+  const learned: Parameter[] = [];
+  const scalesOf = ({ layer, applied }: PlannedLayer, name: string) => {
+    if (applied.bits === null || codesKind(applied) !== 'int2') return null;
+    if (weightScales !== 'learned') return weightScales;
+    const length = layer.layout.outputChannels;
+    learned.push({ name: `${name}_scales`, shape: [length], offset: next, length });
+    next += length;
+    return learned.at(-1)!;
+  };
   const latentWeights = parameters.flatMap((parameter): LatentWeight[] => {
     const tensor = trained.get(parameter.name)!;
     if (tensor.kind !== 'weight') return [];
     const sharing = layers.filter(({ layer }) => layer.weight === tensor.planned.layer.weight);
     const { layer, applied } = tensor.planned;
     const { layout, transposed } = layer;
-    return [{ layer: { layout, transposed }, applied, parameter, biases: sharing.flatMap(quantizedBias) }];
+    const own = scalesOf(tensor.planned, parameter.name);
+    return [{ layer: { layout, transposed }, applied, parameter, scales: own, biases: sharing.flatMap(quantizedBias) }];
   });
-  return new LatentParameters(latentWeights, [...biases.values(), ...gains], [...trainedScales.values()]);
+  return new LatentParameters(latentWeights, [...biases.values(), ...gains], [...trainedScales.values(), ...learned]);
 }

@@ -18,6 +18,7 @@ import {
   type MatchedFeatures,
 } from './distilled-graph.js';
 import type { Start } from './fine-tune.js';
+import type { WeightScales } from './latent-parameters.js';
 import { type NormalizedStudent, withNormalizations } from './normalized-student.js';
 import { type PartGraph, partGraph } from './part-graph.js';
 import { type RunShapes, runShapes } from './run-shapes.js';
@@ -32,6 +33,8 @@ export interface TuningObjective {
   /** Values within the network to be matched too. */
   readonly features?: FeatureOptions | undefined;
   readonly activationQuantizer: ActivationQuantizer;
+  /** Of uniform weights. */
+  readonly weightScales: WeightScales;
   /** Whether convolutions are normalized by the batch in training: see normalized-student.ts. */
   readonly normalizes: boolean;
 }

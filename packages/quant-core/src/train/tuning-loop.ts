@@ -160,7 +160,7 @@ export class TuningLoop {
       });
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
       const share = clock.share(epoch, done / steps);
-      parameters.chain(threads.gradient, threads.parameters);
+      parameters.chain(threads.gradient, threads.latent, threads.parameters);
       optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share, WARM_UP));
       if (!Number.isFinite(loss + normOf(threads.latent))) return Number.NaN;
       await this.#project();

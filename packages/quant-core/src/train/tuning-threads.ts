@@ -3,9 +3,8 @@ import { withOutputs } from '../calibrate/observed-model.js';
 import type { Model } from '../ir/index.js';
 import { writeModel } from '../onnx/index.js';
 import { MOMENTS, STATISTICS } from './batch-normalizer.js';
-import type { LatentWeight } from './latent-parameters.js';
+import type { LatentParameters } from './latent-parameters.js';
 import type { Augmentation, VectorGraph } from './messages.js';
-import { vectorLength } from './parameter-vector.js';
 import type { PartGraph } from './part-graph.js';
 import type { StoreSummary } from './sample-store.js';
 import { TrainingThreads } from './training-threads.js';
@@ -15,7 +14,7 @@ import type { TuningGraphs } from './tuning-graphs.js';
 export async function openTuningThreads(
   { training, judging, teacher, normalized, run }: TuningGraphs,
   store: StoreSummary,
-  latentWeights: readonly LatentWeight[],
+  latent: LatentParameters,
   {
     scratchDir,
     threads,
@@ -37,7 +36,7 @@ export async function openTuningThreads(
     vectorGraphs.set(MOMENTS, await part(MOMENTS, normalized.moments));
     vectorGraphs.set(STATISTICS, await part(STATISTICS, normalized.statistics));
   }
-  const { model, parameterInput, lossOutput, gradientOutput, targets, parameters } = training;
+  const { model, parameterInput, lossOutput, gradientOutput, targets } = training;
   return new TrainingThreads(
     {
       trainingGraph: await write('training', model),
@@ -46,11 +45,11 @@ export async function openTuningThreads(
       teacher: { path: await write('teacher', withOutputs(teacher, [...targets.keys()])), targets },
       store,
       recordsPerRun: run.records,
-      latentWeights,
+      latentWeights: latent.weights,
       names: { parameters: parameterInput, loss: lossOutput, gradient: gradientOutput },
       augmentation,
     },
     threads,
-    vectorLength(parameters),
+    latent.length,
   );
 }
