@@ -41,6 +41,9 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     learningRate: 0.01,
     batch: 64,
     workers: 2,
+    normalize: false,
+    weightScales: 'least-squares',
+    activationRanges: 'lsq',
     augment: { shift: 0, mirror: false, mix: false },
   });
   assert.equal(trainingOf({ fineTune: {} })?.minutes, 10);

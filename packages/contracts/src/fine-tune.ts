@@ -115,6 +115,29 @@ export const FineTune = Type.Object(
         description: 'Stop after so many epochs without a better result. Not before the end when left out.',
       }),
     ),
+    normalize: Type.Optional(
+      Type.Boolean({
+        description:
+          'Normalize the outputs of convolutions by each batch while training, as batch normalization does; statistics of the data ' +
+          'take their place in the end and become part of scales and biases. Steadies trainings of few bits. true with the ' +
+          'method uniform, else false.',
+      }),
+    ),
+    weightScales: Type.Optional(
+      Type.Enum(['least-squares', 'sawb', 'learned'], {
+        default: 'least-squares',
+        description:
+          'Scales of uniform weights. least-squares: anew in every step, those of least squared error. sawb: by the formula of ' +
+          'SAWB, from the mean square and the mean magnitude. learned: by gradient, as in LSQ.',
+      }),
+    ),
+    activationRanges: Type.Optional(
+      Type.Enum(['lsq', 'pact'], {
+        default: 'lsq',
+        description:
+          'How the ranges of activations learn. lsq: from all values. pact: from those beyond the range alone.',
+      }),
+    ),
     augment: Type.Optional(Augment),
   },
   {
@@ -141,10 +164,14 @@ export interface ResolvedFineTune {
   workers: number;
   /** Null: never stop early. */
   patience: number | null;
+  normalize: boolean;
+  weightScales: 'least-squares' | 'sawb' | 'learned';
+  activationRanges: 'lsq' | 'pact';
   augment: { shift: number; mirror: boolean; mix: boolean };
 }
 
-export function resolveFineTune(asked: FineTune): ResolvedFineTune {
+/** @param isUniform whether the method is uniform */
+export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFineTune {
   return {
     epochs: asked.epochs ?? null,
     minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
@@ -156,6 +183,9 @@ export function resolveFineTune(asked: FineTune): ResolvedFineTune {
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,
+    normalize: asked.normalize ?? isUniform,
+    weightScales: asked.weightScales ?? 'least-squares',
+    activationRanges: asked.activationRanges ?? 'lsq',
     augment: { shift: 0, mirror: false, mix: false, ...asked.augment },
   };
 }

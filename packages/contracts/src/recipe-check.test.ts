@@ -137,6 +137,16 @@ test('a training takes ten minutes unless told, in steps of one per cent', () =>
   assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { shift: 0, mirror: true, mix: false });
 });
 
+test('uniform networks are normalized by the batch in training unless told', () => {
+  const normalizes = (method: 'fgq' | 'uniform', fineTune: NonNullable<Recipe['fineTune']>) =>
+    resolveRecipe({ method, fineTune }).fineTune!.normalize;
+  assert.deepEqual([normalizes('fgq', {}), normalizes('uniform', {})], [false, true]);
+  assert.deepEqual(
+    [normalizes('fgq', { normalize: true }), normalizes('uniform', { normalize: false })],
+    [true, false],
+  );
+});
+
 test('the schema refuses trainings of no length and images that are moved by parts of pixels', () => {
   for (const fineTune of [
     { epochs: 0 },
@@ -144,6 +154,8 @@ test('the schema refuses trainings of no length and images that are moved by par
     { learningRate: 0 },
     { workers: 0 },
     { loss: 'labels' },
+    { features: { layers: [] } },
+    { weightScales: 'pact' },
     { augment: { shift: 0.5 } },
     { rate: 1 },
   ]) {

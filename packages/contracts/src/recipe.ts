@@ -307,7 +307,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     equalize: recipe.equalize ?? false,
-    fineTune: recipe.fineTune === undefined ? null : resolveFineTune(recipe.fineTune),
+    fineTune: recipe.fineTune === undefined ? null : resolveFineTune(recipe.fineTune, method === 'uniform'),
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

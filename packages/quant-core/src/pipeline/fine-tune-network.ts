@@ -103,9 +103,9 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
     schedule: { kind: 'cosine', floor: 0 },
     augmentation: augmentationOf(asked.augment, prepared),
     features: featuresOf(asked, layers),
-    activationQuantizer: 'lsq',
-    weightScales: 'least-squares',
-    normalizes: false,
+    activationQuantizer: asked.activationRanges,
+    weightScales: asked.weightScales,
+    normalizes: asked.normalize,
   };
 }
 
