@@ -2,10 +2,11 @@
  * Fine-tunes the real test models from their quantized start, without labels, and writes a table of accuracy before and after.
  *
  *     npm run bench -- shared-data SETS
- *     npm run bench -- fine-tune SETS [--model resnet20] [--case N=64] [--fine-tune JSON] [--write]
+ *     npm run bench -- fine-tune SETS [--model resnet20] [--case N=64] [--fine-tune JSON] [--checkpoints DIR] [--write]
  *
  * All of it takes hours. Rows are appended to bench/results/fine-tune.jsonl (--rows FILE); the page shows the newest of each case and,
- * with --write, becomes bench/results/fine-tune.md. --fine-tune changes fields of `recipe.fineTune`, such as '{"minutes":1}'.
+ * with --write, becomes bench/results/fine-tune.md. --fine-tune changes fields of `recipe.fineTune`, such as '{"minutes":1}'. A training
+ * that was interrupted goes on with the same --checkpoints.
  */
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -30,6 +31,7 @@ const { values: options, positionals } = parseArgs({
     model: { type: 'string', default: '' },
     case: { type: 'string' },
     'fine-tune': { type: 'string', default: '{}' },
+    checkpoints: { type: 'string' },
     rows: { type: 'string', default: path.join(RESULTS, 'fine-tune.jsonl') },
     write: { type: 'boolean', default: false },
   },
@@ -42,11 +44,16 @@ async function main(): Promise<void> {
   const measure = (request: RowRequest) => measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   for (const model of models) {
     const cases = CASES.filter((one) => model.name.startsWith(one.model) && (options.case ?? one.name) === one.name);
-    for (const { name, recipe, fineTune } of cases) {
+    for (const { name, recipe, fineTune, usesTrainingSet = false } of cases) {
       const changed: Recipe['fineTune'] = { ...fineTune, ...(JSON.parse(options['fine-tune']) as object) };
       const tuned = { ...recipe, fineTune: changed };
       const before = await measure({ model, recipe });
-      const after = await measure({ model, recipe: tuned });
+      const after = await measure({
+        model,
+        recipe: tuned,
+        usesTrainingSet,
+        ...(options.checkpoints && { checkpointDir: path.resolve(options.checkpoints, `${model.name} ${name}`) }),
+      });
       const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
       const row: FineTuneRow = { model: model.name, name, recipe: tuned, before, after, cpu, commit: commitName() };
       await appendRow(options.rows, row);

@@ -27,6 +27,7 @@ const CALIBRATION_DIGITS = 512;
 const cifarTest10k = 'cifar10-test10k.tar';
 const cifar = {
   calibration: 'cifar10-train4000.npz',
+  training: 'cifar10-train50k.tar',
   evaluation: 'cifar10-test1000.npz',
   furtherEvaluations: [cifarTest10k],
   metric: 'top1',
@@ -90,6 +91,7 @@ async function main(): Promise<void> {
   await byteImages(set('cifar10_train4000.bin.gz'), rgb, 'input', CALIBRATION_IMAGES, to(cifar.calibration));
   await byteImages(set('cifar10_test1000.bin.gz'), rgb, 'input', 1000, to(cifar.evaluation));
   await folderLabelledTar(set('cifar10_test10k_jpegq75.tar.gz'), to(cifarTest10k));
+  await folderLabelledTar(set('cifar10_train50k_jpeg.tar.gz'), to(cifar.training));
   const digit = [1, 28, 28];
   await byteImages(set('mnist_train3000.bin.gz'), digit, 'Input3', CALIBRATION_DIGITS, to('mnist-train512.npz'));
   await byteImages(set('mnist_test3000.bin.gz'), digit, 'Input3', 3000, to('mnist-test3000.npz'));

@@ -14,11 +14,15 @@ import type { LayerCounts, Measurement, SetAccuracy } from './rows.js';
 export interface RowRequest {
   readonly model: RealModel;
   readonly recipe: Recipe;
+  /** Train on the model's training set, in place of the one for calibration. */
+  readonly usesTrainingSet?: boolean;
+  /** Where an interrupted measurement goes on from. */
+  readonly checkpointDir?: string;
 }
 
 const QUANTIZING: readonly Phase[] = ['search', 'calibrate', 'quantize'];
 
-const { model, recipe } = JSON.parse(process.argv[2]!) as RowRequest;
+const { model, recipe, usesTrainingSet, checkpointDir } = JSON.parse(process.argv[2]!) as RowRequest;
 const folder = await mkdtemp(path.join(os.tmpdir(), 'tritforge-bench-accuracy-'));
 try {
   process.stdout.write(JSON.stringify(await measure(folder)));
@@ -30,7 +34,12 @@ async function measure(folder: string): Promise<Measurement> {
   const request = await jobRequest(model, folder);
   const clock = new PhaseClock();
   const report = await quantize(
-    { ...request, recipe },
+    {
+      ...request,
+      recipe,
+      ...(usesTrainingSet && { training: { ...request.calibration, path: model.training! } }),
+      ...(checkpointDir && { checkpointDir }),
+    },
     { runtime: createOnnxRuntime(), onProgress: ({ phase }) => clock.enter(phase) },
   );
   const { totalSeconds, secondsIn } = clock.stop();

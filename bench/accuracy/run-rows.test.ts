@@ -23,6 +23,7 @@ test('a row is measured on all sets, stands until code or data change, and a fai
     modelPath: path.join(EXAMPLE, 'model.onnx'),
     calibration,
     evaluation: path.join(EXAMPLE, 'evaluation.zip'),
+    training: null,
     furtherEvaluations: [path.join(EXAMPLE, 'evaluation.zip')],
     preprocess: path.join(EXAMPLE, 'preprocess.json'),
     metric: 'top1',

@@ -8,6 +8,8 @@ export interface FineTuneCase {
   /** Without `fineTune`: the network that training starts from. */
   readonly recipe: Recipe;
   readonly fineTune: NonNullable<Recipe['fineTune']>;
+  /** Train on the model's training set, in place of the one for calibration. */
+  readonly usesTrainingSet?: boolean;
 }
 
 const CIFAR: FineTuneCase['fineTune'] = { minutes: 10, augment: { shift: 4, mirror: true, mix: true } };
@@ -21,6 +23,13 @@ export const CASES: readonly FineTuneCase[] = [
     name: 'N=64, 4-bit inputs',
     recipe: { weights: { groupSize: 64 }, activations: { bits: 4, minimumSqnrDb: null } },
     fineTune: CIFAR,
+  },
+  {
+    model: 'resnet20',
+    name: 'uniform 2-bit weights and inputs',
+    recipe: { method: 'uniform' },
+    fineTune: { minutes: 170, batch: 128, learningRate: 0.03, augment: { shift: 4, mirror: true } },
+    usesTrainingSet: true,
   },
   { model: 'resnet8', name: 'N=64', recipe: { weights: { groupSize: 64 } }, fineTune: CIFAR },
   {

@@ -41,7 +41,7 @@ test('the page has the newest row of a case, before and after on every set, and 
   assert.equal(lines.length, 2 + 2);
   assert.equal(
     lines[2],
-    '| net, N=64 | first.npz top1 | 91.50 | 3.00 ± 0.50 | 1.00 ± 0.50 | 2 | 1 | 0.500 → 0.250 | 61 | abc1234 |',
+    '| net, N=64 | first.npz top1 | 91.50 | 3.00 ± 0.50 | 1.00 ± 0.50 | 80 | 2 | 1 | 0.500 → 0.250 | 61 | abc1234 |',
   );
-  assert.equal(lines[3], '|  | second.npz top1 | 91.50 | 6.00 | 2.00 |  |  |  |  |  |');
+  assert.equal(lines[3], '|  | second.npz top1 | 91.50 | 6.00 | 2.00 |  |  |  |  |  |  |');
 });

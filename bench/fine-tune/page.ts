@@ -19,6 +19,7 @@ const HEADER = [
   'original',
   'before',
   'after',
+  'samples',
   'epochs',
   'best',
   'held-out loss',
@@ -34,7 +35,7 @@ export function fineTunePage(rows: readonly FineTuneRow[]): string {
 
 \`npm run bench -- shared-data SETS\`, then \`npm run bench -- fine-tune SETS --write\` on ${processors}; the rows with their recipes are in
 [fine-tune.jsonl](fine-tune.jsonl). No labels: the quantized network learns the outputs of the original, on the samples that it was
-calibrated on, by two threads. First and last layers and depthwise convolutions have 8-bit weights, activations 8 bits unless a row says
+calibrated on or a larger set, by two threads. First and last layers and depthwise convolutions have 8-bit weights, activations 8 bits unless a row says
 otherwise. **before** and **after** are the drop against the original on the same samples ± the standard error of the differences, in
 points, or in the unit of the metric. The held-out loss is that of samples of the training set that were kept aside, before the first step
 and at the best epoch. Others may have used the machine meanwhile.
@@ -44,7 +45,7 @@ ${markdownTable(HEADER, newest.flatMap(lines))}
 }
 
 function lines({ model, name, before, after, commit }: FineTuneRow): string[][] {
-  const { curve, bestEpoch, seconds } = after.fineTune!;
+  const { curve, bestEpoch, seconds, samples, heldOutSamples } = after.fineTune!;
   const loss = (epoch: number) => curve[epoch]!.heldOutLoss.toPrecision(3);
   return after.accuracies.map((accuracy, set) => [
     set === 0 ? `${model}, ${name}` : '',
@@ -53,8 +54,15 @@ function lines({ model, name, before, after, commit }: FineTuneRow): string[][] 
     drop(before.accuracies[set]!),
     drop(accuracy),
     ...(set === 0
-      ? [String(curve.length - 1), String(bestEpoch), `${loss(0)} → ${loss(bestEpoch)}`, seconds.toFixed(0), commit]
-      : ['', '', '', '', '']),
+      ? [
+          String(samples + heldOutSamples),
+          String(curve.length - 1),
+          String(bestEpoch),
+          `${loss(0)} → ${loss(bestEpoch)}`,
+          seconds.toFixed(0),
+          commit,
+        ]
+      : ['', '', '', '', '', '']),
   ]);
 }
 

@@ -7,6 +7,8 @@ import { sharedData } from '@tritforge/quant-core/testing';
 export interface DatasetEntry {
   readonly model: string;
   readonly calibration: string;
+  /** A larger set than the one for calibration. */
+  readonly training?: string;
   readonly evaluation: string;
   /** More sets that the model is evaluated on, with the same metric and preprocessing. */
   readonly furtherEvaluations?: readonly string[];
@@ -20,6 +22,7 @@ export interface RealModel {
   readonly name: string;
   readonly modelPath: string;
   readonly calibration: string;
+  readonly training: string | null;
   readonly evaluation: string;
   readonly furtherEvaluations: readonly string[];
   readonly preprocess: string | null;
@@ -35,6 +38,7 @@ export async function readModels(sets: string): Promise<RealModel[]> {
     name: model.replace(/\.onnx$/, ''),
     modelPath: sharedData('models', model),
     calibration: inSets(files.calibration),
+    training: files.training === undefined ? null : inSets(files.training),
     evaluation: inSets(files.evaluation),
     furtherEvaluations: furtherEvaluations.map(inSets),
     preprocess: files.preprocess === null ? null : inSets(files.preprocess),

@@ -100,19 +100,22 @@ test('the same seed and number of threads give the same codes and biases', async
   assert.notDeepEqual(bits(first), bits(other));
 });
 
-test('a training that was stopped goes on behind its last whole epoch, to the same codes and biases', async (t) => {
-  const checkpoint = { path: join(temporaryFolder(t), 'training'), identity: 'this network' };
-  const length = { epochs: 3 };
-  const whole = await tune(t, { length });
-  const controller = new AbortController();
-  const onEpoch = ({ epoch }: { epoch: number }) => epoch === 2 && controller.abort();
-  await assert.rejects(tune(t, { length, checkpoint, onEpoch, signal: controller.signal }), { code: 'CANCELED' });
-  const judged: number[] = [];
-  const resumed = await tune(t, { length, checkpoint, onEpoch: ({ epoch }) => judged.push(epoch) });
-  assert.deepEqual(judged, [3]);
-  assert.deepEqual(bits(resumed), bits(whole));
-  assert.deepEqual(losses(resumed), losses(whole));
-});
+for (const normalizes of [false, true])
+  test(`a training that was stopped goes on behind its last whole epoch, to the same codes and biases, ${normalizes ? '' : 'not '}normalized`, async (t) => {
+    const checkpoint = { path: join(temporaryFolder(t), 'training'), identity: 'this network' };
+    const length = { epochs: 3 };
+    const whole = await tune(t, { normalizes, length });
+    const controller = new AbortController();
+    const onEpoch = ({ epoch }: { epoch: number }) => epoch === 2 && controller.abort();
+    await assert.rejects(tune(t, { normalizes, length, checkpoint, onEpoch, signal: controller.signal }), {
+      code: 'CANCELED',
+    });
+    const judged: number[] = [];
+    const resumed = await tune(t, { normalizes, length, checkpoint, onEpoch: ({ epoch }) => judged.push(epoch) });
+    assert.deepEqual(judged, [3]);
+    assert.deepEqual(bits(resumed), bits(whole));
+    assert.deepEqual(losses(resumed), losses(whole));
+  });
 
 test('the state of another training is not gone on from', async (t) => {
   const checkpoint = { path: join(temporaryFolder(t), 'training'), identity: 'this network' };
