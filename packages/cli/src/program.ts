@@ -130,6 +130,12 @@ function withRecipe(command: Command): Command {
         'auto',
       ]),
     )
+    .addOption(
+      new Option(
+        '--activation-shortcuts <how>',
+        'bits of what narrow layers and something else take in, as in residual connections: wide keeps 8 (default with 2 bits), narrow gives all the few',
+      ).choices(['wide', 'narrow']),
+    )
     .option(
       '--layer <glob=setting>',
       'ternary (in groups: n4 … n128 with the recipe uniform), uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',

@@ -6,6 +6,7 @@ import {
   type LayerRule,
   type Recipe,
   type Search,
+  type Shortcuts,
   type Solver,
   TritforgeError,
 } from '@tritforge/contracts';
@@ -25,6 +26,7 @@ export interface RecipeFlags extends FineTuneFlags {
   readonly residualPlanes?: number;
   readonly activationRange?: ActivationRange;
   readonly activationBits?: '8' | '4' | '2' | 'none';
+  readonly activationShortcuts?: Shortcuts;
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];
   readonly equalize?: boolean;
@@ -50,13 +52,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     ...base,
     ...(flags.paper && { paper: true }),
     ...withWeights(base, flags),
-    ...((flags.activationBits || flags.activationRange) && {
-      activations: {
-        ...base.activations,
-        ...(flags.activationBits && { bits: ACTIVATION_BITS[flags.activationBits] }),
-        ...(flags.activationRange && { range: flags.activationRange }),
-      },
-    }),
+    ...withActivations(base, flags),
     ...(layers.length > 0 && { layers }),
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),
     ...(flags.equalize && { equalize: true }),
@@ -66,6 +62,19 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
   };
   checkRecipe(recipe);
   return recipe;
+}
+
+function withActivations({ activations }: Recipe, flags: RecipeFlags): Pick<Recipe, 'activations'> {
+  const { activationBits: bits, activationRange: range, activationShortcuts: shortcuts } = flags;
+  if (bits === undefined && range === undefined && shortcuts === undefined) return {};
+  return {
+    activations: {
+      ...activations,
+      ...(bits && { bits: ACTIVATION_BITS[bits] }),
+      ...(range && { range }),
+      ...(shortcuts && { shortcuts }),
+    },
+  };
 }
 
 function withWeights({ weights }: Recipe, { groupSize, solver, residualPlanes }: RecipeFlags): Pick<Recipe, 'weights'> {

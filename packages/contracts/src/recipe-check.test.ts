@@ -27,7 +27,7 @@ test('the paper mode is dynamic fixed point and the exact solver, with any group
       method: 'fgq',
       paper: true,
       weights: { groupSize: 4, solver: 'exact', target: 'weights', residualPlanes: 0 },
-      activations: { bits: 4, range: 'dfp', minimumSqnrDb: null },
+      activations: { bits: 4, range: 'dfp', shortcuts: 'narrow', minimumSqnrDb: null },
       firstLast: { bits: 8 },
     },
   );
@@ -39,6 +39,7 @@ test('what was not published is refused in paper mode, by the name of the field'
   assert.equal(fieldOf({ paper: true, weights: { solver: 'feedback' } }), 'recipe.weights.solver');
   assert.equal(fieldOf({ paper: true, weights: { residualPlanes: 0.25 } }), 'recipe.weights.residualPlanes');
   assert.equal(fieldOf({ paper: true, activations: { range: 'mse' } }), 'recipe.activations.range');
+  assert.equal(fieldOf({ paper: true, activations: { bits: 4, shortcuts: 'wide' } }), 'recipe.activations.shortcuts');
   assert.equal(
     fieldOf({ paper: true, activations: { bits: 4, minimumSqnrDb: 20 } }),
     'recipe.activations.minimumSqnrDb',
@@ -63,7 +64,10 @@ test('a limit on the noise of 4-bit inputs has a default with 4 bits, and no mea
 
 test('the method uniform has 2-bit activations unless told, and neither groups nor planes of its own', () => {
   const { activations, firstLast } = resolveRecipe({ method: 'uniform' });
-  assert.deepEqual([activations, firstLast], [{ bits: 2, range: 'mse', minimumSqnrDb: null }, { bits: 8 }]);
+  assert.deepEqual(
+    [activations, firstLast],
+    [{ bits: 2, range: 'mse', shortcuts: 'wide', minimumSqnrDb: null }, { bits: 8 }],
+  );
   const bitsOf = (bits: 8 | 4 | 2 | null) => resolveRecipe({ method: 'uniform', activations: { bits } }).activations;
   assert.deepEqual([bitsOf(8).bits, bitsOf(null).bits, bitsOf(4).minimumSqnrDb], [8, null, 20]);
   checkRecipe({ method: 'uniform', firstLast: { bits: 2 }, activations: { minimumSqnrDb: 6 } });

@@ -51,6 +51,7 @@ function checkPaper(recipe: Recipe): void {
     ['weights.target', weights.target, 'weights'],
     ['weights.residualPlanes', weights.residualPlanes, 0],
     ['activations.range', activations.range, 'dfp'],
+    ['activations.shortcuts', activations.shortcuts, 'narrow'],
     ['activations.minimumSqnrDb', activations.minimumSqnrDb, null],
     ['firstLast.bits', firstLast.bits, 8],
     ['correction', correction.length, 0],

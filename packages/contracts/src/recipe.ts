@@ -29,6 +29,15 @@ export const ActivationRange = Type.Enum(['minmax', 'percentile', 'mse', 'entrop
 });
 export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp' | 'auto';
 
+/** How many bits a value keeps that narrow layers and something else take in. */
+export const Shortcuts = Type.Enum(['wide', 'narrow'], {
+  description:
+    'Of values that layers take in with 4 or 2 bits and something else takes in too, such as the addition of a residual connection. ' +
+    'wide: they keep 8 bits, and the layers take in a second quantization of them, with a range of its own. narrow: all take in the ' +
+    'few bits. wide with bits 2 unless told, else narrow.',
+});
+export type Shortcuts = 'wide' | 'narrow';
+
 /**
  * What a selector changes: `bits` 2 is ternary, or uniform with the method `uniform` or the group size null, 4 is int4 in groups, 8 is
  * int8, null keeps the layer in floating point.
@@ -210,6 +219,7 @@ export const Recipe = Type.Object(
             }),
           ),
           range: Type.Optional(ActivationRange),
+          shortcuts: Type.Optional(Shortcuts),
           minimumSqnrDb: Type.Optional(
             Type.Union([Type.Number({ minimum: 0, maximum: 100 }), Type.Null()], {
               description:
@@ -265,7 +275,12 @@ export interface ResolvedRecipe {
   sensitivity: boolean;
   paper: boolean;
   weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
-  activations: { bits: ActivationBits | null; range: ActivationRange; minimumSqnrDb: number | null };
+  activations: {
+    bits: ActivationBits | null;
+    range: ActivationRange;
+    shortcuts: Shortcuts;
+    minimumSqnrDb: number | null;
+  };
   firstLast: { bits: WeightBits | null };
   correction: Correction[];
   equalize: boolean;
@@ -287,6 +302,8 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   const method = recipe.method ?? 'fgq';
   const solver = recipe.weights?.solver ?? (recipe.paper ? 'exact' : 'feedback');
+  const activationBits =
+    recipe.activations?.bits === undefined ? (method === 'uniform' ? 2 : 8) : recipe.activations.bits;
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,
@@ -300,8 +317,9 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
       residualPlanes: recipe.weights?.residualPlanes ?? 0,
     },
     activations: {
-      bits: recipe.activations?.bits === undefined ? (method === 'uniform' ? 2 : 8) : recipe.activations.bits,
+      bits: activationBits,
       range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
+      shortcuts: recipe.activations?.shortcuts ?? (activationBits === 2 && !recipe.paper ? 'wide' : 'narrow'),
       minimumSqnrDb: minimumSqnrDb(recipe),
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },

@@ -108,7 +108,7 @@ class Quantization {
     const recipe = exploration?.recipe ?? this.#recipe;
     const wanted = await withSecondPlanes(planLayers(found, recipe), recipe, exploration?.damage);
     if (wanted.every(({ applied }) => applied.bits === null)) throw nothingToQuantize(found.length);
-    const planned = await planActivations(model.graph, wanted);
+    const planned = await planActivations(model.graph, wanted, recipe.activations.shortcuts);
 
     this.#meter.begin('calibrate', 1, 'samples');
     const shared = { recipe, request: this.#request, context: this.#context, meter: this.#meter, data };

@@ -47,7 +47,7 @@ async function plan(
 ): Promise<ActivationPlan> {
   const made = model(nodes, outputs);
   const resolved = resolveRecipe({ method: 'int8', ...recipe });
-  return planActivations(made.graph, planLayers(findLayers(made).layers, resolved));
+  return planActivations(made.graph, planLayers(findLayers(made).layers, resolved), resolved.activations.shortcuts);
 }
 
 const FOUR_BITS: Recipe = { activations: { bits: 4 } };
@@ -260,7 +260,7 @@ test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too,
   }
   const recipe = { ...FOUR_BITS, firstLast: { bits: 2 as const }, weights: { groupSize: 4 as const } };
   const wanted = planLayers(findLayers(made).layers, resolveRecipe(recipe));
-  const settled = settleActivationBits(wanted, await planActivations(made.graph, wanted));
+  const settled = settleActivationBits(wanted, await planActivations(made.graph, wanted, 'narrow'));
   assert.deepEqual(
     settled.map(({ requested, applied }) => [requested.activationBits, applied.activationBits]),
     [
@@ -277,7 +277,7 @@ test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too,
     { match: { name: 'd' }, set: { activationBits: 2 as const } },
   ];
   const fewer = planLayers(findLayers(made).layers, resolveRecipe({ ...recipe, layers }));
-  const [, second] = settleActivationBits(fewer, await planActivations(made.graph, fewer));
+  const [, second] = settleActivationBits(fewer, await planActivations(made.graph, fewer, 'narrow'));
   assert.equal(second!.applied.activationBits, 4);
   assert.equal(second!.reason, '4-bit activations: c takes the same values with 4 bits');
 });
@@ -285,6 +285,6 @@ test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too,
 test('without quantized activations nothing is planned', async () => {
   const made = model([conv('x', 'y')], ['y']);
   const layers = planLayers(findLayers(made).layers, resolveRecipe({ activations: { bits: null } }));
-  const planned = await planActivations(made.graph, layers);
+  const planned = await planActivations(made.graph, layers, 'narrow');
   assert.deepEqual([planned.values.size, planned.roles.size, planned.observed.length], [0, 0, 0]);
 });

@@ -1,16 +1,17 @@
 /**
  * Decides which values are quantized, and which operators work on them.
  *
- * A layer wants its input as uint8, with codes of 8 or 4 bits (activation-bits.ts). A convolution gives uint8 as well, because there is no integer kernel with a floating-point
+ * A layer wants its input as uint8, with codes of 8, 4 or 2 bits (activation-bits.ts). A convolution gives uint8 as well, because there is no integer kernel with a floating-point
  * result; a Gemm or MatMul does only where nothing but other layers uses its result. Between layers, operators of the integer table stay
  * in uint8 where their inputs already are (`natural`) and a layer further on wants their result (`demanded`); other values that
  * a layer wants are quantized on the way into it, and their other users see them unquantized. So a convolutional network runs
  * in integers throughout, and of a transformer only the inputs of matrix products are quantized.
  */
+import type { Shortcuts } from '@tritforge/contracts';
 import type { MaxCode } from '../calibrate/index.js';
 import { type Graph, GraphIndex, type Node } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
-import { chooseMaxCodes } from './activation-bits.js';
+import { assignBits } from './activation-bits.js';
 import { impliedActivation } from './implied-activation.js';
 import { dataInputsOf, type IntegerOp, integerOp } from './integer-ops.js';
 
@@ -24,6 +25,13 @@ export interface QuantizedValue {
    * layers see it quantized.
    */
   readonly natural: boolean;
+  /** The value of the graph that this is a second, narrower quantization of, for layers alone; left out for values of the graph. */
+  readonly source?: string;
+}
+
+/** A second quantization of a value. */
+export interface BranchedValue extends QuantizedValue {
+  readonly source: string;
 }
 
 /** What a node of the main graph does in the quantized model; nodes that are not listed work in floating point. */
@@ -31,7 +39,7 @@ export type IntegerRole = 'layer' | 'arithmetic' | 'passThrough' | 'implied';
 
 /** What is quantized where. */
 export interface ActivationPlan {
-  /** By value name. For a node whose activation function is implied, the value after it. */
+  /** By value name. For a node whose activation function is implied, the value after it. Second quantizations have names of their own. */
   readonly values: ReadonlyMap<string, QuantizedValue>;
   readonly roles: ReadonlyMap<Node, IntegerRole>;
   /** The value that a node's first output ends up in: behind its implied activation function, if it has one. */
@@ -40,22 +48,32 @@ export interface ActivationPlan {
   readonly observed: readonly string[];
   /** Those of them that are never below zero: their zero point must be 0. */
   readonly nonNegative: ReadonlySet<string>;
-  /** Their largest codes: those of the layer that takes them in with the most bits. */
+  /** Those of them that not only layers take in quantized. */
+  readonly streams: ReadonlySet<string>;
+  /** By layer, the second quantization of its input that it takes in; layers that are not listed take in what their nodes name. */
+  readonly branches: ReadonlyMap<Node, BranchedValue>;
+  /** The largest codes of what is observed (activation-bits.ts). */
   readonly maxCodes: ReadonlyMap<string, MaxCode>;
 }
 
-/** Plans the main graph. Layers without quantized activations count as ordinary operators. */
-export async function planActivations(graph: Graph, layers: readonly PlannedLayer[]): Promise<ActivationPlan> {
+/**
+ * Plans the main graph. Layers without quantized activations count as ordinary operators.
+ * @param shortcuts how many bits a value keeps that narrow layers and something else take in
+ */
+export async function planActivations(
+  graph: Graph,
+  layers: readonly PlannedLayer[],
+  shortcuts: Shortcuts,
+): Promise<ActivationPlan> {
   const planner = new Planner(graph, layers);
   await planner.findImplied();
   planner.settle();
-  return planner.plan();
+  return assignBits(planner.plan(), layers, shortcuts);
 }
 
 class Planner {
   readonly #graph: Graph;
   readonly #index: GraphIndex;
-  readonly #planned: readonly PlannedLayer[];
   readonly #layers: ReadonlySet<Node>;
   /** Operators that work on uint8 unless an input or their use speaks against it. */
   readonly #ops = new Map<Node, IntegerOp>();
@@ -68,7 +86,6 @@ class Planner {
   constructor(graph: Graph, layers: readonly PlannedLayer[]) {
     this.#graph = graph;
     this.#index = new GraphIndex(graph);
-    this.#planned = layers;
     this.#layers = new Set(
       layers
         .filter(({ applied, layer }) => applied.activationBits !== null && layer.inMainGraph)
@@ -100,7 +117,7 @@ class Planner {
     }
   }
 
-  plan(): ActivationPlan {
+  plan(): Omit<ActivationPlan, 'maxCodes'> {
     const values = new Map<string, QuantizedValue>();
     const roles = new Map<Node, IntegerRole>();
     const results = new Map<Node, string>();
@@ -128,8 +145,19 @@ class Planner {
       results,
       observed,
       nonNegative: new Set(observed.filter((name) => this.#isNonNegative(name))),
-      maxCodes: chooseMaxCodes(this.#planned, values),
+      streams: new Set([...values.values()].filter((value) => this.#isStream(value)).map(({ rangeOf }) => rangeOf)),
+      branches: new Map(),
     };
+  }
+
+  /** Whether something else than layers takes the value in quantized, apart from what moves it to where it is judged again. */
+  #isStream({ name, natural }: QuantizedValue): boolean {
+    if (!natural) return false;
+    const isOther = (user: Node) =>
+      this.#layers.has(user)
+        ? user.inputs.lastIndexOf(name) !== 0
+        : !this.#merged.has(user) && this.#ops.get(user)?.kind !== 'passThrough';
+    return this.#index.isOutput(name) || this.#index.consumersOf(name).some(isOther);
   }
 
   #resultOf(node: Node): string {

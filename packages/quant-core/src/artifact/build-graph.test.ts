@@ -70,7 +70,7 @@ async function quantized(t: TestContext): Promise<QuantizedModel> {
   const folder = temporaryFolder(t);
   const recipe = resolveRecipe({ method: 'int8', activations: { bits: 4 } });
   const wanted = planLayers(findLayers(prepared).layers, recipe);
-  const activations = await planActivations(prepared.graph, wanted);
+  const activations = await planActivations(prepared.graph, wanted, recipe.activations.shortcuts);
   const layers = settleActivationBits(wanted, activations);
   const dataset = memoryDataset({ x: noise() });
   const { histograms } = await calibrate({

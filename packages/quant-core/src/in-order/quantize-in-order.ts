@@ -15,6 +15,7 @@
  * quantized network: Frantar et al., arXiv 2210.17323, and what followed it.
  */
 import type { ResolvedRecipe } from '@tritforge/contracts';
+import { layerInput } from '../activations/activation-bits.js';
 import { buildWorkingGraph, type LayerSlots, type WorkingGraph } from '../artifact/working-graph.js';
 import { smallestWeightScales } from '../int8/index.js';
 import { type Model, type Node, readFloats, type Tensor, tensorFromFloats } from '../ir/index.js';
@@ -289,7 +290,7 @@ class InOrder {
     const sharing = this.#source.layers.filter((other) => other.layer.weight === layer.weight);
     let minimum: Float32Array | undefined;
     for (const { layer: other } of sharing) {
-      const value = this.#source.activations.values.get(other.node.inputs[0]!);
+      const value = layerInput(this.#source.activations, other.node);
       const own = other.node === layer.node ? bias : other.bias && (await readFloats(other.bias));
       if (value === undefined || own === null) continue;
       const room = own.map((b) => b * CORRECTION_ROOM);

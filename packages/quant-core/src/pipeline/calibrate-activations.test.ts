@@ -56,7 +56,7 @@ async function calibrated(t: TestContext, recipe: Recipe, weightOfOutliers: numb
   const dataset = memoryDataset({ x: floats([SAMPLES, CHANNELS, PIXELS, 1], x) });
   const resolved = resolveRecipe({ method: 'int8', ...recipe });
   const wanted = planLayers(findLayers(model).layers, resolved);
-  const activations = await planActivations(model.graph, wanted);
+  const activations = await planActivations(model.graph, wanted, resolved.activations.shortcuts);
   const scratchDir = temporaryFolder(t);
   const context = { runtime: createOnnxRuntime() };
   const meter = new ProgressMeter(context, new Map());
@@ -132,4 +132,14 @@ test('layers that take the values of one that falls back get 8 bits with it', as
   const reasons = new Map(found.layers.map(({ layer, reason }) => [layer.node.name, reason]));
   assert.match(reasons.get('second')!, /dB of signal to noise/);
   assert.equal(reasons.get('beside'), '8-bit activations: second takes the same values with 8 bits');
+});
+
+test('with wide shortcuts a layer that falls back parts from the others, which keep the range of their few bits', async (t) => {
+  const found = await calibrated(t, { activations: { bits: 4, minimumSqnrDb: 10, shortcuts: 'wide' } }, 0, true);
+  const bits = new Map(found.layers.map(({ layer, applied }) => [layer.node.name, applied.activationBits]));
+  assert.deepEqual([bits.get('second'), bits.get('beside')], [8, 4]);
+  assert.deepEqual([found.scales.get('first')!.maxCode, found.scales.get('first_4bit')!.maxCode], [255, 15]);
+  assert.equal(found.eightBitScales.has('first_4bit'), false);
+  const all = await calibrated(t, { activations: { bits: 4, minimumSqnrDb: null, shortcuts: 'wide' } }, 0, true);
+  assert.deepEqual(found.scales.get('first_4bit'), all.scales.get('first'));
 });

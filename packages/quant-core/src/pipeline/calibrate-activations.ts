@@ -1,5 +1,5 @@
 import { type ResolvedRecipe, TritforgeError } from '@tritforge/contracts';
-import { chooseMaxCodes, settleActivationBits } from '../activations/activation-bits.js';
+import { assignBits, settleActivationBits, withoutBranches } from '../activations/activation-bits.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Histogram } from '../calibrate/histogram.js';
@@ -65,13 +65,15 @@ export async function calibrateActivations(step: CalibrationStep): Promise<Calib
           errors,
           chosen: (value) => best(value, step.activations.maxCodes.get(value)!),
         });
-  const scalesFor = (maxCodeOf: (value: string) => MaxCode) =>
-    new Map(observed.map((value) => [value, best(value, maxCodeOf(value))]));
+  // A layer that has parted from one that fell back goes on with the range that was found for both.
+  const triedAs = (value: string) => (trials.has(value) ? value : rangeOfSource(activations, value));
   return {
     layers,
     activations,
-    scales: scalesFor((value) => activations.maxCodes.get(value)!),
-    eightBitScales: scalesFor(() => 255),
+    scales: new Map(
+      activations.observed.map((value) => [value, best(triedAs(value), activations.maxCodes.get(value)!)]),
+    ),
+    eightBitScales: new Map(withoutBranches(activations).observed.map((value) => [value, best(value, 255)])),
   };
 }
 
@@ -89,7 +91,7 @@ function settle(
   measured: MeasuredRanges,
 ): Pick<CalibratedActivations, 'layers' | 'activations'> {
   const judged = fallBackTo8Bits(layers, measured, recipe);
-  const settled = { ...activations, maxCodes: chooseMaxCodes(judged, activations.values) };
+  const settled = assignBits(activations, judged, recipe.activations.shortcuts);
   return { layers: settleActivationBits(judged, settled), activations: settled };
 }
 
@@ -101,7 +103,7 @@ async function observe(
   const measures = mustMeasure(step);
   const { histograms } = await calibrate({
     model: prepared,
-    values: activations.observed,
+    values: [...new Set(activations.observed.map((value) => sourceOf(activations, value)))],
     dataset,
     feedPlan,
     runtime: context.runtime,
@@ -111,7 +113,7 @@ async function observe(
     onProgress: (done, total) => meter.done(done, measures ? 2 * total : total),
     signal: context.signal,
   });
-  const missing = activations.observed.find((name) => !histograms.has(name));
+  const missing = activations.observed.find((name) => !histograms.has(sourceOf(activations, name)));
   if (missing === undefined) return histograms;
   throw new TritforgeError(
     'MODEL_UNSUPPORTED_DTYPE',
@@ -120,15 +122,26 @@ async function observe(
   );
 }
 
+/** The value of the graph whose values count. */
+function sourceOf({ values }: ActivationPlan, value: string): string {
+  return values.get(value)?.source ?? value;
+}
+
+function rangeOfSource(activations: ActivationPlan, value: string): string {
+  return activations.values.get(sourceOf(activations, value))!.rangeOf;
+}
+
 /** What is considered for each value: with 8 bits, for the int8 model at least, and with fewer where layers ask for them. */
 function trialsOf({ activations, recipe }: CalibrationStep, histograms: ReadonlyMap<string, Histogram>): Trials {
   const { range } = recipe.activations;
   return new Map(
     activations.observed.map((value) => {
+      const histogram = histograms.get(sourceOf(activations, value))!;
       const nonNegative = activations.nonNegative.has(value);
-      const candidates = (maxCode: MaxCode) => rangeCandidates(histograms.get(value)!, range, { nonNegative, maxCode });
+      const candidates = (maxCode: MaxCode) => rangeCandidates(histogram, range, { nonNegative, maxCode });
       const maxCode = activations.maxCodes.get(value)!;
-      return [value, [...candidates(255), ...(maxCode === 255 ? [] : candidates(maxCode))]];
+      const isBranch = activations.values.get(value)!.source !== undefined;
+      return [value, [...(isBranch ? [] : candidates(255)), ...(maxCode === 255 ? [] : candidates(maxCode))]];
     }),
   );
 }

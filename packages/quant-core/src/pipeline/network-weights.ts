@@ -1,4 +1,5 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
+import { layerInput, withoutBranches } from '../activations/activation-bits.js';
 import type { QuantizedModel } from '../artifact/build-graph.js';
 import { throwIfCanceled } from '../cancellation.js';
 import { type InOrderOptions, quantizeInOrder } from '../in-order/quantize-in-order.js';
@@ -38,9 +39,10 @@ export async function quantizeNetwork(source: CalibratedNetwork, step: WeightsSt
     scratch: step.scratch,
     solved: solved.weights,
     smallestInputScale: ({ node }) => {
-      const value = source.activations.values.get(node.inputs[0]!);
+      const value = layerInput(source.activations, node);
       if (value === undefined) return null;
-      return Math.min(source.scales.get(value.rangeOf)!.scale, eightBitScales.get(value.rangeOf)!.scale);
+      const { rangeOf } = source.activations.values.get(node.inputs[0]!)!;
+      return Math.min(source.scales.get(value.rangeOf)!.scale, eightBitScales.get(rangeOf)!.scale);
     },
     onLayer: async (done, total) => {
       if (solved.weights.size === 0) step.onLayer(done, total, null);
@@ -49,7 +51,12 @@ export async function quantizeNetwork(source: CalibratedNetwork, step: WeightsSt
   });
   return {
     network: { ...calibrated, layers: solved.layers, weights: weights.recipe },
-    int8: { ...calibrated, scales: eightBitScales, weights: weights.baseline },
+    int8: {
+      ...calibrated,
+      activations: withoutBranches(calibrated.activations),
+      scales: eightBitScales,
+      weights: weights.baseline,
+    },
   };
 }
 

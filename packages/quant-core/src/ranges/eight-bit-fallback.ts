@@ -1,4 +1,5 @@
 import type { ResolvedRecipe } from '@tritforge/contracts';
+import { layerInput } from '../activations/activation-bits.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { ValueRange } from '../calibrate/value-range.js';
 import type { PlannedLayer } from '../layers/layer.js';
@@ -41,7 +42,7 @@ export function fallBackTo8Bits(
 
 /** Null for layers whose inputs have 8 bits or none, and for those whose results are zero throughout. */
 function outputSqnrDb({ layer, applied }: PlannedLayer, measured: MeasuredRanges): number | null {
-  const value = measured.plan.values.get(layer.node.inputs[0]!)?.rangeOf;
+  const value = layerInput(measured.plan, layer.node)?.rangeOf;
   if (applied.activationBits === null || applied.activationBits === 8 || value === undefined) return null;
   const user = measured.errors.get(value)?.find(({ node }) => node === layer.node);
   if (user === undefined || !(user.signal > 0)) return null;

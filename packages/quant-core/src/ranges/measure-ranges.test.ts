@@ -36,7 +36,7 @@ async function measure(
   recipe: Recipe = { method: 'int8' },
 ) {
   const wanted = planLayers(findLayers(model).layers, resolveRecipe(recipe));
-  const plan = await planActivations(model.graph, wanted);
+  const plan = await planActivations(model.graph, wanted, 'narrow');
   settleActivationBits(wanted, plan);
   const dataset = memoryDataset({ x: floats([SAMPLES, ...shape], samples) });
   return measureRanges({

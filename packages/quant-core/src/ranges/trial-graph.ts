@@ -8,6 +8,7 @@
  * user's result implies, so that what a Relu drops does not count. The outputs are scalars: however many trials there are, what a
  * run returns is small.
  */
+import { layerInput } from '../activations/activation-bits.js';
 import { dataInputsOf, integerOp } from '../activations/integer-ops.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import { withOutputs } from '../calibrate/observed-model.js';
@@ -65,20 +66,16 @@ class TrialGraphBuilder {
 
   /** Integer operators that read the value, or one that shares its range; null stands for the value itself. */
   #usersOf(value: string): (Node | null)[] {
-    const users = this.#model.graph.nodes.filter((node) =>
-      this.#quantizedInputs(node).some((name) => this.#rangeOf(name) === value),
-    );
+    const users = this.#model.graph.nodes.filter((node) => this.#inputsWithRange(node, value).length > 0);
     return users.length === 0 ? [null] : users;
   }
 
-  #rangeOf(name: string): string | undefined {
-    return this.#plan.values.get(name)?.rangeOf;
-  }
-
-  #quantizedInputs(node: Node): string[] {
+  /** What a node takes in with the range of a value. */
+  #inputsWithRange(node: Node, value: string): string[] {
     const role = this.#plan.roles.get(node);
-    if (role === 'layer') return [node.inputs[0]!];
-    return role === 'arithmetic' ? dataInputsOf(node, integerOp(node, this.#index)!) : [];
+    if (role === 'layer') return layerInput(this.#plan, node)?.rangeOf === value ? [node.inputs[0]!] : [];
+    const data = role === 'arithmetic' ? dataInputsOf(node, integerOp(node, this.#index)!) : [];
+    return data.filter((name) => this.#plan.values.get(name)?.rangeOf === value);
   }
 
   #try(value: string, ranges: readonly ValueRange[], node: Node | null): UserOutputs {
@@ -95,7 +92,7 @@ class TrialGraphBuilder {
 
   /** The user, and the activation function behind it, on the quantized value. */
   #copy(node: Node, value: string, result: string, range: ValueRange): string {
-    const quantized = new Set(this.#quantizedInputs(node).filter((name) => this.#rangeOf(name) === value));
+    const quantized = new Set(this.#inputsWithRange(node, value));
     const inputs = node.inputs.map((name) => (quantized.has(name) ? this.#quantized(name, range) : name));
     const output = this.#copyOf(node, inputs);
     const last = this.#index.producerOf(result)!;

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { Recipe } from '@tritforge/contracts';
+import type { Recipe, Shortcuts } from '@tritforge/contracts';
 import { kernelInfo, openOrtLibrary } from '@tritforge/kernels';
 import { TRITFORGE_DOMAIN } from '../artifact/accelerated/functions.js';
 import { writeNpz } from '../data/index.js';
 import { syntheticFeeds } from '../evaluate/index.js';
-import { readModel } from '../onnx/index.js';
+import { readModel, writeModel } from '../onnx/index.js';
 import { quantize } from '../quantize.js';
 import { sharedData, skipWithout } from '../testing/shared-data.js';
+import { shortcutNetwork } from '../testing/shortcut-network.js';
 import { writeSmallNetwork } from '../testing/small-network.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { createOnnxRuntime } from './onnx-runtime.js';
@@ -28,12 +29,14 @@ async function noise(path: string, name: string, sizes: readonly number[]): Prom
   await writeNpz(path, syntheticFeeds([{ name, dtype, shape: [4, ...sizes] }], 1));
 }
 
+type Precision = { bits: 8 | 4 | 2; shortcuts?: Shortcuts } & Pick<Recipe, 'method' | 'weights'>;
+
 async function accelerated(
   t: TestContext,
   modelPath: string,
   input: string,
   sizes: readonly number[],
-  { bits, ...precision }: { bits: 8 | 4 | 2 } & Pick<Recipe, 'method' | 'weights'>,
+  { bits, shortcuts, ...precision }: Precision,
 ): Promise<string> {
   const folder = temporaryFolder(t);
   const [scratchDir, calibration] = [join(folder, 'scratch'), join(folder, 'noise.npz')];
@@ -43,7 +46,7 @@ async function accelerated(
     ...precision,
     weights: { solver: 'exact', ...precision.weights },
     artifacts: ['accelerated'],
-    activations: { bits, range: 'minmax', minimumSqnrDb: null },
+    activations: { bits, range: 'minmax', minimumSqnrDb: null, ...(shortcuts && { shortcuts }) },
   };
   const request = {
     modelPath,
@@ -110,6 +113,16 @@ test('ternary layers with 2-bit inputs compute the same bytes with our operators
   const path = await accelerated(t, modelPath, 'image', [3, 12, 12], { bits: 2 });
   const expected = { Int8Conv: 1, Int8ConvClip: 1, TernaryConv: 2, TernaryConvAddClip: 1, MaxPool: 1, Int8MatMul: 1 };
   await checkSameOutputs(t, path, expected);
+});
+
+test('wide shortcuts compute the same bytes with our operators as without', { skip }, async (t) => {
+  const modelPath = join(temporaryFolder(t), 'shortcuts.onnx');
+  await writeModel(shortcutNetwork(), modelPath);
+  const expected = { Int8Conv: 2, TernaryConv: 3, TernaryConvClip: 1, TernaryConvAdd: 1, MaxPool: 1 };
+  for (const bits of [4, 2] as const) {
+    const path = await accelerated(t, modelPath, 'x', [8, 9, 9], { bits, shortcuts: 'wide' });
+    await checkSameOutputs(t, path, expected);
+  }
 });
 
 test('layers of 4 bits compute the same bytes with our operators as without', { skip }, async (t) => {

@@ -3,12 +3,14 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import type { Recipe } from '@tritforge/contracts';
 import { writeNpz } from '../data/index.js';
 import { syntheticFeeds } from '../evaluate/index.js';
-import { readModel } from '../onnx/index.js';
+import { readModel, writeModel } from '../onnx/index.js';
 import { quantize } from '../quantize.js';
 import { seededRandom } from '../testing/random.js';
 import { sharedData, skipWithout } from '../testing/shared-data.js';
+import { shortcutNetwork } from '../testing/shortcut-network.js';
 import { writeSmallNetwork } from '../testing/small-network.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { createOnnxRuntime } from './onnx-runtime.js';
@@ -41,6 +43,7 @@ async function artifactOperators(
   modelPath: string,
   calibration: string,
   bits: 8 | 4 | 2,
+  activations: Recipe['activations'] = {},
 ): Promise<Record<string, number>[]> {
   const folder = temporaryFolder(t);
   mkdirSync(join(folder, 'scratch'));
@@ -52,7 +55,7 @@ async function artifactOperators(
         ...(bits === 2 && { method: 'uniform' }),
         weights: { solver: 'exact', ...(bits !== 2 && { groupSize: 4 }) },
         artifacts: ['portable', 'compat', 'accelerated'],
-        activations: { bits, range: 'minmax', minimumSqnrDb: null },
+        activations: { bits, range: 'minmax', minimumSqnrDb: null, ...activations },
       },
       outputDir: folder,
       scratchDir: join(folder, 'scratch'),
@@ -101,6 +104,21 @@ for (const [bits, clipped] of [
         QGemm: 1,
         ...clipped,
       });
+    }
+  });
+}
+
+for (const bits of [4, 2] as const) {
+  test(`with wide shortcuts of ${bits} bits convolutions, Add and Concat stay integer kernels, and branches are quantized alone`, async (t) => {
+    const modelPath = join(temporaryFolder(t), 'shortcuts.onnx');
+    await writeModel(shortcutNetwork(), modelPath);
+    const calibration = await noise(t, 'x', [8, 9, 9]);
+    for (const operators of await artifactOperators(t, modelPath, calibration, bits, { shortcuts: 'wide' })) {
+      const { Transpose: _, NhwcMaxPool, MaxPool, ...computing } = operators;
+      assert.equal((NhwcMaxPool ?? 0) + (MaxPool ?? 0), 1);
+      // Of the input and three branches; the branches and both outputs; the branches and what narrow layers alone take in.
+      const around = { QuantizeLinear: 4, DequantizeLinear: 5, Clip: 5 };
+      assert.deepEqual(computing, { QLinearConv: 7, QLinearAdd: 1, QLinearConcat: 1, ...around });
     }
   });
 }

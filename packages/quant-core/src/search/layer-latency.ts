@@ -155,7 +155,7 @@ async function writeSolo(
   const activationBits = layer.floatInputReason === null ? recipe.activations.bits : null;
   const applied: LayerPrecision = { ...precision, activationBits };
   const plan = [{ layer, requested: applied, applied, reason: null }];
-  const activations = await planActivations(prepared.graph, plan);
+  const activations = await planActivations(prepared.graph, plan, recipe.activations.shortcuts);
   const scales = new Map(
     activations.observed.map((value) => {
       const maxCode = activations.maxCodes.get(value)!;

@@ -159,7 +159,7 @@ export class NetworkMeasurer {
   /** Ranges of activations: they depend on the bits of inputs alone. */
   async calibrate(plan: readonly PlannedLayer[], recipe: ResolvedRecipe): Promise<CalibratedActivations> {
     const { prepared, data, request, context } = this.#options;
-    const planned = await planActivations(prepared.graph, plan);
+    const planned = await planActivations(prepared.graph, plan, recipe.activations.shortcuts);
     const layers = settleActivationBits(plan, planned);
     const key = JSON.stringify(layers.map(({ applied }) => applied.activationBits));
     const known = this.#calibrated.get(key);

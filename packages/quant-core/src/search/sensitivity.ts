@@ -11,6 +11,7 @@
  * layers half of each. So many samples are kept aside as keep that linear in the size of the network: see `heldOutCount`.
  */
 import type { ResolvedRecipe } from '@tritforge/contracts';
+import { layerInput } from '../activations/activation-bits.js';
 import type { ActivationPlan } from '../activations/plan-activations.js';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Laboratory } from '../calibrate/observed-model.js';
@@ -303,7 +304,7 @@ class SensitivityMeter {
 
   #inputScale({ node }: Layer): ActivationScale | null {
     const { activations, scales } = this.#options;
-    const value = activations.values.get(node.inputs[0]!);
+    const value = layerInput(activations, node);
     return value === undefined ? null : (scales.get(value.rangeOf) ?? null);
   }
 }

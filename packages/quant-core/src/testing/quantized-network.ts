@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Recipe, resolveRecipe } from '@tritforge/contracts';
-import { settleActivationBits } from '../activations/activation-bits.js';
+import { layerInput, settleActivationBits } from '../activations/activation-bits.js';
 import { planActivations } from '../activations/plan-activations.js';
 import type { ActivationScale, QuantizedModel } from '../artifact/build-graph.js';
 import type { Model, Tensor } from '../ir/index.js';
@@ -28,8 +28,9 @@ export async function quantizedNetwork(
   const scratchDir = temporaryFolder(t);
   const scratch = new ScratchTensors(join(scratchDir, 'tensors.bin'));
   await prepareModel(model, { runtime: createOnnxRuntime(), scratch, scratchDir, maxResultBytes: 2 ** 20 });
-  const wanted = planLayers(findLayers(model).layers, resolveRecipe(recipe));
-  const activations = await planActivations(model.graph, wanted);
+  const resolved = resolveRecipe(recipe);
+  const wanted = planLayers(findLayers(model).layers, resolved);
+  const activations = await planActivations(model.graph, wanted, resolved.activations.shortcuts);
   const layers = settleActivationBits(wanted, activations);
   const scales = new Map(
     activations.observed.map((name, i): [string, ActivationScale] => {
@@ -41,7 +42,7 @@ export async function quantizedNetwork(
   );
   const { recipe: weights } = await quantizeWeights(layers, {
     scratch,
-    smallestInputScale: ({ node }) => scales.get(activations.values.get(node.inputs[0]!)?.rangeOf ?? '')?.scale ?? null,
+    smallestInputScale: ({ node }) => scales.get(layerInput(activations, node)?.rangeOf ?? '')?.scale ?? null,
     onLayer: async () => {},
   });
   return { prepared: model, layers, activations, scales, weights };

@@ -7,6 +7,7 @@ import { runWhole } from '../prefix/testing.js';
 import { floats } from '../testing/memory-dataset.js';
 import { quantizedNetwork } from '../testing/quantized-network.js';
 import { gaussian, seededRandom } from '../testing/random.js';
+import { shortcutNetwork } from '../testing/shortcut-network.js';
 import { smallNetwork } from '../testing/small-network.js';
 import { temporaryFolder } from '../testing/temporary-folder.js';
 import { buildStudentGraph } from './student-graph.js';
@@ -33,6 +34,33 @@ for (const [bits, quantizer] of [
       }),
     );
     assert.deepEqual(outputs[0], outputs[1]);
+  });
+}
+
+for (const [bits, quantizer] of [
+  [4, 'lsq'],
+  [2, 'lsq'],
+  [2, 'pact'],
+] as const) {
+  test(`the student quantizes wide shortcuts twice as the network does, ${bits} bits by ${quantizer}`, async (t) => {
+    const network = await quantizedNetwork(t, shortcutNetwork(), {
+      activations: { bits, shortcuts: 'wide' },
+      weights: { solver: 'exact', groupSize: 4 },
+    });
+    const student = await buildStudentGraph(network, quantizer);
+    const second = [...network.activations.branches.values()].map(({ name }) => student.scales.get(name));
+    assert.equal(new Set(second).size, 3);
+    const next = gaussian(seededRandom(3));
+    const image = floats([1, 8, 9, 9], Array.from({ length: 648 }, next));
+    const working = await buildWorkingGraph(network, 13);
+    const outputs = await Promise.all(
+      [student.model, working.model].map(async (model) => {
+        const [run] = await runWhole(model, ['y', 'd.r'], [new Map([['x', image]])], temporaryFolder(t));
+        return [run!.get('y')!.data, run!.get('d.r')!.data];
+      }),
+    );
+    assert.deepEqual(outputs[0], outputs[1]);
+    assert.ok(new Set(outputs[0]![1] as Float32Array).size > 2 ** bits, 'the output has 8 bits');
   });
 }
 

@@ -1,3 +1,4 @@
+import { layerInput } from '../activations/activation-bits.js';
 import { readFloats, type Tensor } from '../ir/index.js';
 import { codesKind } from '../layers/codes-kind.js';
 import type { PlannedLayer } from '../layers/layer.js';
@@ -83,7 +84,7 @@ export function latentParameters(
   }
   const quantizedBias = ({ layer: { node, bias } }: PlannedLayer) => {
     const parameter = bias === null ? undefined : biases.get(bias);
-    const input = activations.values.get(node.inputs[0]!);
+    const input = layerInput(activations, node);
     if (parameter === undefined || input === undefined) return [];
     return [{ parameter, inputScale: trainedScales.get(input.rangeOf) ?? scales.get(input.rangeOf)!.scale }];
   };

@@ -14,6 +14,7 @@
  *   Add, Mul, …     → dequantize, compute and quantize in that layout
  */
 import { dataInputsOf, integerOp } from '../../activations/integer-ops.js';
+import type { BranchedValue } from '../../activations/plan-activations.js';
 import { quantizeBias } from '../../int8/index.js';
 import {
   intAttribute,
@@ -108,10 +109,11 @@ export class AcceleratedWriter extends GraphWriter {
     const own = this.source.activations.results.get(node)!;
     const result = addition === null ? own : this.source.activations.results.get(addition)!;
     const weight = await this.#operands(planned);
+    const input = this.layerInput(node);
     const { maxCode } = this.scaleOf(result);
     const variant = { weights: weight.weights, add: addition !== null, clip: maxCode < ALL_CODES };
     const inputs = [
-      ...this.#layerInputs(this.#image(node.inputs[0]!), node.inputs[0]!, weight),
+      ...this.#layerInputs(this.#image(input), input, weight),
       ...this.parameters(own),
       await this.#biasCodes(planned),
       ...(weight.groupCodes === null ? [] : [weight.groupCodes]),
@@ -124,7 +126,7 @@ export class AcceleratedWriter extends GraphWriter {
       pads: intsValue(pads),
       dilations: intsValue(intsAttribute(node, 'dilations', [1, 1])),
       group: intValue(intAttribute(node, 'group', 1)),
-      x_max: intValue(this.scaleOf(node.inputs[0]!).maxCode),
+      x_max: intValue(this.scaleOf(input).maxCode),
       ...(variant.clip && { y_max: intValue(maxCode) }),
       ...(weight.weights === 'Ternary' && {
         group_size: intValue(planned.applied.groupSize!),
@@ -137,7 +139,7 @@ export class AcceleratedWriter extends GraphWriter {
   async #addMatrixProduct(planned: PlannedLayer): Promise<void> {
     const { node, layout } = planned.layer;
     const weight = await this.#operands(planned);
-    const input = node.inputs[0]!;
+    const input = this.layerInput(node);
     const result = this.source.activations.results.get(node)!;
     const value = this.source.activations.values.get(result);
     const isQuantized = node.opType === 'Gemm' && value?.natural === true;
@@ -241,6 +243,16 @@ export class AcceleratedWriter extends GraphWriter {
     this.#readBackImage(result, this.quantizeTo(codes, result, floats));
   }
 
+  protected override addBranch(value: BranchedValue): void {
+    const { name, source } = value;
+    const image = this.#images.get(source);
+    if (image === undefined) super.addBranch(value);
+    else {
+      const codes = this.builder.value(`${name}_channels_last`);
+      this.#readBackImage(name, this.quantizeTo(codes, name, this.#dequantizedImage(source, image)));
+    }
+  }
+
   #dequantizedImage(name: string, image: string): string {
     return this.builder.add('DequantizeLinear', [image, ...this.parameters(name)], `${name}_channels_last_dequantized`);
   }
@@ -292,7 +304,7 @@ export class AcceleratedWriter extends GraphWriter {
     const { channelScales } = this.source.weights.get(layer.weight)!;
     const count = channelScales.length;
     if (layer.bias === null) return this.builder.shared('no_bias', tensorFromInt32([count], new Int32Array(count)));
-    const { scale } = this.scaleOf(layer.node.inputs[0]!);
+    const { scale } = this.scaleOf(this.layerInput(layer.node));
     const { values } = quantizeBias(await readFloats(layer.bias), scale, channelScales);
     return this.builder.constant(`${layer.node.inputs[2]}_int32`, tensorFromInt32([count], values));
   }

@@ -50,7 +50,7 @@ export class NBitsWriter extends GraphWriter {
     if (planned.layer.isTable) return this.#addBlockTable(planned.layer, weight, codes);
     const { roles, results, values } = this.source.activations;
     const isInteger = roles.get(node) === 'layer';
-    const input = isInteger ? this.dequantized.get(node.inputs[0]!)! : node.inputs[0]!;
+    const input = isInteger ? this.dequantized.get(this.layerInput(node))! : node.inputs[0]!;
     const result = isInteger ? results.get(node)! : node.outputs[0]!;
     const value = isInteger ? values.get(result) : undefined;
     const isNatural = value?.natural === true;
@@ -140,7 +140,7 @@ export class NBitsWriter extends GraphWriter {
     const floats = await readFloats(layer.bias);
     const base = layer.node.inputs[2] || `${layer.node.name}_bias`;
     if (!isInteger) return this.builder.constant(`${base}_float`, tensorFromFloats([floats.length], floats));
-    const { values, scales } = quantizeBias(floats, this.scaleOf(layer.node.inputs[0]!).scale, channelScales);
+    const { values, scales } = quantizeBias(floats, this.scaleOf(this.layerInput(layer.node)).scale, channelScales);
     const rounded = Float32Array.from(values, (value, i) => value * scales[i]!);
     return this.builder.constant(`${base}_rounded`, tensorFromFloats([rounded.length], rounded));
   }
