@@ -92,7 +92,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     const out = newPath();
     const run = await tritforge(
       ...['quantize', MODEL, '--out', out, '--group-size', '4', '--activation-bits', '4', '--activation-range', 'auto'],
-      ...['--layer', '/block2/*=a8'],
+      ...['--layer', '/block2/*=a8', '--activation-shortcuts', 'wide'],
       ...CALIBRATION,
     );
     assert.equal(run.exitCode, 0, run.stderr);
@@ -102,7 +102,8 @@ describe('tritforge', { concurrency: 2 }, () => {
       'model.fgq-n4-a4.report.html',
       'model.fgq-n4-a4.report.json',
     ]);
-    const { layers }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-a4.report.json'), 'utf8'));
+    const { layers, provenance }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-a4.report.json'), 'utf8'));
+    assert.equal(provenance.recipe.activations?.shortcuts, 'wide');
     const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).map(({ node }) => node);
     assert.match(run.stdout, new RegExp(`, ${fourBit.length} with 4-bit inputs`));
     assert.ok(fourBit.includes('/block1/conv1') && !fourBit.some((node) => node.startsWith('/block2/')), `${fourBit}`);
