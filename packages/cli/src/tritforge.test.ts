@@ -103,7 +103,7 @@ describe('tritforge', { concurrency: 2 }, () => {
       'model.fgq-n4-a4.report.json',
     ]);
     const { layers, provenance }: Report = JSON.parse(readFileSync(join(out, 'model.fgq-n4-a4.report.json'), 'utf8'));
-    assert.equal(provenance.recipe.activations?.shortcuts, 'wide');
+    assert.equal((provenance.recipe as Recipe).activations?.shortcuts, 'wide');
     const fourBit = layers.filter(({ applied }) => applied.activationBits === 4).map(({ node }) => node);
     assert.match(run.stdout, new RegExp(`, ${fourBit.length} with 4-bit inputs`));
     assert.ok(fourBit.includes('/block1/conv1') && !fourBit.some((node) => node.startsWith('/block2/')), `${fourBit}`);
