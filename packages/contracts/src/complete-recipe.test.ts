@@ -44,7 +44,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     normalize: false,
     weightScales: 'least-squares',
     activationRanges: 'lsq',
-    augment: { shift: 0, mirror: false, mix: false },
+    augment: { crop: 1, shift: 0, mirror: false, mix: false },
   });
   assert.equal(trainingOf({ fineTune: {} })?.minutes, 10);
 });

@@ -13,6 +13,16 @@ export type FineTuneLoss = 'distill' | 'mse';
 /** How samples are changed anew each time they are shown. */
 const Augment = Type.Object(
   {
+    crop: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 1,
+        default: 1,
+        description:
+          'Random windows of each image, enlarged to its size; a window has this share of the area at least, and sides of 3:4 to ' +
+          '4:3 of those of the image. 1: whole images.',
+      }),
+    ),
     shift: Type.Optional(
       Type.Integer({ minimum: 0, maximum: 256, default: 0, description: 'At most so many pixels to any side.' }),
     ),
@@ -167,7 +177,7 @@ export interface ResolvedFineTune {
   normalize: boolean;
   weightScales: 'least-squares' | 'sawb' | 'learned';
   activationRanges: 'lsq' | 'pact';
-  augment: { shift: number; mirror: boolean; mix: boolean };
+  augment: { crop: number; shift: number; mirror: boolean; mix: boolean };
 }
 
 /** @param isUniform whether the method is uniform */
@@ -186,6 +196,6 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     normalize: asked.normalize ?? isUniform,
     weightScales: asked.weightScales ?? 'least-squares',
     activationRanges: asked.activationRanges ?? 'lsq',
-    augment: { shift: 0, mirror: false, mix: false, ...asked.augment },
+    augment: { crop: 1, shift: 0, mirror: false, mix: false, ...asked.augment },
   };
 }

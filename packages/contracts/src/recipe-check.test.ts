@@ -138,7 +138,7 @@ test('a training takes ten minutes unless told, in steps of one per cent', () =>
   assert.equal(resolved({ minutes: 2 })!.epochs, null);
   assert.equal(resolved({ optimiser: 'sgd' })!.learningRate, 1e-2);
   assert.equal(resolved({ optimiser: 'sgd', learningRate: 0.1 })!.learningRate, 0.1);
-  assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { shift: 0, mirror: true, mix: false });
+  assert.deepEqual(resolved({ augment: { mirror: true } })!.augment, { crop: 1, shift: 0, mirror: true, mix: false });
 });
 
 test('uniform networks are normalized by the batch in training unless told', () => {

@@ -134,13 +134,16 @@ function featuresOf({ features }: ResolvedFineTune, planned: readonly PlannedLay
 }
 
 /** Changes the first input of the network. */
-function augmentationOf({ shift, mirror, mix }: ResolvedFineTune['augment'], { graph }: Model): Augmentation | null {
-  const isImages = shift > 0 || mirror;
+function augmentationOf(
+  { crop, shift, mirror, mix }: ResolvedFineTune['augment'],
+  { graph }: Model,
+): Augmentation | null {
+  const isImages = crop < 1 || shift > 0 || mirror;
   if (!isImages && !mix) return null;
   const { name, dtype, shape } = graph.inputs.find((input) => !graph.initializers.has(input.name))!;
   if (dtype === 'float32' && (!isImages || shape?.length === 4))
-    return { input: name, maxShift: shift, mirrors: mirror, mixes: mix };
-  const field = `recipe.fineTune.augment.${isImages ? (shift > 0 ? 'shift' : 'mirror') : 'mix'}`;
+    return { input: name, leastArea: crop < 1 ? crop : undefined, maxShift: shift, mirrors: mirror, mixes: mix };
+  const field = `recipe.fineTune.augment.${isImages ? (crop < 1 ? 'crop' : shift > 0 ? 'shift' : 'mirror') : 'mix'}`;
   const wanted = isImages ? 'float32 images, [N, C, H, W]' : 'float32';
   throw new TritforgeError(
     'RECIPE_INVALID',

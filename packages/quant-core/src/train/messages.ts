@@ -35,9 +35,11 @@ export interface VectorGraph {
   readonly parameters: string;
 }
 
-/** Random shifts, filled with the edge, mirror images along the last axis, and mixtures. */
+/** Random windows, shifts, filled with the edge, mirror images along the last axis, and mixtures. */
 export interface Augmentation {
   readonly input: string;
+  /** Least share of the area that a window has; whole images when left out. */
+  readonly leastArea?: number | undefined;
   readonly maxShift: number;
   readonly mirrors: boolean;
   /** Whether samples are mixed with each other; only where a teacher says what comes of it. */

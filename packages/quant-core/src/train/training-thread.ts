@@ -4,6 +4,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { augment } from './augment.js';
+import { cropImages } from './crop-images.js';
 import { projectWeight } from './latent-parameters.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 import { mixSamples } from './mix-samples.js';
@@ -87,8 +88,10 @@ function addShare(part: Float32Array, share: number): void {
 
 function vary(batch: Map<string, HostTensor>, seed: number): Map<string, HostTensor> {
   if (setup.augmentation === null) return batch;
-  const { input, mixes } = setup.augmentation;
-  const varied = augment(batch.get(input)!, setup.augmentation, seed);
+  const { input, leastArea, mixes } = setup.augmentation;
+  const whole = batch.get(input)!;
+  const windows = leastArea === undefined ? whole : cropImages(whole, leastArea, seed);
+  const varied = augment(windows, setup.augmentation, seed);
   return batch.set(input, mixes ? mixSamples(varied, seed) : varied);
 }
 
