@@ -4,7 +4,8 @@ import { MAX_GROUP_CODE, type WeightLayout } from '../fgq/index.js';
 import { gaussianWeights } from '../fgq/random-weights.js';
 import { dequantizeInt2, quantizeInt2 } from '../int2/index.js';
 import { dequantizeInt8, quantizeInt8 } from '../int8/index.js';
-import { type SolveInt2Options, solveInt2 } from './solve-int2.js';
+import type { SearchedOptions } from './feedback-options.js';
+import { solveInt2 } from './solve-int2.js';
 import { type Int4Weights, LARGEST_INT4, type SolveInt4Options, solveInt4 } from './solve-int4.js';
 import { type SolveInt8Options, solveInt8 } from './solve-int8.js';
 import { lossOf, outputError, randomMoments } from './testing.js';
@@ -66,9 +67,9 @@ describe('int8 by error feedback', () => {
 });
 
 describe('uniform 2 bits by error feedback', () => {
-  const solve = (options: Partial<SolveInt2Options> = {}, moments = MOMENTS) =>
+  const solve = (options: Partial<SearchedOptions> = {}, moments = MOMENTS) =>
     solveInt2(WEIGHTS, LAYER, moments, { regress: false, ...options });
-  const lossWith = (options: Partial<SolveInt2Options>) =>
+  const lossWith = (options: Partial<SearchedOptions>) =>
     lossOf(WEIGHTS, dequantizeInt2(solve(options)), LAYER, MOMENTS);
 
   it('loses a fraction of what the nearest codes lose in the outputs, and less with every step', () => {

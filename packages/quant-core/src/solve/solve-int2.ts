@@ -2,25 +2,10 @@ import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
 import { type Int2Weights, LARGEST_INT2, quantizeInt2 } from '../int2/index.js';
 import { blockStarts } from './column-blocks.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
+import type { SearchedOptions } from './feedback-options.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
-import type { LayerMetric } from './layer-metric.js';
 import { codesInTensorOrder } from './ternary-result.js';
-
-/** How one layer is quantized to uniform 2 bits. */
-export interface SolveInt2Options {
-  /** Aim at the outputs of the original network instead of at the weights. */
-  readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.05 unless told. */
-  readonly damping?: number | undefined;
-  /** As with ternary weights. */
-  readonly refinements?: number | undefined;
-  readonly searches?: number | undefined;
-  /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
-  readonly minimumScales?: Float32Array | undefined;
-  /** See `channelMetric`; made from the moments when left out. */
-  readonly metric?: LayerMetric | undefined;
-}
 
 /**
  * Quantizes the weights of one convolution group to uniform 2 bits by error feedback. Scales are those with the least squared error
@@ -35,7 +20,7 @@ export function solveInt2(
   weights: Float32Array,
   layout: WeightLayout,
   moments: InputMoments,
-  options: SolveInt2Options,
+  options: SearchedOptions,
 ): Int2Weights {
   const { regress, damping, refinements, searches, minimumScales, metric } = options;
   checkLayout(weights.length, layout);

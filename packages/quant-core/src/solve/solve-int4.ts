@@ -3,9 +3,9 @@ import { rejectNonFinite } from '../int8/finite-weights.js';
 import { checkMinimumScales, EMPTY_CHANNEL_SCALE, storableScale } from '../int8/weight-scale.js';
 import { groupPlaces, groupStarts, toColumns } from './column-order.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
+import type { SearchedOptions } from './feedback-options.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
-import type { LayerMetric } from './layer-metric.js';
 import { placeAlone } from './place-alone.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
@@ -26,18 +26,10 @@ export interface Int4Weights {
 }
 
 /** How one layer is quantized to int4. */
-export interface SolveInt4Options {
+export interface SolveInt4Options extends SearchedOptions {
   readonly groupSize: number;
   /** Largest c. With 9 v·c is an int8 weight whose products fit like those of ternary weights; 255 is as good as free scales. */
   readonly largestGroupCode: number;
-  readonly regress: boolean;
-  readonly damping?: number | undefined;
-  /** As with ternary weights. */
-  readonly refinements?: number | undefined;
-  readonly searches?: number | undefined;
-  readonly minimumScales?: Float32Array | undefined;
-  /** See `layerMetric`; made from the moments when left out. */
-  readonly metric?: LayerMetric | undefined;
 }
 
 /** Scales of groups may grow by this on the way, as a share of those that fit the largest weight aimed at. */

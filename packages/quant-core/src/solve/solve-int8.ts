@@ -2,25 +2,15 @@ import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
 import { type Int8Weights, quantizeInt8 } from '../int8/index.js';
 import { blockStarts } from './column-blocks.js';
 import { feedbackTarget, solveOnGrid } from './feedback.js';
+import type { FeedbackOptions } from './feedback-options.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { IntegerGrid } from './integer-grid.js';
-import type { LayerMetric } from './layer-metric.js';
 import { codesInTensorOrder } from './ternary-result.js';
 
 /** How one layer is quantized to int8. */
-export interface SolveInt8Options {
-  /** Aim at the outputs of the original network instead of at the weights. */
-  readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.05 unless told. */
-  readonly damping?: number | undefined;
-  /** Sweeps of coordinate descent afterwards, at most; 2 unless told. */
-  readonly refinements?: number | undefined;
+export interface SolveInt8Options extends FeedbackOptions {
   /** L, the largest |q|: 127 unless told. */
   readonly largestCode?: number | undefined;
-  /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
-  readonly minimumScales?: Float32Array | undefined;
-  /** See `channelMetric`; made from the moments when left out. */
-  readonly metric?: LayerMetric | undefined;
 }
 
 const DEFAULT_LARGEST_CODE = 127;

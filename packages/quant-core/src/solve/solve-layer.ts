@@ -1,4 +1,5 @@
 /** START HERE: the solvers, behind one interface. */
+
 import { checkGroupSize, checkLayout } from '../fgq/grouping.js';
 import type { TernaryWeights, WeightLayout } from '../fgq/index.js';
 import { rejectNonFinite } from '../int8/finite-weights.js';
@@ -6,6 +7,7 @@ import { checkMinimumScales } from '../int8/weight-scale.js';
 import { groupStarts } from './column-order.js';
 import { solveExact } from './exact.js';
 import { feedbackTarget, solveFeedback } from './feedback.js';
+import type { SearchedOptions } from './feedback-options.js';
 import { checkMoments, type InputMoments } from './input-moments.js';
 import { factorMoments, type LayerMetric } from './layer-metric.js';
 import type { TernarySolver } from './layer-problem.js';
@@ -15,23 +17,11 @@ import { solveWeighted } from './weighted.js';
 export type Solver = 'exact' | 'weighted' | 'feedback';
 
 /** How one layer is ternarized. */
-export interface SolveOptions {
+export interface SolveOptions extends SearchedOptions {
   readonly solver: Solver;
   /** N. */
   readonly groupSize: number;
   readonly planes: 1 | 2;
-  /** Aim at the outputs of the original network instead of at the weights. */
-  readonly regress: boolean;
-  /** Share of the mean diagonal of H that is added to its diagonal; 0.05 unless told. */
-  readonly damping?: number | undefined;
-  /** Sweeps of coordinate descent after error feedback, at most; 2 unless told. */
-  readonly refinements?: number | undefined;
-  /** Passes of search in windows after that; 4 unless told. Each takes about as long as two sweeps. */
-  readonly searches?: number | undefined;
-  /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
-  readonly minimumScales?: Float32Array | undefined;
-  /** See {@link layerMetric}; made from the moments when left out and needed. */
-  readonly metric?: LayerMetric | undefined;
 }
 
 const SOLVERS: Readonly<Record<Solver, TernarySolver>> = {
