@@ -13,7 +13,7 @@ export interface FineTuneCase {
 }
 
 const CIFAR: FineTuneCase['fineTune'] = { minutes: 10, augment: { shift: 4, mirror: true, mix: true } };
-const IMAGENET: FineTuneCase['fineTune'] = { minutes: 60, batch: 32, augment: { shift: 16, mirror: true, mix: true } };
+const IMAGENET: FineTuneCase['fineTune'] = { minutes: 60, batch: 32, augment: { crop: 0.3, mirror: true, mix: true } };
 
 /** First and last layer int8 and 8-bit inputs unless told. */
 export const CASES: readonly FineTuneCase[] = [

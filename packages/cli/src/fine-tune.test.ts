@@ -83,7 +83,7 @@ test('fine-tunes on training data, and says what came of it', async () => {
   const best = Math.min(...fineTune!.curve.map(({ heldOutLoss }) => heldOutLoss));
   assert.equal(fineTune!.curve[fineTune!.bestEpoch]!.heldOutLoss, best);
   const { epochs, batch, augment } = (provenance.recipe as Recipe).fineTune!;
-  assert.deepEqual([epochs, batch, augment], [2, 14, { shift: 1, mirror: true, mix: false }]);
+  assert.deepEqual([epochs, batch, augment], [2, 14, { crop: 1, shift: 1, mirror: true, mix: false }]);
   assert.deepEqual(
     provenance.datasets.map(({ role, samples }) => [role, samples]),
     [

@@ -38,7 +38,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     epochs: 3,
     temperature: 2,
     optimiser: 'adamw',
-    learningRate: 0.01,
+    learningRate: 0.005,
     batch: 64,
     workers: 2,
     normalize: false,

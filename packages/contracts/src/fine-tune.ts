@@ -98,7 +98,7 @@ export const FineTune = Type.Object(
         maximum: 10,
         description:
           'At its highest, after a twentieth of the training; then it falls to nothing along half a cosine. Relative to the size of ' +
-          'each tensor, so that 0.01 is a step of about one per cent with adamw. 0.01 with adamw and with sgd unless told.',
+          'each tensor, so that 0.01 is a step of about one per cent with adamw. 0.005 with adamw and 0.01 with sgd unless told.',
       }),
     ),
     batch: Type.Optional(
@@ -180,6 +180,8 @@ export interface ResolvedFineTune {
   augment: { crop: number; shift: number; mirror: boolean; mix: boolean };
 }
 
+const DEFAULT_RATES = { adamw: 0.005, sgd: 0.01 } as const;
+
 /** @param isUniform whether the method is uniform */
 export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFineTune {
   return {
@@ -189,7 +191,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     features: asked.features === undefined ? null : { weight: 1, ...asked.features },
     temperature: asked.temperature ?? 2,
     optimiser: asked.optimiser ?? 'adamw',
-    learningRate: asked.learningRate ?? 0.01,
+    learningRate: asked.learningRate ?? DEFAULT_RATES[asked.optimiser ?? 'adamw'],
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,

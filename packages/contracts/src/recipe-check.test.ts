@@ -133,7 +133,7 @@ test('a training takes ten minutes unless told, in steps of one per cent', () =>
   assert.equal(resolveRecipe({}).fineTune, null);
   const resolved = (fineTune: NonNullable<Recipe['fineTune']>) => resolveRecipe({ fineTune }).fineTune;
   const { epochs, minutes, loss, optimiser, learningRate } = resolved({})!;
-  assert.deepEqual([epochs, minutes, loss, optimiser, learningRate], [null, 10, null, 'adamw', 0.01]);
+  assert.deepEqual([epochs, minutes, loss, optimiser, learningRate], [null, 10, null, 'adamw', 0.005]);
   assert.equal(resolved({ epochs: 2 })!.minutes, null);
   assert.equal(resolved({ minutes: 2 })!.epochs, null);
   assert.equal(resolved({ optimiser: 'sgd' })!.learningRate, 1e-2);
