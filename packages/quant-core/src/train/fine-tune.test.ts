@@ -80,10 +80,20 @@ test('inputs of layers come nearer to those of the original where they are asked
   assert.notDeepEqual(bits(alone), bits(together));
 });
 
-for (const weightScales of ['least-squares', 'sawb', 'learned'] as const) {
-  test(`uniform weights with ${weightScales} scales learn, normalized by the batch`, async (t) => {
+for (const [weightScales, activationQuantizer] of [
+  ['least-squares', 'lsq'],
+  ['sawb', 'pact'],
+  ['learned', 'lsq'],
+] as const) {
+  test(`uniform weights with ${weightScales} scales and ranges by ${activationQuantizer} learn, normalized by the batch`, async (t) => {
     const recipe: Recipe = { method: 'uniform', weights: { solver: 'exact' }, activations: { bits: 4 } };
-    const { curve, codes } = await tune(t, { recipe, weightScales, normalizes: true, length: { epochs: 8 } });
+    const { curve, codes } = await tune(t, {
+      recipe,
+      weightScales,
+      activationQuantizer,
+      normalizes: true,
+      length: { epochs: 8 },
+    });
     const best = curve.filter(({ isBest }) => isBest).at(-1)!;
     assert.ok(best.heldOutLoss < 0.7 * curve[0]!.heldOutLoss, curve.map(({ heldOutLoss }) => heldOutLoss).join());
     assert.ok([...codes.values()].some(({ kind }) => kind === 'int2'));

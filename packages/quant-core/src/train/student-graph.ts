@@ -18,9 +18,11 @@ class StudentWriter extends WorkingWriter {
 
   protected override quantizeTo(codes: string, name: string, floats: string): string {
     const { zeroPoint, maxCode } = this.scaleOf(name);
+    // Before the Clip, in whose place all of it may become one operator.
+    const parameters = this.parameters(name);
     const bounds = [-zeroPoint, maxCode - zeroPoint].map((code) => this.#multiple(name, code));
     const clipped = this.builder.add('Clip', [floats, ...bounds], `${name}_clipped`);
-    return this.builder.addNamed('QuantizeLinear', [clipped, ...this.parameters(name)], codes);
+    return this.builder.addNamed('QuantizeLinear', [clipped, ...parameters], codes);
   }
 
   protected override parameters(name: string): string[] {
