@@ -31,7 +31,7 @@ export const CASES: readonly FineTuneCase[] = [
     fineTune: {
       epochs: 120,
       batch: 128,
-      learningRate: 0.04,
+      learningRate: 0.01,
       weightScales: 'sawb',
       augment: { shift: 4, mirror: true },
     },
