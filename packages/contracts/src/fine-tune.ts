@@ -64,6 +64,22 @@ const Features = Type.Object(
   },
 );
 
+/** How the scales of uniform weights follow from the weights in training. */
+export const WeightScales = Type.Enum(['least-squares', 'sawb', 'learned'], {
+  default: 'least-squares',
+  description:
+    'Scales of uniform weights. least-squares: anew in every step, those of least squared error. sawb: by the formula of ' +
+    'SAWB, from the mean square and the mean magnitude. learned: by gradient, as in LSQ.',
+});
+export type WeightScales = 'least-squares' | 'sawb' | 'learned';
+
+/** Which values the ranges of activations learn from. */
+export const RangeLearning = Type.Enum(['lsq', 'pact'], {
+  default: 'lsq',
+  description: 'How the ranges of activations learn. lsq: from all values. pact: from those beyond the range alone.',
+});
+export type RangeLearning = 'lsq' | 'pact';
+
 /** Quantization-aware training that follows the quantization. */
 export const FineTune = Type.Object(
   {
@@ -133,21 +149,8 @@ export const FineTune = Type.Object(
           'method uniform, else false.',
       }),
     ),
-    weightScales: Type.Optional(
-      Type.Enum(['least-squares', 'sawb', 'learned'], {
-        default: 'least-squares',
-        description:
-          'Scales of uniform weights. least-squares: anew in every step, those of least squared error. sawb: by the formula of ' +
-          'SAWB, from the mean square and the mean magnitude. learned: by gradient, as in LSQ.',
-      }),
-    ),
-    activationRanges: Type.Optional(
-      Type.Enum(['lsq', 'pact'], {
-        default: 'lsq',
-        description:
-          'How the ranges of activations learn. lsq: from all values. pact: from those beyond the range alone.',
-      }),
-    ),
+    weightScales: Type.Optional(WeightScales),
+    activationRanges: Type.Optional(RangeLearning),
     augment: Type.Optional(Augment),
   },
   {
@@ -175,8 +178,8 @@ export interface ResolvedFineTune {
   /** Null: never stop early. */
   patience: number | null;
   normalize: boolean;
-  weightScales: 'least-squares' | 'sawb' | 'learned';
-  activationRanges: 'lsq' | 'pact';
+  weightScales: WeightScales;
+  activationRanges: RangeLearning;
   augment: { crop: number; shift: number; mirror: boolean; mix: boolean };
 }
 

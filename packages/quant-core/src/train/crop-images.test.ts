@@ -27,7 +27,19 @@ test('windows of a plane surface are parts of it, enlarged evenly, all channels 
   assert.ok(Math.min(...shares) < 0.3 && Math.max(...shares) > 0.9, `${Math.min(...shares)} to ${Math.max(...shares)}`);
 });
 
-test('the same seed takes the same windows, and whole images stay as they are', () => {
+test('no window is smaller than it may be, and whole images stay as they are', () => {
+  for (let seed = 0; seed < 100; seed++) {
+    const data = cropImages(image(), 0.9, seed).data as Float32Array;
+    const [down, right] = [
+      data[3 * WIDTH + 4]! - data[2 * WIDTH + 4]!,
+      (data[2 * WIDTH + 4]! - data[2 * WIDTH + 3]!) / 10,
+    ];
+    assert.ok(down * right > 0.9 - 1e-4, `seed ${seed}: ${down * right}`);
+    assert.deepEqual(cropImages(image(), 1, seed), image());
+  }
+});
+
+test('the same seed takes the same windows, another one others', () => {
   assert.deepEqual(cropImages(image(), 0.5, 3), cropImages(image(), 0.5, 3));
   assert.notDeepEqual(cropImages(image(), 0.5, 3), cropImages(image(), 0.5, 4));
 });

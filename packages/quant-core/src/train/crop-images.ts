@@ -3,6 +3,7 @@ import { mulberry32 } from '../seeded-random.js';
 
 /** Height over width of a window, at most, beside that of the image; at least its inverse. */
 const MOST_ASPECT = 4 / 3;
+const MOST_STRETCH = Math.sqrt(MOST_ASPECT);
 
 /** Where along an axis each output element comes from: between two neighbours. */
 interface Positions {
@@ -28,9 +29,10 @@ export function cropImages(tensor: HostTensor, leastShare: number, seed: number)
   const area = height * width;
   for (let image = 0; image < images; image++) {
     const side = Math.sqrt(leastShare + (1 - leastShare) * next());
-    const stretch = Math.sqrt(MOST_ASPECT ** (2 * next() - 1));
-    const rows = positions(height, Math.min(side * stretch, 1), next());
-    const columns = positions(width, Math.min(side / stretch, 1), next());
+    // A window that would reach beyond the image is stretched less, so that its area stays.
+    const stretch = Math.min(MOST_STRETCH, 1 / side) ** (2 * next() - 1);
+    const rows = positions(height, side * stretch, next());
+    const columns = positions(width, side / stretch, next());
     for (let plane = image * channels; plane < (image + 1) * channels; plane++)
       enlarge(source.subarray(plane * area, (plane + 1) * area), data.subarray(plane * area), rows, columns);
   }

@@ -27,9 +27,6 @@ import { type Parameter, vectorLength } from './parameter-vector.js';
 /** Keeps scales that run away positive and finite. */
 const MOST = 20;
 
-/** How the scales of uniform weights follow from latent weights: by formulas of them, or learned as parameters of their own. */
-export type WeightScales = 'least-squares' | 'sawb' | 'learned';
-
 /** A weight tensor in the vector of parameters; plain data, for other threads. */
 export interface LatentWeight {
   readonly layer: Pick<Layer, 'layout' | 'transposed'>;

@@ -1,3 +1,4 @@
+import type { RangeLearning } from '@tritforge/contracts';
 import type { QuantizedModel } from '../artifact/quantized-model.js';
 import { buildWorkingGraph, type WorkingGraph, WorkingWriter } from '../artifact/working-graph.js';
 import { scalarFloat } from '../ir/index.js';
@@ -7,10 +8,16 @@ const TRAINING_OPSET = 16;
 
 /**
  * Clips floats to the range of their codes before they are quantized, which gives the same codes: so that gradients stop at the
- * range, and where a rectifier is implied by it, at zero. The range is a multiple of the scale, which may be trained.
+ * range, and where a rectifier is implied by it, at zero. The range is a multiple of the scale, which may be trained: that of
+ * y = s · round(clip(x / s)), clipped at n · s,
+ *
+ *   lsq    by all values:  ∂y/∂s = y / s − x / s within the range, n beyond it
+ *   pact   by its range α = n · s alone:  ∂y/∂α = 0 within the range, 1 beyond it
+ *
+ * Sources: Esser et al. 2020 (LSQ), eq. 3; Choi et al. 2018 (PACT), eq. 3.
  */
 class StudentWriter extends WorkingWriter {
-  protected readonly quantizer: ActivationQuantizer = 'lsq';
+  protected readonly quantizer: RangeLearning = 'lsq';
   /** Initializer with the scale, by what the plan names as `rangeOf`. */
   protected readonly scaleNames: Map<string, string> = new Map();
   /** The same where it counts as a constant. */
@@ -52,16 +59,6 @@ class StudentWriter extends WorkingWriter {
   }
 }
 
-/**
- * How the scale s of quantized values y = s · round(clip(x / s)), clipped at n · s, learns:
- *
- *   lsq    by all values:  ∂y/∂s = y / s − x / s within the range, n beyond it
- *   pact   by its range α = n · s alone:  ∂y/∂α = 0 within the range, 1 beyond it
- *
- * Sources: Esser et al. 2020 (LSQ), eq. 3; Choi et al. 2018 (PACT), eq. 3.
- */
-export type ActivationQuantizer = 'lsq' | 'pact';
-
 /** The network that is trained. */
 export interface StudentGraph extends WorkingGraph {
   /** Initializer with the scale of a quantized value, by what the plan names as `rangeOf`. */
@@ -73,7 +70,7 @@ export interface StudentGraph extends WorkingGraph {
 /** Quantized activations; weights, biases and scales as float constants to be replaced. */
 export async function buildStudentGraph(
   source: Omit<QuantizedModel, 'weights'>,
-  quantizer: ActivationQuantizer,
+  quantizer: RangeLearning,
 ): Promise<StudentGraph> {
   const scales = new Map<string, string>();
   const heldScales = new Map<string, string>();

@@ -1,9 +1,10 @@
+import type { WeightScales } from '@tritforge/contracts';
 import { layerInput } from '../activations/activation-bits.js';
 import { readFloats, type Tensor } from '../ir/index.js';
 import { codesKind } from '../layers/codes-kind.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { Start } from './fine-tune.js';
-import { LatentParameters, type LatentWeight, type WeightScales } from './latent-parameters.js';
+import { LatentParameters, type LatentWeight } from './latent-parameters.js';
 import type { NormalizedLayer } from './normalized-student.js';
 import { type Parameter, vectorLength } from './parameter-vector.js';
 import type { StudentGraph } from './student-graph.js';

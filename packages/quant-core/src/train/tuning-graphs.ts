@@ -8,6 +8,7 @@
  *   moments      takes the first part; puts out means and variances of what normalized layers put out in it
  *   statistics   takes all of it; the same where layers are normalized by the batch, of what goes into the normalizations
  */
+import type { RangeLearning, WeightScales } from '@tritforge/contracts';
 import type { Model } from '../ir/index.js';
 import type { Layer } from '../layers/layer.js';
 import {
@@ -18,12 +19,11 @@ import {
   type MatchedFeatures,
 } from './distilled-graph.js';
 import type { Start } from './fine-tune.js';
-import type { WeightScales } from './latent-parameters.js';
 import { type NormalizedStudent, withNormalizations } from './normalized-student.js';
 import { type PartGraph, partGraph } from './part-graph.js';
 import { type RunShapes, runShapes } from './run-shapes.js';
 import { inTrainingMode, momentsGraph, statisticsGraph } from './running-statistics.js';
-import { type ActivationQuantizer, buildStudentGraph, type StudentGraph } from './student-graph.js';
+import { buildStudentGraph, type StudentGraph } from './student-graph.js';
 import { type TrainedTensor, trainedTensors } from './trained-tensors.js';
 import type { TuningSamples } from './tuning-samples.js';
 
@@ -32,7 +32,7 @@ export interface TuningObjective {
   readonly loss: DistillationLoss;
   /** Values within the network to be matched too. */
   readonly features?: FeatureOptions | undefined;
-  readonly activationQuantizer: ActivationQuantizer;
+  readonly activationQuantizer: RangeLearning;
   /** Of uniform weights. */
   readonly weightScales: WeightScales;
   /** Whether convolutions are normalized by the batch in training: see normalized-student.ts. */
