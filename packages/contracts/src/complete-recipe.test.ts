@@ -42,7 +42,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     batch: 64,
     workers: 2,
     normalize: false,
-    weightScales: 'least-squares',
+    weightScales: 'learned',
     activationRanges: 'lsq',
     augment: { crop: 1, shift: 0, mirror: false, mix: false },
   });

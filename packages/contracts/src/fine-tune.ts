@@ -64,12 +64,12 @@ const Features = Type.Object(
   },
 );
 
-/** How the scales of uniform weights follow from the weights in training. */
+/** How the scales of weights are found in training. */
 export const WeightScales = Type.Enum(['least-squares', 'sawb', 'learned'], {
-  default: 'least-squares',
   description:
-    'Scales of uniform weights. least-squares: anew in every step, those of least squared error. sawb: by the formula of ' +
-    'SAWB, from the mean square and the mean magnitude. learned: by gradient, as in LSQ.',
+    'Scales of uniform weights, and of the groups of ternary ones in one plane. least-squares: anew in every step, those of least ' +
+    'squared error. learned: by gradient, as in LSQ and TTQ. sawb: of uniform weights, by the formula of SAWB, from the mean square ' +
+    'and the mean magnitude. least-squares with the method uniform, else learned.',
 });
 export type WeightScales = 'least-squares' | 'sawb' | 'learned';
 
@@ -199,7 +199,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,
     normalize: asked.normalize ?? isUniform,
-    weightScales: asked.weightScales ?? 'least-squares',
+    weightScales: asked.weightScales ?? (isUniform ? 'least-squares' : 'learned'),
     activationRanges: asked.activationRanges ?? 'lsq',
     augment: { crop: 1, shift: 0, mirror: false, mix: false, ...asked.augment },
   };

@@ -1,5 +1,7 @@
 import { mulberry32 } from '../seeded-random.js';
 import type { LatentParameters } from './latent-parameters.js';
+import type { LatentWeight } from './latent-weight.js';
+import { multiplyChannels } from './learned-scales.js';
 import { NORMALIZATION_EPSILON, type NormalizedLayer } from './normalized-student.js';
 import type { Parameter } from './parameter-vector.js';
 import { PooledStatistics } from './running-statistics.js';
@@ -15,11 +17,9 @@ export const STATISTICS = 'statistics';
 
 /** Where a normalized layer is in the vector of parameters. */
 interface Place {
-  readonly weight: Parameter;
+  readonly weight: LatentWeight;
   readonly shift: Parameter;
   readonly gain: Parameter;
-  /** Of the weight, where they are learned. */
-  readonly scales: Parameter | null;
 }
 
 /** Begins and folds the normalizations of a student: see normalized-student.ts. */
@@ -47,17 +47,12 @@ export class BatchNormalizer {
       readonly signal?: AbortSignal | undefined;
     },
   ) {
-    const learned = new Map(
-      latent.weights.flatMap(({ parameter, scales }) =>
-        scales === null || typeof scales === 'string' ? [] : [[parameter.name, scales] as const],
-      ),
-    );
+    const weights = new Map(latent.weights.map((weight) => [weight.parameter.name, weight]));
     const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
     this.#places = layers.map(({ weight, shift, gain }) => ({
-      weight: byName.get(weight)!,
+      weight: weights.get(weight)!,
       shift: byName.get(shift)!,
       gain: byName.get(gain)!,
-      scales: learned.get(weight) ?? null,
     }));
     const chosen = shuffled(samples, mulberry32(seed)).slice(0, MOST_SAMPLES);
     this.#batches = piecesOf(chosen, batch);
@@ -82,16 +77,16 @@ export class BatchNormalizer {
   async folded(latent: Float32Array, threads: TrainingThreads): Promise<Float32Array> {
     const statistics = await this.#measure(STATISTICS, threads);
     const folded = latent.slice();
-    this.#places.forEach(({ weight, shift, gain, scales }, i) => {
+    this.#places.forEach(({ weight, shift, gain }, i) => {
       const { mean, variance } = statistics[i]!;
-      const perChannel = weight.length / shift.length;
-      for (let c = 0; c < shift.length; c++) {
-        const factor = latent[gain.offset + c]! / Math.sqrt(variance[c]! + NORMALIZATION_EPSILON);
-        const row = weight.offset + c * perChannel;
-        for (let j = row; j < row + perChannel; j++) folded[j]! *= factor;
-        if (scales !== null) folded[scales.offset + c]! += Math.log(Math.abs(factor));
+      const factors = Float64Array.from(
+        variance,
+        (v, c) => latent[gain.offset + c]! / Math.sqrt(v + NORMALIZATION_EPSILON),
+      );
+      multiplyChannels(folded, weight, factors);
+      factors.forEach((factor, c) => {
         folded[shift.offset + c] = latent[shift.offset + c]! - factor * mean[c]!;
-      }
+      });
     });
     return folded;
   }

@@ -100,6 +100,14 @@ for (const [weightScales, activationQuantizer] of [
   });
 }
 
+for (const normalizes of [false, true])
+  test(`scales of ternary groups are learned, ${normalizes ? '' : 'not '}normalized by the batch`, async (t) => {
+    const { curve, codes } = await tune(t, { weightScales: 'learned', normalizes, length: { epochs: 8 } });
+    const best = curve.filter(({ isBest }) => isBest).at(-1)!;
+    assert.ok(best.heldOutLoss < 0.6 * curve[0]!.heldOutLoss, curve.map(({ heldOutLoss }) => heldOutLoss).join());
+    assert.ok([...codes.values()].some(({ kind }) => kind === 'ternary'));
+  });
+
 test('the same seed and number of threads give the same codes and biases', async (t) => {
   const [first, second, other] = [
     await tune(t, { length: { epochs: 1 } }),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LatentParameters, type LatentWeight, projectWeight } from './latent-parameters.js';
+import { LatentParameters } from './latent-parameters.js';
+import { type LatentWeight, projectWeight } from './latent-weight.js';
 
 /** Two channels of three weights, uniform with learned scales, in a vector of six weights and two scales. */
 function uniform(transposed: boolean): LatentWeight {
@@ -8,7 +9,7 @@ function uniform(transposed: boolean): LatentWeight {
     layer: { layout: { outputChannels: 2, inputChannels: 3, taps: 1 }, transposed },
     applied: { bits: 2, groupSize: null, planes: null, activationBits: 2 },
     parameter: { name: 'w', shape: transposed ? [3, 2] : [2, 3], offset: 0, length: 6 },
-    scales: { name: 's', shape: [2], offset: 6, length: 2 },
+    scales: { of: 'channels', name: 's', shape: [2], offset: 6, length: 2 },
     biases: [],
   };
 }

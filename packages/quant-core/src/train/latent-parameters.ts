@@ -3,46 +3,18 @@
  * with. The gradient of Q counts as that of the identity for weights (straight-through).
  *
  *   weight   Q(θ) is what the codes mean that are solved anew from θ by the method of the layer: nearest ternary or 4-bit codes of
- *            each group, or int8, with channel scales that leave room for the bias
+ *            each group, or int8, with channel scales that leave room for the bias. Where scales are learned: learned-scales.ts
  *   bias     θ itself, and so gains of normalizations
- *   scale    e^θ, of a quantized activation or of the channels of a weight: so it stays positive, and a step changes it by a share
- *            of itself
- *
- * Scales of uniform weights may be learned, too (LSQ). With codes v = clip(w / s) rounded to levels of at most n,
- *
- *   ŵ = v · s      ∂ŵ/∂w = 1, ∂ŵ/∂s = v − w / s where |w / s| ≤ n;      ∂ŵ/∂w = 0, ∂ŵ/∂s = ±n beyond
- *
- * Source: Esser et al. 2020 (LSQ), eqs. 2, 3 and 5.
+ *   scale    e^θ, of a quantized activation or of weights: so it stays positive, and a step changes it by a share of itself
  */
-import type { LayerPrecision } from '@tritforge/contracts';
-import { LARGEST_INT2, quantizeInt2 } from '../int2/index.js';
-import { smallestWeightScales } from '../int8/index.js';
-import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
-import type { Layer } from '../layers/layer.js';
-import { nearestCodes } from '../layers/nearest-codes.js';
-import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
+
+import { type LatentWeight, valuesOf } from './latent-weight.js';
+import { chainLearned, setLatent } from './learned-scales.js';
 import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
 import { type Parameter, vectorLength } from './parameter-vector.js';
 
 /** Keeps scales that run away positive and finite. */
 const MOST = 20;
-
-/** A weight tensor in the vector of parameters; plain data, for other threads. */
-export interface LatentWeight {
-  readonly layer: Pick<Layer, 'layout' | 'transposed'>;
-  readonly applied: LayerPrecision;
-  readonly parameter: Parameter;
-  /** Of uniform weights: how their scales are found, or where they are, [OC]; null for others. */
-  readonly scales: 'least-squares' | 'sawb' | Parameter | null;
-  /** Biases that artifacts store in the unit of an input scale times a channel scale, one for each layer with this weight. */
-  readonly biases: readonly QuantizedBias[];
-}
-
-/** A bias in the vector of parameters, and the scale of its layer's input, there or fixed. */
-export interface QuantizedBias {
-  readonly parameter: Parameter;
-  readonly inputScale: Parameter | number;
-}
 
 export class LatentParameters {
   readonly weights: readonly LatentWeight[];
@@ -78,7 +50,8 @@ export class LatentParameters {
       decay: 0,
     });
     const weights = this.weights.map(({ parameter }) => parameter);
-    const sizes = [...weights, ...this.#plain].map((parameter) => rootMeanSquare(valuesOf(start, parameter)));
+    const latent = this.from(start);
+    const sizes = [...weights, ...this.#plain].map((parameter) => rootMeanSquare(valuesOf(latent, parameter)));
     const smallest = Math.min(...sizes.filter((size) => size > 0), 1);
     return [
       ...[...weights, ...this.#plain].map((parameter, i) => group(parameter, sizes[i]! || smallest)),
@@ -89,6 +62,7 @@ export class LatentParameters {
   /** θ that stands for what a network computes with. */
   from(values: Float32Array): Float32Array {
     const latent = values.slice();
+    for (const weight of this.weights) setLatent(weight, values, latent);
     for (const i of this.#positionsOfScales()) latent[i] = Math.log(values[i]!);
     return latent;
   }
@@ -122,71 +96,6 @@ export class LatentParameters {
   *#positionsOfScales(): Generator<number> {
     for (const { offset, length } of this.#scales) for (let i = offset; i < offset + length; i++) yield i;
   }
-}
-
-/**
- * Writes Q(θ) of a weight.
- * @param values Q(θ), of biases and scales already
- */
-export function projectWeight(latent: Float32Array, weight: LatentWeight, values: Float32Array): void {
-  const decoded = decodeWeights(codesOf(latent, weight, values));
-  values.set(inOwnOrder(decoded, weight.layer), weight.parameter.offset);
-}
-
-/**
- * The codes that a latent weight stands for.
- * @param values Q(θ) of biases and scales
- */
-export function codesOf(
-  latent: Float32Array,
-  { layer, applied, parameter, scales, biases }: LatentWeight,
-  values: Float32Array,
-): WeightCodes {
-  const rows = inRowOrder(valuesOf(latent, parameter), layer);
-  const minimumScales = smallestScales(values, biases);
-  if (scales === null) return nearestCodes(rows, { layer, applied }, minimumScales);
-  const scale = typeof scales === 'string' ? scales : valuesOf(values, scales);
-  return { kind: 'int2', weights: quantizeInt2(rows, layer.layout, { scale, minimumScales }) };
-}
-
-/** Of the scales of a weight, and of the weight itself, where they are learned. */
-function chainLearned(
-  { layer, parameter, scales }: LatentWeight,
-  gradient: Float32Array,
-  latent: Float32Array,
-  values: Float32Array,
-): void {
-  if (scales === null || typeof scales === 'string') return;
-  const perChannel = parameter.length / scales.length;
-  const channelOf = (i: number) => (layer.transposed ? i % scales.length : Math.floor(i / perChannel));
-  gradient.fill(0, scales.offset, scales.offset + scales.length);
-  for (let i = 0; i < parameter.length; i++) {
-    const at = parameter.offset + i;
-    const channel = scales.offset + channelOf(i);
-    const scale = values[channel]!;
-    const ratio = latent[at]! / scale;
-    const isWithin = Math.abs(ratio) <= LARGEST_INT2;
-    gradient[channel]! += gradient[at]! * (isWithin ? values[at]! / scale - ratio : Math.sign(ratio) * LARGEST_INT2);
-    if (!isWithin) gradient[at] = 0;
-  }
-}
-
-/** A copy of the elements of a parameter. */
-export function valuesOf(vector: Float32Array, { offset, length }: Parameter): Float32Array {
-  return vector.slice(offset, offset + length);
-}
-
-function smallestScales(values: Float32Array, biases: readonly QuantizedBias[]): Float32Array | undefined {
-  const needed = biases.map(({ parameter, inputScale }) =>
-    smallestWeightScales(
-      valuesOf(values, parameter),
-      typeof inputScale === 'number' ? inputScale : values[inputScale.offset]!,
-    ),
-  );
-  return needed.reduce<Float32Array | undefined>(
-    (all, own) => all?.map((scale, channel) => Math.max(scale, own[channel]!)) ?? own,
-    undefined,
-  );
 }
 
 function rootMeanSquare(values: Float32Array): number {

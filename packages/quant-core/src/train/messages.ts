@@ -1,5 +1,5 @@
 import type { TritforgeError } from '@tritforge/contracts';
-import type { LatentWeight } from './latent-parameters.js';
+import type { LatentWeight } from './latent-weight.js';
 import type { StoreSummary } from './sample-store.js';
 
 /** What a training thread is started with; plain data and shared memory. */

@@ -1,10 +1,13 @@
 import type { WeightScales } from '@tritforge/contracts';
 import { layerInput } from '../activations/activation-bits.js';
+import { groupCount } from '../fgq/index.js';
 import { readFloats, type Tensor } from '../ir/index.js';
 import { codesKind } from '../layers/codes-kind.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { Start } from './fine-tune.js';
-import { LatentParameters, type LatentWeight } from './latent-parameters.js';
+import { LatentParameters } from './latent-parameters.js';
+import type { LatentWeight, LearnedScales } from './latent-weight.js';
+import { setScales } from './learned-scales.js';
 import type { NormalizedLayer } from './normalized-student.js';
 import { type Parameter, vectorLength } from './parameter-vector.js';
 import type { StudentGraph } from './student-graph.js';
@@ -56,18 +59,14 @@ export async function startVector(
     else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.bias), offset);
     else vector.set(await readFloats(weights.get(tensor.planned.layer.weight)!.decoded), offset);
   }
-  for (const { parameter, scales: own } of latent.weights) {
-    const tensor = trained.get(parameter.name)!;
-    if (own === null || typeof own === 'string' || tensor.kind !== 'weight') continue;
-    vector.set(weights.get(tensor.planned.layer.weight)!.channelScales, own.offset);
+  for (const weight of latent.weights) {
+    const tensor = trained.get(weight.parameter.name)!;
+    if (tensor.kind === 'weight') setScales(weight, vector, weights.get(tensor.planned.layer.weight)!.channelScales);
   }
   return vector;
 }
 
-/**
- * What is updated in the place of it: the parameters of the graphs, and behind them scales of weights that are learned.
- * @param weightScales of uniform weights
- */
+/** What is updated in the place of it: the parameters of the graphs, and behind them scales of weights that are learned. */
 export function latentParameters(
   parameters: readonly Parameter[],
   trained: ReadonlyMap<string, TrainedTensor>,
@@ -90,12 +89,16 @@ export function latentParameters(
     return [{ parameter, inputScale: trainedScales.get(input.rangeOf) ?? scales.get(input.rangeOf)!.scale }];
   };
   let next = vectorLength(parameters);
-  const learned: Parameter[] = [];
-  const scalesOf = ({ layer, applied }: PlannedLayer, name: string) => {
-    if (applied.bits === null || codesKind(applied) !== 'int2') return null;
-    if (weightScales !== 'learned') return weightScales;
-    const length = layer.layout.outputChannels;
-    learned.push({ name: `${name}_scales`, shape: [length], offset: next, length });
+  const learned: LearnedScales[] = [];
+  const scalesOf = ({ layer: { layout }, applied }: PlannedLayer, name: string): LatentWeight['scales'] => {
+    const kind = applied.bits === null ? null : codesKind(applied);
+    if (weightScales !== 'learned') return kind === 'int2' ? weightScales : null;
+    if (kind !== 'int2' && (kind !== 'ternary' || applied.planes === 2)) return null;
+    const [of, length] =
+      kind === 'int2'
+        ? (['channels', layout.outputChannels] as const)
+        : (['groups', groupCount(layout, applied.groupSize!)] as const);
+    learned.push({ of, name: `${name}_scales`, shape: [length], offset: next, length });
     next += length;
     return learned.at(-1)!;
   };

@@ -5,7 +5,7 @@ import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { augment } from './augment.js';
 import { cropImages } from './crop-images.js';
-import { projectWeight } from './latent-parameters.js';
+import { projectWeight } from './latent-weight.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 import { mixSamples } from './mix-samples.js';
 import { SampleReader } from './sample-store.js';

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { throwIfCanceled } from '../cancellation.js';
-import type { LatentWeight } from './latent-parameters.js';
+import type { LatentWeight } from './latent-weight.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 
 const ENTRY = new URL('./training-thread.js', import.meta.url);

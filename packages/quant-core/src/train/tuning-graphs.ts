@@ -33,7 +33,7 @@ export interface TuningObjective {
   /** Values within the network to be matched too. */
   readonly features?: FeatureOptions | undefined;
   readonly activationQuantizer: RangeLearning;
-  /** Of uniform weights. */
+  /** Of uniform weights, and of ternary ones in one plane. */
   readonly weightScales: WeightScales;
   /** Whether convolutions are normalized by the batch in training: see normalized-student.ts. */
   readonly normalizes: boolean;
