@@ -117,6 +117,15 @@ export const FineTune = Type.Object(
           'each tensor, so that 0.01 is a step of about one per cent with adamw. 0.005 with adamw and 0.01 with sgd unless told.',
       }),
     ),
+    anchor: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1000,
+        description:
+          'Pulls everything that is trained back to where it started: times the learning rate the share of the way that each update ' +
+          'goes back. Keeps long trainings from wandering off. 0.3 unless told, 0 with the method uniform.',
+      }),
+    ),
     batch: Type.Optional(
       Type.Integer({
         minimum: 1,
@@ -173,6 +182,7 @@ export interface ResolvedFineTune {
   temperature: number;
   optimiser: 'adamw' | 'sgd';
   learningRate: number;
+  anchor: number;
   batch: number;
   workers: number;
   /** Null: never stop early. */
@@ -195,6 +205,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     temperature: asked.temperature ?? 2,
     optimiser: asked.optimiser ?? 'adamw',
     learningRate: asked.learningRate ?? DEFAULT_RATES[asked.optimiser ?? 'adamw'],
+    anchor: asked.anchor ?? (isUniform ? 0 : 0.3),
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,

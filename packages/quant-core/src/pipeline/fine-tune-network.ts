@@ -101,6 +101,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
     optimiser: OPTIMISERS[asked.optimiser],
     learningRate,
     schedule: { kind: 'cosine', floor: 0 },
+    anchor: asked.anchor,
     augmentation: augmentationOf(asked.augment, prepared),
     features: featuresOf(asked, layers),
     activationQuantizer: asked.activationRanges,

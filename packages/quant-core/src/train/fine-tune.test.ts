@@ -43,6 +43,7 @@ async function tune(
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
+    anchor: 0,
     loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0 },
     activationQuantizer: 'lsq',
     weightScales: 'least-squares',
@@ -107,6 +108,14 @@ for (const normalizes of [false, true])
     assert.ok(best.heldOutLoss < 0.6 * curve[0]!.heldOutLoss, curve.map(({ heldOutLoss }) => heldOutLoss).join());
     assert.ok([...codes.values()].some(({ kind }) => kind === 'ternary'));
   });
+
+test('what is pulled back all the way after every step stays where it started', async (t) => {
+  const { curve } = await tune(t, { anchor: 1e6, length: { epochs: 2 } });
+  const [, first, second] = curve.map(({ heldOutLoss }) => heldOutLoss);
+  assert.equal(first, second);
+  const free = await tune(t, { length: { epochs: 2 } });
+  assert.notEqual(free.curve[1]!.heldOutLoss, free.curve[2]!.heldOutLoss);
+});
 
 test('the same seed and number of threads give the same codes and biases', async (t) => {
   const [first, second, other] = [

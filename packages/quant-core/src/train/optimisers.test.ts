@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { averageInto, clipNorm, Optimiser, type OptimiserSettings } from './optimisers.js';
+import { averageInto, clipNorm, Optimiser, type OptimiserSettings, pullBack } from './optimisers.js';
 
 const SGD: OptimiserSettings = { kind: 'sgd', momentum: 0.9, nesterov: false };
 const ADAMW: OptimiserSettings = { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 };
@@ -85,4 +85,10 @@ test('an average follows the parameters', () => {
   const average = Float32Array.of(0);
   for (let i = 0; i < 200; i++) averageInto(average, Float32Array.of(2), 0.95);
   near(average, [2 * (1 - 0.95 ** 200)]);
+});
+
+test('parameters are pulled a share of the way back to where they started', () => {
+  const parameters = Float32Array.of(1, -2);
+  pullBack(parameters, Float32Array.of(3, -2), 0.25);
+  near(parameters, [1.5, -2]);
 });

@@ -115,6 +115,16 @@ export function normOf(vector: Float32Array): number {
   return Math.sqrt(sum);
 }
 
+/**
+ * Moves parameters a share of the way back to where they started, in place. Steps of Adam are as long where gradients are noise: without a
+ * pull, parameters wander ever farther the longer a training is.
+ *
+ * Source: Li et al. 2018 (L2-SP), eq. 4, decoupled from the gradient as in AdamW.
+ */
+export function pullBack(parameters: Float32Array, start: Float32Array, share: number): void {
+  for (let i = 0; i < parameters.length; i++) parameters[i]! += share * (start[i]! - parameters[i]!);
+}
+
 /** An exponential moving average of parameters, in place: a ← δa + (1 − δ)θ. */
 export function averageInto(average: Float32Array, parameters: Float32Array, decay: number): void {
   for (let i = 0; i < average.length; i++) average[i] = decay * average[i]! + (1 - decay) * parameters[i]!;

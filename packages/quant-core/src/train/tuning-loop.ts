@@ -4,7 +4,7 @@ import { mulberry32 } from '../seeded-random.js';
 import type { BatchNormalizer } from './batch-normalizer.js';
 import type { LatentParameters } from './latent-parameters.js';
 import type { Augmentation } from './messages.js';
-import { normOf, Optimiser, type OptimiserSettings } from './optimisers.js';
+import { normOf, Optimiser, type OptimiserSettings, pullBack } from './optimisers.js';
 import { rateAt, type Schedule } from './schedule.js';
 import { shuffled } from './shuffled.js';
 import type { TrainingClock } from './training-clock.js';
@@ -48,6 +48,8 @@ export interface TuningSteps {
   /** Of each tensor relative to its own size: see {@link LatentParameters.groups}. */
   readonly learningRate: number;
   readonly schedule: Schedule;
+  /** How strongly parameters are pulled back to where they started: times the learning rate of a step the share of the way. */
+  readonly anchor: number;
   /** Epochs without a better one after which to stop; null for never. */
   readonly patience: number | null;
   readonly seed: number;
@@ -70,6 +72,13 @@ interface Parts {
   /** Null where nothing is normalized by the batch. */
   readonly normalizer: BatchNormalizer | null;
   readonly options: TuningSteps;
+}
+
+/** What moves latent parameters, and what holds them. */
+interface Movement {
+  readonly optimiser: Optimiser;
+  /** Where they started. */
+  readonly anchor: Float32Array;
 }
 
 export interface TuningResult {
@@ -99,13 +108,14 @@ export class TuningLoop {
     const { threads, clock, file, options } = this.#parts;
     const state = known ?? (await this.#begin(asItIs, start));
     const optimiser = this.#optimiser(start, state);
+    const anchor = this.#parts.parameters.from(start);
     const curve = [...state.curve];
     let { best } = state;
     let least = Math.min(...curve.map(({ heldOutLoss }) => heldOutLoss));
     threads.latent.set(state.latent);
     await this.#project();
     for (let epoch = curve.length; !this.#isOver(epoch, 0) && !this.#isHopeless(curve); epoch++) {
-      const trainingLoss = await this.#epoch(epoch, optimiser, curve);
+      const trainingLoss = await this.#epoch(epoch, { optimiser, anchor }, curve);
       const latent = threads.latent.slice();
       const { stored, heldOutLoss } = await this.#judgeAsStored(latent);
       if (!Number.isFinite(trainingLoss + heldOutLoss)) return { best, curve, divergedAt: epoch };
@@ -143,7 +153,7 @@ export class TuningLoop {
     return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
   }
 
-  async #epoch(epoch: number, optimiser: Optimiser, curve: readonly Epoch[]): Promise<number> {
+  async #epoch(epoch: number, { optimiser, anchor }: Movement, curve: readonly Epoch[]): Promise<number> {
     const { threads, parameters, samples, clock, options } = this.#parts;
     const { learningRate, schedule, seed, signal } = options;
     const { part } = samples;
@@ -161,7 +171,9 @@ export class TuningLoop {
       loss += await threads.step(parts, seed + (epoch * steps + done) * threads.count, signal);
       const share = clock.share(epoch, done / steps);
       parameters.chain(threads.gradient, threads.latent, threads.parameters);
-      optimiser.step(threads.latent, threads.gradient, learningRate * rateAt(schedule, share, WARM_UP));
+      const rate = learningRate * rateAt(schedule, share, WARM_UP);
+      optimiser.step(threads.latent, threads.gradient, rate);
+      if (options.anchor > 0) pullBack(threads.latent, anchor, Math.min(rate * options.anchor, 1));
       if (!Number.isFinite(loss + normOf(threads.latent))) return Number.NaN;
       await this.#project();
       options.onStep?.({
