@@ -34,3 +34,34 @@ for (const transposed of [false, true]) {
     assert.deepEqual([...gradient], [...stored([1, 2, 0, 8, 0, 32]), first * 0.5, second * 2]);
   });
 }
+
+test('channels learn as fast as their weights are large, biases in proportion', () => {
+  const bias = { name: 'b', shape: [2], offset: 6, length: 2 };
+  const weight: LatentWeight = {
+    ...uniform(false),
+    applied: { bits: 8, groupSize: null, planes: null, activationBits: 8 },
+    scales: null,
+    biases: [{ parameter: bias, inputScale: 1 }],
+  };
+  const start = Float32Array.of(1, -1, 1, 7, 7, -7, 3, 1);
+  const sizes = (weights: readonly LatentWeight[], kind: 'adamw' | 'sgd') => {
+    const settings =
+      kind === 'sgd' ? { kind, momentum: 0, nesterov: false } : { kind, betas: [0, 0] as const, epsilon: 0 };
+    const groups = new LatentParameters(weights, [bias], []).groups(start, settings);
+    return groups.map(({ begin, end, rate }) => [begin, end, Number(rate.toFixed(5))]);
+  };
+  // Root mean squares: 5 of all weights, √5 of the biases.
+  const [first, second] = [1, 7].map((size) => Number(((Math.sqrt(5) * size) / 5).toFixed(5)));
+  const ranges = [
+    [0, 3, 1],
+    [3, 6, 7],
+    [6, 7, first],
+    [7, 8, second],
+  ];
+  assert.deepEqual(sizes([weight], 'adamw'), ranges);
+  assert.deepEqual(sizes([weight], 'sgd').slice(0, 2), [
+    [0, 3, 1],
+    [3, 6, 49],
+  ]);
+  assert.deepEqual(sizes([{ ...weight, biases: [] }], 'adamw').at(-1), [6, 8, Number(Math.sqrt(5).toFixed(5))]);
+});

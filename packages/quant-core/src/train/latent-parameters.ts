@@ -8,7 +8,7 @@
  *   scale    e^θ, of a quantized activation or of weights: so it stays positive, and a step changes it by a share of itself
  */
 
-import { type LatentWeight, valuesOf } from './latent-weight.js';
+import { type LatentWeight, rowsOf, valuesOf } from './latent-weight.js';
 import { chainLearned, setLatent } from './learned-scales.js';
 import type { OptimiserSettings, ParameterGroup } from './optimisers.js';
 import { type Parameter, vectorLength } from './parameter-vector.js';
@@ -39,24 +39,37 @@ export class LatentParameters {
 
   /**
    * Each tensor learns as if it had been divided by its root mean square at the start, so that one learning rate suits layers and
-   * networks of all sizes. Logarithms of scales are relative as they are.
+   * networks of all sizes. Where normalizations were folded into weights, channels of one tensor differ by orders of magnitude as well:
+   * each has the size of its own weights, and its bias a size in proportion to them. Logarithms of scales, and weights in units of their
+   * scales, are relative as they are.
    * @param start Q(θ)
    */
   groups(start: Float32Array, { kind }: OptimiserSettings): ParameterGroup[] {
-    const group = ({ offset, length }: Parameter, size: number): ParameterGroup => ({
-      begin: offset,
-      end: offset + length,
-      rate: kind === 'sgd' ? size ** 2 : size,
+    const latent = this.from(start);
+    const sized = [
+      ...this.weights.flatMap((weight) => sizesOfWeight(weight, latent)),
+      ...this.#plain.flatMap((parameter) => sizesOfPlain(parameter, this.#layerOf(parameter), start)),
+    ];
+    const smallest = Math.min(...this.#tensorSizes(latent), 1);
+    const group = ({ begin, end, size }: Sized): ParameterGroup => ({
+      begin,
+      end,
+      rate: kind === 'sgd' ? (size || smallest) ** 2 : size || smallest,
       decay: 0,
     });
-    const weights = this.weights.map(({ parameter }) => parameter);
-    const latent = this.from(start);
-    const sizes = [...weights, ...this.#plain].map((parameter) => rootMeanSquare(valuesOf(latent, parameter)));
-    const smallest = Math.min(...sizes.filter((size) => size > 0), 1);
-    return [
-      ...[...weights, ...this.#plain].map((parameter, i) => group(parameter, sizes[i]! || smallest)),
-      ...this.#scales.map((parameter) => group(parameter, 1)),
-    ].toSorted((a, b) => a.begin - b.begin);
+    const scales = this.#scales.map((parameter): Sized => ({ ...rangeOf(parameter), size: 1 }));
+    return [...sized, ...scales].map(group).toSorted((a, b) => a.begin - b.begin);
+  }
+
+  /** The weight beside a bias. */
+  #layerOf({ offset }: Parameter): LatentWeight | undefined {
+    return this.weights.find(({ biases }) => biases.some(({ parameter }) => parameter.offset === offset));
+  }
+
+  /** Of tensors that are not all zero. */
+  #tensorSizes(latent: Float32Array): number[] {
+    const tensors = [...this.weights.map(({ parameter }) => parameter), ...this.#plain];
+    return tensors.map((parameter) => rootMeanSquare(valuesOf(latent, parameter))).filter((size) => size > 0);
   }
 
   /** θ that stands for what a network computes with. */
@@ -96,6 +109,53 @@ export class LatentParameters {
   *#positionsOfScales(): Generator<number> {
     for (const { offset, length } of this.#scales) for (let i = offset; i < offset + length; i++) yield i;
   }
+}
+
+/** A range of the vector, and how large its values are; 0 where they say nothing of it. */
+interface Sized {
+  readonly begin: number;
+  readonly end: number;
+  readonly size: number;
+}
+
+/** By channels where they lie one after the other. */
+function sizesOfWeight(weight: LatentWeight, latent: Float32Array): Sized[] {
+  const { layer, parameter, scales } = weight;
+  const isRelative = scales !== null && typeof scales !== 'string' && scales.of === 'groups';
+  if (isRelative || layer.transposed)
+    return [{ ...rangeOf(parameter), size: rootMeanSquare(valuesOf(latent, parameter)) }];
+  const sizes = channelSizes(latent, weight);
+  const length = parameter.length / sizes.length;
+  return sizes.map((size, channel) => {
+    const begin = parameter.offset + channel * length;
+    return { begin, end: begin + length, size };
+  });
+}
+
+/** By channels where it is the bias of a layer with them. */
+function sizesOfPlain(parameter: Parameter, weight: LatentWeight | undefined, start: Float32Array): Sized[] {
+  const size = rootMeanSquare(valuesOf(start, parameter));
+  const ofWeights = weight === undefined ? [] : channelSizes(start, weight);
+  const whole = rootMeanSquare(Float32Array.from(ofWeights));
+  if (ofWeights.length !== parameter.length || whole === 0) return [{ ...rangeOf(parameter), size }];
+  return ofWeights.map((own, channel) => {
+    const begin = parameter.offset + channel;
+    return { begin, end: begin + 1, size: (size * own) / whole };
+  });
+}
+
+/** Root mean squares of the weights of each output channel. */
+function channelSizes(vector: Float32Array, weight: LatentWeight): number[] {
+  const rows = rowsOf(vector, weight);
+  const { outputChannels } = weight.layer.layout;
+  const length = rows.length / outputChannels;
+  return Array.from({ length: outputChannels }, (_, channel) =>
+    rootMeanSquare(rows.subarray(channel * length, (channel + 1) * length)),
+  );
+}
+
+function rangeOf({ offset, length }: Parameter): Pick<Sized, 'begin' | 'end'> {
+  return { begin: offset, end: offset + length };
 }
 
 function rootMeanSquare(values: Float32Array): number {

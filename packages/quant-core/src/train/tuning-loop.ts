@@ -45,7 +45,7 @@ const WARM_UP = 0.05;
 /** How steps are made, and who hears of them. */
 export interface TuningSteps {
   readonly optimiser: OptimiserSettings;
-  /** Of each tensor relative to its own size: see {@link LatentParameters.groups}. */
+  /** Of each tensor, or channel of it, relative to its own size: see {@link LatentParameters.groups}. */
   readonly learningRate: number;
   readonly schedule: Schedule;
   /** How strongly parameters are pulled back to where they started: times the learning rate of a step the share of the way. */
