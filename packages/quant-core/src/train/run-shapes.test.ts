@@ -44,3 +44,10 @@ test('large activations go in smaller runs, one record at least', () => {
   assert.equal(runShapes(network(['N', 2 ** 20], 10), store(1, 2 ** 20), 12).records, 4);
   assert.equal(runShapes(network(['N', 2 ** 28], 1), store(1, 2 ** 28), 12).records, 1);
 });
+
+test('what is normalized together stays together as far as memory allows, and a few records always', () => {
+  const large = network(['N', 2 ** 20], 10);
+  assert.equal(runShapes(large, store(1, 2 ** 20), 64, true).records, 32);
+  assert.equal(runShapes(network(['N', 2 ** 28], 1), store(1, 2 ** 28), 12, true).records, 6);
+  assert.equal(runShapes(network([1, 7]), store(1, 7), 12, true).records, 1);
+});

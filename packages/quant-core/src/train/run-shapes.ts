@@ -13,6 +13,10 @@ export interface RunShapes {
 
 /** Activations of one run and their gradients, as far as they can be told, are to fit in so much. */
 const MOST_BYTES = 2 ** 29;
+/** Where runs are normalized each for itself: fewer samples would say too little of the data. */
+const MOST_BYTES_NORMALIZED = 2 ** 32;
+/** Those that are normalized together whatever they take: by two images a trained MobileNet is at chance. */
+const FEWEST_NORMALIZED = 8;
 /** A value is there once forward, once as a gradient, and in between. */
 const BYTES_PER_ACTIVATION = 12;
 
@@ -20,12 +24,14 @@ const BYTES_PER_ACTIVATION = 12;
  * The most records that one run can take: all of a thread's part, unless the network has a batch size of its own or its
  * activations are large. They divide the part.
  * @param part records of a batch that one thread takes
+ * @param normalizes whether the records of a run are normalized together
  * @throws TritforgeError DATASET_SHAPE_MISMATCH when records cannot fill the batch size of the network
  */
-export function runShapes(network: Model, store: StoreSummary, part: number): RunShapes {
+export function runShapes(network: Model, store: StoreSummary, part: number, normalizes = false): RunShapes {
   const fixed = fixedRecords(network, store);
   if (fixed !== null && part % fixed !== 0) throw unfit(fixed, part);
-  const most = fixed ?? Math.max(Math.floor(MOST_BYTES / bytesOfOne(network, store)), 1);
+  const [bytes, fewest] = normalizes ? [MOST_BYTES_NORMALIZED, FEWEST_NORMALIZED] : [MOST_BYTES, 1];
+  const most = fixed ?? Math.max(Math.floor(bytes / bytesOfOne(network, store)), fewest);
   const records = divisors(part).findLast((count) => count <= most)!;
   return { records, symbols: symbolsOf(network, store, records) };
 }

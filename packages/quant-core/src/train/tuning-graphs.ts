@@ -69,7 +69,7 @@ export async function tuningGraphs(
   { loss, features, activationQuantizer, normalizes }: TuningObjective,
 ): Promise<TuningGraphs> {
   const student = await buildStudentGraph(start, activationQuantizer);
-  const run = runShapes(student.model, store, part);
+  const run = runShapes(student.model, store, part, normalizes);
   const { symbols } = run;
   const normalized = normalizes ? withNormalizations(student, start.layers) : { model: student.model, layers: [] };
   const measured = normalized.layers.map(({ statistics }) => statistics);
