@@ -1,0 +1,96 @@
+/**
+ * What a network costs as a function of its widths: sums of products of numbers of channels, so that it is linear in each of them and
+ * its mean over independent widths is its value at their means.
+ *
+ *   multiply-accumulates   Σ layers       positions · taps · in(c) · out(c)       of one sample
+ *   parameters             Σ constants    fixed axes · Π axes(c)                  floating-point values that the network computes with
+ */
+import {
+  elementCount,
+  isFloat,
+  type Model,
+  type Node,
+  shapesOfOneSample,
+  type Tensor,
+  valuesUsedBy,
+} from '../ir/index.js';
+import { channelCount, type Segment } from './widths/channel-layout.js';
+import type { PaddedShortcut } from './widths/width-analysis.js';
+import type { WidthGraph } from './widths/width-graph.js';
+import type { WidthId } from './widths/width-table.js';
+
+/** A product of a constant and of lengths of axes. */
+export interface CostTerm {
+  readonly factor: number;
+  readonly axes: readonly (readonly Segment[])[];
+  /** Counts only where the ends of this shortcut have other widths than in the network as it is: it is a layer then. */
+  readonly projects: PaddedShortcut | null;
+}
+
+export interface NetworkCost {
+  readonly macs: readonly CostTerm[];
+  readonly parameters: readonly CostTerm[];
+}
+
+/** Layers that multiply a constant weight, all of it, for each of their positions. */
+const LAYERS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
+
+/** @throws Error for layers with outputs of unknown size */
+export function networkCost(model: Model, graph: WidthGraph): NetworkCost {
+  const { initializers, nodes } = model.graph;
+  const shapes = shapesOfOneSample(model);
+  const sizesOf = (value: string) => {
+    const shape = shapes.get(value, model.graph)?.shape;
+    if (!shape?.every((size) => typeof size === 'number')) throw new Error(`the size of ${value} cannot be told`);
+    return shape;
+  };
+  const termOf = (name: string, tensor: Tensor, factor: number): CostTerm => {
+    const layout = graph.tensors.get(name) ?? [];
+    const fixed = elementCount(tensor.shape.filter((_, axis) => (layout[axis] ?? null) === null));
+    const axes = layout.flatMap((axis) => (axis === null ? [] : [axis.segments]));
+    return { factor: factor * fixed, axes, projects: null };
+  };
+  const macs = nodes.flatMap((node) => {
+    const weight = initializers.get(node.inputs[1] ?? '');
+    if (!LAYERS.has(node.opType) || weight === undefined) return [];
+    return [termOf(node.inputs[1]!, weight, positionsOf(node, sizesOf))];
+  });
+  const used = new Set(nodes.flatMap((node) => [...valuesUsedBy(node)]));
+  const parameters = [...initializers].flatMap(([name, tensor]) =>
+    used.has(name) && isFloat(tensor.dtype) ? [termOf(name, tensor, 1)] : [],
+  );
+  const projections = graph.shortcuts.map((shortcut) => {
+    const { node, from, to } = shortcut;
+    const positions = elementCount(sizesOf(node.outputs[0]!).slice(2));
+    return { positions, term: { factor: 1, axes: [from, to], projects: shortcut } };
+  });
+  return {
+    macs: [...macs, ...projections.map(({ positions, term }) => ({ ...term, factor: positions }))],
+    parameters: [...parameters, ...projections.map(({ term }) => term)],
+  };
+}
+
+/** @param widthOf channels of each class, expected ones too */
+export function costOf(
+  terms: readonly CostTerm[],
+  { widthOf: classOf }: WidthGraph,
+  widthOf: (id: WidthId) => number,
+): number {
+  const own = (id: WidthId) => widthOf(classOf(id).id);
+  const isChanged = ({ from, to }: PaddedShortcut) =>
+    [...from, ...to].some(({ width }) => own(width) !== classOf(width).channels);
+  return terms
+    .filter(({ projects }) => projects === null || isChanged(projects))
+    .reduce(
+      (sum, { factor, axes }) => sum + axes.reduce((product, axis) => product * channelCount(axis, own), factor),
+      0,
+    );
+}
+
+/** How often a layer uses each element of its weight for one sample. */
+function positionsOf(node: Node, sizesOf: (value: string) => readonly number[]): number {
+  if (node.opType === 'ConvTranspose') return elementCount(sizesOf(node.inputs[0]!).slice(2));
+  const sizes = sizesOf(node.outputs[0]!);
+  const [batch = 1] = sizes;
+  return node.opType === 'Conv' ? elementCount(sizes.slice(2)) : elementCount(sizes.slice(0, -1)) / batch;
+}
