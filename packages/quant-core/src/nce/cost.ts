@@ -71,20 +71,41 @@ export function networkCost(model: Model, graph: WidthGraph): NetworkCost {
 }
 
 /** @param widthOf channels of each class, expected ones too */
-export function costOf(
+export function costOf(terms: readonly CostTerm[], graph: WidthGraph, widthOf: (id: WidthId) => number): number {
+  const lengthOf = lengths(graph, widthOf);
+  return inForce(terms, graph, widthOf).reduce(
+    (sum, { factor, axes }) => sum + axes.reduce((product, axis) => product * lengthOf(axis), factor),
+    0,
+  );
+}
+
+/** Derivatives of {@link costOf} by the channels of each class that matters. */
+export function costGradient(
   terms: readonly CostTerm[],
-  { widthOf: classOf }: WidthGraph,
+  graph: WidthGraph,
   widthOf: (id: WidthId) => number,
-): number {
-  const own = (id: WidthId) => widthOf(classOf(id).id);
+): Map<WidthId, number> {
+  const lengthOf = lengths(graph, widthOf);
+  const gradient = new Map<WidthId, number>();
+  for (const { factor, axes } of inForce(terms, graph, widthOf))
+    for (const [i, axis] of axes.entries()) {
+      const others = axes.toSpliced(i, 1).reduce((product, other) => product * lengthOf(other), factor);
+      for (const { width, repeat } of axis) {
+        const { id } = graph.widthOf(width);
+        gradient.set(id, (gradient.get(id) ?? 0) + others * repeat);
+      }
+    }
+  return gradient;
+}
+
+function lengths(graph: WidthGraph, widthOf: (id: WidthId) => number): (axis: readonly Segment[]) => number {
+  return (axis) => channelCount(axis, (id) => widthOf(graph.widthOf(id).id));
+}
+
+function inForce(terms: readonly CostTerm[], graph: WidthGraph, widthOf: (id: WidthId) => number): CostTerm[] {
   const isChanged = ({ from, to }: PaddedShortcut) =>
-    [...from, ...to].some(({ width }) => own(width) !== classOf(width).channels);
-  return terms
-    .filter(({ projects }) => projects === null || isChanged(projects))
-    .reduce(
-      (sum, { factor, axes }) => sum + axes.reduce((product, axis) => product * channelCount(axis, own), factor),
-      0,
-    );
+    [...from, ...to].some(({ width }) => widthOf(graph.widthOf(width).id) !== graph.widthOf(width).channels);
+  return terms.filter(({ projects }) => projects === null || isChanged(projects));
 }
 
 /** How often a layer uses each element of its weight for one sample. */
