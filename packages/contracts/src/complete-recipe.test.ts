@@ -39,7 +39,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     temperature: 2,
     optimiser: 'adamw',
     learningRate: 0.005,
-    anchor: 0.3,
+    anchor: 0.03,
     batch: 64,
     workers: 2,
     normalize: false,

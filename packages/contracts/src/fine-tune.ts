@@ -123,7 +123,7 @@ export const FineTune = Type.Object(
         maximum: 1000,
         description:
           'Pulls everything that is trained back to where it started: times the learning rate the share of the way that each update ' +
-          'goes back. Keeps long trainings from wandering off. 0.3 unless told, 0 with the method uniform.',
+          'goes back. Keeps long trainings from wandering off. 0.03 unless told, 0 with the method uniform.',
       }),
     ),
     batch: Type.Optional(
@@ -205,7 +205,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     temperature: asked.temperature ?? 2,
     optimiser: asked.optimiser ?? 'adamw',
     learningRate: asked.learningRate ?? DEFAULT_RATES[asked.optimiser ?? 'adamw'],
-    anchor: asked.anchor ?? (isUniform ? 0 : 0.3),
+    anchor: asked.anchor ?? (isUniform ? 0 : 0.03),
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,
