@@ -27,11 +27,16 @@ export interface Expansion {
   readonly cap: number;
 }
 
-const SHARES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+/** Of the channels in the network as it is. */
+export const START_SHARES: readonly number[] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 
 /** @param normal gives logits near 0; called once for each candidate */
-export function startCandidates(width: Width, normal: () => number): Candidates {
-  const rounded = SHARES.map((share) => roundedTo(share * width.channels, width));
+export function startCandidates(
+  width: Width,
+  normal: () => number,
+  shares: readonly number[] = START_SHARES,
+): Candidates {
+  const rounded = shares.map((share) => roundedTo(share * width.channels, width));
   const channels = [...new Set(rounded)].toSorted((a, b) => a - b);
   return { channels, logits: Float64Array.from(channels, normal) };
 }

@@ -62,11 +62,12 @@ export function networkCost(model: Model, graph: WidthGraph): NetworkCost {
   const projections = graph.shortcuts.map((shortcut) => {
     const { node, from, to } = shortcut;
     const positions = elementCount(sizesOf(node.outputs[0]!).slice(2));
-    return { positions, term: { factor: 1, axes: [from, to], projects: shortcut } };
+    const [weight, bias] = [[from, to], [to]].map((axes): CostTerm => ({ factor: 1, axes, projects: shortcut }));
+    return { positions, weight: weight!, bias: bias! };
   });
   return {
-    macs: [...macs, ...projections.map(({ positions, term }) => ({ ...term, factor: positions }))],
-    parameters: [...parameters, ...projections.map(({ term }) => term)],
+    macs: [...macs, ...projections.map(({ positions, weight }) => ({ ...weight, factor: positions }))],
+    parameters: [...parameters, ...projections.flatMap(({ weight, bias }) => [weight, bias])],
   };
 }
 

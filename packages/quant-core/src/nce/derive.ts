@@ -4,7 +4,8 @@
  *   new channel j of a width is a copy of channel s_j;   W′[o, i] = W[s_o, s_i] / n(s_i)
  *
  * with n(c) the number of copies of a channel. Where every channel has a copy the network computes what it did. A shortcut of empty
- * channels whose ends do not fit any more becomes a 1×1 convolution, which begins as the same mapping.
+ * channels whose ends do not fit any more becomes a 1×1 convolution, which begins as the same mapping. It has a bias, zeros, for what a
+ * normalization leaves behind in training.
  *
  * Source: Chen et al. 2016, "Net2Net", §3.2 (wider networks); Park et al. 2022, shortcuts at derivation.
  */
@@ -31,8 +32,16 @@ import type { WidthId } from './widths/width-table.js';
 /** For each new channel the channel that it is a copy of, by the id of the width; widths that are left out stay. */
 export type ChannelSources = ReadonlyMap<WidthId, readonly number[]>;
 
-/** @param model that the graph of widths is of; stays as it is */
-export async function deriveNetwork(model: Model, graph: WidthGraph, sources: ChannelSources): Promise<Model> {
+/**
+ * @param model that the graph of widths is of; stays as it is
+ * @param shortcuts which shortcuts of empty channels become layers: those that have to, or all
+ */
+export async function deriveNetwork(
+  model: Model,
+  graph: WidthGraph,
+  sources: ChannelSources,
+  shortcuts: 'as-needed' | 'all' = 'as-needed',
+): Promise<Model> {
   const channels = (id: WidthId) => sourcesOf(id, graph, sources).length;
   const initializers = new Map(model.graph.initializers);
   for (const [name, layout] of graph.tensors) {
@@ -54,7 +63,7 @@ export async function deriveNetwork(model: Model, graph: WidthGraph, sources: Ch
   }
   for (const shortcut of graph.shortcuts) {
     const [from, to] = [shortcut.from, shortcut.to].map((segments) => positions(segments, graph, sources)) as Both;
-    if (isAsItWas(shortcut, graph, from, to)) continue;
+    if (shortcuts === 'as-needed' && isAsItWas(shortcut, graph, from, to)) continue;
     replaced.set(shortcut.node, projection(shortcut, { from, to }, names, derived));
   }
   return { ...model, graph: { ...derived, nodes: model.graph.nodes.map((node) => replaced.get(node) ?? node) } };
@@ -143,6 +152,9 @@ function projection(
     });
   });
   const weight = names.value(`${node.outputs[0]}_projection`);
+  const bias = names.value(`${weight}_bias`);
   initializers.set(weight, tensorFromFloats([to.length, from.length, 1, 1], weights));
-  return makeNode(names.node(node.name), 'Conv', [x, weight], [...node.outputs], { kernel_shape: intsValue([1, 1]) });
+  initializers.set(bias, tensorFromFloats([to.length], new Float32Array(to.length)));
+  const attributes = { kernel_shape: intsValue([1, 1]) };
+  return makeNode(names.node(node.name), 'Conv', [x, weight, bias], [...node.outputs], attributes);
 }

@@ -54,15 +54,14 @@ export class BatchNormalizer {
       shift: byName.get(shift)!,
       gain: byName.get(gain)!,
     }));
-    const chosen = shuffled(samples, mulberry32(seed)).slice(0, MOST_SAMPLES);
-    this.#batches = piecesOf(chosen, batch);
+    this.#batches = statisticsBatches(samples, batch, seed);
     this.#signal = signal;
   }
 
   /** Writes the β and γ with which a student that is normalized computes what it does without. @param values its parameters */
   async begin(values: Float32Array, threads: TrainingThreads): Promise<void> {
     threads.parameters.set(values);
-    const moments = await this.#measure(MOMENTS, threads);
+    const moments = await this.#measure(threads, MOMENTS);
     this.#places.forEach(({ shift, gain }, i) => {
       const { mean, variance } = moments[i]!;
       values.set(mean, shift.offset);
@@ -75,7 +74,7 @@ export class BatchNormalizer {
 
   /** Latent parameters of a student without normalizations that computes what the one in the threads does on the data. */
   async folded(latent: Float32Array, threads: TrainingThreads): Promise<Float32Array> {
-    const statistics = await this.#measure(STATISTICS, threads);
+    const statistics = await this.#measure(threads, STATISTICS);
     const folded = latent.slice();
     this.#places.forEach(({ weight, shift, gain }, i) => {
       const { mean, variance } = statistics[i]!;
@@ -91,17 +90,42 @@ export class BatchNormalizer {
     return folded;
   }
 
-  /** By layer. */
-  async #measure(graph: string, threads: TrainingThreads) {
-    const pooled = new PooledStatistics();
-    for await (const vector of threads.vectors(graph, this.#batches, this.#signal)) pooled.add(vector);
-    const all = pooled.vector();
-    let first = 0;
-    return this.#places.map(({ shift: { length } }) => {
-      const mean = all.subarray(first, first + length);
-      const variance = all.subarray(all.length / 2 + first, all.length / 2 + first + length);
-      first += length;
-      return { mean, variance };
-    });
+  #measure(threads: TrainingThreads, graph: string): Promise<Moments[]> {
+    const channels = this.#places.map(({ shift }) => shift.length);
+    return measureMoments(threads, graph, channels, this.#batches, this.#signal);
   }
+}
+
+/** Samples to measure statistics by, always the same ones. @param batch of them that a thread takes at once */
+export function statisticsBatches(samples: readonly number[], batch: number, seed: number): number[][] {
+  return piecesOf(shuffled(samples, mulberry32(seed)).slice(0, MOST_SAMPLES), batch);
+}
+
+/** Mean and variance of each channel. */
+export interface Moments {
+  readonly mean: Float32Array;
+  readonly variance: Float32Array;
+}
+
+/**
+ * What a graph of statistics says of samples, by layer.
+ * @param channels of each layer
+ */
+export async function measureMoments(
+  threads: TrainingThreads,
+  graph: string,
+  channels: readonly number[],
+  batches: readonly (readonly number[])[],
+  signal: AbortSignal | undefined,
+): Promise<Moments[]> {
+  const pooled = new PooledStatistics();
+  for await (const vector of threads.vectors(graph, batches, signal)) pooled.add(vector);
+  const all = pooled.vector();
+  let first = 0;
+  return channels.map((length) => {
+    const mean = all.subarray(first, first + length);
+    const variance = all.subarray(all.length / 2 + first, all.length / 2 + first + length);
+    first += length;
+    return { mean, variance };
+  });
 }

@@ -15,7 +15,7 @@ export function heNormal(
   tensors: readonly TrainableTensor[],
   seed: number,
 ): Float32Array {
-  const next = normal(mulberry32(seed));
+  const next = normalNumbers(mulberry32(seed));
   const vector = new Float32Array(vectorLength(parameters));
   for (const [i, { offset, length }] of parameters.entries()) {
     const { kind, fanIn } = tensors[i]!;
@@ -29,6 +29,6 @@ export function heNormal(
 }
 
 /** Standard normal numbers, by Box and Muller. */
-function normal(uniform: () => number): () => number {
+export function normalNumbers(uniform: () => number): () => number {
   return () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform());
 }

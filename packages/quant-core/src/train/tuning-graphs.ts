@@ -57,7 +57,7 @@ export interface TuningGraphs {
   readonly run: RunShapes;
 }
 
-interface NormalizedGraphs extends Pick<NormalizedStudent, 'layers'> {
+export interface NormalizedGraphs extends Pick<NormalizedStudent, 'layers'> {
   readonly moments: PartGraph;
   readonly statistics: PartGraph;
 }

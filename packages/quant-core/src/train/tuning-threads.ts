@@ -8,13 +8,19 @@ import type { Augmentation, VectorGraph } from './messages.js';
 import type { PartGraph } from './part-graph.js';
 import type { StoreSummary } from './sample-store.js';
 import { TrainingThreads } from './training-threads.js';
-import type { TuningGraphs } from './tuning-graphs.js';
+import type { NormalizedGraphs, TuningGraphs } from './tuning-graphs.js';
+
+/** What threads compute; those who do not judge have no graph for it. */
+type ThreadGraphs = Pick<TuningGraphs, 'training' | 'teacher' | 'run'> & {
+  readonly judging: PartGraph | null;
+  readonly normalized: Pick<NormalizedGraphs, 'moments' | 'statistics'> | null;
+};
 
 /** Threads with the graphs of a fine-tuning, which are files in the folder until it is removed. */
 export async function openTuningThreads(
-  { training, judging, teacher, normalized, run }: TuningGraphs,
+  { training, judging, teacher, normalized, run }: ThreadGraphs,
   store: StoreSummary,
-  latent: LatentParameters,
+  latent: Pick<LatentParameters, 'weights' | 'length'>,
   {
     scratchDir,
     threads,
@@ -40,7 +46,7 @@ export async function openTuningThreads(
   return new TrainingThreads(
     {
       trainingGraph: await write('training', model),
-      lossGraph: await part('loss', judging),
+      lossGraph: judging && (await part('loss', judging)),
       vectorGraphs,
       teacher: { path: await write('teacher', withOutputs(teacher, [...targets.keys()])), targets },
       store,
