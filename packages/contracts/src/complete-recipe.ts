@@ -1,15 +1,20 @@
 import type { FineTune, ResolvedFineTune } from './fine-tune.js';
-import type { Recipe, ResolvedRecipe } from './recipe.js';
+import { completeNce } from './nce.js';
+import { isUniform, type Recipe, type ResolvedRecipe } from './recipe.js';
 
 /**
  * A resolved recipe as a recipe that can be submitted: all defaults are written out, and what its method leaves no choice about
  * is left out. Resolving it gives the same again, also with an engine whose defaults are others.
  */
-export function completeRecipe({ search, weights, firstLast, fineTune, ...settled }: ResolvedRecipe): Recipe {
-  const rest = { ...settled, ...(fineTune !== null && { fineTune: completeFineTune(fineTune) }) };
+export function completeRecipe({ search, nce, weights, firstLast, fineTune, ...settled }: ResolvedRecipe): Recipe {
+  const rest = {
+    ...settled,
+    ...(nce !== null && { nce: completeNce(nce) }),
+    ...(fineTune !== null && { fineTune: completeFineTune(fineTune) }),
+  };
   const { groupSize: _, residualPlanes: __, ...solving } = weights;
   if (search !== null) return { ...rest, search, weights: solving };
-  return { ...rest, weights: rest.method === 'uniform' ? solving : weights, firstLast };
+  return { ...rest, weights: isUniform(rest.method) ? solving : weights, firstLast };
 }
 
 function completeFineTune({ epochs, minutes, patience, loss, features, ...rest }: ResolvedFineTune): FineTune {

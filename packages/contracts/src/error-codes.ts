@@ -62,6 +62,7 @@ const registry = {
   MODEL_EXTERNAL_DATA_RANGE: { status: 422, title: 'External tensor data lies outside its file' },
   MODEL_UNSUPPORTED_DTYPE: { status: 422, title: 'The model uses a data type that cannot be run safely' },
   MODEL_NOT_DIFFERENTIABLE: { status: 422, title: 'The model has an operator through which it cannot be trained' },
+  MODEL_NOT_SEARCHABLE: { status: 422, title: 'The model has no number of channels that could be chosen' },
   MODEL_UNSUPPORTED_OPSET: { status: 422, title: 'The opset or IR version of the model is not supported' },
   MODEL_UNKNOWN_DOMAIN: { status: 422, title: 'The model uses operators of an unknown domain' },
   MODEL_UNKNOWN_OPERATOR: { status: 422, title: 'The model uses an operator that onnxruntime does not have' },

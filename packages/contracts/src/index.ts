@@ -4,6 +4,8 @@ export * from './error-codes.js';
 export * from './fine-tune.js';
 export * from './ids.js';
 export * from './layer-match.js';
+export * from './nce.js';
+export * from './nce-report.js';
 export * from './preprocess.js';
 export * from './recipe.js';
 export * from './recipe-check.js';

@@ -166,3 +166,24 @@ test('the schema refuses trainings of no length and images that are moved by par
     assert.equal(Value.Check(Recipe, { fineTune }), false, JSON.stringify(fineTune));
   }
 });
+
+test('the search for channels goes with the method nce, and with nothing that needs the layers as they are', () => {
+  assert.equal(fieldOf({ nce: {} }), 'recipe.nce');
+  assert.equal(fieldOf({ method: 'uniform', nce: { epochs: 2 } }), 'recipe.nce');
+  assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, minutes: 1 } }), 'recipe.nce.minutes');
+  const features = { layers: [{ name: '*' }] };
+  assert.equal(fieldOf({ method: 'nce', fineTune: { features } }), 'recipe.fineTune.features');
+  assert.equal(fieldOf({ method: 'nce', equalize: true }), 'recipe.equalize');
+  assert.equal(fieldOf({ method: 'nce', sensitivity: true }), 'recipe.sensitivity');
+  assert.equal(fieldOf({ method: 'nce', weights: { groupSize: 64 } }), 'recipe.weights.groupSize');
+  checkRecipe({ method: 'nce', nce: { minutes: 1 }, layers: [{ match: { op: 'Conv' }, set: { groupSize: 64 } }] });
+});
+
+test('the method nce is uniform 2 bits, searched for half an hour and trained for ten minutes unless told', () => {
+  const { activations, nce, fineTune } = resolveRecipe({ method: 'nce' });
+  assert.deepEqual([activations.bits, activations.shortcuts, nce!.minutes, nce!.epochs], [2, 'wide', 30, null]);
+  assert.deepEqual([fineTune!.minutes, fineTune!.normalize, fineTune!.anchor], [10, true, 0]);
+  assert.deepEqual(nce!.budgets, { macs: 1, parameters: 1 });
+  assert.deepEqual(resolveRecipe({ method: 'nce', nce: { candidates: [0.5] } }).nce!.candidates, [0.5, 1]);
+  assert.equal(resolveRecipe({ method: 'uniform' }).nce, null);
+});

@@ -1,5 +1,5 @@
 import type { ResolvedFineTune } from './fine-tune.js';
-import { type LayerSettings, type Recipe, resolveRecipe } from './recipe.js';
+import { isUniform, type LayerSettings, type Recipe, resolveRecipe } from './recipe.js';
 import { TritforgeError } from './tritforge-error.js';
 
 /**
@@ -26,7 +26,8 @@ export function checkRecipe(recipe: Recipe): void {
     );
   }
   if (paper) checkPaper(recipe);
-  if (method === 'uniform') checkUniform(recipe);
+  if (isUniform(method)) checkUniform(recipe);
+  checkNce(recipe);
   if (fineTune !== null) checkFineTune(fineTune);
   if (method === 'auto') checkAuto(recipe);
   else if (recipe.search !== undefined) {
@@ -38,7 +39,7 @@ export function checkRecipe(recipe: Recipe): void {
   }
   layers.forEach(({ set }, index) => {
     checkLayerSettings(set, `recipe.layers.${index}.set`);
-    if (method === 'uniform') checkPlanesOfUniform(set, `recipe.layers.${index}.set`);
+    if (isUniform(method)) checkPlanesOfUniform(set, `recipe.layers.${index}.set`);
   });
 }
 
@@ -92,15 +93,40 @@ function checkFineTune({ epochs, minutes, batch, workers }: ResolvedFineTune): v
 }
 
 /** Weights with one scale per output channel have neither groups nor planes. */
-function checkUniform({ weights }: Recipe): void {
+function checkUniform({ method, weights }: Recipe): void {
   for (const field of ['groupSize', 'residualPlanes'] as const) {
     if (weights?.[field] === undefined) continue;
     throw contradiction(
       `recipe.weights.${field}`,
-      'has no meaning with the method uniform, whose weights have one scale per output channel',
+      `has no meaning with the method ${method}, whose weights have one scale per output channel`,
       `Leave ${field} out, choose the method fgq, or set groupSize in rules for ternary layers.`,
     );
   }
+}
+
+function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): void {
+  if (method !== 'nce') {
+    if (nce === undefined) return;
+    throw contradiction(
+      'recipe.nce',
+      `has no meaning with the method ${method ?? 'fgq'}`,
+      'Choose the method nce, or drop nce.',
+    );
+  }
+  if (nce?.epochs !== undefined && nce.minutes !== undefined) {
+    throw contradiction(
+      'recipe.nce.minutes',
+      'limits what recipe.nce.epochs limits already',
+      'Keep epochs, for the same artifact each time, or minutes.',
+    );
+  }
+  const foreign = [
+    ['fineTune.features', fineTune?.features !== undefined, 'compares layers that have other numbers of channels then'],
+    ['equalize', equalize === true, 'is for networks whose channels stay'],
+    ['sensitivity', sensitivity === true, 'is measured on the network as it is, and the method nce changes it'],
+  ] as const;
+  for (const [field, isGiven, why] of foreign)
+    if (isGiven) throw contradiction(`recipe.${field}`, why, `Leave ${field} out, or choose the method uniform.`);
 }
 
 function checkPlanesOfUniform({ planes, groupSize }: LayerSettings, field: string): void {

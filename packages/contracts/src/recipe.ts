@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { FineTune, type ResolvedFineTune, resolveFineTune } from './fine-tune.js';
 import { LayerMatch } from './layer-match.js';
+import { Nce, type ResolvedNce, resolveNce } from './nce.js';
 
 /** Number of weights that share one scale. */
 export const GroupSize = Type.Enum([4, 8, 16, 32, 64, 128]);
@@ -171,15 +172,17 @@ export type Correction = 'mean' | 'variance';
 export const Recipe = Type.Object(
   {
     method: Type.Optional(
-      Type.Enum(['fgq', 'int4', 'int8', 'uniform', 'auto'], {
+      Type.Enum(['fgq', 'int4', 'int8', 'uniform', 'nce', 'auto'], {
         default: 'fgq',
         description:
           'fgq: fine-grained ternary weights. int4: 4-bit weights in groups. int8: the static int8 baseline. uniform: 2-bit weights, ' +
-          '-3, -1, 1 or 3 times one scale per output channel, and 2-bit activations unless told. auto: a search by measurement for ' +
+          '-3, -1, 1 or 3 times one scale per output channel, and 2-bit activations unless told. nce: uniform, in a network with as many ' +
+          'channels in each layer as a search finds best, trained to give the outputs of the original. auto: a search by measurement for ' +
           'the precision of every layer that no rule settles.',
       }),
     ),
     search: Type.Optional(Search),
+    nce: Type.Optional(Nce),
     sensitivity: Type.Optional(
       Type.Boolean({
         default: false,
@@ -213,7 +216,7 @@ export const Recipe = Type.Object(
           bits: Type.Optional(
             Type.Union([...ActivationBits.anyOf, Type.Null()], {
               description:
-                'Bits of the inputs of layers; 8 unless told, 2 with the method uniform. 4 and 2: the first and the last layer, ' +
+                'Bits of the inputs of layers; 8 unless told, 2 with the methods uniform and nce. 4 and 2: the first and the last layer, ' +
                 'and layers that another method keeps at int8, have 8-bit inputs all the same unless a rule says otherwise. null ' +
                 'quantizes weights only.',
             }),
@@ -269,9 +272,11 @@ export type Recipe = Static<typeof Recipe>;
 
 /** A recipe with every default filled in; what the engine works from and what reports show. */
 export interface ResolvedRecipe {
-  method: 'fgq' | 'int4' | 'int8' | 'uniform' | 'auto';
+  method: 'fgq' | 'int4' | 'int8' | 'uniform' | 'nce' | 'auto';
   /** Null unless the method is auto. */
   search: (Search & { evaluations: number }) | null;
+  /** Null unless the method is nce. */
+  nce: ResolvedNce | null;
   sensitivity: boolean;
   paper: boolean;
   weights: { groupSize: GroupSize; solver: Solver; target: WeightTarget; residualPlanes: ResidualPlanes };
@@ -291,6 +296,11 @@ export interface ResolvedRecipe {
   seed: number;
 }
 
+/** Whether weights have 2 bits and one scale for each output channel where no rule says otherwise. */
+export function isUniform(method: ResolvedRecipe['method']): boolean {
+  return method === 'uniform' || method === 'nce';
+}
+
 /** The layers that this concerns are those with inputs of 4 or 2 bits; who asks for 2 knows that they cost much. */
 function minimumSqnrDb({ paper, activations }: Recipe): number | null {
   if (activations?.minimumSqnrDb !== undefined) return activations.minimumSqnrDb;
@@ -301,13 +311,15 @@ function minimumSqnrDb({ paper, activations }: Recipe): number | null {
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   const method = recipe.method ?? 'fgq';
+  const fineTune = recipe.fineTune ?? (method === 'nce' ? {} : undefined);
   const solver = recipe.weights?.solver ?? (recipe.paper ? 'exact' : 'feedback');
   const activationBits =
-    recipe.activations?.bits === undefined ? (method === 'uniform' ? 2 : 8) : recipe.activations.bits;
+    recipe.activations?.bits === undefined ? (isUniform(method) ? 2 : 8) : recipe.activations.bits;
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,
     search: method === 'auto' ? { evaluations: 24, ...recipe.search } : null,
+    nce: method === 'nce' ? resolveNce(recipe.nce ?? {}) : null,
     sensitivity: method === 'auto' || (recipe.sensitivity ?? false),
     paper: recipe.paper ?? false,
     weights: {
@@ -325,7 +337,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     equalize: recipe.equalize ?? false,
-    fineTune: recipe.fineTune === undefined ? null : resolveFineTune(recipe.fineTune, method === 'uniform'),
+    fineTune: fineTune === undefined ? null : resolveFineTune(fineTune, isUniform(method)),
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

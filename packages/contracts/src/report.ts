@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { NceReport } from './nce-report.js';
 import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
 import { ActivationBits, ArtifactProfile, GroupSize, LayerRule, Planes, type Recipe, WeightBits } from './recipe.js';
@@ -283,6 +284,7 @@ export const Report = Type.Object(
       Type.Array(FrontierPoint, { description: 'Precisions that were tried, where several were.' }),
     ),
     recommendation: Type.Optional(nullable(Recommendation)),
+    nce: Type.Optional(NceReport),
     fineTune: Type.Optional(FineTuneReport),
     gates: Type.Array(GateReport),
     warnings: Type.Array(Warning),

@@ -1,7 +1,7 @@
 /**
  * START HERE: the method, top to bottom.
  *
- *   read → prepare (passes/) → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
+ *   read → prepare (passes/) → [search for channels (nce/)] → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
  *        → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
@@ -27,7 +27,7 @@ import { findLayerPairs } from './passes/layer-pairs.js';
 import { prepareModel } from './passes/prepare-model.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
-import { fineTuneNetwork } from './pipeline/fine-tune-network.js';
+import { type FineTuneStep, fineTuneNetwork } from './pipeline/fine-tune-network.js';
 import { type JobData, openJobData } from './pipeline/job-data.js';
 import { judgedValues } from './pipeline/layer-outputs.js';
 import { measure } from './pipeline/measure.js';
@@ -36,6 +36,7 @@ import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
 import { makeReport } from './pipeline/report.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
+import { type SearchChannelsStep, type SearchedNetwork, searchChannels } from './pipeline/search-channels.js';
 import { isHeavyToLoad } from './pipeline/unpacked-copy.js';
 import { loadable, verifyArtifacts, type WrittenArtifact } from './pipeline/verify-artifacts.js';
 import type { QuantizeContext, QuantizeRequest } from './quantize-request.js';
@@ -99,8 +100,10 @@ class Quantization {
     }
   }
 
-  async #quantize(model: Model, original: OriginalModel, data: JobData): Promise<Report> {
-    await this.#prepare(model, data);
+  async #quantize(uploaded: Model, original: OriginalModel, data: JobData): Promise<Report> {
+    await this.#prepare(uploaded, data);
+    const searched = await this.#searchChannels(uploaded, original.files, data);
+    const model = searched?.model ?? uploaded;
     const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
@@ -122,7 +125,7 @@ class Quantization {
     const checkpoints =
       exploration === null ? await openCheckpoints({ ...shared, modelFiles: original.files }) : undefined;
     this.#meter.begin('quantize', layers.length, 'layers');
-    const { network: quantized, int8 } = await quantizeNetwork(
+    const { network: quantized, int8: ownInt8 } = await quantizeNetwork(
       { prepared: model, layers, activations, scales, eightBitScales },
       {
         ...this.#tools(),
@@ -134,7 +137,8 @@ class Quantization {
         onMoments: exploration?.onMoments,
       },
     );
-    const { network, ...fineTuned } = await this.#fineTune(quantized, original.files, data);
+    const { network, ...fineTuned } = await this.#fineTune(quantized, { teacher: uploaded, modelFiles: original.files, data });
+    const int8 = searched === null ? ownInt8 : await this.#int8Of(uploaded, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -155,6 +159,7 @@ class Quantization {
       recipe: this.#recipe,
       exploration,
       fineTune: fineTuned,
+      nce: searched?.report ?? null,
       engine: this.#context.runtime.engine,
       original,
       network,
@@ -176,7 +181,10 @@ class Quantization {
   }
 
   /** Trains the quantized network where the recipe asks for it. */
-  async #fineTune(network: QuantizedNetworks['network'], modelFiles: readonly string[], data: JobData) {
+  async #fineTune(
+    network: QuantizedNetworks['network'],
+    step: Pick<FineTuneStep, 'teacher' | 'modelFiles' | 'data'>,
+  ) {
     const { fineTune } = this.#recipe;
     if (fineTune === null) return { network, report: null, warnings: [] };
     return fineTuneNetwork(network, fineTune, {
@@ -184,9 +192,35 @@ class Quantization {
       recipe: this.#recipe,
       request: this.#request,
       meter: this.#meter,
-      data,
-      modelFiles,
+      ...step,
     });
+  }
+
+  /** The network with the numbers of channels that a search finds, where the recipe asks for one. */
+  async #searchChannels(
+    prepared: Model,
+    modelFiles: readonly string[],
+    data: JobData,
+  ): Promise<SearchedNetwork | null> {
+    const { nce, fineTune } = this.#recipe;
+    if (nce === null || fineTune === null) return null;
+    const [recipe, request, context, meter] = [this.#recipe, this.#request, this.#context, this.#meter];
+    const shared = { recipe, request, context, meter, data };
+    const plan: SearchChannelsStep['plan'] = async (model, scales) => {
+      const planned = await plannedNetwork(model, recipe);
+      if (scales !== undefined) return { ...planned, scales };
+      return { prepared: model, ...(await calibrateActivations({ ...planned, ...shared })) };
+    };
+    return searchChannels(prepared, { nce, fineTune }, { ...this.#tools(), ...shared, modelFiles, plan });
+  }
+
+  /** The int8 model of a network, as the method int8 makes it without a solver. */
+  async #int8Of(prepared: Model, data: JobData): Promise<QuantizedModel> {
+    const recipe = resolveRecipe({ method: 'int8', weights: { solver: 'exact' } });
+    const shared = { recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
+    const calibrated = await calibrateActivations({ ...(await plannedNetwork(prepared, recipe)), ...shared });
+    const step = { ...this.#tools(), ...shared, calibration: null, onLayer: () => {} };
+    return (await quantizeNetwork({ prepared, ...calibrated }, step)).network;
   }
 
   /** Inputs to verify artifacts on. */
@@ -290,6 +324,13 @@ class Quantization {
     const scratch = this.#scratch;
     return { context: this.#context, runtime, signal, scratchDir, scratch, maxSamples: maxCalibrationSamples };
   }
+}
+
+async function plannedNetwork(prepared: Model, recipe: ResolvedRecipe) {
+  const { layers: found } = await keepInfiniteTables(findLayers(prepared));
+  const wanted = planLayers(found, recipe);
+  const activations = await planActivations(prepared.graph, wanted, recipe.activations.shortcuts);
+  return { prepared, layers: settleActivationBits(wanted, activations), activations };
 }
 
 interface OriginalModel {

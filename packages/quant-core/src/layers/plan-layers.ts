@@ -4,6 +4,7 @@
  */
 import {
   type GroupSize,
+  isUniform,
   type LayerMatch,
   type LayerPrecision,
   type LayerSettings,
@@ -18,7 +19,7 @@ import type { Layer, PlannedLayer } from './layer.js';
 const TABLE_BITS = 8;
 const UNPUBLISHED = 'the published method quantizes no tables';
 /** Where a search starts from is int8. */
-const BITS_OF_METHOD = { fgq: 2, uniform: 2, int4: 4, int8: 8, auto: 8 } as const;
+const BITS_OF_METHOD = { fgq: 2, uniform: 2, nce: 2, int4: 4, int8: 8, auto: 8 } as const;
 
 /**
  * Plans every layer.
@@ -102,7 +103,7 @@ function groupSizeOf(
   if (bits === 4) return rules.groupSize ?? weights.groupSize;
   if (bits !== 2) return null;
   if (rules.groupSize !== undefined) return rules.groupSize;
-  return method === 'uniform' ? null : weights.groupSize;
+  return isUniform(method) ? null : weights.groupSize;
 }
 
 function usualProductBits({ method, firstLast }: ResolvedRecipe, isEnd: boolean): LayerPrecision['bits'] {

@@ -1,4 +1,4 @@
-import type { Phase, ResolvedFineTune, ResolvedRecipe } from '@tritforge/contracts';
+import type { Phase, ResolvedFineTune, ResolvedNce, ResolvedRecipe } from '@tritforge/contracts';
 import type { ModelInspection } from '../inspect.js';
 import { SENSITIVITY_NETWORKS } from '../search/search-progress.js';
 import type { JobData } from './job-data.js';
@@ -19,7 +19,7 @@ const LATENCY_SECONDS = 3;
 export function expectedCosts(
   { parameters, macs }: ModelInspection,
   data: JobData,
-  { weights: { solver }, sensitivity, search, fineTune }: ResolvedRecipe,
+  { weights: { solver }, sensitivity, search, nce, fineTune }: ResolvedRecipe,
   solverThreads: number,
   maxCalibrationSamples = DEFAULT_CALIBRATION_SAMPLES,
 ): PhaseCosts {
@@ -33,10 +33,11 @@ export function expectedCosts(
     ? SOLVING_RUNS * calibrationSamples * run + parameters / (solverThreads * SOLVED_WEIGHTS_PER_SECOND)
     : nearest;
   const network = quantizing + 4 * loading + evaluationSamples * run;
+  const searchCost = nce === null ? 0 : trainingCost({ ...nce, workers: fineTune!.workers }, run, data);
   return new Map<Phase, number>([
     ['read', loading / 4],
     ['prepare', loading],
-    ['search', sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0],
+    ['search', searchCost + (sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0)],
     ['calibrate', loading + calibrationSamples * run],
     ['quantize', quantizing],
     ['fineTune', fineTune === null ? 0 : trainingCost(fineTune, run, data)],
@@ -47,7 +48,11 @@ export function expectedCosts(
 }
 
 /** A step costs about three runs: forward, and backward to inputs and to weights. */
-function trainingCost({ epochs, minutes, workers }: ResolvedFineTune, run: number, data: JobData): number {
+function trainingCost(
+  { epochs, minutes, workers }: Pick<ResolvedFineTune & ResolvedNce, 'epochs' | 'minutes' | 'workers'>,
+  run: number,
+  data: JobData,
+): number {
   if (epochs === null) return 60 * minutes!;
   return (epochs * ((data.training ?? data.calibration)?.dataset.sampleCount ?? 0) * 3 * run) / workers;
 }

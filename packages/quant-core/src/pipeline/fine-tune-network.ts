@@ -2,8 +2,6 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FineTuneReport, type ResolvedFineTune, TritforgeError, type Warning } from '@tritforge/contracts';
-import type { Laboratory } from '../calibrate/observed-model.js';
-import { scoringOf } from '../evaluate/scoring-of.js';
 import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
@@ -14,12 +12,11 @@ import type { Runtime } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import type { ScratchTensors } from '../scratch-tensors.js';
 import { identityOf } from '../train/checkpoint.js';
-import type { DistillationLoss } from '../train/distilled-graph.js';
 import { type FineTuned, type FineTuneOptions, fineTune, type Start } from '../train/fine-tune.js';
-import type { Augmentation } from '../train/messages.js';
 import type { OptimiserSettings } from '../train/optimisers.js';
 import type { FeatureOptions } from '../train/tuning-graphs.js';
 import type { Step } from '../train/tuning-loop.js';
+import { augmentationOf, lossOf } from './fine-tune-options.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
 import type { ProgressMeter } from './progress-meter.js';
@@ -28,10 +25,9 @@ const CHECKPOINT = 'fine-tuning.training';
 /** Progress is counted in parts of the whole, as neither epochs nor minutes are known beforehand. */
 const PARTS = 1000;
 
-/** What the squared error of scores adds to the divergence: it says something where probabilities are all but 0 and 1. */
-const SCORES_WEIGHT = 0.05;
-
 export interface FineTuneStep extends Origin {
+  /** The original network, prepared. */
+  readonly teacher: Model;
   readonly scratch: ScratchTensors;
   readonly scratchDir: string;
   readonly runtime: Runtime;
@@ -62,7 +58,8 @@ export async function fineTuneNetwork(
   try {
     const tuned = await fineTune(network, {
       ...optionsOf(asked, network),
-      loss: await lossOf(asked, network, samples, { ...step, scratchDir }),
+      loss: await lossOf(asked, step.teacher, samples, { runtime: step.runtime, scratchDir }),
+      teacher: step.teacher,
       data: samples,
       seed: step.recipe.seed,
       scratchDir,
@@ -88,7 +85,7 @@ function wordsOf({ epoch, trainingLoss, heldOutLoss, startLoss }: Step): string 
 
 type Settings = Omit<
   FineTuneOptions,
-  'loss' | 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'
+  'loss' | 'teacher' | 'data' | 'seed' | 'scratchDir' | 'onEpoch' | 'onStep' | 'signal' | 'checkpoint'
 >;
 
 function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settings {
@@ -110,50 +107,10 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
   };
 }
 
-/** Unless told, classes are distilled where the network ranks classes, and all outputs are compared elsewhere. */
-async function lossOf(
-  { loss, temperature }: ResolvedFineTune,
-  { prepared }: Start,
-  samples: JobDataset,
-  { runtime, scratchDir }: FineTuneStep,
-): Promise<DistillationLoss> {
-  if (loss === 'mse') return { kind: 'mse' };
-  const laboratory: Laboratory = { runtime, scratchDir, options: { threads: 1, optimization: 'all' } };
-  const { output, hasClasses } = await scoringOf(prepared, samples, laboratory);
-  if (hasClasses) return { kind: 'distill', output, temperature, scores: SCORES_WEIGHT };
-  if (loss === null) return { kind: 'mse' };
-  throw new TritforgeError('RECIPE_INVALID', 'recipe.fineTune.loss is for scores of classes, and no output has them', {
-    field: 'recipe.fineTune.loss',
-    remediation: 'Choose mse, or leave it out.',
-  });
-}
-
 function featuresOf({ features }: ResolvedFineTune, planned: readonly PlannedLayer[]): FeatureOptions | undefined {
   if (features === null) return undefined;
   const chosen = planned.filter(({ layer }) => features.layers.some((match) => matches(match, layer)));
   return { layers: chosen.map(({ layer }) => layer), weight: features.weight };
-}
-
-/** Changes the first input of the network. */
-function augmentationOf(
-  { crop, shift, mirror, mix }: ResolvedFineTune['augment'],
-  { graph }: Model,
-): Augmentation | null {
-  const isImages = crop < 1 || shift > 0 || mirror;
-  if (!isImages && !mix) return null;
-  const { name, dtype, shape } = graph.inputs.find((input) => !graph.initializers.has(input.name))!;
-  if (dtype === 'float32' && (!isImages || shape?.length === 4))
-    return { input: name, leastArea: crop < 1 ? crop : undefined, maxShift: shift, mirrors: mirror, mixes: mix };
-  const field = `recipe.fineTune.augment.${isImages ? (crop < 1 ? 'crop' : shift > 0 ? 'shift' : 'mirror') : 'mix'}`;
-  const wanted = isImages ? 'float32 images, [N, C, H, W]' : 'float32';
-  throw new TritforgeError(
-    'RECIPE_INVALID',
-    `${field} is for ${wanted}, and the input ${name} is ${dtype} [${shape}]`,
-    {
-      field,
-      remediation: 'Leave it out.',
-    },
-  );
 }
 
 const OPTIMISERS: Readonly<Record<ResolvedFineTune['optimiser'], OptimiserSettings>> = {

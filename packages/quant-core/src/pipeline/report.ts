@@ -5,6 +5,7 @@ import {
   type FineTuneReport,
   type LatencyReport,
   type LayerReport,
+  type NceReport,
   type Report,
   type ResolvedRecipe,
   type Warning,
@@ -55,6 +56,7 @@ export interface Results {
   /** What was measured beforehand; null where the recipe did not ask for it. */
   readonly exploration: Exploration | null;
   /** The report is null where the recipe did not ask for it. */
+  readonly nce: NceReport | null;
   readonly fineTune: { readonly report: FineTuneReport | null; readonly warnings: readonly Warning[] };
 }
 
@@ -88,6 +90,7 @@ export async function makeReport(results: Results): Promise<Report> {
     layers: await layerReports(results),
     kept: [...results.kept, ...excluded(results.network.layers)],
     ...explorationReport(results),
+    ...(results.nce !== null && { nce: results.nce }),
     ...(results.fineTune.report !== null && { fineTune: results.fineTune.report }),
     gates: checkGates(results.request.gates ?? {}, {
       accuracyDrop: accuracy?.drop ?? null,

@@ -3,7 +3,7 @@
  *
  *   bits per weight   2 + 8/N ternary, (2 + 8/N)·2 with two planes, 2 uniform, 4 + 8/N int4, 8 int8; and a float per output channel
  */
-import type { GroupSize, LayerPrecision, LayerSettings, ResolvedRecipe } from '@tritforge/contracts';
+import { type GroupSize, isUniform, type LayerPrecision, type LayerSettings, type ResolvedRecipe } from '@tritforge/contracts';
 import { groupCount, packedByteLength, type WeightLayout, weightCount } from '../fgq/index.js';
 import type { Tensor } from '../ir/index.js';
 import type { Layer } from '../layers/layer.js';
@@ -70,7 +70,7 @@ function openPrecisions(
   { method }: ResolvedRecipe,
 ): WeightPrecision[] {
   if (rules.exclude || rules.bits === null) return [];
-  const mayBeUniform = method === 'uniform' || rules.groupSize === null;
+  const mayBeUniform = isUniform(method) || rules.groupSize === null;
   const usual = depthwise && rules.bits === undefined ? [INT8] : [...(mayBeUniform ? [UNIFORM] : []), ...PRECISIONS];
   const open = usual.map((precision) => settled(precision, rules)).filter((precision) => precision !== null);
   const distinct = new Map(open.toReversed().map((precision) => [storedAs(precision, layout), precision]));

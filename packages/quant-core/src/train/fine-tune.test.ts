@@ -35,6 +35,7 @@ async function tune(
   const dataset = memoryDataset({ [input!.name]: images });
   const data = { dataset, feedPlan: planFeeds(graph.inputs, dataset.summary, null), digest: '' };
   return fineTune(network, {
+    teacher: network.prepared,
     data,
     length: { epochs: 4 },
     patience: null,

@@ -29,6 +29,8 @@ import type { TuningSamples } from './tuning-samples.js';
 
 /** What a training pursues, and on what network. */
 export interface TuningObjective {
+  /** The network whose outputs are learned. */
+  readonly teacher: Model;
   readonly loss: DistillationLoss;
   /** Values within the network to be matched too. */
   readonly features?: FeatureOptions | undefined;
@@ -66,7 +68,7 @@ export interface NormalizedGraphs extends Pick<NormalizedStudent, 'layers'> {
 export async function tuningGraphs(
   start: Start,
   { store, part }: TuningSamples,
-  { loss, features, activationQuantizer, normalizes }: TuningObjective,
+  { teacher, loss, features, activationQuantizer, normalizes }: TuningObjective,
 ): Promise<TuningGraphs> {
   const student = await buildStudentGraph(start, activationQuantizer);
   const run = runShapes(student.model, store, part, normalizes);
@@ -74,12 +76,12 @@ export async function tuningGraphs(
   const normalized = normalizes ? withNormalizations(student, start.layers) : { model: student.model, layers: [] };
   const measured = normalized.layers.map(({ statistics }) => statistics);
   const trained = trainedTensors(start.layers, student, normalized.layers);
-  const distillation = { teacher: start.prepared, symbols, loss };
+  const distillation = { teacher, symbols, loss };
   const training = await distilledGraph(inTrainingMode(normalized.model, measured), {
     ...distillation,
     parameters: [...trained.keys()],
     held: student.held,
-    features: features && featuresOf(features, student, start.prepared),
+    features: features && featuresOf(features, student, teacher),
   });
   const { parameters } = training;
   const stored = parameters.filter(({ name }) => trained.get(name)!.kind !== 'gain');
@@ -89,7 +91,7 @@ export async function tuningGraphs(
   return {
     training,
     judging: distillationLoss(student.model, distillation, stored),
-    teacher: start.prepared,
+    teacher,
     trained,
     normalized:
       measured.length === 0

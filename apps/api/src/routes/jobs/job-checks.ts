@@ -77,16 +77,22 @@ function checkData(recipe: Recipe, roles: readonly DatasetRole[]): void {
   }
 }
 
-/** A training that is to take longer than the whole job would be lost; one that may stop early need not be. */
+/** A training or a search that is to take longer than the whole job would be lost; a training that may stop early need not be. */
 function checkDeadline(recipe: Recipe, deadlineSeconds: number): void {
-  const { minutes = null, patience = null } = resolveRecipe(recipe).fineTune ?? {};
-  if (minutes === null || patience !== null || minutes * 60 < deadlineSeconds) return;
+  const { nce, fineTune } = resolveRecipe(recipe);
+  const training = fineTune === null || fineTune.patience !== null ? 0 : (fineTune.minutes ?? 0);
+  const search = nce?.minutes ?? 0;
+  if ((training + search) * 60 < deadlineSeconds) return;
+  const given = [
+    ...(search > 0 ? [`the search ${search}`] : []),
+    ...(training > 0 ? [`the training ${training}`] : []),
+  ].join(' and ');
   throw new TritforgeError(
     'RECIPE_INVALID',
-    `The training is given ${minutes} minutes and the whole job ${deadlineSeconds} seconds`,
+    `The recipe gives ${given} minutes, and the whole job has ${deadlineSeconds} seconds`,
     {
-      field: 'recipe.fineTune.minutes',
-      remediation: 'Give the training less time, or raise deadlineSeconds; quantizing and measuring take time too.',
+      field: training > search ? 'recipe.fineTune.minutes' : 'recipe.nce.minutes',
+      remediation: 'Give it less time, or raise deadlineSeconds; quantizing and measuring take time too.',
     },
   );
 }

@@ -1,0 +1,53 @@
+import Type, { type Static } from 'typebox';
+
+const WidthReason = Type.Object({ node: Type.String(), why: Type.String() });
+
+/** What something was, is, and may be. */
+const Cost = Type.Object({
+  original: Type.Integer(),
+  limit: Type.Integer({ description: 'As the recipe has it.' }),
+  result: Type.Integer({ description: 'Counted from the network that the artifacts are of.' }),
+});
+
+/** How the number of channels of each layer was found. */
+export const NceReport = Type.Object(
+  {
+    samples: Type.Integer({ description: 'That it was searched on: one half trains weights, the other one decides.' }),
+    seconds: Type.Number(),
+    widths: Type.Array(
+      Type.Object({
+        layers: Type.Array(Type.String(), { description: 'Layers that make these channels, by node.' }),
+        original: Type.Integer({ description: 'Channels.' }),
+        result: Type.Integer(),
+        ties: Type.Array(WidthReason, { description: 'Why layers must have equally many.' }),
+      }),
+      { description: 'Numbers of channels that were searched, in the order of the network.' },
+    ),
+    fixed: Type.Array(
+      Type.Object({ layers: Type.Array(Type.String()), channels: Type.Integer(), reasons: Type.Array(WidthReason) }),
+      { description: 'Those that stay, and why.' },
+    ),
+    macs: Cost,
+    parameters: Cost,
+    course: Type.Array(
+      Type.Object({
+        epoch: Type.Integer(),
+        seconds: Type.Number({ description: 'Since the search began.' }),
+        trainingLoss: Type.Number({ description: 'Mean over the epoch, on the half that weights are trained on.' }),
+        choiceLoss: Type.Number({ description: 'The same on the half that decides, without budgets.' }),
+        temperature: Type.Number(),
+        macs: Type.Number({ description: 'Of the likeliest widths, as a share of the limit.' }),
+        parameters: Type.Number({ description: 'The same.' }),
+        choices: Type.Array(
+          Type.Object({
+            channels: Type.Array(Type.Integer(), { description: 'Candidates, ascending; more join.' }),
+            probabilities: Type.Array(Type.Number()),
+          }),
+          { description: 'In the order of `widths`.' },
+        ),
+      }),
+    ),
+  },
+  { description: 'The search for numbers of channels, with the method nce.' },
+);
+export type NceReport = Static<typeof NceReport>;

@@ -1,0 +1,152 @@
+import Type, { type Static } from 'typebox';
+
+/** How much of something a network may have. */
+const Limit = (what: string) =>
+  Type.Union(
+    [
+      Type.Number({ exclusiveMinimum: 0, maximum: 100, description: `Times the ${what} of the network that was uploaded.` }),
+      Type.Object(
+        { atMost: Type.Integer({ minimum: 1 }) },
+        { additionalProperties: false, description: `So many ${what}.` },
+      ),
+    ],
+    { default: 1 },
+  );
+
+/** What a network with other numbers of channels may cost. */
+export const NceBudgets = Type.Object(
+  {
+    macs: Type.Optional(Limit('multiply-accumulates of a sample')),
+    parameters: Type.Optional(Limit('parameters')),
+  },
+  {
+    additionalProperties: false,
+    description: 'No more than the network that was uploaded unless told. The result keeps to all of them.',
+  },
+);
+export type NceBudgets = Static<typeof NceBudgets>;
+export type NceLimit = number | { atMost: number };
+
+/** When larger numbers of channels are tried. */
+const NceExpansion = Type.Object(
+  {
+    threshold: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        default: 0.3,
+        description: 'A larger candidate joins those of a width while the largest of them is likelier than this.',
+      }),
+    ),
+    step: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10,
+        default: 0.1,
+        description: 'By how much it is larger, as a share of the channels that the network came with.',
+      }),
+    ),
+    cap: Type.Optional(
+      Type.Number({ minimum: 1, maximum: 10, default: 2, description: 'The most channels, as a multiple of those.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** Neural channel expansion: a search for the number of channels of each layer. */
+export const Nce = Type.Object(
+  {
+    epochs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 10_000,
+        description: 'Passes of the search over the training data. The same number gives the same artifact, bytes included.',
+      }),
+    ),
+    minutes: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10_080,
+        description: 'Time for the search in place of epochs. 30 where neither is given.',
+      }),
+    ),
+    budgets: Type.Optional(NceBudgets),
+    budgetWeight: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1000,
+        default: 2,
+        description: 'What a budget that is not kept to counts in the search beside the loss of the network.',
+      }),
+    ),
+    learningRate: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10,
+        default: 0.01,
+        description: 'Of weights while searching, relative to their size, at its highest; then along half a cosine to nothing.',
+      }),
+    ),
+    choiceRate: Type.Optional(
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 10,
+        default: 0.001,
+        description: 'By how much a step changes the logits of candidates.',
+      }),
+    ),
+    warmUp: Type.Optional(
+      Type.Number({ minimum: 0, maximum: 1, default: 0.1, description: 'Share of the search before candidates may join.' }),
+    ),
+    candidates: Type.Optional(
+      Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
+        minItems: 1,
+        maxItems: 20,
+        default: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
+        description: 'Numbers of channels at the start, as shares of those that the network came with; 1 is always among them.',
+      }),
+    ),
+    expansion: Type.Optional(NceExpansion),
+  },
+  {
+    additionalProperties: false,
+    description:
+      'For the method nce. Batches, workers, the loss, the variations of samples and the quantizers in training are those of fineTune, ' +
+      'which follows the search.',
+  },
+);
+export type Nce = Static<typeof Nce>;
+
+/** With every default filled in; what is not given of epochs and minutes is null. */
+export interface ResolvedNce {
+  epochs: number | null;
+  minutes: number | null;
+  budgets: { macs: NceLimit; parameters: NceLimit };
+  budgetWeight: number;
+  learningRate: number;
+  choiceRate: number;
+  warmUp: number;
+  candidates: number[];
+  expansion: { threshold: number; step: number; cap: number };
+}
+
+const CANDIDATES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
+
+export function resolveNce(asked: Nce): ResolvedNce {
+  return {
+    epochs: asked.epochs ?? null,
+    minutes: asked.minutes ?? (asked.epochs === undefined ? 30 : null),
+    budgets: { macs: asked.budgets?.macs ?? 1, parameters: asked.budgets?.parameters ?? 1 },
+    budgetWeight: asked.budgetWeight ?? 2,
+    learningRate: asked.learningRate ?? 0.01,
+    choiceRate: asked.choiceRate ?? 0.001,
+    warmUp: asked.warmUp ?? 0.1,
+    candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
+    expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
+  };
+}
+
+/** As a recipe that can be submitted. */
+export function completeNce({ epochs, minutes, ...rest }: ResolvedNce): Nce {
+  return { ...rest, ...(epochs !== null && { epochs }), ...(minutes !== null && { minutes }) };
+}

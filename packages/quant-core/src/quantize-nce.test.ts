@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import type { Recipe, Report } from '@tritforge/contracts';
+import { summarizeModel } from './inspect.js';
+import { readModel } from './onnx/index.js';
+import { type QuantizeContext, type QuantizeRequest, quantize } from './quantize.js';
+import { createOnnxRuntime } from './runtime/onnx-runtime.js';
+import { smallRequest } from './testing/quantize-request.js';
+import { temporaryFolder } from './testing/temporary-folder.js';
+import { writeWideNetwork } from './testing/wide-network.js';
+
+const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
+const NCE: NonNullable<Recipe['nce']> = { epochs: 4, choiceRate: 0.3, warmUp: 0.2, expansion: { threshold: 0.05 } };
+const RECIPE: Recipe = { method: 'nce', nce: NCE, fineTune: { epochs: 2, batch: 8 } };
+
+async function wideRequest(t: TestContext, recipe: Recipe): Promise<QuantizeRequest> {
+  const { modelPath, datasetPath } = await writeWideNetwork(temporaryFolder(t));
+  const data = { path: datasetPath };
+  return smallRequest(t, recipe, { modelPath, calibration: data, evaluation: data });
+}
+
+function run(request: QuantizeRequest, context: Partial<QuantizeContext> = {}): Promise<Report> {
+  return quantize(request, { runtime: createOnnxRuntime(), ...context });
+}
+
+test('channels are searched within the budgets, and the artifact has them', async (t) => {
+  const request = await wideRequest(t, { ...RECIPE, nce: { ...NCE, budgets: { macs: 0.5, parameters: 0.6 } } });
+  const details: string[] = [];
+  const report = await run(request, { onProgress: ({ detail }) => detail !== undefined && details.push(detail) });
+  const { widths, fixed, macs, parameters, course } = report.nce!;
+  assert.deepEqual(
+    widths.map(({ layers, original }) => [layers, original]),
+    [
+      [['stem'], 32],
+      [['first'], 64],
+      [['second'], 64],
+      [['third'], 64],
+    ],
+  );
+  assert.deepEqual(
+    fixed.map(({ layers, channels, reasons }) => [layers, channels, reasons.map(({ why }) => why)]),
+    [[['classifier'], 10, ['is an output of the network']]],
+  );
+  assert.equal(macs.original, report.model.macs);
+  assert.ok(macs.result <= macs.limit && macs.limit === Math.floor(0.5 * macs.original));
+  assert.ok(parameters.result <= parameters.limit && parameters.limit === Math.floor(0.6 * parameters.original));
+  assert.deepEqual(
+    course.map(({ epoch, choices }) => [epoch, choices.length]),
+    [1, 2, 3, 4].map((epoch) => [epoch, 4]),
+  );
+  assert.ok(course.at(-1)!.choices.some(({ channels }) => channels.length > course[0]!.choices[0]!.channels.length));
+  assert.ok(details.some((detail) => /^epoch 2, loss [\d.]+, likeliest widths [\d ]+, \d+ % of/.test(detail)));
+  const artifact = await readModel(join(request.outputDir, report.artifacts[0]!.fileName));
+  assert.equal(summarizeModel(artifact).macs, macs.result);
+  const shapes = new Map(report.layers.map(({ node, shape }) => [node, shape!]));
+  for (const { layers, result } of widths) for (const layer of layers) assert.equal(shapes.get(layer)![0], result);
+  // Convolutions have biases.
+  const counts = [...shapes].map(
+    ([node, shape]) => shape.reduce((a, b) => a * b) + (node === 'classifier' ? 0 : shape[0]!),
+  );
+  assert.equal(
+    counts.reduce((a, b) => a + b),
+    parameters.result,
+  );
+  assert.equal(report.fineTune!.curve.length, 3);
+  assert.equal(report.artifacts[0]!.verification.passed, true);
+  assert.deepEqual(readdirSync(request.scratchDir), []);
+});
+
+test('the same search gives the same bytes, also when it was killed in between', async (t) => {
+  const whole = await run(await wideRequest(t, RECIPE));
+  const request = { ...(await wideRequest(t, RECIPE)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
+  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '600', 'search']);
+  assert.equal(signal, 'SIGKILL', String(stderr));
+  assert.ok(readdirSync(request.checkpointDir).includes('channels.training'));
+  const resumed = await run(request);
+  assert.equal(resumed.artifacts[0]!.digest, whole.artifacts[0]!.digest);
+  assert.deepEqual(resumed.nce!.widths, whole.nce!.widths);
+});
+
+test('what was settled early has the widths that were likeliest', async (t) => {
+  const settle = new AbortController();
+  const onProgress: QuantizeContext['onProgress'] = ({ phase, done }) => {
+    if (phase === 'search' && done > 300) settle.abort();
+  };
+  const report = await run(await wideRequest(t, RECIPE), { settle: settle.signal, onProgress });
+  assert.ok(report.nce!.course.length < NCE.epochs!);
+  assert.ok(report.nce!.macs.result <= report.nce!.macs.limit);
+});
+
+test('what cannot be searched says so, and why', async (t) => {
+  const whole = { match: { op: 'Conv' }, set: { exclude: true } };
+  await assert.rejects(run(await wideRequest(t, { ...RECIPE, layers: [whole] })), {
+    code: 'MODEL_NOT_SEARCHABLE',
+    message: /stem is no layer that is quantized|stem is kept as it is/,
+  });
+  const tight = { ...NCE, epochs: 1, budgets: { macs: { atMost: 10 } } };
+  const request = await wideRequest(t, { ...RECIPE, nce: tight });
+  await assert.rejects(run(request), { code: 'RECIPE_INVALID', message: /keep to the 2 budgets/ });
+  assert.deepEqual([readdirSync(request.scratchDir), readdirSync(request.outputDir)], [[], []]);
+  const { calibration: _, ...alone } = await wideRequest(t, { ...RECIPE, activations: { bits: null } });
+  await assert.rejects(run(alone), { code: 'CALIBRATION_REQUIRED' });
+});
