@@ -107,6 +107,21 @@ export const Nce = Type.Object(
       }),
     ),
     expansion: Type.Optional(NceExpansion),
+    inherit: Type.Optional(
+      Type.Enum(['supernet', 'model', 'none'], {
+        description:
+          'Weights that the network found begins its training with. supernet: those that the search has trained. model: those of the ' +
+          'network that was uploaded, the channels that matter most and copies of them. none: random ones. supernet unless told; ' +
+          'model with widths.',
+      }),
+    ),
+    widths: Type.Optional(
+      Type.Record(Type.String({ minLength: 1 }), Type.Integer({ minimum: 1, maximum: 1_000_000 }), {
+        description:
+          'Channels by layer, in place of a search: what an earlier search found, or a network to compare it with. Layers that are ' +
+          'tied to each other have the same number; those that are left out keep theirs. Budgets do not matter then.',
+      }),
+    ),
   },
   {
     additionalProperties: false,
@@ -128,6 +143,9 @@ export interface ResolvedNce {
   warmUp: number;
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
+  inherit: 'supernet' | 'model' | 'none';
+  /** Null: searched. */
+  widths: Record<string, number> | null;
 }
 
 const CANDIDATES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
@@ -135,7 +153,7 @@ const CANDIDATES = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1];
 export function resolveNce(asked: Nce): ResolvedNce {
   return {
     epochs: asked.epochs ?? null,
-    minutes: asked.minutes ?? (asked.epochs === undefined ? 30 : null),
+    minutes: asked.minutes ?? (asked.epochs === undefined && asked.widths === undefined ? 30 : null),
     budgets: { macs: asked.budgets?.macs ?? 1, parameters: asked.budgets?.parameters ?? 1 },
     budgetWeight: asked.budgetWeight ?? 2,
     learningRate: asked.learningRate ?? 0.01,
@@ -143,10 +161,17 @@ export function resolveNce(asked: Nce): ResolvedNce {
     warmUp: asked.warmUp ?? 0.1,
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
+    inherit: asked.inherit ?? (asked.widths === undefined ? 'supernet' : 'model'),
+    widths: asked.widths ?? null,
   };
 }
 
 /** As a recipe that can be submitted. */
-export function completeNce({ epochs, minutes, ...rest }: ResolvedNce): Nce {
-  return { ...rest, ...(epochs !== null && { epochs }), ...(minutes !== null && { minutes }) };
+export function completeNce({ epochs, minutes, widths, ...rest }: ResolvedNce): Nce {
+  return {
+    ...rest,
+    ...(epochs !== null && { epochs }),
+    ...(minutes !== null && { minutes }),
+    ...(widths !== null && { widths }),
+  };
 }

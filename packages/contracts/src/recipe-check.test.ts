@@ -171,6 +171,8 @@ test('the search for channels goes with the method nce, and with nothing that ne
   assert.equal(fieldOf({ nce: {} }), 'recipe.nce');
   assert.equal(fieldOf({ method: 'uniform', nce: { epochs: 2 } }), 'recipe.nce');
   assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, minutes: 1 } }), 'recipe.nce.minutes');
+  assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, widths: { a: 4 } } }), 'recipe.nce.epochs');
+  assert.equal(fieldOf({ method: 'nce', nce: { inherit: 'supernet', widths: { a: 4 } } }), 'recipe.nce.inherit');
   const features = { layers: [{ name: '*' }] };
   assert.equal(fieldOf({ method: 'nce', fineTune: { features } }), 'recipe.fineTune.features');
   assert.equal(fieldOf({ method: 'nce', equalize: true }), 'recipe.equalize');
@@ -186,4 +188,6 @@ test('the method nce is uniform 2 bits, searched for half an hour and trained fo
   assert.deepEqual(nce!.budgets, { macs: 1, parameters: 1 });
   assert.deepEqual(resolveRecipe({ method: 'nce', nce: { candidates: [0.5] } }).nce!.candidates, [0.5, 1]);
   assert.equal(resolveRecipe({ method: 'uniform' }).nce, null);
+  const { minutes, inherit } = resolveRecipe({ method: 'nce', nce: { widths: { a: 4 } } }).nce!;
+  assert.deepEqual([minutes, inherit], [null, 'model']);
 });

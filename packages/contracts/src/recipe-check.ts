@@ -120,6 +120,7 @@ function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): voi
       'Keep epochs, for the same artifact each time, or minutes.',
     );
   }
+  if (nce?.widths !== undefined) checkWidths(nce);
   const foreign = [
     ['fineTune.features', fineTune?.features !== undefined, 'compares layers that have other numbers of channels then'],
     ['equalize', equalize === true, 'is for networks whose channels stay'],
@@ -127,6 +128,23 @@ function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): voi
   ] as const;
   for (const [field, isGiven, why] of foreign)
     if (isGiven) throw contradiction(`recipe.${field}`, why, `Leave ${field} out, or choose the method uniform.`);
+}
+
+/** Where widths are given nothing is searched. */
+function checkWidths({ epochs, minutes, inherit }: NonNullable<Recipe['nce']>): void {
+  const searching = [
+    ['epochs', epochs !== undefined],
+    ['minutes', minutes !== undefined],
+    ['inherit', inherit === 'supernet'],
+  ] as const;
+  for (const [field, isGiven] of searching)
+    if (isGiven) {
+      throw contradiction(
+        `recipe.nce.${field}`,
+        'is of the search, which recipe.nce.widths takes the place of',
+        `Leave ${field} out, or widths.`,
+      );
+    }
 }
 
 function checkPlanesOfUniform({ planes, groupSize }: LayerSettings, field: string): void {

@@ -105,3 +105,19 @@ test('what cannot be searched says so, and why', async (t) => {
   const { calibration: _, ...alone } = await wideRequest(t, { ...RECIPE, activations: { bits: null } });
   await assert.rejects(run(alone), { code: 'CALIBRATION_REQUIRED' });
 });
+
+test('channels may be named in place of a search, and weights come from the model or from nothing', async (t) => {
+  const digests = new Set<string>();
+  for (const inherit of ['model', 'none'] as const) {
+    const nce = { widths: { first: 40, second: 80 }, inherit };
+    const { nce: report, fineTune, artifacts } = await run(await wideRequest(t, { ...RECIPE, nce }));
+    assert.deepEqual(
+      report!.widths.map(({ result }) => result),
+      [32, 40, 80, 64],
+    );
+    assert.deepEqual(report!.course, []);
+    assert.equal(fineTune!.curve.length, 3);
+    digests.add(artifacts[0]!.digest);
+  }
+  assert.equal(digests.size, 2);
+});

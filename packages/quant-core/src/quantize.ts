@@ -211,7 +211,7 @@ class Quantization {
       if (scales !== undefined) return { ...planned, scales };
       return { prepared: model, ...(await calibrateActivations({ ...planned, ...shared })) };
     };
-    return searchChannels(prepared, { nce, fineTune }, { ...this.#tools(), ...shared, modelFiles, plan });
+    return searchChannels(prepared, { ...this.#tools(), ...shared, nce, fineTune, modelFiles, plan });
   }
 
   /** The int8 model of a network, as the method int8 makes it without a solver. */

@@ -1,25 +1,25 @@
-/** The step of a job that finds the number of channels of each layer: see nce/search/search-widths.ts. */
+/** The step of a job that gives a network other numbers of channels: searched (nce/search/search-widths.ts), or as the recipe has them. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type NceLimit, type NceReport, type ResolvedFineTune, type ResolvedNce, TritforgeError } from '@tritforge/contracts';
+import { type NceReport, type ResolvedFineTune, type ResolvedNce, TritforgeError } from '@tritforge/contracts';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Model } from '../ir/index.js';
-import type { Budget } from '../nce/budget-loss.js';
-import { costOf, networkCost } from '../nce/cost.js';
+import { networkCost } from '../nce/cost.js';
 import { deriveNetwork } from '../nce/derive.js';
-import type { Searched, SearchEpoch, SearchStep } from '../nce/search/search-options.js';
-import type { SearchState } from '../nce/search/search-state.js';
+import { namedWidths } from '../nce/named-widths.js';
+import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
 import { searchWidths } from '../nce/search/search-widths.js';
 import { type FixedWidth, type SearchSpace, searchableWidths, searchSpace } from '../nce/search-space.js';
 import { settleWidths } from '../nce/settle-widths.js';
-import { type Chosen, inheritedNetwork } from '../nce/supernet/inherit.js';
+import { fromModel, fromNothing } from '../nce/start-weights.js';
+import { inheritedNetwork } from '../nce/supernet/inherit.js';
 import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
-import { widthGraph } from '../nce/widths/width-graph.js';
 import type { WidthId } from '../nce/widths/width-table.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { identityOf } from '../train/checkpoint.js';
-import { storeTuningSamples } from '../train/tuning-samples.js';
+import { storeTuningSamples, type TuningSamples } from '../train/tuning-samples.js';
+import { type Costs, channelsReport, limitsOf, originalCosts, type SettledChannels } from './channels-report.js';
 import { augmentationOf, lossOf } from './fine-tune-options.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
@@ -33,6 +33,9 @@ const TEMPERATURE = { from: 10, to: 0.1 };
 const LOGIT_DECAY = 1e-3;
 
 export interface SearchChannelsStep extends Origin {
+  readonly nce: ResolvedNce;
+  /** What follows the search: its batches, threads, loss, variations of samples and quantizers are those of the search. */
+  readonly fineTune: ResolvedFineTune;
   readonly scratchDir: string;
   readonly runtime: Runtime;
   readonly meter: ProgressMeter;
@@ -41,83 +44,115 @@ export interface SearchChannelsStep extends Origin {
 }
 
 export interface SearchedNetwork {
-  /** Float weights that the search has trained. */
+  /** In floating point, with the weights that its training begins with. */
   readonly model: Model;
   readonly report: NceReport;
 }
 
+/** A network that may be given other widths. */
+interface Open {
+  readonly prepared: Model;
+  readonly space: SearchSpace;
+  readonly template: SupernetBase;
+  readonly searched: readonly WidthId[];
+  readonly limits: Costs;
+}
+
+/** Where a search ended. */
+interface Found extends Pick<SettledChannels, 'chosen' | 'samples' | 'course'> {
+  readonly model: Model;
+}
+
 /**
  * @param prepared stays as it is
- * @throws TritforgeError CALIBRATION_REQUIRED, MODEL_NOT_SEARCHABLE where no width can be chosen, RECIPE_INVALID for budgets that nothing
- *   keeps to, MODEL_NOT_DIFFERENTIABLE, DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH, CANCELED
+ * @throws TritforgeError CALIBRATION_REQUIRED, MODEL_NOT_SEARCHABLE where no width can be chosen, RECIPE_INVALID for widths that the
+ *   network cannot have and budgets that nothing keeps to, MODEL_NOT_DIFFERENTIABLE, DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH, CANCELED
  */
-export async function searchChannels(
-  prepared: Model,
-  { nce, fineTune }: { readonly nce: ResolvedNce; readonly fineTune: ResolvedFineTune },
-  step: SearchChannelsStep,
-): Promise<SearchedNetwork> {
-  const { data, meter, plan } = step;
-  const samples = data.training ?? data.calibration;
-  if (samples === null) throw nothingToSearchOn();
+export async function searchChannels(prepared: Model, step: SearchChannelsStep): Promise<SearchedNetwork> {
+  const { nce, meter, plan, recipe } = step;
   meter.begin('search', PARTS, 'parts');
   const space = await searchSpace(prepared);
   const template = await plan(space.template);
   const { searched, fixed } = searchableWidths(space, template.layers);
   if (searched.length === 0) throw nothingToSearch(fixed);
+  const original = await originalCosts(prepared);
+  const limits = limitsOf(nce.budgets, original);
+  const settled = { space, fixed, original, limits };
+  if (nce.widths !== null) {
+    const chosen = namedWidths(nce.widths, { graph: space.graph, searched, fixed });
+    const model = await (nce.inherit === 'none' ? fromNothing(space, chosen, recipe.seed) : fromModel(space, chosen));
+    return { model, report: channelsReport({ ...settled, chosen, samples: 0, course: [] }) };
+  }
+  const { model, ...found } = await search({ prepared, space, template, searched, limits }, step);
+  return { model, report: channelsReport({ ...settled, ...found }) };
+}
+
+async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
+  const { nce, fineTune, data, recipe, context, plan } = step;
+  const { space, template, searched, limits } = open;
+  const samples = data.training ?? data.calibration;
+  if (samples === null) throw nothingToSearchOn();
   const baseOf: Searched['baseOf'] = async (channels) =>
     plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, space)), template.scales);
-  const costs = networkCost(space.template, space.graph);
-  const original = await originalCosts(prepared);
-  const limits = {
-    macs: limitOf(nce.budgets.macs, original.macs),
-    parameters: limitOf(nce.budgets.parameters, original.parameters),
-  };
-  const budgets: Budget[] = [
-    { terms: costs.macs, limit: limits.macs },
-    { terms: costs.parameters, limit: limits.parameters },
-  ];
   const scratchDir = await mkdtemp(join(step.scratchDir, 'channels-'));
   try {
     const { batch, workers: threads } = fineTune;
-    const { signal, settle } = step.context;
-    const stored = await storeTuningSamples({ data: samples, batch, threads, scratchDir, signal });
-    const state = await searchWidths(
-      { graph: space.graph, searched, baseOf },
-      {
-        teacher: prepared,
-        loss: await lossOf(fineTune, prepared, samples, { runtime: step.runtime, scratchDir }),
-        activationQuantizer: fineTune.activationRanges,
-        weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
-        threads,
-        augmentation: augmentationOf(fineTune.augment, prepared),
-        seed: step.recipe.seed,
-        scratchDir,
-        samples: stored,
-        length: nce.epochs === null ? { minutes: nce.minutes! } : { epochs: nce.epochs },
-        learningRate: nce.learningRate,
-        logits: { learningRate: nce.choiceRate, decay: LOGIT_DECAY },
-        temperature: TEMPERATURE,
-        warmUp: nce.warmUp,
-        shares: nce.candidates,
-        expansion: nce.expansion,
-        budgets,
-        budgetWeight: nce.budgetWeight,
-        checkpoint: await checkpointOf(samples, step),
-        onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
-        signal,
-        settle,
-      },
-    );
+    const stored = await storeTuningSamples({ data: samples, batch, threads, scratchDir, signal: context.signal });
+    const options = await optionsOf(open, samples, stored, { ...step, scratchDir });
+    const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
-      const chosen = chosenOf(state, budgets, space);
-      const model = await inheritedNetwork(state.supernet, state, chosen);
-      const report = reportOf({ state, chosen, space, fixed, original, limits, samples: stored.fitting.length });
-      return { model, report };
+      const settled = settleWidths(state.choices, options.budgets, space.graph);
+      const positions = new Map(
+        [...settled].map(([id, position]) => [id, { position, channels: state.choices.get(id)!.channels[position]! }]),
+      );
+      const chosen = new Map([...positions].map(([id, { channels }]) => [id, channels]));
+      const models = {
+        supernet: () => inheritedNetwork(state.supernet, state, positions),
+        model: () => fromModel(space, chosen),
+        none: () => fromNothing(space, chosen, recipe.seed),
+      };
+      return { model: await models[nce.inherit](), chosen, samples: stored.fitting.length, course: state.course };
     } finally {
       await state.supernet.close();
     }
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
+  }
+
+  async function optionsOf(
+    { prepared }: Open,
+    data: JobDataset,
+    stored: TuningSamples,
+    { scratchDir: folder, runtime, meter }: SearchChannelsStep,
+  ): Promise<SearchOptions> {
+    const costs = networkCost(space.template, space.graph);
+    return {
+      teacher: prepared,
+      loss: await lossOf(fineTune, prepared, data, { runtime, scratchDir: folder }),
+      activationQuantizer: fineTune.activationRanges,
+      weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
+      threads: fineTune.workers,
+      augmentation: augmentationOf(fineTune.augment, prepared),
+      seed: recipe.seed,
+      scratchDir: folder,
+      samples: stored,
+      length: nce.epochs === null ? { minutes: nce.minutes! } : { epochs: nce.epochs },
+      learningRate: nce.learningRate,
+      logits: { learningRate: nce.choiceRate, decay: LOGIT_DECAY },
+      temperature: TEMPERATURE,
+      warmUp: nce.warmUp,
+      shares: nce.candidates,
+      expansion: nce.expansion,
+      budgets: [
+        { terms: costs.macs, limit: limits.macs },
+        { terms: costs.parameters, limit: limits.parameters },
+      ],
+      budgetWeight: nce.budgetWeight,
+      checkpoint: await checkpointOf(data, step),
+      onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
+      signal: context.signal,
+      settle: context.settle,
+    };
   }
 }
 
@@ -128,83 +163,6 @@ function sourcesOf(channels: ReadonlyMap<WidthId, number>, { graph }: SearchSpac
       return [id, Array.from({ length: count }, (_, i) => i % had)];
     }),
   );
-}
-
-interface Costs {
-  readonly macs: number;
-  readonly parameters: number;
-}
-
-/** Of the network as it was uploaded, but for its normalizations, which are part of other layers by now. */
-async function originalCosts(prepared: Model): Promise<Costs> {
-  const graph = await widthGraph(prepared);
-  const { macs, parameters } = networkCost(prepared, graph);
-  const asItIs = (id: WidthId) => graph.widthOf(id).channels;
-  return { macs: costOf(macs, graph, asItIs), parameters: costOf(parameters, graph, asItIs) };
-}
-
-function limitOf(limit: NceLimit, original: number): number {
-  return typeof limit === 'number' ? Math.floor(limit * original) : limit.atMost;
-}
-
-function chosenOf(state: SearchState, budgets: readonly Budget[], { graph }: SearchSpace): Chosen {
-  const settled = settleWidths(state.choices, budgets, graph);
-  return new Map(
-    [...settled].map(([id, position]) => [id, { position, channels: state.choices.get(id)!.channels[position]! }]),
-  );
-}
-
-function reportOf(found: {
-  readonly state: SearchState;
-  readonly chosen: Chosen;
-  readonly space: SearchSpace;
-  readonly fixed: readonly FixedWidth[];
-  readonly original: Costs;
-  readonly limits: Costs;
-  readonly samples: number;
-}): NceReport {
-  const { state, chosen, space, fixed, original, limits, samples } = found;
-  const { graph, template } = space;
-  const { macs, parameters } = networkCost(template, graph);
-  const widthOf = (id: WidthId) => chosen.get(graph.widthOf(id).id)?.channels ?? graph.widthOf(id).channels;
-  const cost = (terms: typeof macs, key: keyof Costs) => ({
-    original: original[key],
-    limit: limits[key],
-    result: costOf(terms, graph, widthOf),
-  });
-  return {
-    samples,
-    seconds: state.course.at(-1)?.seconds ?? 0,
-    widths: [...chosen].map(([id, { channels }]) => {
-      const { layers, ties, channels: before } = graph.widthOf(id);
-      return { layers: [...layers], original: before, result: channels, ties: [...ties] };
-    }),
-    fixed: fixed.map(({ width: { layers, channels }, reasons }) => ({
-      layers: [...layers],
-      channels,
-      reasons: [...reasons],
-    })),
-    macs: cost(macs, 'macs'),
-    parameters: cost(parameters, 'parameters'),
-    course: state.course.map(epochReport),
-  };
-}
-
-function epochReport({ epoch, seconds, weightLoss, choiceLoss, temperature, costs, choices }: SearchEpoch) {
-  const [macs, parameters] = costs as [number, number];
-  return {
-    epoch,
-    seconds,
-    trainingLoss: weightLoss,
-    choiceLoss,
-    temperature,
-    macs,
-    parameters,
-    choices: choices.map(({ channels, probabilities }) => ({
-      channels: [...channels],
-      probabilities: [...probabilities],
-    })),
-  };
 }
 
 function wordsOf({ epoch, loss, last }: SearchStep): string {
@@ -235,8 +193,12 @@ function nothingToSearchOn(): TritforgeError {
 function nothingToSearch(fixed: readonly FixedWidth[]): TritforgeError {
   const told = fixed.flatMap(({ reasons }) => reasons).slice(0, 3);
   const reasons = told.map(({ node, why }) => `${node} ${why}`).join('; ');
-  return new TritforgeError('MODEL_NOT_SEARCHABLE', `No number of channels can be chosen: ${reasons || 'there are no layers'}`, {
-    field: 'model',
-    remediation: 'Choose the method uniform, or a convolutional network whose layers have weights of their own.',
-  });
+  return new TritforgeError(
+    'MODEL_NOT_SEARCHABLE',
+    `No number of channels can be chosen: ${reasons || 'there are no layers'}`,
+    {
+      field: 'model',
+      remediation: 'Choose the method uniform, or a convolutional network whose layers have weights of their own.',
+    },
+  );
 }
