@@ -111,6 +111,21 @@ const jobs: readonly [what: string, code: string, body: () => object][] = [
     () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { loss: 'crossEntropy' } } }),
   ],
   [
+    'a search for channels with another method',
+    'RECIPE_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { nce: {} } }),
+  ],
+  [
+    'a search for channels that is to take longer than its job may',
+    'RECIPE_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { method: 'nce' }, deadlineSeconds: 2400 }),
+  ],
+  [
+    'no channels at all',
+    'BODY_INVALID',
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { method: 'nce', nce: { widths: { conv: 0 } } } }),
+  ],
+  [
     'a metric without evaluation data',
     'METRIC_UNSUPPORTED',
     () => ({ modelId, datasets: { calibration: dataId }, metric: 'top1' }),

@@ -61,6 +61,7 @@ async function measure(folder: string): Promise<Measurement> {
     // Node gives kilobytes of 1024 on every system.
     peakRssBytes: process.resourceUsage().maxRSS * 1024,
     ...(report.fineTune && { fineTune: report.fineTune }),
+    ...(report.nce && { nce: report.nce }),
   };
 }
 

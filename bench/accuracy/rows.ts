@@ -3,7 +3,7 @@
  * measured stays, and a line that was cut off counts as not measured.
  */
 import { appendFile, readFile } from 'node:fs/promises';
-import type { AccuracyReport, BitsPerWeight, FineTuneReport, Recipe } from '@tritforge/contracts';
+import type { AccuracyReport, BitsPerWeight, FineTuneReport, NceReport, Recipe } from '@tritforge/contracts';
 import { type Variant, variantName } from './variants.js';
 
 /** What a row was measured on: the row stands as long as none of this changes. */
@@ -44,6 +44,7 @@ export interface Measurement {
   readonly peakRssBytes: number;
   /** Where the recipe asked for it. */
   readonly fineTune?: FineTuneReport;
+  readonly nce?: NceReport;
 }
 
 /** A finished row. */

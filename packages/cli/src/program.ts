@@ -1,6 +1,6 @@
 /** The commands and their flags. Start reading here. */
 import { readFileSync } from 'node:fs';
-import { FineTune, FineTuneLoss } from '@tritforge/contracts';
+import { FineTune, FineTuneLoss, Nce } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
 import { Command, CommanderError, Option } from 'commander';
 import type { CommandContext } from './command-context.js';
@@ -60,6 +60,7 @@ Examples:
   tritforge quantize model.onnx --out out --calibration train.npz --evaluation test.npz
   tritforge quantize model.onnx --out out --recipe int8 --calibration images.zip --preprocess preprocess.json
   tritforge quantize model.onnx --out out --calibration few.npz --training many.npz --fine-tune 30
+  tritforge quantize model.onnx --out out --recipe nce --calibration few.npz --training many.npz --nce-minutes 60
   tritforge quantize model.onnx --out out --group-size 4 --layer '/head/*=int8' --activation-bits none`;
 
 function addQuantize(program: Command, context: CommandContext): void {
@@ -68,7 +69,7 @@ function addQuantize(program: Command, context: CommandContext): void {
     .argument('<model>', 'the .onnx file')
     .requiredOption('-o, --out <dir>', 'folder for the artifacts and the report (.json and .html); made when missing')
     .option('--solver-threads <n>', 'threads that layers are solved on (default: one per core)', naturalNumber);
-  withLimits(withGates(withSearch(withFineTuning(withData(withRecipe(command), 'optional')))))
+  withLimits(withGates(withSearch(withNce(withFineTuning(withData(withRecipe(command), 'optional'))))))
     .description('Quantize a model, verify the result and measure it.')
     .addHelpText('after', QUANTIZE_EXAMPLES)
     .action((model, flags) => quantizeCommand(model, flags, context));
@@ -97,7 +98,7 @@ function withRecipe(command: Command): Command {
   return command
     .option(
       '--recipe <recipe>',
-      'fgq (ternary weights), int4, int8, uniform (2-bit weights and activations), auto (a search), or a recipe as a .json file',
+      'fgq (ternary weights), int4, int8, uniform (2-bit weights and activations), nce (the same, with as many channels in each layer as a search finds best), auto (a search for precisions), or a recipe as a .json file',
       'fgq',
     )
     .option('--paper', 'FGQ exactly as published, for comparison')
@@ -117,7 +118,7 @@ function withRecipe(command: Command): Command {
     .addOption(
       new Option(
         '--activation-bits <bits>',
-        'bits of the inputs of layers; 4 and 2 spare first, last and int8 layers, none quantizes weights only (default: 8, with uniform 2)',
+        'bits of the inputs of layers; 4 and 2 spare first, last and int8 layers, none quantizes weights only (default: 8, with uniform and nce 2)',
       ).choices(['8', '4', '2', 'none']),
     )
     .addOption(
@@ -138,7 +139,7 @@ function withRecipe(command: Command): Command {
     )
     .option(
       '--layer <glob=setting>',
-      'ternary (in groups: n4 … n128 with the recipe uniform), uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',
+      'ternary (in groups: n4 … n128 with the recipes uniform and nce), uniform, int4, int8, float, exclude, n4 … n128, p1 or p2 (planes), a2, a4 or a8 (bits of the input) for the layers named so (repeatable)',
       collect(layerRule),
     )
     .option(
@@ -182,6 +183,28 @@ function withFineTuning(command: Command): Command {
     .option('--fine-tune-shift <pixels>', 'move training images by up to so many', numberLike(augment.properties.shift))
     .option('--fine-tune-mirror', 'mirror every other training image left to right')
     .option('--fine-tune-mix', 'mix each training sample with another one');
+}
+
+function withNce(command: Command): Command {
+  const { epochs, minutes, budgets } = Nce.properties;
+  const { macs, parameters } = budgets.properties;
+  return command
+    .option('--nce-minutes <n>', 'with --recipe nce: time for the search (default: 30)', numberLike(minutes))
+    .option(
+      '--nce-epochs <n>',
+      'with --recipe nce: search for so many passes instead of minutes: the same widths every time',
+      numberLike(epochs),
+    )
+    .option(
+      '--nce-max-macs <factor>',
+      'with --recipe nce: multiply-accumulates at most, times those of the model (default: 1)',
+      numberLike(macs.anyOf[0]),
+    )
+    .option(
+      '--nce-max-parameters <factor>',
+      'with --recipe nce: parameters at most, times those of the model (default: 1)',
+      numberLike(parameters.anyOf[0]),
+    );
 }
 
 function withSearch(command: Command): Command {

@@ -12,13 +12,14 @@ import {
 } from '@tritforge/contracts';
 import { type FineTuneFlags, withFineTune } from './fine-tune-flags.js';
 import { readRecipe } from './input-files.js';
+import { type NceFlags, withNce } from './nce-flags.js';
 
-const METHODS = ['fgq', 'int4', 'int8', 'uniform', 'auto'] as const satisfies Recipe['method'][];
+const METHODS = ['fgq', 'int4', 'int8', 'uniform', 'nce', 'auto'] as const satisfies Recipe['method'][];
 const ACTIVATION_BITS = { 8: 8, 4: 4, 2: 2, none: null } as const;
 
 /** The flags that say how to quantize. */
-export interface RecipeFlags extends FineTuneFlags {
-  /** `fgq`, `int4`, `int8`, `uniform`, `auto` or the path of a .json file. */
+export interface RecipeFlags extends FineTuneFlags, NceFlags {
+  /** `fgq`, `int4`, `int8`, `uniform`, `nce`, `auto` or the path of a .json file. */
   readonly recipe: string;
   readonly paper?: boolean;
   readonly groupSize?: '4' | '8' | '16' | '32' | '64' | '128';
@@ -57,6 +58,7 @@ export async function recipeOf(flags: RecipeFlags): Promise<Recipe> {
     ...(flags.artifact && { artifacts: [...new Set(flags.artifact)] }),
     ...(flags.equalize && { equalize: true }),
     ...(flags.sensitivity && { sensitivity: true }),
+    ...withNce(base, flags),
     ...withFineTune(base, flags),
     ...withSearch(base, flags),
   };

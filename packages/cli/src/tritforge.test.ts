@@ -31,7 +31,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     const quantizeHelp = await tritforge('quantize', '--help');
     assert.match(
       quantizeHelp.stdout,
-      /--group-size.*--activation-bits.*--training.*--fine-tune \[minutes\].*Examples/s,
+      /--group-size.*--activation-bits.*--training.*--fine-tune \[minutes\].*--nce-minutes.*Examples/s,
     );
     const { exitCode, stdout } = await tritforge('--version');
     assert.equal(exitCode, 0);
@@ -295,6 +295,9 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['RECIPE_INVALID', [...quantize, '--fine-tune', '5', '--fine-tune-epochs', '2']],
     ['RECIPE_INVALID', [...quantize, '--fine-tune-workers', '3']],
     ['RECIPE_INVALID', [...quantize, '--paper', '--fine-tune']],
+    ['USAGE_INVALID', [...quantize, '--recipe', 'nce', '--nce-epochs', '1.5']],
+    ['USAGE_INVALID', [...quantize, '--recipe', 'nce', '--nce-max-macs', '0']],
+    ['RECIPE_INVALID', [...quantize, '--nce-minutes', '5']],
     ['USAGE_INVALID', [...quantize, '--memory-limit', 'much']],
     ['USAGE_INVALID', [...quantize, '--deadline', '-1s']],
     ['USAGE_INVALID', [...quantize, '--threads', '0']],

@@ -12,7 +12,7 @@ const Cost = Type.Object({
 /** How the number of channels of each layer was found. */
 export const NceReport = Type.Object(
   {
-    samples: Type.Integer({ description: 'That it was searched on: one half trains weights, the other one decides.' }),
+    samples: Type.Integer({ description: 'That it was searched on.' }),
     seconds: Type.Number(),
     widths: Type.Array(
       Type.Object({
@@ -33,8 +33,8 @@ export const NceReport = Type.Object(
       Type.Object({
         epoch: Type.Integer(),
         seconds: Type.Number({ description: 'Since the search began.' }),
-        trainingLoss: Type.Number({ description: 'Mean over the epoch, on the half that weights are trained on.' }),
-        choiceLoss: Type.Number({ description: 'The same on the half that decides, without budgets.' }),
+        trainingLoss: Type.Number({ description: 'Mean over the epoch, on the samples that weights are trained on.' }),
+        choiceLoss: Type.Number({ description: 'The same on those that decide, without budgets.' }),
         temperature: Type.Number(),
         macs: Type.Number({ description: 'Of the likeliest widths, as a share of the limit.' }),
         parameters: Type.Number({ description: 'The same.' }),

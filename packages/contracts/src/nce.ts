@@ -4,7 +4,11 @@ import Type, { type Static } from 'typebox';
 const Limit = (what: string) =>
   Type.Union(
     [
-      Type.Number({ exclusiveMinimum: 0, maximum: 100, description: `Times the ${what} of the network that was uploaded.` }),
+      Type.Number({
+        exclusiveMinimum: 0,
+        maximum: 100,
+        description: `Times the ${what} of the network that was uploaded.`,
+      }),
       Type.Object(
         { atMost: Type.Integer({ minimum: 1 }) },
         { additionalProperties: false, description: `So many ${what}.` },
@@ -60,7 +64,8 @@ export const Nce = Type.Object(
       Type.Integer({
         minimum: 1,
         maximum: 10_000,
-        description: 'Passes of the search over the training data. The same number gives the same artifact, bytes included.',
+        description:
+          'Passes of the search over the training data. The same number gives the same artifact, bytes included.',
       }),
     ),
     minutes: Type.Optional(
@@ -84,26 +89,41 @@ export const Nce = Type.Object(
         exclusiveMinimum: 0,
         maximum: 10,
         default: 0.01,
-        description: 'Of weights while searching, relative to their size, at its highest; then along half a cosine to nothing.',
+        description:
+          'Of weights while searching, relative to their size, at its highest; then along half a cosine to nothing.',
       }),
     ),
     choiceRate: Type.Optional(
       Type.Number({
         exclusiveMinimum: 0,
         maximum: 10,
-        default: 0.001,
+        default: 0.01,
         description: 'By how much a step changes the logits of candidates.',
       }),
     ),
+    bilevel: Type.Optional(
+      Type.Boolean({
+        default: true,
+        description:
+          'Choose by one half of the samples, and train weights on the other one. false: both by all samples at once, which takes half ' +
+          'the time.',
+      }),
+    ),
     warmUp: Type.Optional(
-      Type.Number({ minimum: 0, maximum: 1, default: 0.1, description: 'Share of the search before candidates may join.' }),
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        default: 0.1,
+        description: 'Share of the search before candidates may join.',
+      }),
     ),
     candidates: Type.Optional(
       Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
         minItems: 1,
         maxItems: 20,
         default: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
-        description: 'Numbers of channels at the start, as shares of those that the network came with; 1 is always among them.',
+        description:
+          'Numbers of channels at the start, as shares of those that the network came with; 1 is always among them.',
       }),
     ),
     expansion: Type.Optional(NceExpansion),
@@ -140,6 +160,7 @@ export interface ResolvedNce {
   budgetWeight: number;
   learningRate: number;
   choiceRate: number;
+  bilevel: boolean;
   warmUp: number;
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
@@ -157,7 +178,8 @@ export function resolveNce(asked: Nce): ResolvedNce {
     budgets: { macs: asked.budgets?.macs ?? 1, parameters: asked.budgets?.parameters ?? 1 },
     budgetWeight: asked.budgetWeight ?? 2,
     learningRate: asked.learningRate ?? 0.01,
-    choiceRate: asked.choiceRate ?? 0.001,
+    choiceRate: asked.choiceRate ?? 0.01,
+    bilevel: asked.bilevel ?? true,
     warmUp: asked.warmUp ?? 0.1,
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },

@@ -313,8 +313,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const method = recipe.method ?? 'fgq';
   const fineTune = recipe.fineTune ?? (method === 'nce' ? {} : undefined);
   const solver = recipe.weights?.solver ?? (recipe.paper ? 'exact' : 'feedback');
-  const activationBits =
-    recipe.activations?.bits === undefined ? (isUniform(method) ? 2 : 8) : recipe.activations.bits;
+  const activationBits = recipe.activations?.bits === undefined ? (isUniform(method) ? 2 : 8) : recipe.activations.bits;
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,

@@ -137,7 +137,11 @@ class Quantization {
         onMoments: exploration?.onMoments,
       },
     );
-    const { network, ...fineTuned } = await this.#fineTune(quantized, { teacher: uploaded, modelFiles: original.files, data });
+    const { network, ...fineTuned } = await this.#fineTune(quantized, {
+      teacher: uploaded,
+      modelFiles: original.files,
+      data,
+    });
     const int8 = searched === null ? ownInt8 : await this.#int8Of(uploaded, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
@@ -181,10 +185,7 @@ class Quantization {
   }
 
   /** Trains the quantized network where the recipe asks for it. */
-  async #fineTune(
-    network: QuantizedNetworks['network'],
-    step: Pick<FineTuneStep, 'teacher' | 'modelFiles' | 'data'>,
-  ) {
+  async #fineTune(network: QuantizedNetworks['network'], step: Pick<FineTuneStep, 'teacher' | 'modelFiles' | 'data'>) {
     const { fineTune } = this.#recipe;
     if (fineTune === null) return { network, report: null, warnings: [] };
     return fineTuneNetwork(network, fineTune, {

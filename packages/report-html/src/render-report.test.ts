@@ -9,6 +9,7 @@ const ALL_SECTIONS = [
   'summary',
   'gates',
   'frontier',
+  'channels',
   'fine-tuning',
   'layers',
   'sensitivity',
@@ -25,7 +26,7 @@ function sectionsOf(page: string): string[] {
 }
 
 const LATER_FIELDS = [
-  ...['histogram', 'sensitivity', 'damages', 'causes', 'planes', 'frontier', 'recommendation', 'fineTune'],
+  ...['histogram', 'sensitivity', 'damages', 'causes', 'planes', 'frontier', 'recommendation', 'nce', 'fineTune'],
   ...['kernels', 'preprocess', 'acceleratedMs', 'acceleratedEngine'],
 ];
 
@@ -175,6 +176,7 @@ describe('the page of a report that lacks things', () => {
     'gates',
     'warnings',
     'kept',
+    'nce',
     'fineTune',
   ] as const) {
     test(`reads well without ${field}`, () => {
@@ -192,7 +194,7 @@ describe('the page of a report that lacks things', () => {
     tagsOf(page);
     assert.deepEqual(
       sectionsOf(page),
-      ALL_SECTIONS.filter((id) => id !== 'histograms' && id !== 'sensitivity' && id !== 'fine-tuning'),
+      ALL_SECTIONS.filter((id) => !['histograms', 'sensitivity', 'channels', 'fine-tuning'].includes(id)),
     );
     assert.doesNotMatch(page, /undefined|NaN|Sensitivity|Kept|Within limits/);
     assert.match(page, /does not say how samples were preprocessed/);
@@ -242,7 +244,8 @@ describe('large reports', () => {
   const layers = (count: number, name: string) => Array.from({ length: count }, (_, i) => sampleLayer(`${name}/${i}`));
 
   test('a thousand layers are less than a megabyte, all of them in chart and table', () => {
-    const page = renderReport({ ...fullReport(), layers: layers(1000, '/model/layers/self_attn/q_proj') });
+    const { nce: _, ...report } = fullReport();
+    const page = renderReport({ ...report, layers: layers(1000, '/model/layers/self_attn/q_proj') });
     assert.ok(Buffer.byteLength(page) < 1e6, `${Buffer.byteLength(page)} bytes`);
     assert.equal(rowsOf(page).length, 1000);
     assert.equal(attributeValues(tagsOf(page), 'class').filter((name) => name === 'hover').length, 1000);

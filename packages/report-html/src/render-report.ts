@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import type { Report } from '@tritforge/contracts';
 import { foreign, html, Markup } from './markup.js';
 import { artifactsSection } from './sections/artifacts.js';
+import { channelsSection } from './sections/channels.js';
 import { fineTuningSection } from './sections/fine-tuning.js';
 import { frontierSection } from './sections/frontier.js';
 import { histogramsSection } from './sections/histograms.js';
@@ -20,6 +21,7 @@ const SECTIONS: readonly Section[] = [
   summarySection,
   judgementSection,
   frontierSection,
+  channelsSection,
   fineTuningSection,
   layersSection,
   sensitivitySection,

@@ -91,6 +91,10 @@ svg text.name { fill: var(--ink); }
 svg text.gate { fill: var(--bad); }
 .l-held-out { fill: none; stroke: var(--n16); stroke-width: 2; }
 .l-training { fill: none; stroke: var(--int8); stroke-width: 1.5; }
+.l-macs { fill: none; stroke: var(--n16); stroke-width: 2; }
+.l-parameters { fill: none; stroke: var(--int8); stroke-width: 2; stroke-dasharray: 6 3; }
+circle.l-macs { fill: var(--n16); stroke: none; }
+circle.l-parameters { fill: var(--int8); stroke: none; }
 circle.l-held-out { fill: var(--n16); stroke: none; }
 circle.l-training { fill: var(--int8); stroke: none; }
 .l-start { fill: none; stroke: var(--soft); stroke-dasharray: 5 3; }
@@ -105,6 +109,12 @@ svg [class^=k-] { fill: var(--k); }
 .swatched::before { content: ""; display: inline-block; width: 0.7rem; height: 0.7rem; margin-right: 0.45rem; background: var(--k); vertical-align: -0.02rem; }
 .h-original { fill: var(--float); }
 .h-quantized { fill: var(--n16); }
+.c-before { fill: none; stroke: var(--ink); }
+.c-grew { fill: var(--n64); }
+.c-shrank { fill: var(--int8); }
+.c-stayed { fill: var(--float); }
+.heat { fill: var(--n16); shape-rendering: crispEdges; }
+.apart { unicode-bidi: isolate; }
 .cut { fill: none; stroke: var(--paper); stroke-width: 3; }
 .hover { fill: transparent; }
 .hover:hover { fill: var(--ink); fill-opacity: 0.08; }

@@ -79,8 +79,8 @@ async function quantizeWithProgress(
   flags: QuantizeFlags,
   { signal, settleFirst }: CommandContext,
 ): Promise<Report> {
-  const { method, fineTune } = request.recipe;
-  const settle = method === 'auto' || fineTune !== undefined ? settleFirst() : undefined;
+  const { method, fineTune } = resolveRecipe(request.recipe);
+  const settle = method === 'auto' || fineTune !== null ? settleFirst() : undefined;
   const display = openProgressDisplay();
   try {
     return await quantizeInChild(request, {

@@ -1,11 +1,12 @@
 import type { FineTuneReport, LayerReport, Report } from '@tritforge/contracts';
 import { formatBytes, formatMetric, formatMs, formatNumber } from '@tritforge/report-html/figures';
+import { channelsLine } from './channels-line.js';
 import { formatDuration } from './duration.js';
 import { formatTable } from './table.js';
 
 /**
- * A report in words: a table that compares original, int8 baseline and result, then layers, the training, the networks that a search
- * measured, files, what is recommended, gates, warnings.
+ * A report in words: a table that compares original, int8 baseline and result, then layers, the training, the search for
+ * channels, the networks that a search measured, files, what is recommended, gates, warnings.
  * @param title what the result is called, such as `fgq N=64`
  */
 export function describeReport(report: Report, title: string): string {
@@ -13,6 +14,7 @@ export function describeReport(report: Report, title: string): string {
     comparisonTable(report, title),
     layersLine(report),
     ...(report.fineTune ? [fineTuneLine(report.fineTune)] : []),
+    ...(report.nce ? [channelsLine(report.nce)] : []),
     ...(report.frontier ? [frontierTable(report.frontier, report)] : []),
     formatTable(report.artifacts.map(artifactRow), ['left', 'right', 'left']),
     ...(report.recommendation && report.recommendation.patch.length > 0

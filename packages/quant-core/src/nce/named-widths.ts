@@ -25,7 +25,8 @@ export function namedWidths(named: Readonly<Record<string, number>>, of: Nameabl
     if (width === undefined) throw unnameable(layer, of.fixed);
     const before = namedBy.get(width.id);
     if (before !== undefined && named[before] !== channels) throw tied(layer, before, width);
-    if (channels % width.multipleOf !== 0) throw invalid(layer, `cannot be ${channels}: it is a multiple of ${width.multipleOf}`);
+    if (channels % width.multipleOf !== 0)
+      throw invalid(layer, `cannot be ${channels}: it is a multiple of ${width.multipleOf}`);
     chosen.set(width.id, channels);
     namedBy.set(width.id, layer);
   }

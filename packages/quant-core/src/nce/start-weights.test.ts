@@ -4,8 +4,8 @@ import { readFloats, tensorFromFloats } from '../ir/index.js';
 import { assertClose, runModel } from '../testing/check-pass.js';
 import { floats } from '../testing/memory-dataset.js';
 import { gaussian, seededRandom } from '../testing/random.js';
-import { fromModel, fromNothing } from './start-weights.js';
 import { searchSpace } from './search-space.js';
+import { fromModel, fromNothing } from './start-weights.js';
 import { branchedNetwork } from './testing.js';
 
 const SIDE = 6;

@@ -16,9 +16,14 @@ import type { WidthGraph } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
 
 /** @param chosen channels of each searched width */
-export async function fromModel({ template, graph }: SearchSpace, chosen: ReadonlyMap<WidthId, number>): Promise<Model> {
+export async function fromModel(
+  { template, graph }: SearchSpace,
+  chosen: ReadonlyMap<WidthId, number>,
+): Promise<Model> {
   const energies = await channelEnergies(template, graph);
-  const sources: ChannelSources = new Map([...chosen].map(([id, channels]) => [id, sourcesOf(energies.get(id)!, channels)]));
+  const sources: ChannelSources = new Map(
+    [...chosen].map(([id, channels]) => [id, sourcesOf(energies.get(id)!, channels)]),
+  );
   return deriveNetwork(template, graph, sources);
 }
 

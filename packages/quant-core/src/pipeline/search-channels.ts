@@ -89,7 +89,7 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
 
 async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   const { nce, fineTune, data, recipe, context, plan } = step;
-  const { space, template, searched, limits } = open;
+  const { space, template, searched } = open;
   const samples = data.training ?? data.calibration;
   if (samples === null) throw nothingToSearchOn();
   const baseOf: Searched['baseOf'] = async (channels) =>
@@ -98,7 +98,7 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   try {
     const { batch, workers: threads } = fineTune;
     const stored = await storeTuningSamples({ data: samples, batch, threads, scratchDir, signal: context.signal });
-    const options = await optionsOf(open, samples, stored, { ...step, scratchDir });
+    const options = await optionsOf(open, { data: samples, stored, scratchDir }, step);
     const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
       const settled = settleWidths(state.choices, options.budgets, space.graph);
@@ -118,42 +118,44 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   } finally {
     await rm(scratchDir, { recursive: true, force: true });
   }
+}
 
-  async function optionsOf(
-    { prepared }: Open,
-    data: JobDataset,
-    stored: TuningSamples,
-    { scratchDir: folder, runtime, meter }: SearchChannelsStep,
-  ): Promise<SearchOptions> {
-    const costs = networkCost(space.template, space.graph);
-    return {
-      teacher: prepared,
-      loss: await lossOf(fineTune, prepared, data, { runtime, scratchDir: folder }),
-      activationQuantizer: fineTune.activationRanges,
-      weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
-      threads: fineTune.workers,
-      augmentation: augmentationOf(fineTune.augment, prepared),
-      seed: recipe.seed,
-      scratchDir: folder,
-      samples: stored,
-      length: nce.epochs === null ? { minutes: nce.minutes! } : { epochs: nce.epochs },
-      learningRate: nce.learningRate,
-      logits: { learningRate: nce.choiceRate, decay: LOGIT_DECAY },
-      temperature: TEMPERATURE,
-      warmUp: nce.warmUp,
-      shares: nce.candidates,
-      expansion: nce.expansion,
-      budgets: [
-        { terms: costs.macs, limit: limits.macs },
-        { terms: costs.parameters, limit: limits.parameters },
-      ],
-      budgetWeight: nce.budgetWeight,
-      checkpoint: await checkpointOf(data, step),
-      onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
-      signal: context.signal,
-      settle: context.settle,
-    };
-  }
+async function optionsOf(
+  { prepared, space, limits }: Open,
+  { data, stored, scratchDir }: { readonly data: JobDataset; readonly stored: TuningSamples; readonly scratchDir: string },
+  step: SearchChannelsStep,
+): Promise<SearchOptions> {
+  const { nce, fineTune, recipe, runtime, meter } = step;
+  const { signal, settle } = step.context;
+  const costs = networkCost(space.template, space.graph);
+  return {
+    teacher: prepared,
+    loss: await lossOf(fineTune, prepared, data, { runtime, scratchDir }),
+    activationQuantizer: fineTune.activationRanges,
+    weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
+    threads: fineTune.workers,
+    augmentation: augmentationOf(fineTune.augment, prepared),
+    seed: recipe.seed,
+    scratchDir,
+    samples: stored,
+    length: nce.epochs === null ? { minutes: nce.minutes! } : { epochs: nce.epochs },
+    learningRate: nce.learningRate,
+    logits: { learningRate: nce.choiceRate, decay: LOGIT_DECAY },
+    temperature: TEMPERATURE,
+    bilevel: nce.bilevel,
+    warmUp: nce.warmUp,
+    shares: nce.candidates,
+    expansion: nce.expansion,
+    budgets: [
+      { terms: costs.macs, limit: limits.macs },
+      { terms: costs.parameters, limit: limits.parameters },
+    ],
+    budgetWeight: nce.budgetWeight,
+    checkpoint: await checkpointOf(data, step),
+    onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),
+    signal,
+    settle,
+  };
 }
 
 function sourcesOf(channels: ReadonlyMap<WidthId, number>, { graph }: SearchSpace) {

@@ -3,7 +3,13 @@
  *
  *   bits per weight   2 + 8/N ternary, (2 + 8/N)·2 with two planes, 2 uniform, 4 + 8/N int4, 8 int8; and a float per output channel
  */
-import { type GroupSize, isUniform, type LayerPrecision, type LayerSettings, type ResolvedRecipe } from '@tritforge/contracts';
+import {
+  type GroupSize,
+  isUniform,
+  type LayerPrecision,
+  type LayerSettings,
+  type ResolvedRecipe,
+} from '@tritforge/contracts';
 import { groupCount, packedByteLength, type WeightLayout, weightCount } from '../fgq/index.js';
 import type { Tensor } from '../ir/index.js';
 import type { Layer } from '../layers/layer.js';

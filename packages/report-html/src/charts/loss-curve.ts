@@ -1,14 +1,13 @@
 import type { FineTuneReport } from '@tritforge/contracts';
 import { html, type Markup, type Piece } from '../markup.js';
 import { type Axis, coordinate, linearAxis, logAxis } from './axis.js';
+import { curveLine, epochAxis, type Place } from './epoch-curve.js';
 import { type Dimension, grid, HEIGHT, LOG_RATIO, PLOT, TICKS, WIDTH } from './plane.js';
 
 type Point = FineTuneReport['curve'][number];
 
 /** More points than pixels tell nothing. */
 const MOST_POINTS = 500;
-/** Of so few points each has a mark. */
-const MOST_MARKS = 40;
 const X: Dimension = { title: 'epoch', format: String };
 const Y: Dimension = { title: 'loss, lower is better', format: shortLoss };
 
@@ -19,7 +18,7 @@ const Y: Dimension = { title: 'loss, lower is better', format: shortLoss };
  */
 export function lossCurve(curve: readonly Point[], bestEpoch: number, description: string): Markup {
   const shown = thinned(curve, bestEpoch);
-  const xAxis = epochAxis(curve.at(-1)!.epoch);
+  const xAxis = epochAxis(0, curve.at(-1)!.epoch);
   const yAxis = lossAxis(curve);
   const place = (epoch: number, loss: number) => ({ x: coordinate(xAxis.at(epoch)), y: coordinate(yAxis.at(loss)) });
   const heldOut = shown.map(({ epoch, heldOutLoss }) => place(epoch, heldOutLoss));
@@ -29,7 +28,7 @@ export function lossCurve(curve: readonly Point[], bestEpoch: number, descriptio
   return html`<svg class="plot" viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${description}">
 ${grid(xAxis, yAxis, X, Y)}
 ${startLine(heldOut[0]!.y, heldOut.at(-1)!.y)}
-${line('l-training', training)}${line('l-held-out', heldOut)}
+${curveLine('l-training', training)}${curveLine('l-held-out', heldOut)}
 ${bestMark(
   curve.find(({ epoch }) => epoch === bestEpoch),
   place,
@@ -48,11 +47,6 @@ function thinned(curve: readonly Point[], bestEpoch: number): readonly Point[] {
   return curve.filter(({ epoch }, index) => index % stride === 0 || index === curve.length - 1 || epoch === bestEpoch);
 }
 
-function epochAxis(last: number): Axis {
-  const { at, ticks } = linearAxis(0, Math.max(1, last), { from: PLOT.left, to: PLOT.right - 8 }, TICKS);
-  return { at, ticks: ticks.filter(Number.isInteger) };
-}
-
 function lossAxis(curve: readonly Point[]): Axis {
   const losses = curve.flatMap(({ heldOutLoss, trainingLoss }) =>
     trainingLoss === null ? [heldOutLoss] : [heldOutLoss, trainingLoss],
@@ -65,17 +59,6 @@ function lossAxis(curve: readonly Point[]): Axis {
   }
   const margin = (high - low || Math.abs(high) || 1) * 0.1;
   return linearAxis(low - margin, high + margin, span, TICKS);
-}
-
-interface Place {
-  readonly x: number;
-  readonly y: number;
-}
-
-function line(className: string, places: readonly Place[]): Markup {
-  const marks = places.length > MOST_MARKS ? [] : places;
-  return html`<polyline class="${className}" points="${places.map(({ x, y }) => `${x},${y}`).join(' ')}"/>
-${marks.map(({ x, y }) => html`<circle class="${className}" cx="${x}" cy="${y}" r="2.5"/>`)}`;
 }
 
 /** The word stands on the side of the line where the curve does not end. */

@@ -2,7 +2,7 @@ import type { FineTuneReport } from '@tritforge/contracts';
 import { lossCurve, shortLoss } from '../charts/loss-curve.js';
 import { formatCount, formatNumber, formatShare } from '../figures.js';
 import { html, type Markup } from '../markup.js';
-import { type Section, table } from './section.js';
+import { duration, type LegendEntry, legend, type Section, table } from './section.js';
 
 type Curve = FineTuneReport['curve'];
 
@@ -33,10 +33,10 @@ function outcome({ bestEpoch }: FineTuneReport, curve: Curve): Markup | null {
 function plot({ bestEpoch }: FineTuneReport, curve: Curve): Markup {
   const description = `Loss on samples kept aside and on those trained on, over ${lastEpoch(curve)} epochs, with the start as a line and the best epoch marked; the table below has the figures`;
   return html`<div class="plots">${lossCurve(curve, bestEpoch, description)}</div>
-<ul class="legend">${LEGEND.map(([drawing, name]) => html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">${drawing}</svg>${name}</li>`)}</ul>`;
+${legend(LEGEND)}`;
 }
 
-const LEGEND: readonly (readonly [drawing: Markup, name: string])[] = [
+const LEGEND: readonly LegendEntry[] = [
   [html`<path class="l-held-out" d="M0 7H14"/>`, 'samples kept aside'],
   [html`<path class="l-training" d="M0 7H14"/>`, 'samples trained on, mean over the epoch'],
   [html`<path class="l-start" d="M0 7H14"/>`, 'samples kept aside, before the training'],
@@ -66,8 +66,4 @@ function selected(curve: Curve, bestEpoch: number): Curve {
 
 function lastEpoch(curve: Curve): number {
   return curve.at(-1)?.epoch ?? 0;
-}
-
-function duration(seconds: number): string {
-  return seconds < 100 ? `${formatNumber(seconds, 1)} s` : `${formatNumber(seconds / 60, 1)} minutes`;
 }

@@ -3,7 +3,7 @@ import type { Dimension } from '../charts/plane.js';
 import { type ScatterPoint, scatter } from '../charts/scatter.js';
 import { formatBytes, formatMetric, formatMs, formatNumber, isPercentMetric, metricName } from '../figures.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
-import { capped, decimals, NAME_LENGTH, type Section, table } from './section.js';
+import { capped, decimals, type LegendEntry, legend, NAME_LENGTH, type Section, table } from './section.js';
 
 const SHOWN_POINTS = 100;
 const LABEL_LENGTH = 60;
@@ -117,7 +117,7 @@ function plots(points: readonly Point[], quality: Quality, report: Report): Piec
   const size = { title: 'size of the file', format: roundBytes, limit: limitOf(report, 'maxSizeBytes') };
   const bySize = plot(({ sizeBytes }) => sizeBytes, size);
   const byLatency = plot(({ latencyMs }) => latencyMs, { title: 'latency', format: roundMs });
-  return bySize && html`<div class="plots">${bySize}${byLatency}</div>${legend(points)}`;
+  return bySize && html`<div class="plots">${bySize}${byLatency}</div>${legend(entriesOf(points))}`;
 }
 
 const KIND_NAMES = {
@@ -128,11 +128,11 @@ const KIND_NAMES = {
   tried: 'tried',
 } as const;
 
-function legend(points: readonly Point[]): Markup {
+function entriesOf(points: readonly Point[]): LegendEntry[] {
   const kinds = (Object.keys(KIND_NAMES) as (keyof typeof KIND_NAMES)[]).filter((kind) =>
     points.some((point) => point.kind === kind),
   );
-  return html`<ul class="legend">${kinds.map((kind) => html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">${SWATCHES[kind]}</svg>${KIND_NAMES[kind]}</li>`)}</ul>`;
+  return kinds.map((kind) => [SWATCHES[kind], KIND_NAMES[kind]]);
 }
 
 const SWATCHES: Readonly<Record<Point['kind'], Markup>> = {

@@ -4,7 +4,7 @@ import { formatCount, formatShare } from '../figures.js';
 import { groupBy } from '../group-by.js';
 import { html, type Markup } from '../markup.js';
 import { precisionClass, weightCount, weightPrecision } from '../precision.js';
-import type { Section } from './section.js';
+import { legend, type Section } from './section.js';
 import { damageUnit } from './sensitivity.js';
 
 /** Above it, outputs are as good as exact, and bars of the others would become too short to compare. */
@@ -69,8 +69,11 @@ function mixLegend(layers: readonly LayerReport[]): Markup {
     weights: group.reduce((sum, layer) => sum + weightCount(layer), 0),
   }));
   entries.sort((a, b) => b.weights - a.weights);
-  return html`<ul class="legend">${entries.map(({ name, group, weights }) => {
-    const share = total === 0 ? '' : `, ${formatShare(weights / total)} of the weights`;
-    return html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true"><rect class="${precisionClass(group[0]!.applied)}" width="14" height="14"/></svg>${name}: ${formatCount(group.length)} ${group.length === 1 ? 'layer' : 'layers'}${share}</li>`;
-  })}</ul>`;
+  return legend(
+    entries.map(({ name, group, weights }) => {
+      const share = total === 0 ? '' : `, ${formatShare(weights / total)} of the weights`;
+      const drawing = html`<rect class="${precisionClass(group[0]!.applied)}" width="14" height="14"/>`;
+      return [drawing, `${name}: ${formatCount(group.length)} ${group.length === 1 ? 'layer' : 'layers'}${share}`];
+    }),
+  );
 }

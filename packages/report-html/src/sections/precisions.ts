@@ -3,7 +3,7 @@ import { formatCount } from '../figures.js';
 import { groupBy } from '../group-by.js';
 import { foreign, html, type Markup, type Piece } from '../markup.js';
 import { layerPrecision } from '../precision.js';
-import { capped, layerLink, MESSAGE_LENGTH, nodeName, type Section, table } from './section.js';
+import { capped, layerLink, listed, MESSAGE_LENGTH, nodeName, type Section, table } from './section.js';
 
 const SHOWN_NODES = 8;
 const SHOWN_GROUPS = 100;
@@ -34,7 +34,7 @@ function differences(layers: readonly (LayerReport & { number: number })[], tota
   const { shown, more } = capped(groups, SHOWN_GROUPS);
   const rows = shown.map((group) => {
     const { requested, applied, reason } = group[0]!;
-    const nodes = list(group, ({ number, node }) => layerLink(number, nodeName(node)));
+    const nodes = listed(group, SHOWN_NODES, ({ number, node }) => layerLink(number, nodeName(node)));
     return html`<tr><td class="text">${unbroken(requested)}</td><th scope="row">${unbroken(applied)}</th><td class="text">${foreign(reason ?? 'no reason given', MESSAGE_LENGTH)}</td><td>${formatCount(group.length)}</td><td class="text">${nodes}</td></tr>\n`;
   });
   return html`<p>${formatCount(layers.length)} of ${formatCount(total)} layers did not get the precision that was requested.</p>
@@ -47,7 +47,7 @@ function keptTable(kept: Report['kept']): Markup {
   const { shown, more } = capped(groups, SHOWN_GROUPS);
   const rows = shown.map((group) => {
     const { op, reason } = group[0]!;
-    return html`<tr><th scope="row">${foreign(op, 60)}</th><td class="text">${foreign(reason, MESSAGE_LENGTH)}</td><td>${formatCount(group.length)}</td><td class="text">${list(group, ({ node }) => nodeName(node))}</td></tr>\n`;
+    return html`<tr><th scope="row">${foreign(op, 60)}</th><td class="text">${foreign(reason, MESSAGE_LENGTH)}</td><td>${formatCount(group.length)}</td><td class="text">${listed(group, SHOWN_NODES, ({ node }) => nodeName(node))}</td></tr>\n`;
   });
   return html`${table('Layers that stay in floating point', head, rows)}${more && html`<p class="note">${more}</p>`}`;
 }
@@ -60,9 +60,4 @@ function unbroken(precision: LayerPrecision): Piece {
 
 function largerFirst(a: readonly unknown[], b: readonly unknown[]): number {
   return b.length - a.length;
-}
-
-function list<T>(items: readonly T[], render: (item: T) => Markup): Piece {
-  const { shown, more } = capped(items, SHOWN_NODES);
-  return html`${shown.map((item, index) => html`${index > 0 && ', '}${render(item)}`)}${more && `, ${more}`}`;
 }

@@ -92,12 +92,16 @@ test('training data go along, and what is said of the bytes is true of trainings
   assert.match((await run(commandLine)).args.join(' '), / --training training\.npz /);
   assert.match((await run(overHttp)).args.join(' '), / -F training=@training\.npz /);
   assert.match(renderReport(BARE_REPORT), /The same inputs give the same artifact bytes\./);
-  const { fineTune: _, ...untrained } = report;
+  const { fineTune: _, nce: __, ...untrained } = report;
   assert.match(renderReport(untrained), /The same inputs give the same artifact bytes\./);
   report.provenance.recipe = { fineTune: { epochs: 3 } };
   assert.match(renderReport(report), /same artifact bytes on processors of the same kind/);
   report.provenance.recipe = { fineTune: { minutes: 3 } };
-  assert.match(renderReport(report), /given minutes, so another run makes other bytes/);
+  assert.match(renderReport(report), /Its training was given minutes, so another run makes other bytes/);
+  report.provenance.recipe = { nce: { minutes: 3 }, fineTune: { epochs: 3 } };
+  assert.match(renderReport(report), /Its search was given minutes/);
+  report.provenance.recipe = { nce: { minutes: 3 }, fineTune: { minutes: 3 } };
+  assert.match(renderReport(report), /Its search and training were given minutes/);
 });
 
 test('datasets that were preprocessed in different ways cannot go into one call, and the page says so', () => {

@@ -22,13 +22,19 @@ ${inputTable(report)}${note && html`<p class="note">${note}</p>`}
   },
 };
 
-/** What training adds up depends on the processor's instructions, and on the clock where it was given minutes. */
-function sameBytes({ fineTune, provenance }: Report): string {
-  if (!fineTune) return 'The same inputs give the same artifact bytes.';
-  const { minutes } = (provenance.recipe as Recipe).fineTune ?? {};
-  return minutes === undefined
-    ? 'The same inputs give the same artifact bytes on processors of the same kind, with the same kernels.'
-    : 'Its training was given minutes, so another run makes other bytes; with epochs the same inputs give the same ones.';
+/** What training and the search for channels add up depends on the processor's instructions, and on the clock where they were given minutes. */
+function sameBytes({ fineTune, nce, provenance }: Report): string {
+  if (!fineTune && !nce) return 'The same inputs give the same artifact bytes.';
+  const recipe = provenance.recipe as Recipe;
+  const timed = [
+    ...(nce && recipe.nce?.minutes !== undefined ? ['search'] : []),
+    ...(fineTune && recipe.fineTune?.minutes !== undefined ? ['training'] : []),
+  ];
+  if (timed.length === 0) {
+    return 'The same inputs give the same artifact bytes on processors of the same kind, with the same kernels.';
+  }
+  const was = timed.length === 1 ? 'was' : 'were';
+  return `Its ${timed.join(' and ')} ${was} given minutes, so another run makes other bytes; with epochs the same inputs give the same ones.`;
 }
 
 function inputTable({ model, provenance }: Report): Markup {

@@ -51,6 +51,25 @@ export function capped<T>(items: readonly T[], most: number): { shown: readonly 
   };
 }
 
+/** The first items of a list in a sentence, and how many others there are. */
+export function listed<T>(items: readonly T[], most: number, render: (item: T) => Markup): Piece {
+  const { shown, more } = capped(items, most);
+  return html`${shown.map((item, index) => html`${index > 0 && ', '}${render(item)}`)}${more && `, ${more}`}`;
+}
+
+/** 12.5 → `12.5 s`, 200 → `3.3 minutes`. */
+export function duration(seconds: number): string {
+  return seconds < 100 ? `${formatNumber(seconds, 1)} s` : `${formatNumber(seconds / 60, 1)} minutes`;
+}
+
+/** A mark, drawn in a square of 14, and what it stands for. */
+export type LegendEntry = readonly [drawing: Markup, name: string];
+
+/** What the marks of a drawing stand for. */
+export function legend(entries: readonly LegendEntry[]): Markup {
+  return html`<ul class="legend">${entries.map(([drawing, name]) => html`<li><svg class="swatch" viewBox="0 0 14 14" aria-hidden="true">${drawing}</svg>${name}</li>`)}</ul>`;
+}
+
 /** A table that scrolls by itself where the page is narrower, with a caption that says what it holds. */
 export function table(caption: string, head: Piece, rows: Piece, className = ''): Markup {
   return html`<div class="scroll"><table class="${className}"><caption>${caption}</caption><thead><tr>${head}</tr></thead><tbody>

@@ -1,4 +1,5 @@
 import type { LayerReport, Report } from '@tritforge/contracts';
+import { sampleNce } from './sample-nce.js';
 
 /** A report without anything that a report can do without, as the first version of the engine would have written it. */
 export const BARE_REPORT: Report = {
@@ -132,6 +133,7 @@ export function fullReport(text = 'name'): Report {
       addedBytes: 1200,
       recipe: {},
     },
+    nce: sampleNce(text),
     fineTune: {
       samples: 448,
       heldOutSamples: 64,

@@ -25,6 +25,8 @@ export interface SearchOptions extends SupernetSetup {
   readonly logits: { readonly learningRate: number; readonly decay: number };
   /** Of the choice of pairs, from the beginning to the end, in a straight line. */
   readonly temperature: { readonly from: number; readonly to: number };
+  /** Whether choices are made by samples that weights do not learn from; else each step does both. */
+  readonly bilevel: boolean;
   /** Share of the search before candidates may join. */
   readonly warmUp: number;
   /** Candidates at the start, as shares of the channels in the network as it is. */
@@ -46,7 +48,7 @@ export interface SearchStep {
   /** Of the whole search that is done. */
   readonly share: number;
   readonly secondsLeft: number | null;
-  /** Of the half that choices are made by, mean of the epoch so far. */
+  /** Of the samples that choices are made by, mean of the epoch so far. */
   readonly loss: number;
   /** After the last whole epoch; null before the first. */
   readonly last: SearchEpoch | null;
@@ -56,7 +58,7 @@ export interface SearchStep {
 export interface SearchEpoch {
   readonly epoch: number;
   readonly seconds: number;
-  /** Means over the epoch, of the half that weights learn from and of the other one. */
+  /** Means over the epoch, of the samples that weights learn from and of those that choices are made by. */
   readonly weightLoss: number;
   readonly choiceLoss: number;
   readonly temperature: number;

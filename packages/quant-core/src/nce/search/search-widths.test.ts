@@ -31,6 +31,7 @@ async function setUp(t: TestContext, changes: Partial<SearchOptions> = {}) {
     learningRate: 0.01,
     logits: { learningRate: 0.02, decay: 1e-3 },
     temperature: { from: 10, to: 0.1 },
+    bilevel: true,
     warmUp: 0.3,
     shares: START_SHARES,
     expansion: { threshold: 0.3, step: 0.1, cap: 2 },
@@ -55,6 +56,12 @@ test('a search gives the same in every run', async (t) => {
   const first = await ended(t);
   assert.equal(first.course.length, EPOCHS);
   assert.deepEqual(await ended(t), first);
+});
+
+test('choices may be made by the samples that weights learn from', async (t) => {
+  const { course } = await ended(t, { bilevel: false });
+  assert.equal(course.length, EPOCHS);
+  for (const { weightLoss, choiceLoss } of course) assert.equal(choiceLoss, weightLoss);
 });
 
 test('larger candidates join once the search is warm, where they look best', async (t) => {

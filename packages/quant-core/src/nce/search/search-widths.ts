@@ -5,6 +5,8 @@
  *   the other half         pairs drawn → loss and budgets          → likelihoods of candidates
  *   after an epoch         a larger candidate joins where the largest looks best: see candidates.ts
  *
+ * or, where that is not bilevel, both by every step on all samples.
+ *
  * Source: Park et al. 2022, "Automatic Network Adaptation for Ultra-Low Uniform-Precision Quantization", on top of Dong and Yang 2019
  * (TAS), §3. Weights learn as in fine-tuning, by Adam at rates in proportion to their sizes, in place of SGD.
  */
@@ -51,8 +53,9 @@ class SearchLoop {
   readonly #searched: Searched;
   readonly #options: SearchOptions;
   readonly #clock: TrainingClock;
-  /** The samples that weights learn from, and those that choices do. */
-  readonly #halves: readonly [readonly number[], readonly number[]];
+  /** The samples that weights learn from, and those that choices are made by; null where those are the same. */
+  readonly #own: readonly number[];
+  readonly #other: readonly number[] | null;
 
   constructor(searched: Searched, options: SearchOptions, clock: TrainingClock) {
     const order = shuffled(options.samples.fitting, mulberry32(options.seed));
@@ -60,7 +63,8 @@ class SearchLoop {
     this.#searched = searched;
     this.#options = options;
     this.#clock = clock;
-    this.#halves = [order.slice(0, half), order.slice(half)];
+    this.#own = options.bilevel ? order.slice(0, half) : order;
+    this.#other = options.bilevel ? order.slice(half) : null;
   }
 
   async run(state: SearchState, file: CheckpointFile<SearchNotes> | undefined): Promise<void> {
@@ -85,8 +89,9 @@ class SearchLoop {
     const { seed, temperature: range, learningRate, signal, onStep } = this.#options;
     const random = mulberry32(seed + EPOCH_STRIDE * epoch);
     const { supernet, choices } = state;
-    const [own, other] = this.#halves.map((half) => piecesOf(shuffled(half, random), supernet.batch));
-    const steps = Math.min(own!.length, other!.length);
+    const own = piecesOf(shuffled(this.#own, random), supernet.batch);
+    const other = this.#other && piecesOf(shuffled(this.#other, random), supernet.batch);
+    const steps = Math.min(own.length, other?.length ?? own.length);
     let [weightLoss, choiceLoss, done] = [0, 0, 0];
     let temperature = range.from;
     await supernet.quantize(state.latent);
@@ -99,14 +104,17 @@ class SearchLoop {
 
       const pairs = drawPairs(choices, temperature, random);
       supernet.mix(pairs, state.affines);
-      const learned = await supernet.step(own![done]!, stepSeed, pairs, state.affines);
+      const learned = await supernet.step(own[done]!, stepSeed, pairs, state.affines);
       state.learn(supernet.gradient, learned.byAffines, rate);
       await supernet.quantize(state.latent);
 
-      const others = drawPairs(choices, temperature, random);
-      supernet.mix(others, state.affines);
-      const judged = await supernet.step(other![done]!, stepSeed + 1, others, state.affines);
-      state.choose(this.#byLogits(choices, others, judged.byShares, temperature));
+      let judged = { pairs, ...learned };
+      if (other !== null) {
+        const others = drawPairs(choices, temperature, random);
+        supernet.mix(others, state.affines);
+        judged = { pairs: others, ...(await supernet.step(other[done]!, stepSeed + 1, others, state.affines)) };
+      }
+      state.choose(this.#byLogits(choices, judged.pairs, judged.byShares, temperature));
 
       weightLoss += learned.loss;
       choiceLoss += judged.loss;

@@ -1,6 +1,6 @@
 /**
- * The float network that a supernet has become, with one candidate of each width: latent weights, into which the normalization by the data
- * and γ and β of that candidate are folded,
+ * The network that a supernet has become, with one candidate of each width: what its quantized weights mean, into which the normalization
+ * by the data and γ and β of that candidate are folded,
  *
  *   W′ = f · W,   b′ = β − f · μ,   f = γ / √(v + ε)
  *
@@ -29,7 +29,7 @@ export async function inheritedNetwork(
   supernet.mix(pairs, affines);
   const { mean, variance, affine } = await measured(supernet, affines, chosen);
   const { graphs, base } = supernet;
-  const folded = latent.slice();
+  const folded = supernet.values();
   const parameters = new Map(graphs.training.parameters.map((parameter) => [parameter.name, parameter]));
   const weights = new Map(supernet.latent.weights.map((weight) => [weight.parameter.name, weight]));
   graphs.normalized.forEach((layer, i) => {
