@@ -43,6 +43,11 @@ test('one width and one epoch are one', () => {
   assert.match(line, /^channels: 0 of 1 width changed \(0 grew, 0 shrank\); .*; 1 epoch, 3 s\n$/);
 });
 
+test('channels that the recipe names took no search', () => {
+  const line = channelsLine({ ...NCE, course: [], seconds: 0 });
+  assert.match(line, /; as the recipe names them\n$/);
+});
+
 test('a report has the line where there was a search', () => {
   const fineTune = { ...{ samples: 8, heldOutSamples: 1, workers: 1, batch: 8, seconds: 1, bestEpoch: 0 }, curve: [] };
   const report: Report = {

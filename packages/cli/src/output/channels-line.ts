@@ -7,8 +7,9 @@ export function channelsLine({ widths, macs, parameters, course, seconds }: NceR
   const shrank = widths.filter(({ original, result }) => result < original).length;
   const changed = `${grew + shrank} of ${widths.length} width${widths.length === 1 ? '' : 's'} changed`;
   const costs = `${costOf(macs)} multiply-accumulates, ${costOf(parameters)} parameters`;
-  const epochs = `${course.length} epoch${course.length === 1 ? '' : 's'}`;
-  return `channels: ${changed} (${grew} grew, ${shrank} shrank); ${costs}; ${epochs}, ${formatDuration(seconds)}\n`;
+  const epochs = `${course.length} epoch${course.length === 1 ? '' : 's'}, ${formatDuration(seconds)}`;
+  const search = course.length === 0 ? 'as the recipe names them' : epochs;
+  return `channels: ${changed} (${grew} grew, ${shrank} shrank); ${costs}; ${search}\n`;
 }
 
 const UNITS = ['', 'k', 'M', 'G', 'T'] as const;

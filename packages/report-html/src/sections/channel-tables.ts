@@ -16,7 +16,7 @@ const SHOWN_REASONS = 3;
 const SHOWN_NODES = 3;
 const SHOWN_EPOCHS = 12;
 
-/** The widths that were searched. */
+/** The widths that could be chosen. */
 export function widthTable(widths: readonly Width[]): Piece {
   if (widths.length === 0) return null;
   const head = html`<th scope="col" class="text">Layers</th><th scope="col">Channels before</th><th scope="col">After</th><th scope="col">Change</th><th scope="col" class="text why">Tied by</th>`;
@@ -25,7 +25,7 @@ export function widthTable(widths: readonly Width[]): Piece {
     (width) =>
       html`<tr><th scope="row">${layerList(width.layers)}</th><td>${formatCount(width.original)}</td><td>${formatCount(width.result)}</td><td>${changeText(width)}</td><td class="text">${reasonList(width.ties)}</td></tr>\n`,
   );
-  return html`${table('Widths that were searched, in the order of the network', head, rows)}${moreNote(more)}`;
+  return html`${table('Widths that could be chosen, in the order of the network', head, rows)}${moreNote(more)}`;
 }
 
 /** The widths that the search had to leave as they are. */

@@ -34,7 +34,7 @@ test('there is no section without a search', () => {
 });
 
 test('says what came out, before and after and against the limits', () => {
-  assert.match(section, /Of 6 widths that were searched, 3 grew, 2 shrank and 1 stayed\./);
+  assert.match(section, /Of 6 widths that could be chosen, 3 grew, 2 shrank and 1 stayed\./);
   assert.match(
     section,
     /sample: 12,501,632 before, 12,402,688 after \(−0\.8 %\), which is 99\.2 % of the limit of 12,501,632\./,
@@ -48,6 +48,12 @@ test('says what came out, before and after and against the limits', () => {
   assert.match(sectionOf({ ...nce, macs: wider }), /100 before, 150 after \(\+50\.0 %\), which is 75\.0 % of the/);
 });
 
+test('channels that the recipe names have no course', () => {
+  const named = sectionOf({ ...nce, course: [] });
+  assert.match(named, /The recipe names the channels; nothing was searched\./);
+  assert.doesNotMatch(named, /Course of the search|Searched on/);
+});
+
 for (const [result, word] of [
   [20, 'grew'],
   [12, 'shrank'],
@@ -55,12 +61,12 @@ for (const [result, word] of [
 ] as const) {
   test(`one width that ${word} has a sentence of its own`, () => {
     const alone = sectionOf({ ...nce, widths: [{ ...nce.widths[0]!, result }] });
-    assert.match(alone, new RegExp(`One width was searched, and it ${word}\\.`));
+    assert.match(alone, new RegExp(`One width could be chosen, and it ${word}\\.`));
   });
 }
 
 test('tables have every width with its layers and ties, and every one that stays with its reason', () => {
-  const widths = rowsOf(section, 'Widths that were searched');
+  const widths = rowsOf(section, 'Widths that could be chosen');
   assert.equal(widths.length, 6);
   assert.match(
     widths[0]!,
@@ -124,6 +130,6 @@ test('a thousand tied layers and a thousand widths are cut to what a browser can
   assert.match(large, /the first 100 of 1,000 widths/);
   assert.match(large, /and 964 more in the JSON report/);
   assert.match(large, /and 992 more in the JSON report/);
-  assert.equal(rowsOf(large, 'Widths that were searched').length, 200);
+  assert.equal(rowsOf(large, 'Widths that could be chosen').length, 200);
   assert.equal(rowsOf(large, 'Widths that stay').length, 200);
 });

@@ -1,4 +1,4 @@
-import type { NceReport } from '@tritforge/contracts';
+import type { NceReport, Recipe } from '@tritforge/contracts';
 import { costCurve } from '../charts/cost-curve.js';
 import { widthBars } from '../charts/width-bars.js';
 import { formatCount, formatShare } from '../figures.js';
@@ -15,19 +15,27 @@ const DRAWN_WIDTHS = 100;
 export const channelsSection: Section = {
   id: 'channels',
   title: 'Channels',
-  render: ({ nce }) => {
+  render: ({ nce, provenance }) => {
     if (!nce) return null;
     return html`${outcome(nce.widths)}<p>${costSentence('Multiply-accumulates of a sample', nce.macs)} ${costSentence('Parameters', nce.parameters)}</p>
 ${nce.widths.length > 0 && bars(nce.widths)}${widthTable(nce.widths)}${fixedTable(nce.fixed)}${course(nce)}
-<p class="note">Searched on ${formatCount(nce.samples)} samples for ${duration(nce.seconds)}: weights are trained on one half of them, and the other half decides how likely each candidate is.</p>`;
+<p class="note">${origin(nce, provenance.recipe as Recipe)}</p>`;
   },
 };
 
+/** Where the numbers come from. */
+function origin({ samples, seconds, course: epochs }: NceReport, { nce }: Recipe): string {
+  if (epochs.length === 0) return 'The recipe names the channels; nothing was searched.';
+  const halves = 'weights are trained on one half of them, and the other half decides how likely each candidate is';
+  const all = 'weights are trained on them, and by the same steps each candidate becomes more or less likely';
+  return `Searched on ${formatCount(samples)} samples for ${duration(seconds)}: ${nce?.bilevel === false ? all : halves}.`;
+}
+
 function outcome(widths: readonly Width[]): Markup {
   const meaning = 'A width is the number of channels of a layer, or of several that are tied and have equally many.';
-  if (widths.length === 1) return html`<p>One width was searched, and it ${changeOf(widths[0]!)}. ${meaning}</p>`;
+  if (widths.length === 1) return html`<p>One width could be chosen, and it ${changeOf(widths[0]!)}. ${meaning}</p>`;
   const [grew, shrank, stayed] = CHANGES.map((change) => widths.filter((width) => changeOf(width) === change).length);
-  return html`<p>Of ${formatCount(widths.length)} widths that were searched, ${formatCount(grew!)} grew, ${formatCount(shrank!)} shrank and ${formatCount(stayed!)} stayed. ${meaning}</p>`;
+  return html`<p>Of ${formatCount(widths.length)} widths that could be chosen, ${formatCount(grew!)} grew, ${formatCount(shrank!)} shrank and ${formatCount(stayed!)} stayed. ${meaning}</p>`;
 }
 
 function costSentence(what: string, { original, limit, result }: NceReport['macs']): string {
