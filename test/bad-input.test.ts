@@ -111,9 +111,9 @@ const jobs: readonly [what: string, code: string, body: () => object][] = [
     () => ({ modelId, datasets: { calibration: dataId }, recipe: { fineTune: { loss: 'crossEntropy' } } }),
   ],
   [
-    'a search for channels with another method',
+    'a search for channels and for precisions',
     'RECIPE_INVALID',
-    () => ({ modelId, datasets: { calibration: dataId }, recipe: { nce: {} } }),
+    () => ({ modelId, datasets: { calibration: dataId }, recipe: { method: 'auto', nce: {} } }),
   ],
   [
     'a search for channels that is to take longer than its job may',

@@ -1,6 +1,6 @@
 import type { Nce, Recipe } from '@tritforge/contracts';
 
-/** The flags that say how to search for numbers of channels; the method nce alone has a search for them. */
+/** The flags that say how to search for numbers of channels; any of them asks for it. */
 export interface NceFlags {
   readonly nceEpochs?: number;
   readonly nceMinutes?: number;

@@ -146,7 +146,7 @@ export const Nce = Type.Object(
   {
     additionalProperties: false,
     description:
-      'For the method nce. Batches, workers, the loss, the variations of samples and the quantizers in training are those of fineTune, ' +
+      'Asked for by the method nce, or by giving this with the method uniform, fgq, int4 or int8. Batches, workers, the loss, the variations of samples and the quantizers in training are those of fineTune, ' +
       'which follows the search.',
   },
 );

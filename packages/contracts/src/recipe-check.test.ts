@@ -167,9 +167,9 @@ test('the schema refuses trainings of no length and images that are moved by par
   }
 });
 
-test('the search for channels goes with the method nce, and with nothing that needs the layers as they are', () => {
-  assert.equal(fieldOf({ nce: {} }), 'recipe.nce');
-  assert.equal(fieldOf({ method: 'uniform', nce: { epochs: 2 } }), 'recipe.nce');
+test('the search for channels goes with every settled precision, and with nothing that needs the layers as they are', () => {
+  assert.equal(fieldOf({ method: 'auto', nce: {} }), 'recipe.nce');
+  assert.equal(fieldOf({ paper: true, nce: {} }), 'recipe.nce');
   assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, minutes: 1 } }), 'recipe.nce.minutes');
   assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, widths: { a: 4 } } }), 'recipe.nce.epochs');
   assert.equal(fieldOf({ method: 'nce', nce: { inherit: 'supernet', widths: { a: 4 } } }), 'recipe.nce.inherit');
@@ -178,6 +178,7 @@ test('the search for channels goes with the method nce, and with nothing that ne
   assert.equal(fieldOf({ method: 'nce', equalize: true }), 'recipe.equalize');
   assert.equal(fieldOf({ method: 'nce', sensitivity: true }), 'recipe.sensitivity');
   assert.equal(fieldOf({ method: 'nce', weights: { groupSize: 64 } }), 'recipe.weights.groupSize');
+  for (const method of ['fgq', 'int4', 'int8', 'uniform'] as const) checkRecipe({ method, nce: { epochs: 1 } });
   checkRecipe({ method: 'nce', nce: { minutes: 1 }, layers: [{ match: { op: 'Conv' }, set: { groupSize: 64 } }] });
 });
 
@@ -188,6 +189,8 @@ test('the method nce is uniform 2 bits, searched for half an hour and trained fo
   assert.deepEqual(nce!.budgets, { macs: 1, parameters: 1 });
   assert.deepEqual(resolveRecipe({ method: 'nce', nce: { candidates: [0.5] } }).nce!.candidates, [0.5, 1]);
   assert.equal(resolveRecipe({ method: 'uniform' }).nce, null);
+  const ternary = resolveRecipe({ nce: { epochs: 1 } });
+  assert.deepEqual([ternary.method, ternary.nce!.epochs, ternary.fineTune!.normalize], ['fgq', 1, false]);
   const { minutes, inherit } = resolveRecipe({ method: 'nce', nce: { widths: { a: 4 } } }).nce!;
   assert.deepEqual([minutes, inherit], [null, 'model']);
 });

@@ -45,7 +45,8 @@ export function checkRecipe(recipe: Recipe): void {
 
 /** What was published leaves open only the group size, the bits of activations and the choice of layers. */
 function checkPaper(recipe: Recipe): void {
-  const { method, weights, activations, firstLast, correction, equalize, fineTune, layers } = resolveRecipe(recipe);
+  const { method, weights, activations, firstLast, correction, equalize, nce, fineTune, layers } =
+    resolveRecipe(recipe);
   const asPublished: readonly (readonly [field: string, given: unknown, published: unknown])[] = [
     ['method', method, 'fgq'],
     ['weights.solver', weights.solver, 'exact'],
@@ -57,6 +58,7 @@ function checkPaper(recipe: Recipe): void {
     ['firstLast.bits', firstLast.bits, 8],
     ['correction', correction.length, 0],
     ['equalize', equalize, false],
+    ['nce', nce, null],
     ['fineTune', fineTune, null],
     ['activations.bits', activations.bits === 2, false],
     ...layers.flatMap(({ set }, index) => [
@@ -105,12 +107,12 @@ function checkUniform({ method, weights }: Recipe): void {
 }
 
 function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): void {
-  if (method !== 'nce') {
-    if (nce === undefined) return;
+  if (method !== 'nce' && nce === undefined) return;
+  if (method === 'auto') {
     throw contradiction(
       'recipe.nce',
-      `has no meaning with the method ${method ?? 'fgq'}`,
-      'Choose the method nce, or drop nce.',
+      'looks for channels at precisions that are settled, and the method auto looks for precisions',
+      'Choose the method nce, uniform, fgq, int4 or int8, or drop nce.',
     );
   }
   if (nce?.epochs !== undefined && nce.minutes !== undefined) {
@@ -124,10 +126,10 @@ function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): voi
   const foreign = [
     ['fineTune.features', fineTune?.features !== undefined, 'compares layers that have other numbers of channels then'],
     ['equalize', equalize === true, 'is for networks whose channels stay'],
-    ['sensitivity', sensitivity === true, 'is measured on the network as it is, and the method nce changes it'],
+    ['sensitivity', sensitivity === true, 'is measured on the network as it is, and nce changes it'],
   ] as const;
   for (const [field, isGiven, why] of foreign)
-    if (isGiven) throw contradiction(`recipe.${field}`, why, `Leave ${field} out, or choose the method uniform.`);
+    if (isGiven) throw contradiction(`recipe.${field}`, why, `Leave ${field} out, or nce.`);
 }
 
 /** Where widths are given nothing is searched. */

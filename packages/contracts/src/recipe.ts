@@ -275,7 +275,7 @@ export interface ResolvedRecipe {
   method: 'fgq' | 'int4' | 'int8' | 'uniform' | 'nce' | 'auto';
   /** Null unless the method is auto. */
   search: (Search & { evaluations: number }) | null;
-  /** Null unless the method is nce. */
+  /** Null unless channels are searched. */
   nce: ResolvedNce | null;
   sensitivity: boolean;
   paper: boolean;
@@ -296,6 +296,11 @@ export interface ResolvedRecipe {
   seed: number;
 }
 
+/** Whether the number of channels of each layer is to be found; a training follows. */
+function searchesChannels({ method, nce }: Recipe): boolean {
+  return method === 'nce' || nce !== undefined;
+}
+
 /** Whether weights have 2 bits and one scale for each output channel where no rule says otherwise. */
 export function isUniform(method: ResolvedRecipe['method']): boolean {
   return method === 'uniform' || method === 'nce';
@@ -311,14 +316,14 @@ function minimumSqnrDb({ paper, activations }: Recipe): number | null {
 export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
   const wanted = new Set(recipe.artifacts ?? ['portable']);
   const method = recipe.method ?? 'fgq';
-  const fineTune = recipe.fineTune ?? (method === 'nce' ? {} : undefined);
+  const fineTune = recipe.fineTune ?? (searchesChannels(recipe) ? {} : undefined);
   const solver = recipe.weights?.solver ?? (recipe.paper ? 'exact' : 'feedback');
   const activationBits = recipe.activations?.bits === undefined ? (isUniform(method) ? 2 : 8) : recipe.activations.bits;
   const corrected = recipe.correction ?? (solver === 'exact' ? [] : ['mean', 'variance']);
   return {
     method,
     search: method === 'auto' ? { evaluations: 24, ...recipe.search } : null,
-    nce: method === 'nce' ? resolveNce(recipe.nce ?? {}) : null,
+    nce: searchesChannels(recipe) ? resolveNce(recipe.nce ?? {}) : null,
     sensitivity: method === 'auto' || (recipe.sensitivity ?? false),
     paper: recipe.paper ?? false,
     weights: {
