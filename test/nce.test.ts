@@ -62,5 +62,8 @@ test('a search is canceled in the middle, and leaves nothing', async () => {
     assert.ok(Date.now() - startedMs < 1000, 'its process still runs after a second');
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  assert.deepEqual((await stack.footprint()).files.filter((path) => path.includes('scratch')), []);
+  assert.deepEqual(
+    (await stack.footprint()).files.filter((path) => path.includes('scratch')),
+    [],
+  );
 });

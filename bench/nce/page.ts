@@ -31,7 +31,8 @@ export function ncePage(rows: readonly NceRow[]): string {
   const newest = [...new Map(rows.map((row) => [`${row.model} ${row.name} ${row.seed}`, row])).values()];
   const processors = [...new Set(newest.map(({ cpu }) => cpu))].join(', ');
   const groups = new Map<string, NceRow[]>();
-  for (const row of newest) groups.set(`${row.model} ${row.name}`, [...(groups.get(`${row.model} ${row.name}`) ?? []), row]);
+  for (const row of newest)
+    groups.set(`${row.model} ${row.name}`, [...(groups.get(`${row.model} ${row.name}`) ?? []), row]);
   return `# Numbers of channels for 2 bits
 
 \`npm run bench -- shared-data SETS\`, then \`npm run bench -- nce SETS --write\` on ${processors}; the rows with their recipes and widths

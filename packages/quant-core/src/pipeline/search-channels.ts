@@ -122,7 +122,11 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
 
 async function optionsOf(
   { prepared, space, limits }: Open,
-  { data, stored, scratchDir }: { readonly data: JobDataset; readonly stored: TuningSamples; readonly scratchDir: string },
+  {
+    data,
+    stored,
+    scratchDir,
+  }: { readonly data: JobDataset; readonly stored: TuningSamples; readonly scratchDir: string },
   step: SearchChannelsStep,
 ): Promise<SearchOptions> {
   const { nce, fineTune, recipe, runtime, meter } = step;
