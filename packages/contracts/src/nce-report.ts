@@ -29,6 +29,9 @@ export const NceReport = Type.Object(
     ),
     macs: Cost,
     parameters: Cost,
+    bytes: Type.Optional(
+      Type.Object(Cost.properties, { description: 'Of the first artifact, where the recipe limits it.' }),
+    ),
     course: Type.Array(
       Type.Object({
         epoch: Type.Integer(),
@@ -38,6 +41,7 @@ export const NceReport = Type.Object(
         temperature: Type.Number(),
         macs: Type.Number({ description: 'Of the likeliest widths, as a share of the limit.' }),
         parameters: Type.Number({ description: 'The same.' }),
+        bytes: Type.Optional(Type.Number({ description: 'The same, where the recipe limits them.' })),
         choices: Type.Array(
           Type.Object({
             channels: Type.Array(Type.Integer(), { description: 'Candidates, ascending; more join.' }),

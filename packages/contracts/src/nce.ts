@@ -22,10 +22,23 @@ export const NceBudgets = Type.Object(
   {
     macs: Type.Optional(Limit('multiply-accumulates of a sample')),
     parameters: Type.Optional(Limit('parameters')),
+    bytes: Type.Optional(
+      Type.Union(
+        [
+          Type.Number({
+            exclusiveMinimum: 0,
+            maximum: 100,
+            description: 'Times the size that the first artifact has with the channels of the network that was uploaded.',
+          }),
+          Type.Object({ atMost: Type.Integer({ minimum: 1 }) }, { additionalProperties: false, description: 'So many bytes.' }),
+        ],
+        { description: 'Of the first artifact. Not limited when left out.' },
+      ),
+    ),
   },
   {
     additionalProperties: false,
-    description: 'No more than the network that was uploaded unless told. The result keeps to all of them.',
+    description: 'No more multiply-accumulates and parameters than the network that was uploaded unless told. The result keeps to all of them.',
   },
 );
 export type NceBudgets = Static<typeof NceBudgets>;
@@ -156,7 +169,8 @@ export type Nce = Static<typeof Nce>;
 export interface ResolvedNce {
   epochs: number | null;
   minutes: number | null;
-  budgets: { macs: NceLimit; parameters: NceLimit };
+  /** Bytes are null where they are not limited. */
+  budgets: { macs: NceLimit; parameters: NceLimit; bytes: NceLimit | null };
   budgetWeight: number;
   learningRate: number;
   choiceRate: number;
@@ -175,7 +189,11 @@ export function resolveNce(asked: Nce): ResolvedNce {
   return {
     epochs: asked.epochs ?? null,
     minutes: asked.minutes ?? (asked.epochs === undefined && asked.widths === undefined ? 30 : null),
-    budgets: { macs: asked.budgets?.macs ?? 1, parameters: asked.budgets?.parameters ?? 1 },
+    budgets: {
+      macs: asked.budgets?.macs ?? 1,
+      parameters: asked.budgets?.parameters ?? 1,
+      bytes: asked.budgets?.bytes ?? null,
+    },
     budgetWeight: asked.budgetWeight ?? 2,
     learningRate: asked.learningRate ?? 0.01,
     choiceRate: asked.choiceRate ?? 0.01,
@@ -189,9 +207,10 @@ export function resolveNce(asked: Nce): ResolvedNce {
 }
 
 /** As a recipe that can be submitted. */
-export function completeNce({ epochs, minutes, widths, ...rest }: ResolvedNce): Nce {
+export function completeNce({ epochs, minutes, widths, budgets: { bytes, ...budgets }, ...rest }: ResolvedNce): Nce {
   return {
     ...rest,
+    budgets: { ...budgets, ...(bytes !== null && { bytes }) },
     ...(epochs !== null && { epochs }),
     ...(minutes !== null && { minutes }),
     ...(widths !== null && { widths }),

@@ -186,7 +186,7 @@ test('the method nce is uniform 2 bits, searched for half an hour and trained fo
   const { activations, nce, fineTune } = resolveRecipe({ method: 'nce' });
   assert.deepEqual([activations.bits, activations.shortcuts, nce!.minutes, nce!.epochs], [2, 'wide', 30, null]);
   assert.deepEqual([fineTune!.minutes, fineTune!.normalize, fineTune!.anchor], [10, true, 0]);
-  assert.deepEqual(nce!.budgets, { macs: 1, parameters: 1 });
+  assert.deepEqual(nce!.budgets, { macs: 1, parameters: 1, bytes: null });
   assert.deepEqual(resolveRecipe({ method: 'nce', nce: { candidates: [0.5] } }).nce!.candidates, [0.5, 1]);
   assert.equal(resolveRecipe({ method: 'uniform' }).nce, null);
   const ternary = resolveRecipe({ nce: { epochs: 1 } });

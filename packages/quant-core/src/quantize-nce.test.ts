@@ -71,6 +71,18 @@ test('channels are searched within the budgets, and the artifact has them', asyn
   assert.deepEqual(readdirSync(request.scratchDir), []);
 });
 
+test('the file keeps to the bytes that it may have, which are told beforehand', async (t) => {
+  for (const artifacts of [['portable'], ['accelerated']] as const) {
+    const nce = { ...NCE, epochs: 2, budgets: { bytes: 0.6 } };
+    const report = await run(await wideRequest(t, { ...RECIPE, nce, artifacts: [...artifacts] }));
+    const { original, limit, result } = report.nce!.bytes!;
+    const { sizeBytes } = report.artifacts[0]!;
+    assert.ok(limit === Math.floor(0.6 * original) && sizeBytes <= limit, `${sizeBytes} of ${limit}`);
+    assert.ok(Math.abs(sizeBytes / result - 1) < 0.002, `${sizeBytes}, expected ${result}`);
+    assert.ok(report.nce!.course.every(({ bytes }) => bytes! > 0));
+  }
+});
+
 test('the same search gives the same bytes, also when it was killed in between', async (t) => {
   const whole = await run(await wideRequest(t, RECIPE));
   const request = { ...(await wideRequest(t, RECIPE)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };

@@ -24,7 +24,9 @@ import { keepInfiniteTables } from './layers/tables.js';
 import { readModel, validateModel } from './onnx/index.js';
 import { equalize } from './passes/equalize.js';
 import { findLayerPairs } from './passes/layer-pairs.js';
+import type { SupernetBase } from './nce/supernet/supernet-graph.js';
 import { prepareModel } from './passes/prepare-model.js';
+import { artifactSize } from './pipeline/artifact-size.js';
 import { calibrateActivations } from './pipeline/calibrate-activations.js';
 import { expectedCosts } from './pipeline/expected-costs.js';
 import { type FineTuneStep, fineTuneNetwork } from './pipeline/fine-tune-network.js';
@@ -212,7 +214,10 @@ class Quantization {
       if (scales !== undefined) return { ...planned, scales };
       return { prepared: model, ...(await calibrateActivations({ ...planned, ...shared })) };
     };
-    return searchChannels(prepared, { ...this.#tools(), ...shared, nce, fineTune, modelFiles, plan });
+    const tools = this.#tools();
+    const [profile] = recipe.artifacts;
+    const sizeOf = (network: SupernetBase) => artifactSize(network, { ...tools, profile: profile! });
+    return searchChannels(prepared, { ...tools, ...shared, nce, fineTune, modelFiles, plan, sizeOf });
   }
 
   /** The int8 model of a network, as the method int8 makes it without a solver. */

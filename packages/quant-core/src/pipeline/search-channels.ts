@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { type NceReport, type ResolvedFineTune, type ResolvedNce, TritforgeError } from '@tritforge/contracts';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Model } from '../ir/index.js';
-import { networkCost } from '../nce/cost.js';
+import type { Choices } from '../nce/budget-loss.js';
 import { deriveNetwork } from '../nce/derive.js';
 import { namedWidths } from '../nce/named-widths.js';
 import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
 import { searchWidths } from '../nce/search/search-widths.js';
 import { type FixedWidth, type SearchSpace, searchableWidths, searchSpace } from '../nce/search-space.js';
-import { settleWidths } from '../nce/settle-widths.js';
+import { type Settled, settleWidths } from '../nce/settle-widths.js';
 import { fromModel, fromNothing } from '../nce/start-weights.js';
 import { inheritedNetwork } from '../nce/supernet/inherit.js';
 import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
@@ -19,7 +19,8 @@ import type { Runtime } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { identityOf } from '../train/checkpoint.js';
 import { storeTuningSamples, type TuningSamples } from '../train/tuning-samples.js';
-import { type Costs, channelsReport, limitsOf, originalCosts, type SettledChannels } from './channels-report.js';
+import { type ChannelBudget, channelBudgets } from './channel-budgets.js';
+import { channelsReport, type SettledChannels } from './channels-report.js';
 import { augmentationOf, lossOf } from './fine-tune-options.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
@@ -41,6 +42,8 @@ export interface SearchChannelsStep extends Origin {
   readonly meter: ProgressMeter;
   /** Layers and activations of a network as the recipe has them; the ranges of activations are those that are given, or measured. */
   readonly plan: (model: Model, scales?: ReadonlyMap<string, ActivationScale>) => Promise<SupernetBase>;
+  /** Bytes of the first artifact of a network that was planned. */
+  readonly sizeOf: (network: SupernetBase) => Promise<number>;
 }
 
 export interface SearchedNetwork {
@@ -53,13 +56,14 @@ export interface SearchedNetwork {
 interface Open {
   readonly prepared: Model;
   readonly space: SearchSpace;
-  readonly template: SupernetBase;
   readonly searched: readonly WidthId[];
-  readonly limits: Costs;
+  readonly baseOf: Searched['baseOf'];
+  readonly sizeAt: (channels: ReadonlyMap<WidthId, number>) => Promise<number>;
+  readonly budgets: readonly ChannelBudget[];
 }
 
 /** Where a search ended. */
-interface Found extends Pick<SettledChannels, 'chosen' | 'samples' | 'course'> {
+interface Found extends Pick<SettledChannels, 'chosen' | 'bytes' | 'samples' | 'course'> {
   readonly model: Model;
 }
 
@@ -69,31 +73,31 @@ interface Found extends Pick<SettledChannels, 'chosen' | 'samples' | 'course'> {
  *   network cannot have and budgets that nothing keeps to, MODEL_NOT_DIFFERENTIABLE, DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH, CANCELED
  */
 export async function searchChannels(prepared: Model, step: SearchChannelsStep): Promise<SearchedNetwork> {
-  const { nce, meter, plan, recipe } = step;
+  const { nce, meter, plan, sizeOf, recipe } = step;
   meter.begin('search', PARTS, 'parts');
   const space = await searchSpace(prepared);
   const template = await plan(space.template);
   const { searched, fixed } = searchableWidths(space, template.layers);
   if (searched.length === 0) throw nothingToSearch(fixed);
-  const original = await originalCosts(prepared);
-  const limits = limitsOf(nce.budgets, original);
-  const settled = { space, fixed, original, limits };
+  const baseOf: Searched['baseOf'] = async (channels) =>
+    plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, space)), template.scales);
+  const sizeAt = async (channels: ReadonlyMap<WidthId, number>) => sizeOf(await baseOf(channels));
+  const budgets = await channelBudgets(nce.budgets, { prepared, space, template, searched, sizeAt });
+  const settled = { space, fixed, budgets };
   if (nce.widths !== null) {
     const chosen = namedWidths(nce.widths, { graph: space.graph, searched, fixed });
     const model = await (nce.inherit === 'none' ? fromNothing(space, chosen, recipe.seed) : fromModel(space, chosen));
-    return { model, report: channelsReport({ ...settled, chosen, samples: 0, course: [] }) };
+    return { model, report: channelsReport({ ...settled, chosen, bytes: null, samples: 0, course: [] }) };
   }
-  const { model, ...found } = await search({ prepared, space, template, searched, limits }, step);
+  const { model, ...found } = await search({ prepared, space, searched, baseOf, sizeAt, budgets }, step);
   return { model, report: channelsReport({ ...settled, ...found }) };
 }
 
 async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
-  const { nce, fineTune, data, recipe, context, plan } = step;
-  const { space, template, searched } = open;
+  const { nce, fineTune, data, recipe, context } = step;
+  const { space, searched, baseOf } = open;
   const samples = data.training ?? data.calibration;
   if (samples === null) throw nothingToSearchOn();
-  const baseOf: Searched['baseOf'] = async (channels) =>
-    plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, space)), template.scales);
   const scratchDir = await mkdtemp(join(step.scratchDir, 'channels-'));
   try {
     const { batch, workers: threads } = fineTune;
@@ -101,17 +105,14 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
     const options = await optionsOf(open, { data: samples, stored, scratchDir }, step);
     const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
-      const settled = settleWidths(state.choices, options.budgets, space.graph);
-      const positions = new Map(
-        [...settled].map(([id, position]) => [id, { position, channels: state.choices.get(id)!.channels[position]! }]),
-      );
-      const chosen = new Map([...positions].map(([id, { channels }]) => [id, channels]));
+      const { positions, chosen, bytes } = await settledWithin(open, state.choices);
       const models = {
-        supernet: () => inheritedNetwork(state.supernet, state, positions),
+        supernet: () => inheritedNetwork(state.supernet, state, { positions, channels: chosen }),
         model: () => fromModel(space, chosen),
         none: () => fromNothing(space, chosen, recipe.seed),
       };
-      return { model: await models[nce.inherit](), chosen, samples: stored.fitting.length, course: state.course };
+      const model = await models[nce.inherit]();
+      return { model, chosen, bytes, samples: stored.fitting.length, course: state.course };
     } finally {
       await state.supernet.close();
     }
@@ -120,8 +121,28 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   }
 }
 
+/** The likeliest widths within the budgets; a file that turns out larger than it was expected to be gets less room. */
+async function settledWithin(
+  { space, budgets, sizeAt }: Open,
+  choices: Choices,
+): Promise<{ positions: Settled; chosen: Map<WidthId, number>; bytes: number | null }> {
+  let excess = 0;
+  for (;;) {
+    const within = budgets.map((budget) =>
+      budget.name === 'bytes' ? { ...budget, limit: budget.limit - excess } : budget,
+    );
+    const positions = settleWidths(choices, within, space.graph);
+    const chosen = new Map([...positions].map(([id, position]) => [id, choices.get(id)!.channels[position]!]));
+    const allowed = budgets.find(({ name }) => name === 'bytes')?.allowed;
+    if (allowed === undefined) return { positions, chosen, bytes: null };
+    const bytes = await sizeAt(chosen);
+    if (bytes <= allowed) return { positions, chosen, bytes };
+    excess += bytes - allowed;
+  }
+}
+
 async function optionsOf(
-  { prepared, space, limits }: Open,
+  { prepared, budgets }: Open,
   {
     data,
     stored,
@@ -131,7 +152,6 @@ async function optionsOf(
 ): Promise<SearchOptions> {
   const { nce, fineTune, recipe, runtime, meter } = step;
   const { signal, settle } = step.context;
-  const costs = networkCost(space.template, space.graph);
   return {
     teacher: prepared,
     loss: await lossOf(fineTune, prepared, data, { runtime, scratchDir }),
@@ -150,10 +170,7 @@ async function optionsOf(
     warmUp: nce.warmUp,
     shares: nce.candidates,
     expansion: nce.expansion,
-    budgets: [
-      { terms: costs.macs, limit: limits.macs },
-      { terms: costs.parameters, limit: limits.parameters },
-    ],
+    budgets,
     budgetWeight: nce.budgetWeight,
     checkpoint: await checkpointOf(data, step),
     onStep: (at) => meter.done(Math.floor(at.share * PARTS), PARTS, at.secondsLeft, wordsOf(at)),

@@ -44,6 +44,7 @@ test('says what came out, before and after and against the limits', () => {
     /Parameters: 77,706 before, 76,990 after \(−0\.9 %\), which is 99\.1 % of the limit of 77,706\./,
   );
   assert.match(section, /on 2,048 samples for 18\.0 minutes/);
+  assert.match(sectionOf({ ...nce, bytes: { original: 50, limit: 45, result: 44 } }), /artifact: 50 before, 44 after/);
   const wider = { original: 100, limit: 200, result: 150 };
   assert.match(sectionOf({ ...nce, macs: wider }), /100 before, 150 after \(\+50\.0 %\), which is 75\.0 % of the/);
 });

@@ -17,7 +17,7 @@ export const channelsSection: Section = {
   title: 'Channels',
   render: ({ nce, provenance }) => {
     if (!nce) return null;
-    return html`${outcome(nce.widths)}<p>${costSentence('Multiply-accumulates of a sample', nce.macs)} ${costSentence('Parameters', nce.parameters)}</p>
+    return html`${outcome(nce.widths)}<p>${costSentence('Multiply-accumulates of a sample', nce.macs)} ${costSentence('Parameters', nce.parameters)}${nce.bytes && html` ${costSentence('Bytes of the first artifact', nce.bytes)}`}</p>
 ${nce.widths.length > 0 && bars(nce.widths)}${widthTable(nce.widths)}${fixedTable(nce.fixed)}${course(nce)}
 <p class="note">${origin(nce, provenance.recipe as Recipe)}</p>`;
   },

@@ -16,8 +16,11 @@ import type { Affine } from './mixture.js';
 import type { Supernet } from './supernet.js';
 import type { SearchedLayer } from './supernet-graph.js';
 
-/** Which candidate of each searched width. */
-export type Chosen = ReadonlyMap<WidthId, { readonly position: number; readonly channels: number }>;
+/** Which candidate of each searched width, and how many channels that has. */
+export interface Chosen {
+  readonly positions: ReadonlyMap<WidthId, number>;
+  readonly channels: ReadonlyMap<WidthId, number>;
+}
 
 export async function inheritedNetwork(
   supernet: Supernet,
@@ -25,7 +28,7 @@ export async function inheritedNetwork(
   chosen: Chosen,
 ): Promise<Model> {
   await supernet.quantize(latent);
-  const pairs = new Map([...chosen].map(([id, { position }]) => [id, { positions: [position], shares: [1] }]));
+  const pairs = new Map([...chosen.positions].map(([id, position]) => [id, { positions: [position], shares: [1] }]));
   supernet.mix(pairs, affines);
   const { mean, variance, affine } = await measured(supernet, affines, chosen);
   const { graphs, base } = supernet;
@@ -51,7 +54,7 @@ export async function inheritedNetwork(
   const initializers = new Map([...graph.initializers].map(([name, tensor]) => [name, tensors.get(tensor) ?? tensor]));
   const whole = { ...base.prepared, graph: { ...graph, initializers } };
   const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-  const sources = new Map([...chosen].map(([id, { channels }]) => [id, range(channels)]));
+  const sources = new Map([...chosen.channels].map(([id, channels]) => [id, range(channels)]));
   return deriveNetwork(whole, await widthGraph(whole), sources);
 }
 
@@ -63,7 +66,7 @@ async function measured(supernet: Supernet, affines: Float32Array, chosen: Chose
     const owner = searched.indexOf(layer as SearchedLayer);
     if (owner < 0) return supernet.plainAffine(layer);
     const { matrix, width } = searched[owner]!;
-    return supernet.layout.of(affines, owner)[matrix === null ? 0 : chosen.get(width)!.position]!;
+    return supernet.layout.of(affines, owner)[matrix === null ? 0 : chosen.positions.get(width)!]!;
   };
   return { mean: moments.map(({ mean }) => mean), variance: moments.map(({ variance }) => variance), affine };
 }

@@ -106,9 +106,10 @@ test('gradients by shares, γ and β are those of differences', async (t) => {
 test('the network that is inherited computes what its candidates do', async (t) => {
   const { searched, graph, supernet, samples, affines, latent, lossOf, original } = await openSupernet(t);
   const position = 0;
-  const chosen: Chosen = new Map(
-    searched.map((id) => [id, { position, channels: SHARES[position]! * graph.widthOf(id).channels }]),
-  );
+  const chosen: Chosen = {
+    positions: new Map(searched.map((id) => [id, position])),
+    channels: new Map(searched.map((id) => [id, SHARES[position]! * graph.widthOf(id).channels])),
+  };
   const derived = await inheritedNetwork(supernet, { latent, affines }, chosen);
   const widthOf = (name: string) =>
     derived.graph.initializers.get(derived.graph.nodes.find((node) => node.name === name)!.inputs[1]!)!.shape[0];
