@@ -100,7 +100,7 @@ const LAYER_SETTINGS: ReadonlyMap<string, LayerSettings> = new Map<string, Layer
   ['exclude', { exclude: true }],
   ...([4, 8, 16, 32, 64, 128] as const).map((n): [string, LayerSettings] => [`n${n}`, { bits: 2, groupSize: n }]),
   ...([1, 2] as const).map((n): [string, LayerSettings] => [`p${n}`, { planes: n }]),
-  ...([2, 4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
+  ...([2, 3, 4, 8] as const).map((n): [string, LayerSettings] => [`a${n}`, { activationBits: n }]),
 ]);
 
 /** Parses `GLOB=SETTING`, the glob being over node names. */

@@ -118,8 +118,8 @@ function withRecipe(command: Command): Command {
     .addOption(
       new Option(
         '--activation-bits <bits>',
-        'bits of the inputs of layers; 4 and 2 spare first, last and int8 layers, none quantizes weights only (default: 8, with uniform and nce 2)',
-      ).choices(['8', '4', '2', 'none']),
+        'bits of the inputs of layers; 4, 3 and 2 spare first, last and int8 layers, none quantizes weights only (default: 8, with uniform and nce 2)',
+      ).choices(['8', '4', '3', '2', 'none']),
     )
     .addOption(
       new Option('--activation-range <how>', 'how the ranges of activations are chosen').choices([

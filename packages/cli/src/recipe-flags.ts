@@ -15,7 +15,7 @@ import { readRecipe } from './input-files.js';
 import { type NceFlags, withNce } from './nce-flags.js';
 
 const METHODS = ['fgq', 'int4', 'int8', 'uniform', 'nce', 'auto'] as const satisfies Recipe['method'][];
-const ACTIVATION_BITS = { 8: 8, 4: 4, 2: 2, none: null } as const;
+const ACTIVATION_BITS = { 8: 8, 4: 4, 3: 3, 2: 2, none: null } as const;
 
 /** The flags that say how to quantize. */
 export interface RecipeFlags extends FineTuneFlags, NceFlags {
@@ -26,7 +26,7 @@ export interface RecipeFlags extends FineTuneFlags, NceFlags {
   readonly solver?: Solver;
   readonly residualPlanes?: number;
   readonly activationRange?: ActivationRange;
-  readonly activationBits?: '8' | '4' | '2' | 'none';
+  readonly activationBits?: '8' | '4' | '3' | '2' | 'none';
   readonly activationShortcuts?: Shortcuts;
   readonly layer?: readonly LayerRule[];
   readonly artifact?: ArtifactProfile[];

@@ -19,7 +19,10 @@ const RECIPES: readonly Recipe[] = [
   { fineTune: {} },
   { method: 'nce' },
   { method: 'nce', nce: { widths: { conv1: 12 }, inherit: 'none' } },
-  { method: 'nce', nce: { epochs: 3, budgets: { macs: 0.5, parameters: { atMost: 5000 }, bytes: 0.9 }, expansion: { cap: 1 } } },
+  {
+    method: 'nce',
+    nce: { epochs: 3, budgets: { macs: 0.5, parameters: { atMost: 5000 }, bytes: 0.9 }, expansion: { cap: 1 } },
+  },
   { fineTune: { epochs: 3, optimiser: 'sgd', batch: 48, workers: 4, augment: { shift: 2, mirror: true } } },
   { method: 'int4', fineTune: { minutes: 0.5, loss: 'mse', temperature: 1, learningRate: 1e-4 } },
 ];

@@ -28,9 +28,13 @@ export const NceBudgets = Type.Object(
           Type.Number({
             exclusiveMinimum: 0,
             maximum: 100,
-            description: 'Times the size that the first artifact has with the channels of the network that was uploaded.',
+            description:
+              'Times the size that the first artifact has with the channels of the network that was uploaded.',
           }),
-          Type.Object({ atMost: Type.Integer({ minimum: 1 }) }, { additionalProperties: false, description: 'So many bytes.' }),
+          Type.Object(
+            { atMost: Type.Integer({ minimum: 1 }) },
+            { additionalProperties: false, description: 'So many bytes.' },
+          ),
         ],
         { description: 'Of the first artifact. Not limited when left out.' },
       ),
@@ -38,7 +42,8 @@ export const NceBudgets = Type.Object(
   },
   {
     additionalProperties: false,
-    description: 'No more multiply-accumulates and parameters than the network that was uploaded unless told. The result keeps to all of them.',
+    description:
+      'No more multiply-accumulates and parameters than the network that was uploaded unless told. The result keeps to all of them.',
   },
 );
 export type NceBudgets = Static<typeof NceBudgets>;

@@ -21,8 +21,8 @@ export function checkRecipe(recipe: Recipe): void {
   if (activations.minimumSqnrDb !== null && (activations.bits === null || activations.bits === 8)) {
     throw contradiction(
       'recipe.activations.minimumSqnrDb',
-      'has a meaning for activations of 4 or 2 bits only',
-      'Set recipe.activations.bits to 4 or 2, or leave minimumSqnrDb out.',
+      'has a meaning for activations of 4, 3 or 2 bits only',
+      'Set recipe.activations.bits to 4, 3 or 2, or leave minimumSqnrDb out.',
     );
   }
   if (paper) checkPaper(recipe);
@@ -60,11 +60,11 @@ function checkPaper(recipe: Recipe): void {
     ['equalize', equalize, false],
     ['nce', nce, null],
     ['fineTune', fineTune, null],
-    ['activations.bits', activations.bits === 2, false],
+    ['activations.bits', activations.bits === 2 || activations.bits === 3, false],
     ...layers.flatMap(({ set }, index) => [
       [`layers.${index}.set.planes`, set.planes ?? 1, 1] as const,
       [`layers.${index}.set.groupSize`, set.groupSize === null, false] as const,
-      [`layers.${index}.set.activationBits`, set.activationBits === 2, false] as const,
+      [`layers.${index}.set.activationBits`, set.activationBits === 2 || set.activationBits === 3, false] as const,
     ]),
   ];
   for (const [field, given, published] of asPublished) {
@@ -173,17 +173,17 @@ function checkAuto({ weights, activations, firstLast, fineTune, layers }: Recipe
     );
   }
   const uniform: readonly (readonly [field: string, given: unknown, searched: unknown])[] = [
-    ['activations.bits', activations?.bits === 2, false],
+    ['activations.bits', activations?.bits === 2 || activations?.bits === 3, false],
     ...(layers ?? []).flatMap(({ set }, index) => [
       [`layers.${index}.set.groupSize`, set.groupSize === null, false] as const,
-      [`layers.${index}.set.activationBits`, set.activationBits === 2, false] as const,
+      [`layers.${index}.set.activationBits`, set.activationBits === 2 || set.activationBits === 3, false] as const,
     ]),
   ];
   for (const [field, given, searched] of uniform) {
     if (given === searched) continue;
     throw contradiction(
       `recipe.${field}`,
-      'asks for uniform 2 bits, among which the method auto does not search',
+      'asks for uniform weights or inputs of 3 or 2 bits, among which the method auto does not search',
       'Choose the method uniform, or leave it out.',
     );
   }

@@ -12,7 +12,7 @@ export const WeightBits = Type.Union([Type.Literal(2), Type.Literal(4), Type.Lit
 export type WeightBits = Static<typeof WeightBits>;
 
 /** Bits of a quantized activation. */
-export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4), Type.Literal(2)]);
+export const ActivationBits = Type.Union([Type.Literal(8), Type.Literal(4), Type.Literal(3), Type.Literal(2)]);
 export type ActivationBits = Static<typeof ActivationBits>;
 
 /** Ternary planes of a weight: a second one approximates what the first one leaves. */
@@ -33,9 +33,9 @@ export type ActivationRange = 'minmax' | 'percentile' | 'mse' | 'entropy' | 'dfp
 /** How many bits a value keeps that narrow layers and something else take in. */
 export const Shortcuts = Type.Enum(['wide', 'narrow'], {
   description:
-    'Of values that layers take in with 4 or 2 bits and something else takes in too, such as the addition of a residual connection. ' +
+    'Of values that layers take in with 4, 3 or 2 bits and something else takes in too, such as the addition of a residual connection. ' +
     'wide: they keep 8 bits, and the layers take in a second quantization of them, with a range of its own. narrow: all take in the ' +
-    'few bits. wide with bits 2 unless told, else narrow.',
+    'few bits. wide with bits 3 and 2 unless told, else narrow.',
 });
 export type Shortcuts = 'wide' | 'narrow';
 
@@ -216,7 +216,7 @@ export const Recipe = Type.Object(
           bits: Type.Optional(
             Type.Union([...ActivationBits.anyOf, Type.Null()], {
               description:
-                'Bits of the inputs of layers; 8 unless told, 2 with the methods uniform and nce. 4 and 2: the first and the last layer, ' +
+                'Bits of the inputs of layers; 8 unless told, 2 with the methods uniform and nce. 4, 3 and 2: the first and the last layer, ' +
                 'and layers that another method keeps at int8, have 8-bit inputs all the same unless a rule says otherwise. null ' +
                 'quantizes weights only.',
             }),
@@ -226,9 +226,9 @@ export const Recipe = Type.Object(
           minimumSqnrDb: Type.Optional(
             Type.Union([Type.Number({ minimum: 0, maximum: 100 }), Type.Null()], {
               description:
-                'With bits 4 or 2: a layer whose output has less signal to noise than this, in dB and by the noise of its coarse ' +
+                'With bits 4, 3 or 2: a layer whose output has less signal to noise than this, in dB and by the noise of its coarse ' +
                 'input alone, keeps 8 bits there, unless a rule asks for fewer. null: whatever it costs. 20 with 4 bits, unless ' +
-                'told, which is noise of a hundredth of the power; null with 2.',
+                'told, which is noise of a hundredth of the power; null with 3 and 2.',
             }),
           ),
         },
@@ -306,7 +306,12 @@ export function isUniform(method: ResolvedRecipe['method']): boolean {
   return method === 'uniform' || method === 'nce';
 }
 
-/** The layers that this concerns are those with inputs of 4 or 2 bits; who asks for 2 knows that they cost much. */
+/** So few that everybody knows that they cost much. */
+function isOfFewBits(bits: ActivationBits | null): boolean {
+  return bits === 3 || bits === 2;
+}
+
+/** The layers that this concerns are those with inputs of 4 bits and fewer; who asks for 3 or 2 knows what they cost. */
 function minimumSqnrDb({ paper, activations }: Recipe): number | null {
   if (activations?.minimumSqnrDb !== undefined) return activations.minimumSqnrDb;
   return activations?.bits === 4 && !paper ? 20 : null;
@@ -335,7 +340,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     activations: {
       bits: activationBits,
       range: recipe.activations?.range ?? (recipe.paper ? 'dfp' : 'mse'),
-      shortcuts: recipe.activations?.shortcuts ?? (activationBits === 2 && !recipe.paper ? 'wide' : 'narrow'),
+      shortcuts: recipe.activations?.shortcuts ?? (isOfFewBits(activationBits) && !recipe.paper ? 'wide' : 'narrow'),
       minimumSqnrDb: minimumSqnrDb(recipe),
     },
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },

@@ -106,7 +106,7 @@ async function writeReports(report: Report, fileStem: string, { resultsDir }: Wo
 function titleOf(recipe: Recipe): string {
   const { method, paper, weights, activations, fineTune } = resolveRecipe(recipe);
   const { bits } = activations;
-  const inputs = bits === 4 || bits === 2 ? `, ${bits}-bit inputs` : '';
+  const inputs = bits === null || bits === 8 ? '' : `, ${bits}-bit inputs`;
   const planes = weights.residualPlanes === 0 ? '' : ', second planes';
   const groups = method === 'fgq' || method === 'int4' ? ` N=${weights.groupSize}` : '';
   const training = fineTune === null ? '' : ', fine-tuned';

@@ -100,7 +100,7 @@ function layersLine({ layers, kept }: Report): string {
   const count = (bits: LayerReport['applied']['bits']) => layers.filter(({ applied }) => applied.bits === bits).length;
   const uniform = layers.filter(({ applied }) => applied.bits === 2 && applied.groupSize === null).length;
   const twoPlanes = layers.filter(({ applied }) => applied.planes === 2).length;
-  const inputs = (bits: 4 | 2) => layers.filter(({ applied }) => applied.activationBits === bits).length;
+  const inputs = (bits: 4 | 3 | 2) => layers.filter(({ applied }) => applied.activationBits === bits).length;
   const unlike = layers.filter(({ reason }) => reason !== null).length;
   const parts = [
     ...(uniform < count(2) || uniform === 0 ? [`${count(2) - uniform} ternary`] : []),
@@ -109,7 +109,7 @@ function layersLine({ layers, kept }: Report): string {
     `${count(8)} int8`,
     `${count(null) + kept.length} kept in floating point`,
     ...(twoPlanes > 0 ? [`${twoPlanes} with two planes`] : []),
-    ...([4, 2] as const).flatMap((bits) => (inputs(bits) > 0 ? [`${inputs(bits)} with ${bits}-bit inputs`] : [])),
+    ...([4, 3, 2] as const).flatMap((bits) => (inputs(bits) > 0 ? [`${inputs(bits)} with ${bits}-bit inputs`] : [])),
     ...(unlike > 0 ? [`${unlike} not as requested (see the report)`] : []),
   ];
   return `layers: ${parts.join(', ')}\n`;

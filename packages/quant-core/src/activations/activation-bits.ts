@@ -21,7 +21,7 @@ import type { Node } from '../ir/index.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { ActivationPlan, BranchedValue, QuantizedValue } from './plan-activations.js';
 
-const MAX_CODES: Readonly<Record<ActivationBits, MaxCode>> = { 8: 255, 4: 15, 2: 3 };
+const MAX_CODES: Readonly<Record<ActivationBits, MaxCode>> = { 8: 255, 4: 15, 3: 7, 2: 3 };
 
 /** The plan with the bits that the layers ask for; those of the given plan do not count. */
 export function assignBits(

@@ -242,13 +242,13 @@ test('values that share a scale have as many bits as the layers behind all of th
   const layers = [{ match: { name: 'e' }, set: { activationBits: 8 as const } }];
   const mixed = await plan(nodes, ['y', 'd'], { ...FOUR_BITS, layers });
   assert.equal(mixed.maxCodes.get('r'), 255);
-  const maxCodeOf = async (bits: 4 | 2) => {
+  const maxCodeOf = async (bits: 4 | 3 | 2) => {
     const rule = { match: { name: 'e' }, set: { activationBits: bits } };
     return (await plan(nodes, ['y', 'd'], { ...FOUR_BITS, activations: { bits: 2 }, layers: [rule] })).maxCodes.get(
       'r',
     );
   };
-  assert.deepEqual([await maxCodeOf(2), await maxCodeOf(4)], [3, 15]);
+  assert.deepEqual([await maxCodeOf(2), await maxCodeOf(3), await maxCodeOf(4)], [3, 7, 15]);
 });
 
 test('a layer that shares its input with a layer of 8-bit inputs has 8 bits too, and the reason says so', async () => {

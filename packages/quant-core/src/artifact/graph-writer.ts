@@ -242,7 +242,7 @@ export class GraphWriter {
   /**
    * Codes, under the given name, of floats that have the quantization of a value.
    *
-   * Codes of 4 and 2 bits are uint8 codes that a Clip behind QuantizeLinear keeps at 15, or 3, and below. So the convolutions before and
+   * Codes of fewer bits are uint8 codes that a Clip behind QuantizeLinear keeps at 15, 7 or 3, and below. So the convolutions before and
    * behind it stay fused, and Clips of bytes cost 2 to 4 % of the time of ResNet-20, SqueezeNet and MobileNet. A Clip of
    * floats before QuantizeLinear gives the same codes, but onnxruntime fuses it with the convolution in floats: 2.5 to 5.6
    * times as slow. Min is slower than Clip by one per cent more. Types of 4 bits are neither fused nor safe in onnxruntime.

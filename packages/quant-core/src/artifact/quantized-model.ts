@@ -10,7 +10,7 @@ import type { WeightEncoding } from './weight-encoders.js';
 export interface ActivationScale {
   readonly scale: number;
   readonly zeroPoint: number;
-  /** 255 with 8 bits, 15 with 4, 3 with 2. */
+  /** 255 with 8 bits, 15 with 4, 7 with 3, 3 with 2. */
   readonly maxCode: MaxCode;
 }
 

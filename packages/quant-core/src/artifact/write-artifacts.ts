@@ -63,7 +63,7 @@ export function artifactFileName(stem: string, recipe: ResolvedRecipe, profile: 
   const groups = method === 'fgq' || method === 'int4' ? `-n${weights.groupSize}` : '';
   const planes = method === 'fgq' && hasSecondPlanes(recipe) ? '-p2' : '';
   const { bits } = recipe.activations;
-  const activations = bits === 4 || bits === 2 ? `-a${bits}` : '';
+  const activations = bits === null || bits === 8 ? '' : `-a${bits}`;
   return `${stem}.${method}${groups}${planes}${activations}.${profile}.onnx`;
 }
 

@@ -21,7 +21,7 @@ export interface RangeChoice {
 }
 
 /** The fewer the levels, the more a wide range costs the many values in its middle. */
-const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9, 3: 99 };
+const DEFAULT_PERCENTILE: Readonly<Record<MaxCode, number>> = { 255: 99.99, 15: 99.9, 7: 99.5, 3: 99 };
 
 /** Chooses the range of a value. Zero always lies in it. It does not exceed what was seen, but for few levels and dynamic fixed point. */
 export function chooseRange(histogram: Histogram, choice: RangeChoice): ValueRange {

@@ -3,8 +3,8 @@ import type { ActivationRange } from '@tritforge/contracts';
 /** Smallest scale given out: its reciprocal and its product with a weight scale stay normal float32 numbers. */
 const SMALLEST_SCALE = 2 ** -60;
 
-/** Largest code of a quantized activation: 255 with 8 bits, 15 with 4, 3 with 2. All are stored as uint8. */
-export type MaxCode = 255 | 15 | 3;
+/** Largest code of a quantized activation: 255 with 8 bits, 15 with 4, 7 with 3, 3 with 2. All are stored as uint8. */
+export type MaxCode = 255 | 15 | 7 | 3;
 
 /** How the range of an activation is chosen from its statistics alone. */
 export type RangeMethod = Exclude<ActivationRange, 'auto'>;

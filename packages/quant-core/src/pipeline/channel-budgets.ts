@@ -49,8 +49,14 @@ export async function channelBudgets(
 }
 
 /** Of given widths. */
-export function costWithin({ terms, whole }: ChannelBudget, { graph }: SearchSpace, widths: ReadonlyMap<WidthId, number>) {
-  return Math.round(whole + costOf(terms, graph, (id) => widths.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels));
+export function costWithin(
+  { terms, whole }: ChannelBudget,
+  { graph }: SearchSpace,
+  widths: ReadonlyMap<WidthId, number>,
+) {
+  return Math.round(
+    whole + costOf(terms, graph, (id) => widths.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels),
+  );
 }
 
 function budgetOf(

@@ -29,7 +29,7 @@ async function noise(path: string, name: string, sizes: readonly number[]): Prom
   await writeNpz(path, syntheticFeeds([{ name, dtype, shape: [4, ...sizes] }], 1));
 }
 
-type Precision = { bits: 8 | 4 | 2; shortcuts?: Shortcuts } & Pick<Recipe, 'method' | 'weights'>;
+type Precision = { bits: 8 | 4 | 3 | 2; shortcuts?: Shortcuts } & Pick<Recipe, 'method' | 'weights'>;
 
 async function accelerated(
   t: TestContext,
@@ -119,7 +119,7 @@ test('wide shortcuts compute the same bytes with our operators as without', { sk
   const modelPath = join(temporaryFolder(t), 'shortcuts.onnx');
   await writeModel(shortcutNetwork(), modelPath);
   const expected = { Int8Conv: 2, TernaryConv: 3, TernaryConvClip: 1, TernaryConvAdd: 1, MaxPool: 1 };
-  for (const bits of [4, 2] as const) {
+  for (const bits of [4, 3, 2] as const) {
     const path = await accelerated(t, modelPath, 'x', [8, 9, 9], { bits, shortcuts: 'wide' });
     await checkSameOutputs(t, path, expected);
   }

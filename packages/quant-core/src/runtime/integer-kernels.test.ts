@@ -42,7 +42,7 @@ async function artifactOperators(
   t: TestContext,
   modelPath: string,
   calibration: string,
-  bits: 8 | 4 | 2,
+  bits: 8 | 4 | 3 | 2,
   activations: Recipe['activations'] = {},
 ): Promise<Record<string, number>[]> {
   const folder = temporaryFolder(t);
@@ -108,7 +108,7 @@ for (const [bits, clipped] of [
   });
 }
 
-for (const bits of [4, 2] as const) {
+for (const bits of [4, 3, 2] as const) {
   test(`with wide shortcuts of ${bits} bits convolutions, Add and Concat stay integer kernels, and branches are quantized alone`, async (t) => {
     const modelPath = join(temporaryFolder(t), 'shortcuts.onnx');
     await writeModel(shortcutNetwork(), modelPath);
