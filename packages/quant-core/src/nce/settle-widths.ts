@@ -63,7 +63,7 @@ function indexOfMost(values: Float64Array): number {
 function nothingFits(budgets: readonly Budget[], excess: number): TritforgeError {
   return new TritforgeError(
     'RECIPE_INVALID',
-    `No widths that the search has tried keep to the ${budgets.length} budgets: at best they are exceeded by ${(100 * excess).toFixed(1)} % together`,
-    { field: 'recipe.nce.budgets', remediation: 'Allow more.' },
+    `No widths among the candidates keep to the ${budgets.length} budgets: at best they are exceeded by ${(100 * excess).toFixed(1)} % together`,
+    { field: 'recipe.nce.budgets', remediation: 'Allow more, or smaller recipe.nce.candidates.' },
   );
 }

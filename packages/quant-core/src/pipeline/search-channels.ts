@@ -5,6 +5,7 @@ import { type NceReport, type ResolvedFineTune, type ResolvedNce, TritforgeError
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Model } from '../ir/index.js';
 import type { Choices } from '../nce/budget-loss.js';
+import { startCandidates } from '../nce/candidates.js';
 import { deriveNetwork } from '../nce/derive.js';
 import { namedWidths } from '../nce/named-widths.js';
 import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
@@ -95,7 +96,10 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
 
 async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   const { nce, fineTune, data, recipe, context } = step;
-  const { space, searched, baseOf } = open;
+  const { space, searched, baseOf, budgets } = open;
+  // Larger candidates alone join, so that what does not fit now never will.
+  const start = new Map(searched.map((id) => [id, startCandidates(space.graph.widthOf(id), () => 0, nce.candidates)]));
+  settleWidths(start, budgets, space.graph);
   const samples = data.training ?? data.calibration;
   if (samples === null) throw nothingToSearchOn();
   const scratchDir = await mkdtemp(join(step.scratchDir, 'channels-'));
