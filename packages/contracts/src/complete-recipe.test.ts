@@ -17,6 +17,7 @@ const RECIPES: readonly Recipe[] = [
   { method: 'uniform', layers: [{ match: { name: 'a' }, set: { groupSize: 16 } }] },
   { activations: { bits: 2, minimumSqnrDb: 6 }, layers: [{ match: { name: 'a' }, set: { groupSize: null } }] },
   { fineTune: {} },
+  { fineTune: { labels: 0.1, temperature: 4 } },
   { method: 'nce' },
   { method: 'nce', nce: { widths: { conv1: 12 }, inherit: 'none' } },
   {
@@ -42,6 +43,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
   assert.equal(trainingOf({}), undefined);
   assert.deepEqual(trainingOf({ fineTune: { epochs: 3 } }), {
     epochs: 3,
+    labels: 0,
     temperature: 2,
     optimiser: 'adamw',
     learningRate: 0.005,

@@ -5,7 +5,7 @@ import { LayerMatch } from './layer-match.js';
 export const FineTuneLoss = Type.Enum(['distill', 'mse'], {
   description:
     'distill: the Kullback-Leibler divergence of its class probabilities from those of the original, for outputs that are scores or ' +
-    'probabilities of classes. mse: the squared error of all its outputs, for outputs of any kind. Neither looks at labels. ' +
+    'probabilities of classes. mse: the squared error of all its outputs, for outputs of any kind. ' +
     'distill where the outputs rank classes unless told, else mse.',
 });
 export type FineTuneLoss = 'distill' | 'mse';
@@ -99,6 +99,16 @@ export const FineTune = Type.Object(
     ),
     loss: Type.Optional(FineTuneLoss),
     features: Type.Optional(Features),
+    labels: Type.Optional(
+      Type.Number({
+        minimum: 0,
+        maximum: 1,
+        default: 0,
+        description:
+          'What the labels of the training data count, by the cross-entropy, with the loss distill; the original network counts the rest. ' +
+          '0: nobody looks at labels. 1: labels alone.',
+      }),
+    ),
     temperature: Type.Optional(
       Type.Number({
         minimum: 0.1,
@@ -179,6 +189,7 @@ export interface ResolvedFineTune {
   loss: FineTuneLoss | null;
   /** Null: outputs alone. */
   features: { layers: LayerMatch[]; weight: number } | null;
+  labels: number;
   temperature: number;
   optimiser: 'adamw' | 'sgd';
   learningRate: number;
@@ -202,6 +213,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
     loss: asked.loss ?? null,
     features: asked.features === undefined ? null : { weight: 1, ...asked.features },
+    labels: asked.labels ?? 0,
     temperature: asked.temperature ?? 2,
     optimiser: asked.optimiser ?? 'adamw',
     learningRate: asked.learningRate ?? DEFAULT_RATES[asked.optimiser ?? 'adamw'],

@@ -194,3 +194,9 @@ test('the method nce is uniform 2 bits, searched for half an hour and trained fo
   const { minutes, inherit } = resolveRecipe({ method: 'nce', nce: { widths: { a: 4 } } }).nce!;
   assert.deepEqual([minutes, inherit], [null, 'model']);
 });
+
+test('labels are for classes, and for samples that are one thing', () => {
+  assert.equal(fieldOf({ fineTune: { labels: 0.1, loss: 'mse' } }), 'recipe.fineTune.labels');
+  assert.equal(fieldOf({ fineTune: { labels: 1, augment: { mix: true } } }), 'recipe.fineTune.augment.mix');
+  checkRecipe({ fineTune: { labels: 1, loss: 'distill', augment: { shift: 1 } } });
+});

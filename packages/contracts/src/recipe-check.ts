@@ -77,12 +77,26 @@ function checkPaper(recipe: Recipe): void {
   }
 }
 
-function checkFineTune({ epochs, minutes, batch, workers }: ResolvedFineTune): void {
+function checkFineTune({ epochs, minutes, loss, labels, batch, workers, augment }: ResolvedFineTune): void {
   if (epochs !== null && minutes !== null) {
     throw contradiction(
       'recipe.fineTune.minutes',
       'limits what recipe.fineTune.epochs limits already',
       'Keep epochs, for the same artifact each time, or minutes.',
+    );
+  }
+  if (labels > 0 && loss === 'mse') {
+    throw contradiction(
+      'recipe.fineTune.labels',
+      'is for scores of classes, and recipe.fineTune.loss is mse',
+      'Choose the loss distill, or leave labels out.',
+    );
+  }
+  if (labels > 0 && augment.mix) {
+    throw contradiction(
+      'recipe.fineTune.augment.mix',
+      'mixes samples, and recipe.fineTune.labels says what each of them is',
+      'Leave mix out, or labels.',
     );
   }
   if (batch % workers !== 0) {

@@ -82,7 +82,7 @@ export function images(count: number): JobDataset {
 
 /** All of the samples are trained on, as one batch. */
 export async function oneBatch(t: TestContext, count: number): Promise<TuningSamples> {
-  const data = { data: images(count), batch: count, threads: 1, scratchDir: temporaryFolder(t) };
+  const data = { data: images(count), labels: null, batch: count, threads: 1, scratchDir: temporaryFolder(t) };
   const stored = await storeTuningSamples(data);
   return { ...stored, fitting: Array.from({ length: count }, (_, i) => i), heldOut: [], part: count };
 }

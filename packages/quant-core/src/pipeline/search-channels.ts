@@ -105,8 +105,11 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   const scratchDir = await mkdtemp(join(step.scratchDir, 'channels-'));
   try {
     const { batch, workers: threads } = fineTune;
-    const stored = await storeTuningSamples({ data: samples, batch, threads, scratchDir, signal: context.signal });
-    const options = await optionsOf(open, { data: samples, stored, scratchDir }, step);
+    const loss = await lossOf(fineTune, open.prepared, samples, { runtime: step.runtime, scratchDir });
+    const labels = loss.kind === 'mse' ? null : loss.labels;
+    const { signal } = context;
+    const stored = await storeTuningSamples({ data: samples, labels, batch, threads, scratchDir, signal });
+    const options = await optionsOf(open, { data: samples, stored, loss, scratchDir }, step);
     const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
       const { positions, chosen, bytes } = await settledWithin(open, state.choices);
@@ -145,20 +148,22 @@ async function settledWithin(
   }
 }
 
+/** What a search begins with. */
+interface Prepared extends Pick<SearchOptions, 'loss' | 'scratchDir'> {
+  readonly data: JobDataset;
+  readonly stored: TuningSamples;
+}
+
 async function optionsOf(
   { prepared, budgets }: Open,
-  {
-    data,
-    stored,
-    scratchDir,
-  }: { readonly data: JobDataset; readonly stored: TuningSamples; readonly scratchDir: string },
+  { data, stored, loss, scratchDir }: Prepared,
   step: SearchChannelsStep,
 ): Promise<SearchOptions> {
-  const { nce, fineTune, recipe, runtime, meter } = step;
+  const { nce, fineTune, recipe, meter } = step;
   const { signal, settle } = step.context;
   return {
     teacher: prepared,
-    loss: await lossOf(fineTune, prepared, data, { runtime, scratchDir }),
+    loss,
     activationQuantizer: fineTune.activationRanges,
     weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
     threads: fineTune.workers,

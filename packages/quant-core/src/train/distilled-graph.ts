@@ -3,9 +3,11 @@ import type { ShapedBuilder } from '../autodiff/shaped-builder.js';
 import { classAxis } from '../evaluate/class-scores.js';
 import { inferShapes, type Model, type ValueInfo } from '../ir/index.js';
 import { trainsNatively } from '../runtime/training-runtime.js';
-import { distillation, squaredError } from './losses.js';
+import type { LabelPlan } from './labelled-samples.js';
+import { crossEntropy, distillation, labelRows, logarithms, squaredError } from './losses.js';
 import type { Parameter } from './parameter-vector.js';
 import type { PartGraph } from './part-graph.js';
+import { rowsOfScores } from './supervised-loss.js';
 import { buildLossGraph, buildTrainingGraph, type TrainingGraph } from './training-graph.js';
 
 export interface Distillation {
@@ -25,6 +27,8 @@ export type DistillationLoss =
       readonly temperature: number;
       /** Weight of the squared error of the scores, relative to their own mean square. */
       readonly scores: number;
+      /** The labels of the samples, and what they count; the original network counts the rest. Null where nobody looks at them. */
+      readonly labels: (LabelPlan & { readonly weight: number }) | null;
     }
   /** All outputs, by the squared error relative to their mean squares. */
   | { readonly kind: 'mse' };
@@ -99,13 +103,16 @@ function targetOf(value: string): string {
   return `${value}_teacher`;
 }
 
-function targetInputs(values: readonly string[], { teacher, symbols }: Distillation): ValueInfo[] {
+function targetInputs(values: readonly string[], { teacher, symbols, loss }: Distillation): ValueInfo[] {
   const shapes = inferShapes(teacher, { symbols });
-  return values.map((value) => {
+  const targets = values.map((value): ValueInfo => {
     const shape = shapes.get(value, teacher.graph)?.shape ?? null;
     if (!shape?.every((size) => typeof size === 'number')) throw unknownShape(value);
     return { name: targetOf(value), dtype: 'float32', shape };
   });
+  if (loss.kind === 'mse' || loss.labels === null) return targets;
+  const batch = shapes.get(loss.output, teacher.graph)!.shape![0]!;
+  return [...targets, { name: loss.labels.labelInput, dtype: 'int64', shape: [batch, loss.labels.rows] }];
 }
 
 function withFurtherOutputs({ graph, ...model }: Model, names: readonly string[]): Model {
@@ -136,14 +143,19 @@ function featureErrors(b: ShapedBuilder, { values, weight }: MatchedFeatures): s
 function divergence(
   b: ShapedBuilder,
   [student, teacher]: Pair,
-  { temperature, scores }: DistillationLoss & { kind: 'distill' },
+  { temperature, scores, labels }: DistillationLoss & { kind: 'distill' },
   { graph }: Model,
 ): string {
   const isProbability = graph.nodes.some(({ opType, outputs }) => opType === 'Softmax' && outputs.includes(student));
   const scoresOf = (name: string) => classesLast(b, name);
   const loss = distillation(b, { student: scoresOf(student), teacher: scoresOf(teacher), temperature, isProbability });
-  if (scores === 0 || isProbability) return loss;
-  return b.binary('Add', loss, b.scaled(squaredError(b, student, teacher), scores));
+  const taught =
+    scores === 0 || isProbability ? loss : b.binary('Add', loss, b.scaled(squaredError(b, student, teacher), scores));
+  if (labels === null) return taught;
+  const rows = rowsOfScores(b, student);
+  const own = isProbability ? logarithms(b, rows) : rows;
+  const byLabels = crossEntropy(b, own, labelRows(b, labels.labelInput, labels.classes, 0));
+  return b.binary('Add', b.scaled(taught, 1 - labels.weight), b.scaled(byLabels, labels.weight));
 }
 
 function classesLast(b: ShapedBuilder, output: string): string {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Recipe } from '@tritforge/contracts';
 import { planFeeds } from '../data/index.js';
-import { floats, memoryDataset } from '../testing/memory-dataset.js';
+import { floats, int64s, memoryDataset } from '../testing/memory-dataset.js';
 import { quantizedNetwork } from '../testing/quantized-network.js';
 import { gaussian, seededRandom } from '../testing/random.js';
 import { smallNetwork } from '../testing/small-network.js';
@@ -11,6 +11,8 @@ import { temporaryFolder } from '../testing/temporary-folder.js';
 import { type FineTuned, type FineTuneOptions, fineTune } from './fine-tune.js';
 
 const SAMPLES = 64;
+/** Of all samples. */
+const LABEL = 2;
 const TERNARY: Recipe = { weights: { groupSize: 16, solver: 'exact' } };
 
 interface Variant {
@@ -32,7 +34,7 @@ async function tune(
     [count, 3, 12, 12],
     Float32Array.from({ length: count * 432 }, () => next()),
   );
-  const dataset = memoryDataset({ [input!.name]: images });
+  const dataset = memoryDataset({ [input!.name]: images }, int64s([count], new Array(count).fill(LABEL)));
   const data = { dataset, feedPlan: planFeeds(graph.inputs, dataset.summary, null), digest: '' };
   return fineTune(network, {
     teacher: network.prepared,
@@ -45,7 +47,7 @@ async function tune(
     learningRate: 2e-3,
     schedule: { kind: 'cosine', floor: 0 },
     anchor: 0,
-    loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0 },
+    loss: { kind: 'distill', output: graph.outputs[0]!.name, temperature: 1, scores: 0, labels: null },
     activationQuantizer: 'lsq',
     weightScales: 'least-squares',
     normalizes: false,
@@ -80,6 +82,25 @@ test('inputs of layers come nearer to those of the original where they are asked
   assert.ok(trainingLosses[1]!.at(-1)! < 0.97 * trainingLosses[1]![1]!, `${trainingLosses[1]}`);
   assert.equal(together.curve[0]!.heldOutLoss, alone.curve[0]!.heldOutLoss);
   assert.notDeepEqual(bits(alone), bits(together));
+});
+
+test('labels count beside the original where they are asked for', async (t) => {
+  const { prepared } = await quantizedNetwork(t, smallNetwork());
+  const { name: output, shape } = prepared.graph.outputs[0]!;
+  const taught = { kind: 'distill', output, temperature: 1, scores: 0 } as const;
+  const labelled = (weight: number) =>
+    tune(t, {
+      loss: { ...taught, labels: { labelInput: 'labels', rows: 1, classes: Number(shape!.at(-1)), weight } },
+      learningRate: 0.02,
+    });
+  const lossesOf = ({ curve }: FineTuned) => curve.map(({ heldOutLoss }) => heldOutLoss);
+  const [alone, half, original] = [await labelled(1), await labelled(0.5), await tune(t)].map(lossesOf);
+  // All samples have the same label, which is soon learned.
+  assert.ok(Math.min(...alone!) < 0.5 * alone![0]!, `${alone}`);
+  assert.ok(
+    Math.abs(half![0]! - (alone![0]! + original![0]!) / 2) < 1e-4,
+    `${half![0]} of ${alone![0]}, ${original![0]}`,
+  );
 });
 
 for (const [weightScales, activationQuantizer] of [

@@ -22,7 +22,7 @@ import { TuningLoop, type TuningResult, type TuningSteps } from './tuning-loop.j
 import { storeTuningSamples, type TuningData } from './tuning-samples.js';
 import { openTuningThreads } from './tuning-threads.js';
 
-export interface FineTuneOptions extends TuningData, TuningSteps, TuningObjective {
+export interface FineTuneOptions extends Omit<TuningData, 'labels'>, TuningSteps, TuningObjective {
   /** Passes over the data, which give the same result in every run, or time, all in all. */
   readonly length: TrainingLength;
   /** Where the state is kept after each epoch, to go on from; the owner of its folder removes it. */
@@ -48,13 +48,18 @@ export interface Start extends Omit<QuantizedModel, 'weights'> {
   readonly weights: ReadonlyMap<Tensor, QuantizedWeight>;
 }
 
-/** @throws TritforgeError MODEL_NOT_DIFFERENTIABLE, DATASET_SHAPE_MISMATCH, DATASET_TOO_SMALL, CANCELED */
+/**
+ * @throws TritforgeError MODEL_NOT_DIFFERENTIABLE, DATASET_SHAPE_MISMATCH, DATASET_TOO_SMALL, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID,
+ *   CANCELED
+ */
 export async function fineTune(start: Start, options: FineTuneOptions): Promise<FineTuned> {
   const { checkpoint, length, seed, signal } = options;
   const file = checkpoint && new TuningCheckpoint(checkpoint.path, checkpoint.identity);
   const known = (await file?.read()) ?? null;
   const clock = new TrainingClock(length, known?.seconds);
-  const samples = await storeTuningSamples(options);
+  const { loss } = options;
+  const labels = loss.kind === 'mse' ? null : loss.labels;
+  const samples = await storeTuningSamples({ ...options, labels });
   const graphs = await tuningGraphs(start, samples, options);
   const { trained, normalized, run } = graphs;
   const all = graphs.training.parameters;

@@ -25,14 +25,17 @@ const SMALLEST_PROBABILITY = 1e-12;
 
 /** @returns the value with the loss, rank 0 */
 export function distillation(b: ShapedBuilder, { student, teacher, temperature, isProbability }: Distilled): string {
-  const logarithms = (scores: string) =>
-    isProbability
-      ? b.unary('Log', b.binary('Max', scores, b.scalar(SMALLEST_PROBABILITY)))
-      : logSoftmax(b, b.scaled(scores, 1 / temperature));
-  const [q, p] = [logarithms(student), logarithms(teacher)];
+  const softened = (scores: string) =>
+    isProbability ? logarithms(b, scores) : logSoftmax(b, b.scaled(scores, 1 / temperature));
+  const [q, p] = [softened(student), softened(teacher)];
   const divergence = b.binary('Mul', b.unary('Exp', p), b.binary('Sub', p, q));
   const scale = isProbability ? 1 : temperature ** 2;
   return b.scaled(sumAll(b, divergence), scale / rowsOf(b, student));
+}
+
+/** Of probabilities; scores that have them as their softmax. */
+export function logarithms(b: ShapedBuilder, probabilities: string): string {
+  return b.unary('Log', b.binary('Max', probabilities, b.scalar(SMALLEST_PROBABILITY)));
 }
 
 /**

@@ -67,7 +67,7 @@ export function rowsOfSample(shape: readonly number[]): { rows: number; classes:
 }
 
 /** [N, rows, classes]. */
-function rowsOfScores(b: ShapedBuilder, scores: string): string {
+export function rowsOfScores(b: ShapedBuilder, scores: string): string {
   const shape = b.shapeOf(scores);
   const { rows, classes } = rowsOfSample(shape);
   const axis = classAxis(shape)!;

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { TritforgeError } from '@tritforge/contracts';
 import { sampleIndices, sampleRuns } from '../calibrate/index.js';
 import type { JobDataset } from '../pipeline/job-data.js';
+import { type LabelPlan, storeLabelled } from './labelled-samples.js';
 import { type StoreSummary, storeSamples } from './sample-store.js';
 import { piecesOf } from './shuffled.js';
 
@@ -22,6 +23,8 @@ export interface TuningSamples {
 /** What to train on, and how much of it at a time. */
 export interface TuningData {
   readonly data: JobDataset;
+  /** How labels are stored beside the samples; null where nobody looks at them. */
+  readonly labels: LabelPlan | null;
   /** Samples of one update, a multiple of `threads`; fewer where there are few samples. */
   readonly batch: number;
   readonly threads: number;
@@ -32,10 +35,11 @@ export interface TuningData {
 /**
  * Every eighth sample is kept aside; a rest that fills no batch is left out. Batches are smaller where there
  * are few samples.
- * @throws TritforgeError DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH
+ * @throws TritforgeError DATASET_TOO_SMALL, DATASET_SHAPE_MISMATCH, DATASET_LABELS_MISSING, DATASET_LABELS_INVALID
  */
 export async function storeTuningSamples({
   data,
+  labels,
   scratchDir,
   batch,
   threads,
@@ -43,7 +47,11 @@ export async function storeTuningSamples({
 }: TuningData): Promise<TuningSamples> {
   const { dataset, feedPlan } = data;
   const every = sampleIndices(dataset.sampleCount, dataset.sampleCount);
-  const store = await storeSamples(sampleRuns(dataset, feedPlan, every), join(scratchDir, 'samples.bin'), signal);
+  const path = join(scratchDir, 'samples.bin');
+  const store =
+    labels === null
+      ? await storeSamples(sampleRuns(dataset, feedPlan, every), path, signal)
+      : (await storeLabelled(data, path, labels, signal)).store;
   const all = Array.from({ length: store.records }, (_, i) => i);
   const isHeldOut = (i: number) => i % HELD_OUT_STRIDE === HELD_OUT_STRIDE - 1 && i < MOST_HELD_OUT * HELD_OUT_STRIDE;
   const [fitting, aside] = [all.filter((i) => !isHeldOut(i)), all.filter(isHeldOut)];

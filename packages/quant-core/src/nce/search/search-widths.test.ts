@@ -26,7 +26,7 @@ async function setUp(t: TestContext, changes: Partial<SearchOptions> = {}) {
     augmentation: null,
     seed: 5,
     scratchDir,
-    samples: await storeTuningSamples({ data: images(80), batch: 8, threads: 2, scratchDir }),
+    samples: await storeTuningSamples({ data: images(80), labels: null, batch: 8, threads: 2, scratchDir }),
     length: { epochs: EPOCHS },
     learningRate: 0.01,
     logits: { learningRate: 0.02, decay: 1e-3 },
