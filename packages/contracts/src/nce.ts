@@ -127,6 +127,14 @@ export const Nce = Type.Object(
           'the time.',
       }),
     ),
+    mixing: Type.Optional(
+      Type.Enum(['interpolate', 'mask'], {
+        default: 'interpolate',
+        description:
+          'How two candidates are mixed in a step. interpolate: the channels of the smaller one are spread over those of the larger one. ' +
+          'mask: they are its first ones.',
+      }),
+    ),
     warmUp: Type.Optional(
       Type.Number({
         minimum: 0,
@@ -180,6 +188,7 @@ export interface ResolvedNce {
   learningRate: number;
   choiceRate: number;
   bilevel: boolean;
+  mixing: 'interpolate' | 'mask';
   warmUp: number;
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
@@ -203,6 +212,7 @@ export function resolveNce(asked: Nce): ResolvedNce {
     learningRate: asked.learningRate ?? 0.01,
     choiceRate: asked.choiceRate ?? 0.01,
     bilevel: asked.bilevel ?? true,
+    mixing: asked.mixing ?? 'interpolate',
     warmUp: asked.warmUp ?? 0.1,
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },

@@ -20,11 +20,19 @@ export async function fromModel(
   { template, graph }: SearchSpace,
   chosen: ReadonlyMap<WidthId, number>,
 ): Promise<Model> {
-  const energies = await channelEnergies(template, graph);
+  const orders = await channelOrders({ template, graph });
   const sources: ChannelSources = new Map(
-    [...chosen].map(([id, channels]) => [id, sourcesOf(energies.get(id)!, channels)]),
+    [...chosen].map(([id, channels]) => [id, sourcesOf(orders.get(id)!, channels)]),
   );
   return deriveNetwork(template, graph, sources);
+}
+
+/** Channels of each width, those that matter most first. */
+export async function channelOrders({ template, graph }: SearchSpace): Promise<Map<WidthId, number[]>> {
+  const energies = await channelEnergies(template, graph);
+  return new Map(
+    [...energies].map(([id, own]) => [id, [...own.keys()].sort((a, b) => own[b]! - own[a]! || a - b)] as const),
+  );
 }
 
 export async function fromNothing(
@@ -52,10 +60,9 @@ export async function fromNothing(
 }
 
 /** Channels in their order; where there are more than before, all of them and then copies of those that matter most. */
-function sourcesOf(energies: Float64Array, channels: number): number[] {
-  const byEnergy = [...energies.keys()].sort((a, b) => energies[b]! - energies[a]! || a - b);
-  const kept = byEnergy.slice(0, channels).toSorted((a, b) => a - b);
-  const copies = Array.from({ length: Math.max(channels - kept.length, 0) }, (_, i) => byEnergy[i % byEnergy.length]!);
+function sourcesOf(order: readonly number[], channels: number): number[] {
+  const kept = order.slice(0, channels).toSorted((a, b) => a - b);
+  const copies = Array.from({ length: Math.max(channels - kept.length, 0) }, (_, i) => order[i % order.length]!);
   return [...kept, ...copies];
 }
 

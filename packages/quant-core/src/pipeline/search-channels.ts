@@ -12,7 +12,7 @@ import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-o
 import { searchWidths } from '../nce/search/search-widths.js';
 import { type FixedWidth, type SearchSpace, searchableWidths, searchSpace } from '../nce/search-space.js';
 import { type Settled, settleWidths } from '../nce/settle-widths.js';
-import { fromModel, fromNothing } from '../nce/start-weights.js';
+import { channelOrders, fromModel, fromNothing } from '../nce/start-weights.js';
 import { inheritedNetwork } from '../nce/supernet/inherit.js';
 import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
 import type { WidthId } from '../nce/widths/width-table.js';
@@ -80,8 +80,9 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
   const template = await plan(space.template);
   const { searched, fixed } = searchableWidths(space, template.layers);
   if (searched.length === 0) throw nothingToSearch(fixed);
+  const orders = await channelOrders(space);
   const baseOf: Searched['baseOf'] = async (channels) =>
-    plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, space)), template.scales);
+    plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, orders)), template.scales);
   const sizeAt = async (channels: ReadonlyMap<WidthId, number>) => sizeOf(await baseOf(channels));
   const budgets = await channelBudgets(nce.budgets, { prepared, space, template, searched, sizeAt });
   const settled = { space, fixed, budgets };
@@ -166,6 +167,7 @@ async function optionsOf(
     loss,
     activationQuantizer: fineTune.activationRanges,
     weightScales: fineTune.weightScales === 'learned' ? 'least-squares' : fineTune.weightScales,
+    mixing: nce.mixing,
     threads: fineTune.workers,
     augmentation: augmentationOf(fineTune.augment, prepared),
     seed: recipe.seed,
@@ -188,11 +190,12 @@ async function optionsOf(
   };
 }
 
-function sourcesOf(channels: ReadonlyMap<WidthId, number>, { graph }: SearchSpace) {
+/** Candidates take the first channels, so those that matter most come first. */
+function sourcesOf(channels: ReadonlyMap<WidthId, number>, orders: ReadonlyMap<WidthId, readonly number[]>) {
   return new Map(
     [...channels].map(([id, count]) => {
-      const had = graph.widthOf(id).channels;
-      return [id, Array.from({ length: count }, (_, i) => i % had)];
+      const order = orders.get(id)!;
+      return [id, Array.from({ length: count }, (_, i) => order[i % order.length]!)];
     }),
   );
 }

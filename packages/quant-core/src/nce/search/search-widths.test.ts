@@ -22,6 +22,7 @@ async function setUp(t: TestContext, changes: Partial<SearchOptions> = {}) {
     loss: { kind: 'mse' },
     activationQuantizer: 'lsq',
     weightScales: 'sawb',
+    mixing: 'interpolate',
     threads: 2,
     augmentation: null,
     seed: 5,

@@ -17,6 +17,14 @@
 import { interpolationMatrix } from '../channel-interpolation.js';
 import type { Pair } from '../sample-pair.js';
 
+/**
+ * How the channels of a smaller candidate go into those of a larger one.
+ *
+ *   interpolate   spread over all of them, by means over neighbours: M of channel-interpolation.ts
+ *   mask          the first ones are the first ones: M = [I 0]ᵀ. Source: Wan et al. 2020 (FBNetV2), §3.1
+ */
+export type MixingMode = 'interpolate' | 'mask';
+
 /** γ and β of a candidate: as long as it has channels. */
 export interface Affine {
   readonly gain: Float32Array;
@@ -30,11 +38,11 @@ export interface Mixing {
 }
 
 /** Writes K and b. @param affines by candidate */
-export function mix(pair: Pair, affines: readonly Affine[], { matrix, shift }: Mixing): void {
+export function mix(pair: Pair, affines: readonly Affine[], mode: MixingMode, { matrix, shift }: Mixing): void {
   matrix.fill(0);
   shift.fill(0);
   const size = shift.length;
-  forEachShare(pair, affines, ({ share, weight, at: [row, column] }, { gain, shift: own }) => {
+  forEachShare(pair, affines, mode, ({ share, weight, at: [row, column] }, { gain, shift: own }) => {
     matrix[row * size + column]! += share * weight * gain[column]!;
     shift[row]! += share * weight * own[column]!;
   });
@@ -49,6 +57,7 @@ export function mix(pair: Pair, affines: readonly Affine[], { matrix, shift }: M
 export function mixGradient(
   pair: Pair,
   affines: readonly Affine[],
+  mode: MixingMode,
   gradient: Mixing,
   byAffines: readonly Affine[],
 ): number[] {
@@ -58,7 +67,7 @@ export function mixGradient(
     byAffines[position]!.gain.fill(0);
     byAffines[position]!.shift.fill(0);
   }
-  forEachShare(pair, affines, ({ index, share, weight, at: [row, column] }, { gain, shift }) => {
+  forEachShare(pair, affines, mode, ({ index, share, weight, at: [row, column] }, { gain, shift }) => {
     const [byMatrix, byShift] = [gradient.matrix[row * size + column]!, gradient.shift[row]!];
     const own = byAffines[pair.positions[index]!]!;
     byShares[index]! += weight * (byMatrix * gain[column]! + byShift * shift[column]!);
@@ -80,14 +89,20 @@ interface Element {
 function forEachShare(
   { positions, shares }: Pair,
   affines: readonly Affine[],
+  mode: MixingMode,
   visit: (element: Element, affine: Affine) => void,
 ): void {
   const to = Math.max(...positions.map((position) => affines[position]!.gain.length));
   for (const [index, position] of positions.entries()) {
     const affine = affines[position]!;
     const from = affine.gain.length;
+    const share = shares[index]!;
+    if (mode === 'mask') {
+      for (let i = 0; i < from; i++) visit({ index, share, weight: 1, at: [i, i] }, affine);
+      continue;
+    }
     const matrix = interpolationMatrix({ from, to }, to, from);
     for (const [i, weight] of matrix.entries())
-      if (weight !== 0) visit({ index, share: shares[index]!, weight, at: [Math.floor(i / from), i % from] }, affine);
+      if (weight !== 0) visit({ index, share, weight, at: [Math.floor(i / from), i % from] }, affine);
   }
 }

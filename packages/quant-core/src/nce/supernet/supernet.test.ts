@@ -32,6 +32,7 @@ async function openSupernet(t: TestContext) {
     loss: { kind: 'mse' },
     activationQuantizer: 'lsq',
     weightScales: 'sawb',
+    mixing: 'interpolate',
     threads: 1,
     augmentation: null,
     seed: 1,

@@ -22,7 +22,7 @@ import type { Pair } from '../sample-pair.js';
 import type { WidthGraph } from '../widths/width-graph.js';
 import type { WidthId } from '../widths/width-table.js';
 import { AffineLayout } from './affines.js';
-import { type Affine, type Mixing, mix, mixGradient } from './mixture.js';
+import { type Affine, type Mixing, type MixingMode, mix, mixGradient } from './mixture.js';
 import {
   type SearchedLayer,
   type SupernetBase,
@@ -35,6 +35,7 @@ export type Pairs = ReadonlyMap<WidthId, Pair>;
 
 export interface SupernetSetup extends Omit<SupernetOptions, 'widthOf'> {
   readonly weightScales: Exclude<WeightScales, 'learned'>;
+  readonly mixing: MixingMode;
   readonly threads: number;
   readonly augmentation: Augmentation | null;
   readonly seed: number;
@@ -54,6 +55,7 @@ export class Supernet {
   readonly #shares: readonly (readonly number[])[];
   readonly #samples: TuningSamples;
   readonly #statisticsBatches: readonly (readonly number[])[];
+  readonly #mixing: MixingMode;
   readonly #folder: string;
   readonly #signal: AbortSignal | undefined;
 
@@ -76,6 +78,7 @@ export class Supernet {
     this.#choices = choices;
     this.#shares = latent.shares(threads.count);
     this.#samples = samples;
+    this.#mixing = setup.mixing;
     this.#folder = folder;
     this.#statisticsBatches = statisticsBatches(samples.fitting, graphs.run.records, setup.seed);
     this.#signal = setup.signal;
@@ -176,7 +179,7 @@ export class Supernet {
       const own = this.layout.of(affines, owner);
       const target = this.#mixingOf(layer, this.#threads.parameters);
       if (layer.matrix === null) mask(own[0]!, this.#channels(layer.width, pair), target);
-      else mix(pair, own, target);
+      else mix(pair, own, this.#mixing, target);
     });
   }
 
@@ -206,7 +209,7 @@ export class Supernet {
         });
       else {
         const before = byShares.get(layer.width) ?? pair.positions.map(() => 0);
-        const further = mixGradient(pair, this.layout.of(affines, owner), gradient, own);
+        const further = mixGradient(pair, this.layout.of(affines, owner), this.#mixing, gradient, own);
         byShares.set(
           layer.width,
           before.map((value, i) => value + further[i]!),
