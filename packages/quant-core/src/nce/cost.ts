@@ -5,6 +5,7 @@
  *   multiply-accumulates   Σ layers       positions · taps · in(c) · out(c)       of one sample
  *   parameters             Σ constants    fixed axes · Π axes(c)                  floating-point values that the network computes with
  */
+import { TritforgeError } from '@tritforge/contracts';
 import {
   elementCount,
   isFloat,
@@ -35,13 +36,13 @@ export interface NetworkCost {
 /** Layers that multiply a constant weight, all of it, for each of their positions. */
 const LAYERS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 
-/** @throws Error for layers with outputs of unknown size */
+/** @throws TritforgeError MODEL_NOT_SEARCHABLE for layers with outputs of unknown size */
 export function networkCost(model: Model, graph: WidthGraph): NetworkCost {
   const { initializers, nodes } = model.graph;
   const shapes = shapesOfOneSample(model);
   const sizesOf = (value: string) => {
     const shape = shapes.get(value, model.graph)?.shape;
-    if (!shape?.every((size) => typeof size === 'number')) throw new Error(`the size of ${value} cannot be told`);
+    if (!shape?.every((size) => typeof size === 'number')) throw uncounted(value);
     return shape;
   };
   const termOf = (name: string, tensor: Tensor, factor: number): CostTerm => {
@@ -115,4 +116,12 @@ function positionsOf(node: Node, sizesOf: (value: string) => readonly number[]):
   const sizes = sizesOf(node.outputs[0]!);
   const [batch = 1] = sizes;
   return node.opType === 'Conv' ? elementCount(sizes.slice(2)) : elementCount(sizes.slice(0, -1)) / batch;
+}
+
+function uncounted(value: string): TritforgeError {
+  const message = `What the layers cost cannot be told: the size of ${value} is not known before the network is run`;
+  return new TritforgeError('MODEL_NOT_SEARCHABLE', message, {
+    field: 'model',
+    remediation: 'Export the network with fixed sizes of all dimensions but the batch.',
+  });
 }
