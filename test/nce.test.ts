@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Artifact, Job, Report } from '@tritforge/contracts';
 import { exampleImages } from './support/datasets.js';
 import { expectJson, type FormEntries, file } from './support/http.js';
-import { jobEnd, jobWhen, startJob } from './support/jobs.js';
+import { cancelWithin, jobEnd, jobWhen, startJob } from './support/jobs.js';
 import { type Stack, startStack } from './support/stack.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/shapes/', import.meta.url));
@@ -55,13 +55,7 @@ test('a job finds numbers of channels within the budgets, says how far it is, an
 test('a search is canceled in the middle, and leaves nothing', async () => {
   const { id } = await startSearch({ minutes: 10 }, 512);
   await jobWhen(stack, id, ({ phase, progress }) => phase === 'search' && (progress?.detail ?? '') !== '');
-  const startedMs = Date.now();
-  const job = await expectJson<Job>(await stack.fetch(`/jobs/${id}/cancel`, { method: 'POST' }), 200);
-  assert.equal(job.state, 'canceled');
-  while (await stack.hasRunningTask()) {
-    assert.ok(Date.now() - startedMs < 1000, 'its process still runs after a second');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await cancelWithin(stack, id, 1000);
   assert.deepEqual(
     (await stack.footprint()).files.filter((path) => path.includes('scratch')),
     [],

@@ -32,3 +32,15 @@ export async function jobWhen(
 /** Waits for the end of a job. */
 export const jobEnd = (stack: Service, id: string, timeoutMs?: number): Promise<Job> =>
   jobWhen(stack, id, ({ state }) => isTerminal(state), timeoutMs);
+
+/** Cancels a job, and makes sure that its process is gone after so many milliseconds. */
+export async function cancelWithin(stack: Stack, id: string, limitMs: number): Promise<Job> {
+  const startedMs = Date.now();
+  const job = await expectJson<Job>(await stack.fetch(`/jobs/${id}/cancel`, { method: 'POST' }), 200);
+  assert.equal(job.state, 'canceled');
+  while (await stack.hasRunningTask()) {
+    assert.ok(Date.now() - startedMs < limitMs, `its process still runs after ${limitMs} ms`);
+    await sleep(20);
+  }
+  return job;
+}
