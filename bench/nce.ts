@@ -15,11 +15,11 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { NceReport, Recipe } from '@tritforge/contracts';
-import { mulberry32 } from '@tritforge/quant-core/nce';
+import { type ControlName, controlWidths, mulberry32, networkCost, searchSpace } from '@tritforge/quant-core/nce';
+import { readModel } from '@tritforge/quant-core/onnx';
 import type { RowRequest } from './accuracy/measure-one.js';
 import { appendRow, type Measurement, readRows } from './accuracy/rows.js';
 import { commitName } from './accuracy/versions.js';
-import { type NamedWidths, randomWidths, uniformWidths, widthsOf } from './nce/controls.js';
 import { type NceRow, ncePage } from './nce/page.js';
 import { measureInProcess } from './shared/measure-in-process.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
@@ -32,6 +32,8 @@ const EPOCHS: Readonly<Record<string, { readonly search: number; readonly all: n
   resnet8: { search: 20, all: 50 },
   resnet20: { search: 15, all: 45 },
 };
+
+const CONTROLS: readonly ControlName[] = ['original', 'uniform', 'random'];
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -69,18 +71,15 @@ async function measureSeed(
 ): Promise<void> {
   const searched = await row(model, 'searched', seed, recipeOf({ epochs: search }, all - search, seed));
   const { widths, macs } = searched.nce!;
-  const base = await widthsOf(
-    model.modelPath,
-    widths.map(({ layers }) => layers[0]!),
-  );
-  const controls: readonly (readonly [string, NamedWidths])[] = [
-    ['original widths', Object.fromEntries(base.names.map((name, i) => [name, base.channels[i]!]))],
-    ['uniform widths', uniformWidths(base, macs.result)],
-    ['random widths', randomWidths(base, macs.result, mulberry32(seed))],
-  ];
-  for (const [name, named] of controls)
-    if (options.only === '' || options.only.includes(name))
-      await row(model, name, seed, recipeOf({ widths: named }, all, seed));
+  const { template, graph } = await searchSpace(await readModel(model.modelPath));
+  const ids = widths.map(({ layers }) => graph.widths.find((width) => width.layers.includes(layers[0]!))!.id);
+  const space = { graph, searched: ids, macs: networkCost(template, graph).macs };
+  for (const name of CONTROLS) {
+    if (options.only !== '' && !options.only.includes(name)) continue;
+    const channels = controlWidths(name, space, macs.result, mulberry32(seed));
+    const named = widths.map(({ layers }, i) => [layers[0]!, channels.get(ids[i]!)!] as const);
+    await row(model, `${name} widths`, seed, recipeOf({ widths: Object.fromEntries(named) }, all, seed));
+  }
 }
 
 function recipeOf(nce: NonNullable<Recipe['nce']>, epochs: number, seed: number): Recipe {

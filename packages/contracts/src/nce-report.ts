@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { nullable } from './nullable.js';
 
 const WidthReason = Type.Object({ node: Type.String(), why: Type.String() });
 
@@ -31,6 +32,22 @@ export const NceReport = Type.Object(
     parameters: Cost,
     bytes: Type.Optional(
       Type.Object(Cost.properties, { description: 'Of the first artifact, where the recipe limits it.' }),
+    ),
+    controls: Type.Optional(
+      Type.Array(
+        Type.Object({
+          name: Type.Enum(['original', 'uniform', 'random']),
+          widths: Type.Array(Type.Integer(), { description: 'Channels, in the order of `widths`.' }),
+          macs: Type.Integer(),
+          parameters: Type.Integer(),
+          sizeBytes: Type.Integer(),
+          accuracy: nullable(Type.Number({ description: 'In the metric of the report.' })),
+          drop: nullable(Type.Number()),
+          pairedStandardError: nullable(Type.Number()),
+          heldOutLoss: Type.Number({ description: 'Of the best epoch of its training.' }),
+        }),
+        { description: 'Networks of other widths, trained in the same way.' },
+      ),
     ),
     course: Type.Array(
       Type.Object({

@@ -161,6 +161,16 @@ export const Nce = Type.Object(
           'model with widths.',
       }),
     ),
+    controls: Type.Optional(
+      Type.Array(Type.Enum(['original', 'uniform', 'random']), {
+        maxItems: 3,
+        uniqueItems: true,
+        default: [],
+        description:
+          'Networks to compare the result with, trained as it was, which takes as long again for each. original: the widths of the network that was ' +
+          'uploaded. uniform: those times one factor, of as many multiply-accumulates as the result. random: any, of as many.',
+      }),
+    ),
     widths: Type.Optional(
       Type.Record(Type.String({ minLength: 1 }), Type.Integer({ minimum: 1, maximum: 1_000_000 }), {
         description:
@@ -193,6 +203,7 @@ export interface ResolvedNce {
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
   inherit: 'supernet' | 'model' | 'none';
+  controls: ('original' | 'uniform' | 'random')[];
   /** Null: searched. */
   widths: Record<string, number> | null;
 }
@@ -217,6 +228,7 @@ export function resolveNce(asked: Nce): ResolvedNce {
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
     inherit: asked.inherit ?? (asked.widths === undefined ? 'supernet' : 'model'),
+    controls: asked.controls ?? [],
     widths: asked.widths ?? null,
   };
 }

@@ -95,10 +95,11 @@ export const PHASES = [
   'encode',
   'verify',
   'measure',
+  'controls',
   'publish',
 ] as const;
 /** The step of the pipeline that a running job is in, in this order; only recipes that ask for
- * them have `search` and `fineTune`. */
+ * them have `search`, `fineTune` and `controls`. */
 export type Phase = (typeof PHASES)[number];
 export const PhaseSchema = Type.Enum([...PHASES]);
 

@@ -133,3 +133,33 @@ test('channels may be named in place of a search, and weights come from the mode
   }
   assert.equal(digests.size, 2);
 });
+
+test('a job compares what it found with networks of other widths where its recipe asks for it', async (t) => {
+  const controls = ['original', 'uniform', 'random'] as const;
+  const request = await wideRequest(t, { ...RECIPE, nce: { ...NCE, epochs: 1, controls: [...controls] } });
+  const phases = new Set<string>();
+  const details: string[] = [];
+  const report = await run(request, {
+    onProgress: ({ phase, detail }) => {
+      phases.add(phase);
+      if (phase === 'controls' && detail !== undefined) details.push(detail);
+    },
+  });
+  const found = report.nce!.controls!;
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    controls,
+  );
+  const [original, uniform, random] = found;
+  assert.deepEqual(original!.widths, [32, 64, 64, 64]);
+  for (const { macs, heldOutLoss, accuracy, sizeBytes } of [uniform!, random!]) {
+    assert.ok(macs <= report.nce!.macs.result);
+    assert.ok(heldOutLoss > 0 && sizeBytes > 0 && accuracy !== null);
+  }
+  assert.ok(
+    details.some((detail) => /^random widths: fineTune, epoch/.test(detail)),
+    details.at(-1),
+  );
+  assert.equal([...phases].at(-1), 'controls');
+  assert.deepEqual([readdirSync(request.scratchDir), readdirSync(request.outputDir).length], [[], 1]);
+});

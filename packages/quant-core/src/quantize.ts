@@ -37,6 +37,7 @@ import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weig
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
 import { makeReport } from './pipeline/report.js';
+import { type Control, type ControlsStep, runControls } from './pipeline/run-controls.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
 import { type SearchChannelsStep, type SearchedNetwork, searchChannels } from './pipeline/search-channels.js';
 import { isHeavyToLoad } from './pipeline/unpacked-copy.js';
@@ -159,7 +160,7 @@ class Quantization {
       evaluation: data.evaluation,
       feeds: feeds[0]!,
     });
-    return makeReport({
+    const report = await makeReport({
       ...shared,
       ...measured,
       recipe: this.#recipe,
@@ -175,6 +176,19 @@ class Quantization {
       baseline,
       sqnr,
     });
+    return this.#compare(report, searched?.controls ?? []);
+  }
+
+  /** The report, with the networks that the recipe wants to compare the result with. */
+  async #compare(report: Report, controls: readonly Control[]): Promise<Report> {
+    if (report.nce === undefined || controls.length === 0) return report;
+    const [request, context, meter] = [this.#request, this.#context, this.#meter];
+    const run: ControlsStep['run'] = (own, its) => new Quantization(own, its).run();
+    const { scratchDir } = request;
+    return {
+      ...report,
+      nce: { ...report.nce, controls: await runControls(controls, { request, context, meter, scratchDir, run }) },
+    };
   }
 
   /** What the recipe asks to measure before anything is quantized; null when it asks for nothing. */

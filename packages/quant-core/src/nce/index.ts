@@ -1,6 +1,7 @@
 /** Numbers of channels and what they cost, as `@tritforge/quant-core/nce`. START HERE: search/search-widths.ts. */
 export { mulberry32 } from '../seeded-random.js';
-export { costOf, networkCost } from './cost.js';
+export { type ControlName, controlWidths } from './controls.js';
+export { networkCost } from './cost.js';
 export { type SearchSpace, searchSpace } from './search-space.js';
 export { isFree } from './widths/width-graph.js';
 export type { WidthId } from './widths/width-table.js';

@@ -6,6 +6,7 @@ import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Model } from '../ir/index.js';
 import type { Choices } from '../nce/budget-loss.js';
 import { startCandidates } from '../nce/candidates.js';
+import { type ControlSpace, controlWidths } from '../nce/controls.js';
 import { deriveNetwork } from '../nce/derive.js';
 import { namedWidths } from '../nce/named-widths.js';
 import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
@@ -18,6 +19,7 @@ import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
 import type { WidthId } from '../nce/widths/width-table.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
+import { mulberry32 } from '../seeded-random.js';
 import { identityOf } from '../train/checkpoint.js';
 import { storeTuningSamples, type TuningSamples } from '../train/tuning-samples.js';
 import { type ChannelBudget, channelBudgets } from './channel-budgets.js';
@@ -26,6 +28,7 @@ import { augmentationOf, lossOf } from './fine-tune-options.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
 import type { ProgressMeter } from './progress-meter.js';
+import type { Control } from './run-controls.js';
 
 const CHECKPOINT = 'channels.training';
 const PARTS = 1000;
@@ -51,6 +54,7 @@ export interface SearchedNetwork {
   /** In floating point, with the weights that its training begins with. */
   readonly model: Model;
   readonly report: NceReport;
+  readonly controls: readonly Control[];
 }
 
 /** A network that may be given other widths. */
@@ -89,10 +93,24 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
   if (nce.widths !== null) {
     const chosen = namedWidths(nce.widths, { graph: space.graph, searched, fixed });
     const model = await (nce.inherit === 'none' ? fromNothing(space, chosen, recipe.seed) : fromModel(space, chosen));
-    return { model, report: channelsReport({ ...settled, chosen, bytes: null, samples: 0, course: [] }) };
+    return { model, report: channelsReport({ ...settled, chosen, bytes: null, samples: 0, course: [] }), controls: [] };
   }
   const { model, ...found } = await search({ prepared, space, searched, baseOf, sizeAt, budgets }, step);
-  return { model, report: channelsReport({ ...settled, ...found }) };
+  const report = channelsReport({ ...settled, ...found });
+  return {
+    model,
+    report,
+    controls: controlsOf(report, { graph: space.graph, searched, macs: budgets[0]!.terms }, step),
+  };
+}
+
+/** @param space with the terms of multiply-accumulates */
+function controlsOf({ macs }: NceReport, space: ControlSpace, { nce, recipe }: SearchChannelsStep): Control[] {
+  return nce.controls.map((name) => {
+    const widths = controlWidths(name, space, macs.result, mulberry32(recipe.seed));
+    const named = [...widths].map(([id, channels]) => [space.graph.widthOf(id).layers[0]!, channels] as const);
+    return { name, widths: Object.fromEntries(named) };
+  });
 }
 
 async function search(open: Open, step: SearchChannelsStep): Promise<Found> {

@@ -49,6 +49,20 @@ test('says what came out, before and after and against the limits', () => {
   assert.match(sectionOf({ ...nce, macs: wider }), /100 before, 150 after \(\+50\.0 %\), which is 75\.0 % of the/);
 });
 
+test('networks of other widths stand beside the result', () => {
+  const control = { name: 'uniform', widths: [16], macs: 12_000_000, parameters: 75_000, sizeBytes: 45_600 } as const;
+  const measured = { accuracy: 80.5, drop: 7.25, pairedStandardError: 0.3, heldOutLoss: 0.51234 };
+  const compared = sectionOf({ ...nce, controls: [{ ...control, ...measured }] });
+  const [found, uniform, ...others] = rowsOf(compared, 'The result, and networks of other widths');
+  assert.equal(others.length, 0);
+  assert.match(found!, /as searched\|12,402,688\|76,990\|/);
+  assert.match(
+    uniform!,
+    /all widths times one factor\|12,000,000\|75,000\|45\.6 kB\|80\.50 %\|7\.25 ± 0\.30\|0\.512\|/,
+  );
+  assert.doesNotMatch(section, /networks of other widths/);
+});
+
 test('channels that the recipe names have no course', () => {
   const named = sectionOf({ ...nce, course: [] });
   assert.match(named, /The recipe names the channels; nothing was searched\./);

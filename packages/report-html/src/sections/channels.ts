@@ -6,6 +6,7 @@ import { html, type Markup, type Piece } from '../markup.js';
 import { CHANGES, changeOf, type Width } from '../width-change.js';
 import { candidateMaps } from './candidate-maps.js';
 import { courseTable, fixedTable, widthTable } from './channel-tables.js';
+import { controlTable } from './control-table.js';
 import { decimals, duration, type LegendEntry, legend, type Section } from './section.js';
 
 /** More rows would be no thicker than their text. */
@@ -15,9 +16,11 @@ const DRAWN_WIDTHS = 100;
 export const channelsSection: Section = {
   id: 'channels',
   title: 'Channels',
-  render: ({ nce, provenance }) => {
+  render: (report) => {
+    const { nce, provenance } = report;
     if (!nce) return null;
     return html`${outcome(nce.widths)}<p>${costSentence('Multiply-accumulates of a sample', nce.macs)} ${costSentence('Parameters', nce.parameters)}${nce.bytes && html` ${costSentence('Bytes of the first artifact', nce.bytes)}`}</p>
+${controlTable(report)}
 ${nce.widths.length > 0 && bars(nce.widths)}${widthTable(nce.widths)}${fixedTable(nce.fixed)}${course(nce)}
 <p class="note">${origin(nce, provenance.recipe as Recipe)}</p>`;
   },
