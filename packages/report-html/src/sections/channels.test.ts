@@ -57,10 +57,7 @@ test('networks of other widths stand beside the result', () => {
   const [found, uniform, ...others] = rowsOf(compared, 'The result, and networks of other widths');
   assert.equal(others.length, 0);
   assert.match(found!, /as searched\|12,402,688\|76,990\|/);
-  assert.match(
-    uniform!,
-    /all widths times one factor\|12,000,000\|75,000\|45\.6 kB\|–\|7\.25 ± 0\.30\|0\.512\|/,
-  );
+  assert.match(uniform!, /all widths times one factor\|12,000,000\|75,000\|45\.6 kB\|–\|7\.25 ± 0\.30\|0\.512\|/);
   assert.doesNotMatch(section, /networks of other widths/);
 });
 
