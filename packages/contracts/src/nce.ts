@@ -129,7 +129,7 @@ export const Nce = Type.Object(
     ),
     mixing: Type.Optional(
       Type.Enum(['interpolate', 'mask'], {
-        default: 'interpolate',
+        default: 'mask',
         description:
           'How two candidates are mixed in a step. interpolate: the channels of the smaller one are spread over those of the larger one. ' +
           'mask: they are its first ones.',
@@ -155,10 +155,10 @@ export const Nce = Type.Object(
     expansion: Type.Optional(NceExpansion),
     inherit: Type.Optional(
       Type.Enum(['supernet', 'model', 'none'], {
+        default: 'model',
         description:
-          'Weights that the network found begins its training with. supernet: those that the search has trained. model: those of the ' +
-          'network that was uploaded, the channels that matter most and copies of them. none: random ones. supernet unless told; ' +
-          'model with widths.',
+          'Weights that the network found begins its training with. model: those of the network that was uploaded, the channels that matter ' +
+          'most and copies of them. supernet: those that the search has trained. none: random ones.',
       }),
     ),
     controls: Type.Optional(
@@ -223,11 +223,11 @@ export function resolveNce(asked: Nce): ResolvedNce {
     learningRate: asked.learningRate ?? 0.01,
     choiceRate: asked.choiceRate ?? 0.01,
     bilevel: asked.bilevel ?? true,
-    mixing: asked.mixing ?? 'interpolate',
+    mixing: asked.mixing ?? 'mask',
     warmUp: asked.warmUp ?? 0.1,
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
-    inherit: asked.inherit ?? (asked.widths === undefined ? 'supernet' : 'model'),
+    inherit: asked.inherit ?? 'model',
     controls: asked.controls ?? [],
     widths: asked.widths ?? null,
   };

@@ -15,6 +15,8 @@ import { writeWideNetwork } from './testing/wide-network.js';
 
 const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
 const NCE: NonNullable<Recipe['nce']> = { epochs: 4, choiceRate: 0.3, warmUp: 0.2, expansion: { threshold: 0.05 } };
+/** Weights as the search has trained them, which what follows depends on. */
+const SUPERNET: NonNullable<Recipe['nce']> = { ...NCE, inherit: 'supernet' };
 const RECIPE: Recipe = { method: 'nce', nce: NCE, fineTune: { epochs: 2, batch: 8 } };
 
 async function wideRequest(t: TestContext, recipe: Recipe): Promise<QuantizeRequest> {
@@ -28,7 +30,10 @@ function run(request: QuantizeRequest, context: Partial<QuantizeContext> = {}): 
 }
 
 test('channels are searched within the budgets, and the artifact has them', async (t) => {
-  const request = await wideRequest(t, { ...RECIPE, nce: { ...NCE, budgets: { macs: 0.5, parameters: 0.6 } } });
+  const request = await wideRequest(t, {
+    ...RECIPE,
+    nce: { ...SUPERNET, mixing: 'interpolate', budgets: { macs: 0.5, parameters: 0.6 } },
+  });
   const details: string[] = [];
   const report = await run(request, { onProgress: ({ detail }) => detail !== undefined && details.push(detail) });
   const { widths, fixed, macs, parameters, course } = report.nce!;
@@ -84,8 +89,9 @@ test('the file keeps to the bytes that it may have, which are told beforehand', 
 });
 
 test('the same search gives the same bytes, also when it was killed in between', async (t) => {
-  const whole = await run(await wideRequest(t, RECIPE));
-  const request = { ...(await wideRequest(t, RECIPE)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
+  const recipe = { ...RECIPE, nce: SUPERNET };
+  const whole = await run(await wideRequest(t, recipe));
+  const request = { ...(await wideRequest(t, recipe)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
   const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '600', 'search']);
   assert.equal(signal, 'SIGKILL', String(stderr));
   assert.ok(readdirSync(request.checkpointDir).includes('channels.training'));
