@@ -15,7 +15,7 @@ import { writeWideNetwork } from './testing/wide-network.js';
 
 const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
 const NCE: NonNullable<Recipe['nce']> = { epochs: 4, choiceRate: 0.3, warmUp: 0.2, expansion: { threshold: 0.05 } };
-/** Weights as the search has trained them, which what follows depends on. */
+/** With the weights of the supernet, so that what it has learned shows in the artifact. */
 const SUPERNET: NonNullable<Recipe['nce']> = { ...NCE, inherit: 'supernet' };
 const RECIPE: Recipe = { method: 'nce', nce: NCE, fineTune: { epochs: 2, batch: 8 } };
 
