@@ -11,7 +11,11 @@ import { ended, startTestService, type TestService, terminalEvents } from './tes
 import { startWorker } from './worker.js';
 
 const DYING_WORKER = fileURLToPath(new URL('./testing/dying-worker.js', import.meta.url));
-const POINTS = ['claimed', ...PHASES.filter((phase) => !['search', 'fineTune', 'controls'].includes(phase)), 'finished'];
+const POINTS = [
+  'claimed',
+  ...PHASES.filter((phase) => !['search', 'fineTune', 'controls'].includes(phase)),
+  'finished',
+];
 
 let service: TestService;
 
