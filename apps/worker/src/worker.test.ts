@@ -19,7 +19,7 @@ const logger = pino({ level: process.env.TRITFORGE_TEST_LOG ? 'debug' : 'silent'
 /** Those of a recipe that asks for neither a search nor fine-tuning. */
 const USUAL_PHASES = PHASES.filter((phase) => !['search', 'fineTune', 'controls'].includes(phase));
 /** And those of one that asks for fine-tuning. */
-const TRAINING_PHASES = PHASES.filter((phase) => phase !== 'search');
+const TRAINING_PHASES = PHASES.filter((phase) => !['search', 'controls'].includes(phase));
 const TRAINING: Recipe = { fineTune: { epochs: 2, batch: 4 } };
 
 let service: TestService;

@@ -297,7 +297,7 @@ describe('tritforge', { concurrency: 2 }, () => {
     ['RECIPE_INVALID', [...quantize, '--paper', '--fine-tune']],
     ['USAGE_INVALID', [...quantize, '--recipe', 'nce', '--nce-epochs', '1.5']],
     ['USAGE_INVALID', [...quantize, '--recipe', 'nce', '--nce-max-macs', '0']],
-    ['RECIPE_INVALID', [...quantize, '--nce-minutes', '5']],
+    ['RECIPE_INVALID', [...quantize, '--recipe', 'auto', '--nce-minutes', '5']],
     ['USAGE_INVALID', [...quantize, '--memory-limit', 'much']],
     ['USAGE_INVALID', [...quantize, '--deadline', '-1s']],
     ['USAGE_INVALID', [...quantize, '--threads', '0']],
