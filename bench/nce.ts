@@ -83,10 +83,11 @@ async function measureSeed(
 }
 
 function recipeOf(nce: NonNullable<Recipe['nce']>, epochs: number, seed: number): Recipe {
-  const { inherit, ...search } = JSON.parse(options.nce) as NonNullable<Recipe['nce']>;
+  const fields = JSON.parse(options.nce) as NonNullable<Recipe['nce']>;
+  const controlFields = fields.inherit === 'none' ? { inherit: fields.inherit } : {};
   return {
     method: 'nce',
-    nce: nce.widths === undefined ? { ...nce, ...search, ...(inherit && { inherit }) } : nce,
+    nce: { ...nce, ...(nce.widths === undefined ? fields : controlFields) },
     fineTune: {
       epochs,
       batch: 128,

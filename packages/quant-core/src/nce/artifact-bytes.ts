@@ -9,8 +9,8 @@
 import type { LayerPrecision } from '@tritforge/contracts';
 import type { PlannedLayer } from '../layers/layer.js';
 import { type CostTerm, costOf } from './cost.js';
-import type { WidthGraph } from './widths/width-graph.js';
-import type { WidthId } from './widths/width-table.js';
+import type { ChannelCounts, WidthGraph } from './widths/width-graph.js';
+import { scaledWidth, type WidthId } from './widths/width-table.js';
 
 export interface ArtifactBytes {
   /** What follows the widths. */
@@ -29,16 +29,15 @@ const SHARES = [0.4, 0.7, 1] as const;
 export async function artifactBytes(
   planned: readonly PlannedLayer[],
   { graph, searched }: { readonly graph: WidthGraph; readonly searched: readonly WidthId[] },
-  sizeAt: (channels: ReadonlyMap<WidthId, number>) => Promise<number>,
+  sizeAt: (counts: ChannelCounts) => Promise<number>,
 ): Promise<ArtifactBytes> {
   const codes = planned.flatMap((layer) => codeTerms(layer, graph));
   const channels = planned.flatMap((layer) => channelTerms(layer, graph));
   const measured: Size[] = [];
   for (const share of SHARES) {
-    const chosen = new Map(searched.map((id) => [id, scaledBy(share, id, graph)]));
-    const widthOf = (id: WidthId) => chosen.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels;
-    const bytes = await sizeAt(chosen);
-    measured.push({ bytes, codes: costOf(codes, graph, widthOf), channels: costOf(channels, graph, widthOf) });
+    const counts = new Map(searched.map((id) => [id, scaledWidth(graph.widthOf(id), share)]));
+    const bytes = await sizeAt(counts);
+    measured.push({ bytes, codes: costOf(codes, graph, counts), channels: costOf(channels, graph, counts) });
   }
   const [, , most] = measured as [Size, Size, Size];
   const { code, channel } = bytesOfEach(measured as [Size, Size, Size]);
@@ -70,11 +69,6 @@ function bytesOfEach([few, some, many]: readonly [Size, Size, Size]): { code: nu
 
 function difference(of: Size, from: Size): Size {
   return { bytes: of.bytes - from.bytes, codes: of.codes - from.codes, channels: of.channels - from.channels };
-}
-
-function scaledBy(share: number, id: WidthId, graph: WidthGraph): number {
-  const { channels, multipleOf } = graph.widthOf(id);
-  return multipleOf * Math.max(Math.round((share * channels) / multipleOf), 1);
 }
 
 /** Bytes of the codes of a weight; group scales with them. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gaussian, seededRandom } from '../testing/random.js';
 import { randomNetwork } from '../testing/random-network.js';
-import { budgetLoss, type Choices, likeliestWidth } from './budget-loss.js';
+import { budgetLoss, type Choices, likeliestChannels } from './budget-loss.js';
 import { startCandidates } from './candidates.js';
 import { costOf, networkCost } from './cost.js';
 import { isFree, widthGraph } from './widths/width-graph.js';
@@ -15,7 +15,7 @@ async function choicesOf(seed: number) {
     graph.widths.filter(isFree).map((width) => [width.id, startCandidates(width, normal)]),
   );
   const { macs } = networkCost(model, graph);
-  return { graph, choices, macs, cost: costOf(macs, graph, likeliestWidth(choices, graph)) };
+  return { graph, choices, macs, cost: costOf(macs, graph, likeliestChannels(choices)) };
 }
 
 test('nothing is lost within the budget, and too much or too little pulls the other way', async () => {

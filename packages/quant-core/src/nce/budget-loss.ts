@@ -11,7 +11,7 @@
  */
 import { type Candidates, expectedChannels, likeliest, probabilities } from './candidates.js';
 import { type CostTerm, costGradient, costOf } from './cost.js';
-import type { WidthGraph } from './widths/width-graph.js';
+import type { ChannelCounts, WidthGraph } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
 
 /** A limit to one kind of cost. */
@@ -26,12 +26,9 @@ export const TOLERANCE = 0.05;
 
 export type Choices = ReadonlyMap<WidthId, Candidates>;
 
-/** Channels of a class by the likeliest candidate; as in the network where there is no choice. */
-export function likeliestWidth(choices: Choices, graph: WidthGraph): (id: WidthId) => number {
-  return (id) => {
-    const own = choices.get(id);
-    return own === undefined ? graph.widthOf(id).channels : likeliest(own);
-  };
+/** Channels by the likeliest candidates. */
+export function likeliestChannels(choices: Choices): ChannelCounts {
+  return new Map([...choices].map(([id, own]) => [id, likeliest(own)]));
 }
 
 /** @returns the loss, and its gradient by the logits of each width */
@@ -40,13 +37,12 @@ export function budgetLoss(
   choices: Choices,
   graph: WidthGraph,
 ): { loss: number; gradient: Map<WidthId, Float64Array> } {
-  const cost = costOf(terms, graph, likeliestWidth(choices, graph));
+  const cost = costOf(terms, graph, likeliestChannels(choices));
   const direction = cost > limit ? 1 : cost < (1 - TOLERANCE) * limit ? -1 : 0;
   if (direction === 0) return { loss: 0, gradient: new Map() };
   const means = new Map([...choices].map(([id, candidates]) => [id, expectedChannels(candidates)]));
-  const expectedWidth = (id: WidthId) => means.get(id) ?? graph.widthOf(id).channels;
-  const expected = costOf(terms, graph, expectedWidth);
-  const slopes = costGradient(terms, graph, expectedWidth);
+  const expected = costOf(terms, graph, means);
+  const slopes = costGradient(terms, graph, means);
   const gradient = new Map<WidthId, Float64Array>();
   for (const [id, { channels, logits }] of choices) {
     const scale = (direction * (slopes.get(id) ?? 0)) / expected;

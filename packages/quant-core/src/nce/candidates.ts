@@ -61,7 +61,11 @@ export function probabilities(logits: Float64Array): Float64Array {
 
 /** The candidate of the highest probability; the smallest of several. */
 export function likeliest({ channels, logits }: Candidates): number {
-  return channels[logits.indexOf(logits.reduce((a, b) => Math.max(a, b)))]!;
+  return channels[likeliestPosition(logits)]!;
+}
+
+export function likeliestPosition(logits: Float64Array): number {
+  return logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
 }
 
 /** Σ π_j c_j */

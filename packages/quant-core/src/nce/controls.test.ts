@@ -8,8 +8,7 @@ import { smallSearch } from './testing.js';
 test('controls have no more multiply-accumulates, and hardly fewer', async (t) => {
   const { graph, searched, template } = await smallSearch(t);
   const { macs } = networkCost(template, graph);
-  const costAt = (widths: ReadonlyMap<number, number>) =>
-    costOf(macs, graph, (id) => widths.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels);
+  const costAt = (widths: ReadonlyMap<number, number>) => costOf(macs, graph, widths);
   const widthsOf = (name: ControlName, most: number, seed = 1) =>
     controlWidths(name, { graph, searched, macs }, most, seededRandom(seed));
   const original = widthsOf('original', 0);

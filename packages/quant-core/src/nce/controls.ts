@@ -7,7 +7,7 @@
  */
 import { type CostTerm, costOf } from './cost.js';
 import type { WidthGraph } from './widths/width-graph.js';
-import type { WidthId } from './widths/width-table.js';
+import { scaledWidth, type WidthId } from './widths/width-table.js';
 
 export type ControlName = 'original' | 'uniform' | 'random';
 
@@ -46,19 +46,11 @@ export function controlWidths(
 /** The largest network in these proportions. */
 function scaled({ graph, searched, macs }: ControlSpace, shares: readonly number[], most: number) {
   const at = (factor: number) =>
-    new Map(
-      searched.map((id, i) => {
-        const { channels, multipleOf } = graph.widthOf(id);
-        const steps = Math.round((channels * shares[i]! * factor) / multipleOf);
-        return [id, multipleOf * Math.max(steps, 1)] as const;
-      }),
-    );
-  const costAt = (widths: ReadonlyMap<WidthId, number>) =>
-    costOf(macs, graph, (id) => widths.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels);
+    new Map(searched.map((id, i) => [id, scaledWidth(graph.widthOf(id), shares[i]! * factor)] as const));
   let [low, high] = [0, MOST];
   for (let i = 0; i < HALVINGS; i++) {
     const middle = (low + high) / 2;
-    if (costAt(at(middle)) <= most) low = middle;
+    if (costOf(macs, graph, at(middle)) <= most) low = middle;
     else high = middle;
   }
   return at(low);

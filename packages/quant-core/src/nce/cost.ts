@@ -17,7 +17,7 @@ import {
 } from '../ir/index.js';
 import { channelCount, type Segment } from './widths/channel-layout.js';
 import type { PaddedShortcut } from './widths/width-analysis.js';
-import type { WidthGraph } from './widths/width-graph.js';
+import { type ChannelCounts, channelsWith, type WidthGraph } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
 
 /** A product of a constant and of lengths of axes. */
@@ -33,6 +33,7 @@ export interface NetworkCost {
   readonly parameters: readonly CostTerm[];
 }
 
+const AS_IT_IS: ChannelCounts = new Map();
 /** Layers that multiply a constant weight, all of it, for each of their positions. */
 const LAYERS: ReadonlySet<string> = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
 
@@ -72,10 +73,10 @@ export function networkCost(model: Model, graph: WidthGraph): NetworkCost {
   };
 }
 
-/** @param widthOf channels of each class, expected ones too */
-export function costOf(terms: readonly CostTerm[], graph: WidthGraph, widthOf: (id: WidthId) => number): number {
-  const lengthOf = lengths(graph, widthOf);
-  return inForce(terms, graph, widthOf).reduce(
+/** @param counts expected ones too; without them, of the network as it is */
+export function costOf(terms: readonly CostTerm[], graph: WidthGraph, counts: ChannelCounts = AS_IT_IS): number {
+  const lengthOf = lengths(graph, counts);
+  return inForce(terms, graph, counts).reduce(
     (sum, { factor, axes }) => sum + axes.reduce((product, axis) => product * lengthOf(axis), factor),
     0,
   );
@@ -85,11 +86,11 @@ export function costOf(terms: readonly CostTerm[], graph: WidthGraph, widthOf: (
 export function costGradient(
   terms: readonly CostTerm[],
   graph: WidthGraph,
-  widthOf: (id: WidthId) => number,
+  counts: ChannelCounts,
 ): Map<WidthId, number> {
-  const lengthOf = lengths(graph, widthOf);
+  const lengthOf = lengths(graph, counts);
   const gradient = new Map<WidthId, number>();
-  for (const { factor, axes } of inForce(terms, graph, widthOf))
+  for (const { factor, axes } of inForce(terms, graph, counts))
     for (const [i, axis] of axes.entries()) {
       const others = axes.toSpliced(i, 1).reduce((product, other) => product * lengthOf(other), factor);
       for (const { width, repeat } of axis) {
@@ -100,13 +101,15 @@ export function costGradient(
   return gradient;
 }
 
-function lengths(graph: WidthGraph, widthOf: (id: WidthId) => number): (axis: readonly Segment[]) => number {
-  return (axis) => channelCount(axis, (id) => widthOf(graph.widthOf(id).id));
+function lengths(graph: WidthGraph, counts: ChannelCounts): (axis: readonly Segment[]) => number {
+  const channels = channelsWith(graph, counts);
+  return (axis) => channelCount(axis, channels);
 }
 
-function inForce(terms: readonly CostTerm[], graph: WidthGraph, widthOf: (id: WidthId) => number): CostTerm[] {
+function inForce(terms: readonly CostTerm[], graph: WidthGraph, counts: ChannelCounts): CostTerm[] {
+  const channels = channelsWith(graph, counts);
   const isChanged = ({ from, to }: PaddedShortcut) =>
-    [...from, ...to].some(({ width }) => widthOf(graph.widthOf(width).id) !== graph.widthOf(width).channels);
+    [...from, ...to].some(({ width }) => channels(width) !== graph.widthOf(width).channels);
   return terms.filter(({ projects }) => projects === null || isChanged(projects));
 }
 

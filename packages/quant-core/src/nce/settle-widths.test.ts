@@ -5,7 +5,7 @@ import { randomNetwork } from '../testing/random-network.js';
 import type { Choices } from './budget-loss.js';
 import { likeliest, startCandidates } from './candidates.js';
 import { costOf, networkCost } from './cost.js';
-import { settleWidths } from './settle-widths.js';
+import { channelsAt, settleWidths } from './settle-widths.js';
 import { isFree, widthGraph } from './widths/width-graph.js';
 
 async function searched(seed: number) {
@@ -28,26 +28,12 @@ test('widths are the likeliest where budgets allow them', async () => {
 test('widths keep to all budgets, and to none closer than they must', async () => {
   for (let seed = 0; seed < 60; seed++) {
     const { graph, choices, macs, parameters } = await searched(seed);
-    const at = (positionOf: (id: number) => number) => (id: number) =>
-      choices.get(id)?.channels[positionOf(id)] ?? graph.widthOf(id).channels;
-    const least = [macs, parameters].map((terms) =>
-      costOf(
-        terms,
-        graph,
-        at(() => 0),
-      ),
-    );
+    const smallest = channelsAt(new Map([...choices.keys()].map((id) => [id, 0])), choices);
+    const least = [macs, parameters].map((terms) => costOf(terms, graph, smallest));
     const budgets = [macs, parameters].map((terms, i) => ({ terms, limit: 1.2 * least[i]! }));
     const settled = settleWidths(choices, budgets, graph);
     const fits = (positions: ReadonlyMap<number, number>) =>
-      budgets.every(
-        ({ terms, limit }) =>
-          costOf(
-            terms,
-            graph,
-            at((id) => positions.get(id)!),
-          ) <= limit,
-      );
+      budgets.every(({ terms, limit }) => costOf(terms, graph, channelsAt(positions, choices)) <= limit);
     assert.ok(fits(settled), `seed ${seed}`);
     for (const [id, { logits }] of choices)
       logits.forEach((logit, position) => {

@@ -6,7 +6,7 @@
  */
 import { TritforgeError } from '@tritforge/contracts';
 import type { Budget, Choices } from './budget-loss.js';
-import { probabilities } from './candidates.js';
+import { likeliestPosition, probabilities } from './candidates.js';
 import { costOf } from './cost.js';
 import type { WidthGraph } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
@@ -14,10 +14,15 @@ import type { WidthId } from './widths/width-table.js';
 /** Position of the chosen candidate of each width. */
 export type Settled = Map<WidthId, number>;
 
+/** Channels of the candidates at these positions. */
+export function channelsAt(positions: ReadonlyMap<WidthId, number>, choices: Choices): Map<WidthId, number> {
+  return new Map([...positions].map(([id, position]) => [id, choices.get(id)!.channels[position]!]));
+}
+
 /** @throws TritforgeError RECIPE_INVALID where no candidates fit */
 export function settleWidths(choices: Choices, budgets: readonly Budget[], graph: WidthGraph): Settled {
   const logs = new Map([...choices].map(([id, { logits }]) => [id, probabilities(logits).map(Math.log)] as const));
-  const settled: Settled = new Map([...logs].map(([id, own]) => [id, indexOfMost(own)]));
+  const settled: Settled = new Map([...choices].map(([id, { logits }]) => [id, likeliestPosition(logits)]));
   const excess = (at: ReadonlyMap<WidthId, number>) => excessOf(at, choices, budgets, graph);
   for (let over = excess(settled); over > 0; over = excess(settled)) {
     const moves = movesFrom(settled, choices).flatMap(({ id, to }) => {
@@ -52,12 +57,8 @@ function excessOf(
   budgets: readonly Budget[],
   graph: WidthGraph,
 ): number {
-  const widthOf = (id: WidthId) => choices.get(id)?.channels[at.get(id)!] ?? graph.widthOf(id).channels;
-  return budgets.reduce((sum, { terms, limit }) => sum + Math.max(costOf(terms, graph, widthOf) / limit - 1, 0), 0);
-}
-
-function indexOfMost(values: Float64Array): number {
-  return values.indexOf(values.reduce((a, b) => Math.max(a, b)));
+  const counts = channelsAt(at, choices);
+  return budgets.reduce((sum, { terms, limit }) => sum + Math.max(costOf(terms, graph, counts) / limit - 1, 0), 0);
 }
 
 function nothingFits(budgets: readonly Budget[], excess: number): TritforgeError {

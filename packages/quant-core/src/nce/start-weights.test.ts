@@ -5,7 +5,7 @@ import { assertClose, runModel } from '../testing/check-pass.js';
 import { floats } from '../testing/memory-dataset.js';
 import { gaussian, seededRandom } from '../testing/random.js';
 import { searchSpace } from './search-space.js';
-import { fromModel, fromNothing } from './start-weights.js';
+import { channelOrders, fromModel, fromNothing } from './start-weights.js';
 import { branchedNetwork } from './testing.js';
 
 const SIDE = 6;
@@ -15,7 +15,7 @@ const FEEDS = new Map([['image', image]]);
 test('a network that only grows begins as the one that was uploaded', async (t) => {
   const space = await searchSpace(branchedNetwork());
   const wider = new Map(space.graph.widths.slice(0, 2).map(({ id, channels }) => [id, channels + 3]));
-  const grown = await fromModel(space, wider);
+  const grown = await fromModel(space, await channelOrders(space), wider);
   assertClose(await runModel(t, grown, FEEDS), await runModel(t, branchedNetwork(), FEEDS), 1e-5);
 });
 
@@ -31,7 +31,7 @@ test('a network that shrinks keeps the channels that matter most', async (t) => 
     model.graph.initializers.set(name, tensorFromFloats([6], new Float32Array(6)));
   const space = await searchSpace(model);
   const { id } = space.graph.widths.find(({ layers }) => layers.includes('inner'))!;
-  const shrunk = await fromModel(space, new Map([[id, 2]]));
+  const shrunk = await fromModel(space, await channelOrders(space), new Map([[id, 2]]));
   assertClose(await runModel(t, shrunk, FEEDS), await runModel(t, model, FEEDS), 1e-5);
 });
 

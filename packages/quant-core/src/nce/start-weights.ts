@@ -10,25 +10,45 @@ import { elementCount, type Model, readFloats, tensorFromFloats } from '../ir/in
 import { heNormal } from '../train/initial-weights.js';
 import { parametersOf } from '../train/parameter-vector.js';
 import { trainableTensors } from '../train/trainable-tensors.js';
-import { type ChannelSources, deriveNetwork } from './derive.js';
+import { deriveNetwork } from './derive.js';
 import type { SearchSpace } from './search-space.js';
-import type { WidthGraph } from './widths/width-graph.js';
+import type { ChannelCounts, WidthGraph } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
 
-/** @param chosen channels of each searched width */
-export async function fromModel(
+/** By width, its channels. */
+export type ChannelOrders = ReadonlyMap<WidthId, readonly number[]>;
+
+/** @param orders those that matter most first @param chosen channels of each searched width */
+export function fromModel(
   { template, graph }: SearchSpace,
-  chosen: ReadonlyMap<WidthId, number>,
+  orders: ChannelOrders,
+  chosen: ChannelCounts,
 ): Promise<Model> {
-  const orders = await channelOrders({ template, graph });
-  const sources: ChannelSources = new Map(
-    [...chosen].map(([id, channels]) => [id, sourcesOf(orders.get(id)!, channels)]),
+  // In the order of the network, as far as they are there once.
+  const sources = [...repeated(orders, chosen)].map(([id, channels]): [WidthId, number[]] => {
+    const once = graph.widthOf(id).channels;
+    return [id, [...channels.slice(0, once).toSorted((a, b) => a - b), ...channels.slice(once)]];
+  });
+  return deriveNetwork(template, graph, new Map(sources));
+}
+
+/** So many channels of each width in their order, and from its beginning again where there are not enough. */
+export function repeated(orders: ChannelOrders, counts: ChannelCounts): Map<WidthId, number[]> {
+  return new Map(
+    [...counts].map(([id, count]) => {
+      const order = orders.get(id)!;
+      return [id, Array.from({ length: count }, (_, i) => order[i % order.length]!)];
+    }),
   );
-  return deriveNetwork(template, graph, sources);
+}
+
+/** Channels in the order of the network. */
+export function plainOrders({ widths }: WidthGraph): ChannelOrders {
+  return new Map(widths.map(({ id, channels }) => [id, Array.from({ length: channels }, (_, i) => i)]));
 }
 
 /** Channels of each width, those that matter most first. */
-export async function channelOrders({ template, graph }: SearchSpace): Promise<Map<WidthId, number[]>> {
+export async function channelOrders({ template, graph }: SearchSpace): Promise<ChannelOrders> {
   const energies = await channelEnergies(template, graph);
   return new Map(
     [...energies].map(([id, own]) => [id, [...own.keys()].sort((a, b) => own[b]! - own[a]! || a - b)] as const),
@@ -37,16 +57,10 @@ export async function channelOrders({ template, graph }: SearchSpace): Promise<M
 
 export async function fromNothing(
   { template, graph }: SearchSpace,
-  chosen: ReadonlyMap<WidthId, number>,
+  chosen: ChannelCounts,
   seed: number,
 ): Promise<Model> {
-  const sources: ChannelSources = new Map(
-    [...chosen].map(([id, channels]) => {
-      const had = graph.widthOf(id).channels;
-      return [id, Array.from({ length: channels }, (_, i) => i % had)];
-    }),
-  );
-  const model = await deriveNetwork(template, graph, sources);
+  const model = await deriveNetwork(template, graph, repeated(plainOrders(graph), chosen));
   const tensors = trainableTensors(model, []);
   const parameters = parametersOf(
     model,
@@ -57,13 +71,6 @@ export async function fromNothing(
   for (const { name, shape, offset, length } of parameters)
     initializers.set(name, tensorFromFloats(shape, vector.slice(offset, offset + length)));
   return { ...model, graph: { ...model.graph, initializers } };
-}
-
-/** Channels in their order; where there are more than before, all of them and then copies of those that matter most. */
-function sourcesOf(order: readonly number[], channels: number): number[] {
-  const kept = order.slice(0, channels).toSorted((a, b) => a - b);
-  const copies = Array.from({ length: Math.max(channels - kept.length, 0) }, (_, i) => order[i % order.length]!);
-  return [...kept, ...copies];
 }
 
 async function channelEnergies({ graph: { initializers } }: Model, graph: WidthGraph) {

@@ -12,7 +12,9 @@ import { type TinyNode, tinyModel } from '../testing/tiny-model.js';
 import { storeTuningSamples, type TuningSamples } from '../train/tuning-samples.js';
 import { deriveNetwork } from './derive.js';
 import { type SearchSpace, searchableWidths, searchSpace } from './search-space.js';
+import { plainOrders, repeated } from './start-weights.js';
 import type { SupernetBase } from './supernet/supernet-graph.js';
+import type { ChannelCounts } from './widths/width-graph.js';
 import type { WidthId } from './widths/width-table.js';
 
 const SIDE = 6;
@@ -91,7 +93,7 @@ export interface SmallSearch extends SearchSpace {
   readonly original: Model;
   readonly searched: readonly WidthId[];
   /** The network with so many channels. */
-  readonly baseOf: (channels: ReadonlyMap<WidthId, number>) => Promise<SupernetBase>;
+  readonly baseOf: (counts: ChannelCounts) => Promise<SupernetBase>;
 }
 
 /** The search of {@link branchedNetwork} with int8 weights and, unless told, activations that are not quantized. */
@@ -101,13 +103,8 @@ export async function smallSearch(t: TestContext, activationBits: 2 | 8 | null =
   const space = await searchSpace(original);
   const { layers } = await quantizedNetwork(t, structuredClone(space.template), recipe);
   const { searched } = searchableWidths(space, layers);
-  const baseOf = async (channels: ReadonlyMap<WidthId, number>) => {
-    const sources = new Map(
-      [...channels].map(([id, count]) => {
-        const had = space.graph.widthOf(id).channels;
-        return [id, Array.from({ length: count }, (_, i) => i % had)] as const;
-      }),
-    );
+  const baseOf = async (counts: ChannelCounts) => {
+    const sources = repeated(plainOrders(space.graph), counts);
     return quantizedNetwork(t, await deriveNetwork(space.template, space.graph, sources), recipe);
   };
   return { ...space, original, searched, baseOf };

@@ -6,7 +6,7 @@ import type { Budget } from '../nce/budget-loss.js';
 import { type CostTerm, costOf, networkCost } from '../nce/cost.js';
 import type { SearchSpace } from '../nce/search-space.js';
 import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
-import { widthGraph } from '../nce/widths/width-graph.js';
+import { type ChannelCounts, widthGraph } from '../nce/widths/width-graph.js';
 import type { WidthId } from '../nce/widths/width-table.js';
 
 /** Its terms are of the network that is searched, its limit is without what does not follow the widths. */
@@ -27,7 +27,7 @@ export interface BudgetedNetwork {
   readonly template: SupernetBase;
   readonly searched: readonly WidthId[];
   /** Bytes of the first artifact of the template with so many channels. */
-  readonly sizeAt: (channels: ReadonlyMap<WidthId, number>) => Promise<number>;
+  readonly sizeAt: (counts: ChannelCounts) => Promise<number>;
 }
 
 /** In the order of the report: multiply-accumulates, parameters, and bytes where they are limited. */
@@ -44,19 +44,13 @@ export async function channelBudgets(
   ];
   if (limits.bytes === null) return budgets;
   const bytes = await artifactBytes(template.layers, { graph: space.graph, searched }, sizeAt);
-  const asItIs = bytes.whole + costOf(bytes.terms, space.graph, (id) => space.graph.widthOf(id).channels);
+  const asItIs = bytes.whole + costOf(bytes.terms, space.graph);
   return [...budgets, budgetOf('bytes', limits.bytes, Math.round(asItIs), bytes)];
 }
 
 /** Of given widths. */
-export function costWithin(
-  { terms, whole }: ChannelBudget,
-  { graph }: SearchSpace,
-  widths: ReadonlyMap<WidthId, number>,
-) {
-  return Math.round(
-    whole + costOf(terms, graph, (id) => widths.get(graph.widthOf(id).id) ?? graph.widthOf(id).channels),
-  );
+export function costWithin({ terms, whole }: ChannelBudget, { graph }: SearchSpace, counts: ChannelCounts): number {
+  return Math.round(whole + costOf(terms, graph, counts));
 }
 
 function budgetOf(
@@ -73,6 +67,5 @@ function budgetOf(
 async function originalCosts(prepared: Model): Promise<{ macs: number; parameters: number }> {
   const graph = await widthGraph(prepared);
   const { macs, parameters } = networkCost(prepared, graph);
-  const asItIs = (id: WidthId) => graph.widthOf(id).channels;
-  return { macs: costOf(macs, graph, asItIs), parameters: costOf(parameters, graph, asItIs) };
+  return { macs: costOf(macs, graph), parameters: costOf(parameters, graph) };
 }

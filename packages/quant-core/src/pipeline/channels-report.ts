@@ -2,7 +2,7 @@
 import type { NceReport } from '@tritforge/contracts';
 import type { SearchEpoch } from '../nce/search/search-options.js';
 import type { FixedWidth, SearchSpace } from '../nce/search-space.js';
-import type { WidthId } from '../nce/widths/width-table.js';
+import type { ChannelCounts } from '../nce/widths/width-graph.js';
 import { type ChannelBudget, costWithin } from './channel-budgets.js';
 
 /** Everything that is known of a network whose widths are settled. */
@@ -10,7 +10,7 @@ export interface SettledChannels {
   readonly space: SearchSpace;
   readonly fixed: readonly FixedWidth[];
   /** Channels of each searched width. */
-  readonly chosen: ReadonlyMap<WidthId, number>;
+  readonly chosen: ChannelCounts;
   readonly budgets: readonly ChannelBudget[];
   /** Of the first artifact, where they are limited. */
   readonly bytes: number | null;

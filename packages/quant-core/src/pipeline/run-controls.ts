@@ -24,7 +24,7 @@ export interface ControlsStep {
 
 type ControlReport = NonNullable<NceReport['controls']>[number];
 
-/** Their training begins with the weights of the network that was uploaded. */
+/** Their training begins with the weights of the network that was uploaded, or at random where that of the searched network does. */
 export async function runControls(controls: readonly Control[], step: ControlsStep): Promise<ControlReport[]> {
   const { request, context, meter, scratchDir, run } = step;
   const reports: ControlReport[] = [];
@@ -34,10 +34,11 @@ export async function runControls(controls: readonly Control[], step: ControlsSt
     const folder = await mkdtemp(join(scratchDir, 'control-'));
     try {
       const [profile] = recipe.artifacts ?? ['portable'];
+      const inherit = recipe.nce?.inherit === 'none' ? 'none' : 'model';
       const report = await run(
         {
           ...rest,
-          recipe: { ...recipe, nce: { widths: { ...widths } }, artifacts: [profile!] },
+          recipe: { ...recipe, nce: { widths: { ...widths }, inherit }, artifacts: [profile!] },
           outputDir: folder,
           scratchDir: folder,
           ...(checkpointDir !== undefined && { checkpointDir: join(checkpointDir, `control-${name}`) }),

@@ -12,10 +12,11 @@ import { namedWidths } from '../nce/named-widths.js';
 import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
 import { searchWidths } from '../nce/search/search-widths.js';
 import { type FixedWidth, type SearchSpace, searchableWidths, searchSpace } from '../nce/search-space.js';
-import { type Settled, settleWidths } from '../nce/settle-widths.js';
-import { channelOrders, fromModel, fromNothing } from '../nce/start-weights.js';
+import { channelsAt, type Settled, settleWidths } from '../nce/settle-widths.js';
+import { type ChannelOrders, channelOrders, fromModel, fromNothing, repeated } from '../nce/start-weights.js';
 import { inheritedNetwork } from '../nce/supernet/inherit.js';
 import type { SupernetBase } from '../nce/supernet/supernet-graph.js';
+import type { ChannelCounts } from '../nce/widths/width-graph.js';
 import type { WidthId } from '../nce/widths/width-table.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
@@ -62,8 +63,10 @@ interface Open {
   readonly prepared: Model;
   readonly space: SearchSpace;
   readonly searched: readonly WidthId[];
+  /** By what they matter. */
+  readonly orders: ChannelOrders;
   readonly baseOf: Searched['baseOf'];
-  readonly sizeAt: (channels: ReadonlyMap<WidthId, number>) => Promise<number>;
+  readonly sizeAt: (counts: ChannelCounts) => Promise<number>;
   readonly budgets: readonly ChannelBudget[];
 }
 
@@ -85,17 +88,20 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
   const { searched, fixed } = searchableWidths(space, template.layers);
   if (searched.length === 0) throw nothingToSearch(fixed);
   const orders = await channelOrders(space);
-  const baseOf: Searched['baseOf'] = async (channels) =>
-    plan(await deriveNetwork(space.template, space.graph, sourcesOf(channels, orders)), template.scales);
-  const sizeAt = async (channels: ReadonlyMap<WidthId, number>) => sizeOf(await baseOf(channels));
+  // Candidates take the first channels, so those that matter most come first.
+  const baseOf: Searched['baseOf'] = async (counts) =>
+    plan(await deriveNetwork(space.template, space.graph, repeated(orders, counts)), template.scales);
+  const sizeAt = async (counts: ChannelCounts) => sizeOf(await baseOf(counts));
   const budgets = await channelBudgets(nce.budgets, { prepared, space, template, searched, sizeAt });
   const settled = { space, fixed, budgets };
   if (nce.widths !== null) {
     const chosen = namedWidths(nce.widths, { graph: space.graph, searched, fixed });
-    const model = await (nce.inherit === 'none' ? fromNothing(space, chosen, recipe.seed) : fromModel(space, chosen));
+    const model = await (nce.inherit === 'none'
+      ? fromNothing(space, chosen, recipe.seed)
+      : fromModel(space, orders, chosen));
     return { model, report: channelsReport({ ...settled, chosen, bytes: null, samples: 0, course: [] }), controls: [] };
   }
-  const { model, ...found } = await search({ prepared, space, searched, baseOf, sizeAt, budgets }, step);
+  const { model, ...found } = await search({ prepared, space, searched, orders, baseOf, sizeAt, budgets }, step);
   const report = channelsReport({ ...settled, ...found });
   return {
     model,
@@ -115,7 +121,7 @@ function controlsOf({ macs }: NceReport, space: ControlSpace, { nce, recipe }: S
 
 async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   const { nce, fineTune, data, recipe, context } = step;
-  const { space, searched, baseOf, budgets } = open;
+  const { space, searched, orders, baseOf, budgets } = open;
   // Larger candidates alone join, so that what does not fit now never will.
   const start = new Map(searched.map((id) => [id, startCandidates(space.graph.widthOf(id), () => 0, nce.candidates)]));
   settleWidths(start, budgets, space.graph);
@@ -134,7 +140,7 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
       const { positions, chosen, bytes } = await settledWithin(open, state.choices);
       const models = {
         supernet: () => inheritedNetwork(state.supernet, state, { positions, channels: chosen }),
-        model: () => fromModel(space, chosen),
+        model: () => fromModel(space, orders, chosen),
         none: () => fromNothing(space, chosen, recipe.seed),
       };
       const model = await models[nce.inherit]();
@@ -158,7 +164,7 @@ async function settledWithin(
       budget.name === 'bytes' ? { ...budget, limit: budget.limit - excess } : budget,
     );
     const positions = settleWidths(choices, within, space.graph);
-    const chosen = new Map([...positions].map(([id, position]) => [id, choices.get(id)!.channels[position]!]));
+    const chosen = channelsAt(positions, choices);
     const allowed = budgets.find(({ name }) => name === 'bytes')?.allowed;
     if (allowed === undefined) return { positions, chosen, bytes: null };
     const bytes = await sizeAt(chosen);
@@ -206,16 +212,6 @@ async function optionsOf(
     signal,
     settle,
   };
-}
-
-/** Candidates take the first channels, so those that matter most come first. */
-function sourcesOf(channels: ReadonlyMap<WidthId, number>, orders: ReadonlyMap<WidthId, readonly number[]>) {
-  return new Map(
-    [...channels].map(([id, count]) => {
-      const order = orders.get(id)!;
-      return [id, Array.from({ length: count }, (_, i) => order[i % order.length]!)];
-    }),
-  );
 }
 
 function wordsOf({ epoch, loss, last }: SearchStep): string {

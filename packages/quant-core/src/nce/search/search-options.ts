@@ -5,7 +5,7 @@ import type { Budget } from '../budget-loss.js';
 import type { Expansion } from '../candidates.js';
 import type { SupernetSetup } from '../supernet/supernet.js';
 import type { SupernetBase } from '../supernet/supernet-graph.js';
-import type { WidthGraph } from '../widths/width-graph.js';
+import type { ChannelCounts, WidthGraph } from '../widths/width-graph.js';
 import type { WidthId } from '../widths/width-table.js';
 
 /** A network whose widths are searched, and how it is made with others. */
@@ -13,7 +13,7 @@ export interface Searched {
   readonly graph: WidthGraph;
   readonly searched: readonly WidthId[];
   /** The network with so many channels, with quantized activations. */
-  readonly baseOf: (channels: ReadonlyMap<WidthId, number>) => Promise<SupernetBase>;
+  readonly baseOf: (counts: ChannelCounts) => Promise<SupernetBase>;
 }
 
 export interface SearchOptions extends SupernetSetup {

@@ -15,7 +15,7 @@ const EPOCHS = 4;
 async function setUp(t: TestContext, changes: Partial<SearchOptions> = {}) {
   const search = await smallSearch(t, 8);
   const { macs } = networkCost(search.template, search.graph);
-  const asItIs = costOf(macs, search.graph, (id) => search.graph.widthOf(id).channels);
+  const asItIs = costOf(macs, search.graph);
   const scratchDir = temporaryFolder(t);
   const options: SearchOptions = {
     teacher: search.original,

@@ -16,7 +16,7 @@ import { CheckpointFile } from '../../train/checkpoint.js';
 import { rateAt } from '../../train/schedule.js';
 import { piecesOf, shuffled } from '../../train/shuffled.js';
 import { TrainingClock } from '../../train/training-clock.js';
-import { budgetLoss, type Choices, likeliestWidth } from '../budget-loss.js';
+import { budgetLoss, type Choices, likeliestChannels } from '../budget-loss.js';
 import { probabilities } from '../candidates.js';
 import { costOf } from '../cost.js';
 import { pairGradient, samplePair } from '../sample-pair.js';
@@ -147,13 +147,13 @@ class SearchLoop {
 
   #describe(choices: Choices): Pick<SearchEpoch, 'choices' | 'costs'> {
     const { graph } = this.#searched;
-    const widthOf = likeliestWidth(choices, graph);
+    const counts = likeliestChannels(choices);
     return {
       choices: [...choices.values()].map(({ channels, logits }) => ({
         channels,
         probabilities: [...probabilities(logits)],
       })),
-      costs: this.#options.budgets.map(({ terms, limit }) => costOf(terms, graph, widthOf) / limit),
+      costs: this.#options.budgets.map(({ terms, limit }) => costOf(terms, graph, counts) / limit),
     };
   }
 }

@@ -4,7 +4,7 @@ import { type Parameter, vectorLength } from '../../train/parameter-vector.js';
 import type { TrainedTensor } from '../../train/trained-tensors.js';
 import type { Segment } from '../widths/channel-layout.js';
 import type { TensorLayout } from '../widths/width-analysis.js';
-import type { WidthGraph } from '../widths/width-graph.js';
+import { channelsWith, type WidthGraph } from '../widths/width-graph.js';
 import type { WidthId } from '../widths/width-table.js';
 import type { Supernet } from './supernet.js';
 
@@ -86,7 +86,7 @@ export function grownVector(
     }
     const size = Math.sqrt(from.reduce((sum, value) => sum + value * value, 0) / from.length);
     const fresh = tensor?.kind === 'weight' ? () => size * normal() : () => 0;
-    const widths = { before: before.widthOf(graph), after: after.widthOf(graph) };
+    const widths = { before: channelsWith(graph, before.channels), after: channelsWith(graph, after.channels) };
     growTensor({ from, to }, { before: had.shape, after: parameter.shape }, layout, widths, fresh);
   }
   return grown;

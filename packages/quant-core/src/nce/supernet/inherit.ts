@@ -10,7 +10,7 @@ import { type Model, type Tensor, tensorFromFloats } from '../../ir/index.js';
 import { multiplyChannels } from '../../train/learned-scales.js';
 import { NORMALIZATION_EPSILON, type NormalizedLayer } from '../../train/normalized-student.js';
 import { deriveNetwork } from '../derive.js';
-import { widthGraph } from '../widths/width-graph.js';
+import { type ChannelCounts, widthGraph } from '../widths/width-graph.js';
 import type { WidthId } from '../widths/width-table.js';
 import type { Affine } from './mixture.js';
 import type { Supernet } from './supernet.js';
@@ -19,7 +19,7 @@ import type { SearchedLayer } from './supernet-graph.js';
 /** Which candidate of each searched width, and how many channels that has. */
 export interface Chosen {
   readonly positions: ReadonlyMap<WidthId, number>;
-  readonly channels: ReadonlyMap<WidthId, number>;
+  readonly channels: ChannelCounts;
 }
 
 export async function inheritedNetwork(
@@ -61,10 +61,11 @@ export async function inheritedNetwork(
 /** Moments of what goes into normalizations, and the γ and β behind them. */
 async function measured(supernet: Supernet, affines: Float32Array, chosen: Chosen) {
   const moments = await supernet.statistics();
+  const values = supernet.values();
   const { searched } = supernet.graphs;
   const affine = (layer: NormalizedLayer): Affine => {
     const owner = searched.indexOf(layer as SearchedLayer);
-    if (owner < 0) return supernet.plainAffine(layer);
+    if (owner < 0) return supernet.plainAffine(layer, values);
     const { matrix, width } = searched[owner]!;
     return supernet.layout.of(affines, owner)[matrix === null ? 0 : chosen.positions.get(width)!]!;
   };

@@ -13,14 +13,13 @@
  *
  * Source: Dong and Yang 2019 (TAS), §3.2; the form as one convolution is derived.
  */
-
-import { interpolationMatrix } from '../channel-interpolation.js';
 import type { Pair } from '../sample-pair.js';
+import { neighbours } from './channel-interpolation.js';
 
 /**
  * How the channels of a smaller candidate go into those of a larger one.
  *
- *   interpolate   spread over all of them, by means over neighbours: M of channel-interpolation.ts
+ *   interpolate   spread over all of them, by means over neighbours: see channel-interpolation.ts
  *   mask          the first ones are the first ones: M = [I 0]ᵀ. Source: Wan et al. 2020 (FBNetV2), §3.1
  */
 export type MixingMode = 'interpolate' | 'mask';
@@ -101,8 +100,10 @@ function forEachShare(
       for (let i = 0; i < from; i++) visit({ index, share, weight: 1, at: [i, i] }, affine);
       continue;
     }
-    const matrix = interpolationMatrix({ from, to }, to, from);
-    for (const [i, weight] of matrix.entries())
-      if (weight !== 0) visit({ index, share, weight, at: [Math.floor(i / from), i % from] }, affine);
+    for (let row = 0; row < to; row++) {
+      const [begin, end] = neighbours(row, { from, to });
+      for (let column = begin; column < end; column++)
+        visit({ index, share, weight: 1 / (end - begin), at: [row, column] }, affine);
+    }
   }
 }

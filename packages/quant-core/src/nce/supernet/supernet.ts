@@ -19,7 +19,7 @@ import type { TuningSamples } from '../../train/tuning-samples.js';
 import { openTuningThreads } from '../../train/tuning-threads.js';
 import type { Choices } from '../budget-loss.js';
 import type { Pair } from '../sample-pair.js';
-import type { WidthGraph } from '../widths/width-graph.js';
+import type { ChannelCounts } from '../widths/width-graph.js';
 import type { WidthId } from '../widths/width-table.js';
 import { AffineLayout } from './affines.js';
 import { type Affine, type Mixing, type MixingMode, mix, mixGradient } from './mixture.js';
@@ -228,22 +228,14 @@ export class Supernet {
     return this.#threads.parameters.slice();
   }
 
-  /** γ and β of a normalized layer that is not searched. */
-  plainAffine({ gain, shift }: NormalizedLayer): Affine {
-    const values = this.values();
-    const own = (name: string) => {
-      const { offset, length } = this.#parameters.get(name)!;
-      return values.subarray(offset, offset + length);
-    };
-    return { gain: own(gain), shift: own(shift) };
+  /** γ and β of a normalized layer that is not searched, as views of a vector of parameters. */
+  plainAffine({ gain, shift }: NormalizedLayer, values: Float32Array): Affine {
+    return { gain: this.#view(gain, values), shift: this.#view(shift, values) };
   }
 
-  /** Channels of each class of widths in this supernet. @param graph of the network that it was made from */
-  widthOf(graph: WidthGraph): (id: WidthId) => number {
-    return (id) => {
-      const width = graph.widthOf(id);
-      return this.#choices.get(width.id)?.channels.at(-1) ?? width.channels;
-    };
+  /** Channels of each searched width: those of its largest candidate. */
+  get channels(): ChannelCounts {
+    return new Map([...this.#choices].map(([id, { channels }]) => [id, channels.at(-1)!]));
   }
 
   /** Moments of what goes into each normalization, by what was quantized and mixed last. */
@@ -271,11 +263,12 @@ export class Supernet {
   }
 
   #mixingOf({ matrix, gain, shift }: SearchedLayer, vector: Float32Array): Mixing {
-    const view = (name: string) => {
-      const { offset, length } = this.#parameters.get(name)!;
-      return vector.subarray(offset, offset + length);
-    };
-    return { matrix: view(matrix ?? gain), shift: view(shift) };
+    return { matrix: this.#view(matrix ?? gain, vector), shift: this.#view(shift, vector) };
+  }
+
+  #view(parameter: string, vector: Float32Array): Float32Array {
+    const { offset, length } = this.#parameters.get(parameter)!;
+    return vector.subarray(offset, offset + length);
   }
 }
 

@@ -42,6 +42,20 @@ export function isFree({ layers, pins }: Width): boolean {
   return layers.length > 0 && pins.length === 0;
 }
 
+/** Numbers of channels by class; classes that are left out have as many as in the network. */
+export type ChannelCounts = ReadonlyMap<WidthId, number>;
+
+/** Channels of any width, by its own id or that of its class. */
+export function channelsWith(
+  { widthOf }: Pick<WidthGraph, 'widthOf'>,
+  counts: ChannelCounts,
+): (width: WidthId) => number {
+  return (width) => {
+    const { id, channels } = widthOf(width);
+    return counts.get(id) ?? channels;
+  };
+}
+
 /** @param model prepared; stays as it is */
 export async function widthGraph(model: Model): Promise<WidthGraph> {
   const { graph } = model;

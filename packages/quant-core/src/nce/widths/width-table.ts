@@ -26,6 +26,11 @@ export interface Width {
   readonly multipleOf: number;
 }
 
+/** Its channels times a factor: the nearest number that it may have. */
+export function scaledWidth({ channels, multipleOf }: Width, factor: number): number {
+  return multipleOf * Math.max(Math.round((factor * channels) / multipleOf), 1);
+}
+
 interface Class {
   parent: WidthId;
   channels: number;
