@@ -1,25 +1,26 @@
 /**
  * Searches numbers of channels for networks of 2 bits, and trains what is found beside controls: the original widths, all widths times
- * one factor, and random widths, of no more multiply-accumulates.
+ * one factor, and random widths, of no more multiply-accumulates. The network in floating point is trained first, on the same images.
  *
  *     npm run bench -- shared-data SETS
- *     npm run bench -- nce SETS [--model resnet8] [--seeds 3] [--only 'searched'] [--nce JSON] [--fine-tune JSON] [--checkpoints DIR] [--write]
+ *     npm run bench -- nce SETS WORK [--model resnet8] [--seeds 3] [--only searched,original] [--nce JSON] [--fine-tune JSON] [--write]
  *
- * All of it takes hours. Rows are appended to bench/results/nce.jsonl (--rows FILE); the page shows the newest of each seed and, with
- * --write, becomes bench/results/nce.md. Rows that are there already are not measured again (--again). --nce and --fine-tune change fields
- * of the recipe. What was interrupted goes on with the same --checkpoints.
+ * All of it takes hours; what was interrupted goes on with the same WORK, a folder of networks and checkpoints. Rows are appended to
+ * bench/results/nce.jsonl (--rows FILE) and not measured again; with --write the page becomes bench/results/nce.md. --nce and --fine-tune
+ * change fields of the recipe and make variants of it. `--only given --widths '{"conv2d":24}'` measures widths of your own.
  */
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import type { NceReport, Recipe } from '@tritforge/contracts';
+import type { Recipe } from '@tritforge/contracts';
 import { type ControlName, controlWidths, mulberry32, networkCost, searchSpace } from '@tritforge/quant-core/nce';
 import { readModel } from '@tritforge/quant-core/onnx';
 import type { RowRequest } from './accuracy/measure-one.js';
 import { appendRow, type Measurement, readRows } from './accuracy/rows.js';
 import { commitName } from './accuracy/versions.js';
+import { trainedNetwork } from './nce/networks.js';
 import { type NceRow, ncePage } from './nce/page.js';
 import { measureInProcess } from './shared/measure-in-process.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
@@ -27,37 +28,40 @@ import { type RealModel, readModels } from './shared-data/datasets.js';
 const RESULTS = fileURLToPath(new URL('../results/', import.meta.url));
 const MEASURE = fileURLToPath(new URL('./accuracy/measure-one.js', import.meta.url));
 
-/** Epochs of the search, and of all training together. */
-const EPOCHS: Readonly<Record<string, { readonly search: number; readonly all: number }>> = {
-  resnet8: { search: 20, all: 50 },
-  resnet20: { search: 15, all: 45 },
+/** Epochs of the search, and of the training behind it. */
+const EPOCHS: Readonly<Record<string, { readonly search: number; readonly training: number }>> = {
+  resnet8: { search: 20, training: 30 },
+  resnet20: { search: 15, training: 30 },
 };
+/** Scaled to what the searched network costs. */
+const SCALED: readonly ControlName[] = ['uniform', 'random'];
 
-const CONTROLS: readonly ControlName[] = ['original', 'uniform', 'random'];
+type Nce = NonNullable<Recipe['nce']>;
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     model: { type: 'string', default: 'resnet' },
     seeds: { type: 'string', default: '3' },
-    only: { type: 'string', default: '' },
+    only: { type: 'string', default: ['original', 'searched', ...SCALED].join(',') },
+    widths: { type: 'string' },
     nce: { type: 'string', default: '{}' },
     'fine-tune': { type: 'string', default: '{}' },
-    checkpoints: { type: 'string' },
     rows: { type: 'string', default: path.join(RESULTS, 'nce.jsonl') },
-    again: { type: 'boolean', default: false },
     write: { type: 'boolean', default: false },
   },
 });
 await main();
 
 async function main(): Promise<void> {
-  if (positionals[0] === undefined) throw new Error('Usage: npm run bench -- nce SETS [--model TEXT] [--write]');
-  const models = (await readModels(path.resolve(positionals[0]))).filter(({ name }) => name.includes(options.model));
+  const [sets, work] = positionals.map((folder) => path.resolve(folder));
+  if (sets === undefined || work === undefined) throw new Error('Usage: npm run bench -- nce SETS WORK [--write]');
+  const models = (await readModels(sets)).filter(({ name }) => name.includes(options.model));
   for (const model of models) {
     const own = Object.keys(EPOCHS).find((name) => model.name.startsWith(name));
     if (own === undefined) continue;
-    for (let seed = 1; seed <= Number(options.seeds); seed++) await measureSeed(model, EPOCHS[own]!, seed);
+    for (let seed = 1; seed <= Number(options.seeds); seed++)
+      await measureSeed(await trainedNetwork(model, seed, work), EPOCHS[own]!, seed, work);
   }
   const page = ncePage(await readRows<NceRow>(options.rows));
   if (options.write) await writeFile(path.join(RESULTS, 'nce.md'), page);
@@ -66,33 +70,38 @@ async function main(): Promise<void> {
 
 async function measureSeed(
   model: RealModel,
-  { search, all }: { search: number; all: number },
+  { search, training }: { search: number; training: number },
   seed: number,
+  work: string,
 ): Promise<void> {
-  const searched = await row(model, 'searched', seed, recipeOf({ epochs: search }, all - search, seed));
-  const { widths, macs } = searched.nce!;
+  const only = options.only.split(',');
+  const measure = (name: string, nce: Nce) => row(model, name, seed, recipeOf(nce, training, seed), work);
+  if (only.includes('original')) await measure('original widths', { widths: {} });
+  if (only.includes('given')) await measure('given widths', { widths: JSON.parse(options.widths ?? '{}') });
+  if (![...SCALED, 'searched'].some((name) => only.includes(name))) return;
+  const { widths, macs } = (await measure('searched', { epochs: search })).nce!;
   const { template, graph } = await searchSpace(await readModel(model.modelPath));
   const ids = widths.map(({ layers }) => graph.widths.find((width) => width.layers.includes(layers[0]!))!.id);
   const space = { graph, searched: ids, macs: networkCost(template, graph).macs };
-  for (const name of CONTROLS) {
-    if (options.only !== '' && !options.only.includes(name)) continue;
+  for (const name of SCALED.filter((control) => only.includes(control))) {
     const channels = controlWidths(name, space, macs.result, mulberry32(seed));
     const named = widths.map(({ layers }, i) => [layers[0]!, channels.get(ids[i]!)!] as const);
-    await row(model, `${name} widths`, seed, recipeOf({ widths: Object.fromEntries(named) }, all, seed));
+    await measure(`${name} widths`, { widths: Object.fromEntries(named) });
   }
 }
 
-function recipeOf(nce: NonNullable<Recipe['nce']>, epochs: number, seed: number): Recipe {
-  const fields = JSON.parse(options.nce) as NonNullable<Recipe['nce']>;
-  const controlFields = fields.inherit === 'none' ? { inherit: fields.inherit } : {};
+function recipeOf(nce: Nce, epochs: number, seed: number): Recipe {
+  const changes = JSON.parse(options.nce) as Nce;
+  const ofControls = changes.inherit === 'none' ? { inherit: changes.inherit } : {};
   return {
     method: 'nce',
-    nce: { ...nce, ...(nce.widths === undefined ? fields : controlFields) },
+    nce: { ...nce, ...(nce.widths === undefined ? changes : ofControls) },
     fineTune: {
       epochs,
       batch: 128,
       learningRate: 0.01,
       weightScales: 'sawb',
+      labels: 0.5,
       augment: { shift: 4, mirror: true },
       ...(JSON.parse(options['fine-tune']) as object),
     },
@@ -101,32 +110,23 @@ function recipeOf(nce: NonNullable<Recipe['nce']>, epochs: number, seed: number)
 }
 
 /** Measures a row unless it is there. */
-async function row(
-  model: RealModel,
-  name: string,
-  seed: number,
-  recipe: Recipe,
-): Promise<Measurement & { nce?: NceReport }> {
+async function row(model: RealModel, name: string, seed: number, recipe: Recipe, work: string): Promise<Measurement> {
+  const identity = JSON.stringify(recipe);
   const known = (await readRows<NceRow>(options.rows)).findLast(
-    (one) =>
-      one.model === model.name &&
-      one.name === name &&
-      one.seed === seed &&
-      JSON.stringify(one.recipe) === JSON.stringify(recipe),
+    (one) => one.model === model.name && one.name === name && JSON.stringify(one.recipe) === identity,
   );
-  if (known !== undefined && !options.again) return known.measured;
+  if (known !== undefined) return known.measured;
   const request: RowRequest = {
     model,
     recipe,
     usesTrainingSet: true,
-    ...(options.checkpoints && { checkpointDir: path.resolve(options.checkpoints, `${model.name} ${name} ${seed}`) }),
+    checkpointDir: path.join(work, `${model.name} ${name} ${seed}`),
   };
   const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
   const finished: NceRow = { model: model.name, name, seed, recipe, measured, cpu, commit: commitName() };
   await appendRow(options.rows, finished);
-  process.stderr.write(
-    `${model.name}, ${name}, seed ${seed}: ${measured.accuracies.map(({ quantized }) => quantized.toFixed(2)).join(' ')}\n`,
-  );
+  const [accuracy] = measured.accuracies;
+  process.stderr.write(`${model.name}, ${name}, seed ${seed}: ${accuracy!.quantized.toFixed(2)}\n`);
   return measured;
 }

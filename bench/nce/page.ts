@@ -5,7 +5,7 @@ import { markdownTable } from '../shared/markdown-table.js';
 /** A finished row: one network of one seed. */
 export interface NceRow {
   readonly model: string;
-  /** `original widths`, `uniform widths`, `random widths` or `searched`. */
+  /** `original widths`, `uniform widths`, `random widths`, `given widths` or `searched`. */
   readonly name: string;
   readonly seed: number;
   readonly recipe: Recipe;
@@ -16,57 +16,109 @@ export interface NceRow {
 
 const HEADER = [
   'network',
+  'trained',
   'widths',
   'seeds',
+  'channels',
   'M multiply-accumulates',
   'k parameters',
-  'data',
-  'original',
-  'accuracy',
-  'spread',
+  'top-1, %',
+  'more than original widths',
+  'search, min',
+  'training, min',
 ];
 
-/** The newest row of each seed; a line for each network and evaluation set, over its seeds. */
+/** Lines for all networks of a kind, over their seeds; kinds that are trained in the same way together. */
 export function ncePage(rows: readonly NceRow[]): string {
-  const newest = [...new Map(rows.map((row) => [`${row.model} ${row.name} ${row.seed}`, row])).values()];
-  const processors = [...new Set(newest.map(({ cpu }) => cpu))].join(', ');
-  const groups = new Map<string, NceRow[]>();
-  for (const row of newest)
-    groups.set(`${row.model} ${row.name}`, [...(groups.get(`${row.model} ${row.name}`) ?? []), row]);
+  const processors = [...new Set(rows.map(({ cpu }) => cpu))].join(', ');
+  const commits = [...new Set(rows.map(({ commit }) => commit))].join(', ');
+  const trained = grouped(rows, ({ model, recipe }) => JSON.stringify([model, recipe.fineTune]));
   return `# Numbers of channels for 2 bits
 
-\`npm run bench -- shared-data SETS\`, then \`npm run bench -- nce SETS --write\` on ${processors}; the rows with their recipes and widths
-are in [nce.jsonl](nce.jsonl). Weights and activations of 2 bits, the first and the last layer of 8, shortcuts wide. All networks learn the
-outputs of the original on the same images without labels, and as long: the searched ones learn shorter by what their search takes.
-Controls have no more multiply-accumulates than the searched network of their seed. **spread** is the standard deviation over seeds.
+\`npm run bench -- shared-data SETS\`, then \`npm run bench -- nce SETS WORK --write\` on ${processors}, commit ${commits}; the rows with
+their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000 training images of CIFAR-10 as JPEG and measured on the
+10,000 test images as JPEG: the network in floating point for each seed from random weights, then networks of 2-bit weights and inputs (first
+and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise. Uniform and random widths have no more
+multiply-accumulates than the searched ones of their seed. Accuracies are means over seeds ± their standard deviation, differences those of
+the same seed.
 
-${markdownTable(HEADER, [...groups.values()].flatMap(lines))}
+${markdownTable(HEADER, trained.flatMap(trainingLines))}
 `;
 }
 
-function lines(rows: readonly NceRow[]): string[][] {
-  const [{ model, name, measured: first }] = rows as [NceRow];
-  return first.accuracies.map((accuracy, set) => {
-    const values = rows.map(({ measured }) => measured.accuracies[set]!.quantized);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    const spread = Math.sqrt(
-      values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(values.length - 1, 1),
-    );
-    return [
-      ...(set === 0
-        ? [model, name, String(rows.length), range(rows, 'macs', 1e6), range(rows, 'parameters', 1e3)]
-        : ['', '', '', '', '']),
-      `${accuracy.dataset} ${accuracy.metric}`,
-      accuracy.original?.toFixed(2) ?? '–',
-      mean.toFixed(2),
-      values.length > 1 ? spread.toFixed(2) : '–',
-    ];
-  });
+/** Of all rows that are trained in the same way, what they start from first. */
+function trainingLines(rows: readonly NceRow[]): string[][] {
+  const [{ model, recipe }] = rows as [NceRow];
+  const start = [...new Map(rows.map((row) => [row.seed, row])).values()];
+  const { epochs, labels } = recipe.fineTune!;
+  const floating = [
+    model,
+    '',
+    'in floating point',
+    String(start.length),
+    ...['', range(start, 'macs', 'original'), range(start, 'parameters', 'original')],
+    meanOf(start.map(({ measured }) => measured.accuracies[0]!.original!)),
+    ...['', '', ''],
+  ];
+  const kinds = grouped(rows, (row) => JSON.stringify([row.name, variantOf(row)]));
+  const originals = new Map(
+    rows.filter(({ name }) => name === 'original widths').map((row) => [row.seed, accuracyOf(row)]),
+  );
+  return [floating, ...kinds.map((kind) => kindLine(kind, `${epochs} epochs, labels ${labels ?? 0}`, originals))];
 }
 
-function range(rows: readonly NceRow[], key: 'macs' | 'parameters', unit: number): string {
-  const values = rows.flatMap(({ measured }) => (measured.nce === undefined ? [] : [measured.nce[key].result / unit]));
-  if (values.length === 0) return '–';
+function kindLine(rows: readonly NceRow[], training: string, originals: ReadonlyMap<number, number>): string[] {
+  const [first] = rows as [NceRow];
+  const variant = variantOf(first);
+  const differences = rows.flatMap((row) => {
+    const original = originals.get(row.seed);
+    return original === undefined || row.name === 'original widths' ? [] : [accuracyOf(row) - original];
+  });
+  const minutes = (of: (row: NceRow) => number) =>
+    (rows.reduce((sum, row) => sum + of(row), 0) / rows.length / 60).toFixed(0);
+  return [
+    '',
+    training,
+    `${first.name}${variant === '{}' ? '' : ` \`${variant}\``}`,
+    String(rows.length),
+    rows.map(({ measured }) => measured.nce!.widths.map(({ result }) => result).join(' ')).join('; '),
+    range(rows, 'macs', 'result'),
+    range(rows, 'parameters', 'result'),
+    meanOf(rows.map(accuracyOf)),
+    differences.length === 0 ? '' : meanOf(differences),
+    first.name === 'searched' ? minutes(({ measured }) => measured.nce!.seconds) : '',
+    minutes(({ measured }) => measured.fineTune!.seconds),
+  ];
+}
+
+/** What of the search is not as it is by default. */
+function variantOf({ recipe }: NceRow): string {
+  const { widths: _, epochs: __, ...variant } = recipe.nce ?? {};
+  return JSON.stringify(variant);
+}
+
+function accuracyOf({ measured }: NceRow): number {
+  return measured.accuracies[0]!.quantized;
+}
+
+/** With the standard deviation, where there are several. */
+function meanOf(values: readonly number[]): string {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+  if (values.length === 1) return mean.toFixed(2);
+  const deviation = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1));
+  return `${mean.toFixed(2)} ± ${deviation.toFixed(2)}`;
+}
+
+const UNITS = { macs: 1e6, parameters: 1e3 } as const;
+
+function range(rows: readonly NceRow[], key: 'macs' | 'parameters', of: 'original' | 'result'): string {
+  const values = rows.map(({ measured }) => measured.nce![key][of] / UNITS[key]);
   const [least, most] = [Math.min(...values).toFixed(2), Math.max(...values).toFixed(2)];
   return least === most ? least : `${least}–${most}`;
+}
+
+function grouped<Row>(rows: readonly Row[], keyOf: (row: Row) => string): Row[][] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) groups.set(keyOf(row), [...(groups.get(keyOf(row)) ?? []), row]);
+  return [...groups.values()];
 }

@@ -1,5 +1,6 @@
 import { cpus, loadavg } from 'node:os';
-import type { Settings, Training } from './train-one.js';
+import type { Settings } from './train-from-scratch.js';
+import type { Training } from './train-one.js';
 
 /** The table of epochs, and what they led to. */
 export function trainingPage(settings: Settings, { curve, engine, cpuSeconds, test, commit }: Training): string {

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Recipe } from '@tritforge/contracts';
+import type { Measurement } from '../accuracy/rows.js';
+import { type NceRow, ncePage } from './page.js';
+
+function row(name: string, seed: number, quantized: number, channels: number, nce: NonNullable<Recipe['nce']>): NceRow {
+  const cost = { original: 12_500_000, limit: 12_500_000, result: 12_400_000 };
+  const widths = [{ layers: ['conv'], original: 16, result: channels, ties: [] }];
+  const measured = {
+    accuracies: [{ dataset: 'test.tar', original: 83, quantized }],
+    nce: { widths, macs: cost, parameters: { ...cost, original: 78_000, result: 77_000 }, seconds: 600 },
+    fineTune: { seconds: 1200 },
+  } as unknown as Measurement;
+  const recipe: Recipe = { method: 'nce', nce, fineTune: { epochs: 30, labels: 0.5 }, seed };
+  return { model: 'resnet8', name, seed, recipe, measured, cpu: 'a processor', commit: 'abc1234' };
+}
+
+test('kinds of networks are means over seeds, beside the original widths of the same seed', () => {
+  const page = ncePage([
+    row('original widths', 1, 79, 16, { widths: {} }),
+    row('original widths', 2, 80, 16, { widths: {} }),
+    row('searched', 1, 80.5, 24, { epochs: 20 }),
+    row('searched', 2, 81, 20, { epochs: 20 }),
+    row('searched', 1, 80, 18, { epochs: 20, bilevel: false }),
+  ]);
+  const lines = page.split('\n').filter((line) => line.startsWith('|'));
+  const cells = lines.slice(2).map((line) =>
+    line
+      .slice(2, -2)
+      .split(' | ')
+      .map((cell) => cell.trim()),
+  );
+  assert.deepEqual(
+    cells.map(([model, , widths, seeds, , , , top1, more]) => [model, widths, seeds, top1, more]),
+    [
+      ['resnet8', 'in floating point', '2', '83.00 ± 0.00', ''],
+      ['', 'original widths', '2', '79.50 ± 0.71', ''],
+      ['', 'searched', '2', '80.75 ± 0.35', '1.25 ± 0.35'],
+      ['', 'searched `{"bilevel":false}`', '1', '80.00', '1.00'],
+    ],
+  );
+  assert.deepEqual(cells[2]!.slice(4, 7), ['24; 20', '12.40', '77.00']);
+  assert.deepEqual(cells[2]!.slice(9), ['10', '20']);
+});
