@@ -27,6 +27,7 @@ const SEEDS: [file: string, imported: string, allowed: boolean][] = [
   ['packages/report-html/src/fine.ts', '@tritforge/contracts', true],
   ['packages/cli/src/seed.ts', '@tritforge/store', false],
   ['packages/cli/src/fine.ts', '@tritforge/report-html', true],
+  ['packages/cli/src/admin/fine.ts', '@tritforge/store', true],
   ['apps/api/src/seed.ts', '@tritforge/worker', false],
   ['apps/api/src/ort-seed.ts', 'onnxruntime-node', false],
   ['apps/api/src/fine.ts', '@tritforge/store', true],

@@ -4,6 +4,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { sendConnectionError, sendError } from './errors.js';
+import { authenticate } from './plugins/authentication.js';
 import { parseJsonBodies } from './plugins/json-bodies.js';
 import { MethodGuard } from './plugins/method-not-allowed.js';
 import { documentApi } from './plugins/openapi.js';
@@ -56,8 +57,9 @@ export async function buildApp(
   parseJsonBodies(app, config.maxJsonBytes);
   await relievePressure(app, config.maxEventLoopDelayMs);
   await app.register(helmet, { contentSecurityPolicy: false });
-  await documentApi(app, VERSION);
+  await documentApi(app, VERSION, config.anonymous);
 
+  authenticate(app, store, config.anonymous);
   const methods = new MethodGuard();
   methods.collect(app);
   const routeDeps: RouteDeps = {

@@ -1,9 +1,19 @@
-import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig, text } from '@tritforge/store';
+import {
+  integer,
+  oneOf,
+  readSettings,
+  type Settings,
+  SHARED_SETTINGS,
+  type SharedConfig,
+  text,
+} from '@tritforge/store';
 
 /** What the API process can be told. Sizes in bytes, times in the unit their name says. */
 export interface ApiConfig extends SharedConfig {
   readonly host: string;
   readonly port: number;
+  /** Who needs no API key. */
+  readonly anonymous: 'loopback' | 'always' | 'never';
   readonly maxUploadBytes: number;
   readonly maxUploadParts: number;
   readonly maxJsonBytes: number;
@@ -29,6 +39,13 @@ export const SETTINGS: Settings<ApiConfig> = {
     fallback: 8080,
     meaning: 'Port to listen on; 0 takes a free one.',
     parse: integer(0, 65535),
+  },
+  anonymous: {
+    env: 'TRITFORGE_ANONYMOUS',
+    fallback: 'loopback',
+    meaning:
+      'Who may do everything in the project default without an API key: loopback (requests from this machine that no proxy passed on), always (whoever reaches the port) or never.',
+    parse: oneOf('loopback', 'always', 'never') as (text: string) => ApiConfig['anonymous'],
   },
   maxUploadBytes: {
     env: 'TRITFORGE_MAX_UPLOAD_BYTES',

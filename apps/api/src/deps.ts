@@ -1,13 +1,22 @@
-import type { Store } from '@tritforge/store';
+import type { ProjectStore, Store } from '@tritforge/store';
 import type { ApiConfig } from './config.js';
 import type { Inspector } from './inspector.js';
 import type { UploadDesk } from './uploads/upload-desk.js';
 
+/** The store without what reaches across projects: resources are those of whoever asks (see plugins/authentication.ts). */
+export type ServiceStore = Pick<Store, 'blobs' | 'inProject' | 'keys' | 'ping'>;
+
 /** What the service runs on. */
 export interface ApiDeps {
-  readonly store: Store;
+  readonly store: ServiceStore;
   readonly inspector: Inspector;
   readonly config: ApiConfig;
+}
+
+/** What uploads and jobs are checked with: resources of the project of whoever asks. */
+export interface CheckDeps {
+  readonly store: ProjectStore;
+  readonly inspector: Inspector;
 }
 
 /** What routes work with. */

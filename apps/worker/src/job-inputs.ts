@@ -1,8 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type Job, TritforgeError } from '@tritforge/contracts';
+import { TritforgeError } from '@tritforge/contracts';
 import type { DatasetReference } from '@tritforge/quant-core/process';
-import type { Store } from '@tritforge/store';
+import type { JobClaim, ProjectStore, Store } from '@tritforge/store';
 
 /** The files of a job in the file system. */
 export interface JobInputs {
@@ -13,21 +13,25 @@ export interface JobInputs {
   readonly training: DatasetReference | undefined;
 }
 
+/** Resources of the project of a job, and their bytes. */
+type Inputs = Pick<ProjectStore, 'models' | 'datasets'> & Pick<Store, 'blobs'>;
+
 /**
  * Brings a job's model and datasets into `folder`, without copying where the file system allows it.
  * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND
  */
-export async function fetchInputs(store: Store, job: Job, folder: string): Promise<JobInputs> {
+export async function fetchInputs(store: Store, { job, projectId }: JobClaim, folder: string): Promise<JobInputs> {
   const { calibration, evaluation, training } = job.datasets;
+  const inputs = { ...store.inProject(projectId), blobs: store.blobs };
   return {
-    ...(await fetchModel(store, job.modelId, join(folder, 'model'))),
-    calibration: await fetchDataset(store, calibration, join(folder, 'calibration')),
-    evaluation: await fetchDataset(store, evaluation, join(folder, 'evaluation')),
-    training: await fetchDataset(store, training, join(folder, 'training')),
+    ...(await fetchModel(inputs, job.modelId, join(folder, 'model'))),
+    calibration: await fetchDataset(inputs, calibration, join(folder, 'calibration')),
+    evaluation: await fetchDataset(inputs, evaluation, join(folder, 'evaluation')),
+    training: await fetchDataset(inputs, training, join(folder, 'training')),
   };
 }
 
-async function fetchModel(store: Store, id: string, folder: string) {
+async function fetchModel(store: Inputs, id: string, folder: string) {
   const model = await store.models.get(id);
   if (model === null) throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${id}.`);
   for (const { name, digest } of model.files) {
@@ -39,7 +43,11 @@ async function fetchModel(store: Store, id: string, folder: string) {
   return { modelPath: join(folder, main!.name), fileStem: main!.name.replace(/\.onnx$/i, '') };
 }
 
-async function fetchDataset(store: Store, id: string | undefined, path: string): Promise<DatasetReference | undefined> {
+async function fetchDataset(
+  store: Inputs,
+  id: string | undefined,
+  path: string,
+): Promise<DatasetReference | undefined> {
   if (id === undefined) return undefined;
   const dataset = await store.datasets.get(id);
   if (dataset === null) throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`);

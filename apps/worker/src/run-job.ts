@@ -1,7 +1,7 @@
 /** One delivery of the queue: claim the job, run it, end it. */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Job, TritforgeError } from '@tritforge/contracts';
+import { TritforgeError } from '@tritforge/contracts';
 import { ENGINE_VERSION, quantizeInChild } from '@tritforge/quant-core/process';
 import type { Delivery, JobClaim, Store } from '@tritforge/store';
 import type { Logger } from 'pino';
@@ -54,7 +54,7 @@ async function runClaimed(
   const signal = AbortSignal.any([lease.signal, shutdown]);
   try {
     return await runner.scratch.withFolder(async (folder) => {
-      const result = await produce(runner, claim.job, folder, lease, signal);
+      const result = await produce(runner, claim, folder, lease, signal);
       return publish(runner, claim, lease, result);
     });
   } catch (error) {
@@ -67,15 +67,16 @@ async function runClaimed(
 
 async function produce(
   { store, config, checkpoints, logger }: JobRunner,
-  job: Job,
+  claim: JobClaim,
   folder: string,
   lease: JobLease,
   signal: AbortSignal,
 ): Promise<StagedResult> {
   const startedMs = Date.now();
+  const { job } = claim;
   const outputDir = join(folder, 'output');
   await mkdir(outputDir);
-  const inputs = await fetchInputs(store, job, folder);
+  const inputs = await fetchInputs(store, claim, folder);
   const checkpoint = await checkpoints.open(job.id);
   if (checkpoint.fileCount > 0) logger.info({ files: checkpoint.fileCount }, 'job goes on behind what it has');
   const { recipe, metric, gates, deadlineSeconds } = job;

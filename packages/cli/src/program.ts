@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { FineTune, FineTuneLoss, Nce } from '@tritforge/contracts';
 import { versions } from '@tritforge/quant-core/versions';
 import { Command, CommanderError, Option } from 'commander';
+import { addAdmin } from './admin/admin-program.js';
 import type { CommandContext } from './command-context.js';
 import { evaluateCommand } from './commands/evaluate.js';
 import { inspectCommand } from './commands/inspect.js';
@@ -44,6 +45,7 @@ export function buildProgram(context: CommandContext): Command {
   addInspect(program, context);
   addQuantize(program, context);
   addEvaluate(program, context);
+  addAdmin(program, context);
   return program;
 }
 

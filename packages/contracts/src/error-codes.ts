@@ -43,10 +43,16 @@ const registry = {
   DATASET_NOT_FOUND: { status: 404, title: 'There is no such dataset' },
   JOB_NOT_FOUND: { status: 404, title: 'There is no such job' },
   ARTIFACT_NOT_FOUND: { status: 404, title: 'There is no such artifact' },
+  PROJECT_NOT_FOUND: { status: 404, title: 'There is no such project' },
+  PROJECT_EXISTS: { status: 409, title: 'A project has this name already' },
+  KEY_NOT_FOUND: { status: 404, title: 'There is no such API key' },
   REPORT_NOT_READY: { status: 409, title: 'The job has no report yet', retryable: true },
   REPORT_UNAVAILABLE: { status: 409, title: 'The job ended without a report' },
   RESOURCE_IN_USE: { status: 409, title: 'A job that has not ended uses this resource', retryable: true },
   JOB_ALREADY_ENDED: { status: 409, title: 'The job has already ended' },
+  // Who asks
+  UNAUTHENTICATED: { status: 401, title: 'The request has no valid API key' },
+  SCOPE_MISSING: { status: 403, title: 'The API key may not do this' },
   // The command line
   ENGINE_UNAVAILABLE: { status: 400, title: 'The engine that was asked for cannot run on this machine' },
   USAGE_INVALID: { status: 400, title: 'The command line is not valid' },

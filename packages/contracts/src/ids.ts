@@ -4,9 +4,16 @@ import Type from 'typebox';
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
 
 /** The kinds of resources that carry an id, keyed by the prefix that the id shows. */
-export const ID_PREFIXES = { model: 'mdl', dataset: 'dst', job: 'job', artifact: 'art' } as const;
+export const ID_PREFIXES = {
+  model: 'mdl',
+  dataset: 'dst',
+  job: 'job',
+  artifact: 'art',
+  project: 'prj',
+  key: 'key',
+} as const;
 
-/** A resource kind: `model`, `dataset`, `job` or `artifact`. */
+/** A resource kind. */
 export type ResourceKind = keyof typeof ID_PREFIXES;
 
 /**

@@ -1,4 +1,8 @@
 /** Rows in PostgreSQL, bytes in blob storage, job ids on the queue. Start reading at `store.ts`. */
+
+export type { KeyRepository, KnownKey, NewKey } from './access/keys.js';
+export { type AccessStore, openAccess } from './access/open-access.js';
+export type { ProjectRepository } from './access/projects.js';
 export type { BlobRange, BlobStorage, StagedBlob, StageOptions } from './blobs/blob-storage.js';
 export {
   type EmbeddedPostgres,
@@ -7,6 +11,7 @@ export {
 } from './embedded-postgres/index.js';
 export type {
   JobClaim,
+  JobDesk,
   JobEvent,
   JobFilter,
   JobRepository,
@@ -22,6 +27,7 @@ export type { DatasetRepository, NewDataset } from './repositories/datasets.js';
 export type { NewFile } from './repositories/files.js';
 export type { Created, ModelRepository, NewModel } from './repositories/models.js';
 export type { Page, PageRequest } from './repositories/page.js';
+export { DEFAULT_PROJECT_ID } from './repositories/reach.js';
 export {
   folder,
   integer,
@@ -34,4 +40,4 @@ export {
   text,
   url,
 } from './settings.js';
-export { type Check, openStore, type Reconciled, type Store, type StoreConfig } from './store.js';
+export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';

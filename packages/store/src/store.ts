@@ -1,16 +1,19 @@
 import type { Job } from '@tritforge/contracts';
+import { createKeyRepository, type KeyRepository } from './access/keys.js';
+import { createProjectRepository, type ProjectRepository } from './access/projects.js';
 import { sweepBlobs } from './blobs/blob-references.js';
 import type { BlobStorage } from './blobs/blob-storage.js';
 import { openFileBlobStorage } from './blobs/file-blob-storage.js';
 import { connectDatabase, pingDatabase } from './database.js';
 import type { PrismaClient } from './generated/client.js';
-import { createJobRepository } from './jobs/create-job-repository.js';
-import type { JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
+import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
+import { ALL_PROJECTS, type Reach } from './repositories/reach.js';
 
 export interface StoreConfig {
   /** `postgresql://user:password@host:port/database`; its migrations must be deployed (`deployMigrations`). */
@@ -42,14 +45,12 @@ export interface Reconciled extends SweptJobs {
   readonly offered: number;
 }
 
-/** Everything that API and workers keep: rows, bytes and the queue. */
-export interface Store {
+/** What the keys of a project see and do. */
+export interface ProjectStore {
   readonly models: ModelRepository;
   readonly datasets: DatasetRepository;
-  readonly jobs: JobRepository;
+  readonly jobs: JobDesk;
   readonly artifacts: ArtifactRepository;
-  readonly blobs: BlobStorage;
-  readonly queue: JobQueue;
   /**
    * Writes the row of a job, then puts it on the queue. When the queue cannot be reached the job is kept and
    * `reconcile` dispatches it later.
@@ -57,6 +58,20 @@ export interface Store {
   submitJob(job: NewJob): Promise<Job>;
   /** `jobs.cancel`, and takes the job off the queue. */
   cancelJob(id: string): Promise<Job>;
+}
+
+/**
+ * Everything that API and workers keep: rows, bytes and the queue. As a {@link ProjectStore} it sees all projects, for workers and
+ * tools; what it creates belongs to the project `default`.
+ */
+export interface Store extends ProjectStore {
+  readonly jobs: JobRepository;
+  readonly projects: ProjectRepository;
+  readonly keys: KeyRepository;
+  readonly blobs: BlobStorage;
+  readonly queue: JobQueue;
+  /** Nothing of other projects can be reached through it. @param id of a project that exists */
+  inProject(id: string): ProjectStore;
   /**
    * Repairs what crashes left behind: running jobs without a worker are queued again (or fail), queued jobs that are
    * missing from the queue are put there. Cheap; any number of workers may call it, every 5 s or so.
@@ -114,25 +129,32 @@ function assemble(
   close: () => Promise<void>,
 ): Store {
   const jobs = createJobRepository(db, { maxAttempts, leaseMs });
-  return {
-    models: createModelRepository(db, blobs),
-    datasets: createDatasetRepository(db, blobs),
-    artifacts: createArtifactRepository(db),
-    jobs,
-    blobs,
-    queue,
+  const within = (reach: Reach, desk: JobDesk): ProjectStore => ({
+    models: createModelRepository(db, blobs, reach),
+    datasets: createDatasetRepository(db, blobs, reach),
+    artifacts: createArtifactRepository(db, reach),
+    jobs: desk,
     submitJob: async (newJob) => {
-      const job = await jobs.create(newJob);
+      const job = await desk.create(newJob);
       // The row is there: a queue that cannot be reached delays the job until the next reconciliation.
       await queue.add(job.id).catch(() => {});
       return job;
     },
     cancelJob: async (id) => {
-      const job = await jobs.cancel(id);
+      const job = await desk.cancel(id);
       // A delivery of a canceled job finds nothing to do.
       await queue.remove(id).catch(() => {});
       return job;
     },
+  });
+  return {
+    ...within(ALL_PROJECTS, jobs),
+    jobs,
+    projects: createProjectRepository(db),
+    keys: createKeyRepository(db),
+    blobs,
+    queue,
+    inProject: (projectId) => within({ projectId }, createJobDesk(db, { projectId })),
     reconcile: async () => {
       const swept = await jobs.sweep();
       const waiting = await jobs.listQueued(DISPATCH_GRACE_MS, OFFER_LIMIT);

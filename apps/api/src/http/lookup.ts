@@ -5,13 +5,16 @@ const NOT_FOUND = {
   dataset: 'DATASET_NOT_FOUND',
   job: 'JOB_NOT_FOUND',
   artifact: 'ARTIFACT_NOT_FOUND',
-} as const satisfies Record<ResourceKind, ErrorCode>;
+} as const satisfies Partial<Record<ResourceKind, ErrorCode>>;
+
+/** Resources that routes find by their id. */
+type Found = keyof typeof NOT_FOUND;
 
 /**
  * The resource with this id. A text that cannot be an id is answered like one that is not there.
  * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, JOB_NOT_FOUND or ARTIFACT_NOT_FOUND
  */
-export async function lookUp<T>(kind: ResourceKind, id: string, get: (id: string) => Promise<T | null>): Promise<T> {
+export async function lookUp<T>(kind: Found, id: string, get: (id: string) => Promise<T | null>): Promise<T> {
   requireId(kind, id);
   const resource = await get(id);
   if (resource === null) throw notFound(kind, id);
@@ -19,11 +22,11 @@ export async function lookUp<T>(kind: ResourceKind, id: string, get: (id: string
 }
 
 /** @throws TritforgeError as `lookUp`, when the text cannot be an id of the kind */
-export function requireId(kind: ResourceKind, id: string): void {
+export function requireId(kind: Found, id: string): void {
   if (!isId(kind, id)) throw notFound(kind, id);
 }
 
-function notFound(kind: ResourceKind, id: string): TritforgeError {
+function notFound(kind: Found, id: string): TritforgeError {
   return new TritforgeError(NOT_FOUND[kind], `There is no ${kind} with the id ${id.slice(0, 64)}`, {
     field: 'id',
     remediation:

@@ -13,8 +13,13 @@ const EVERYWHERE: readonly ErrorCode[] = [
 
 /** The responses of a route that are problem documents, by status, each naming its codes. */
 export function problems(...codes: ErrorCode[]): Record<number, object> {
+  return problemsOf(...codes, ...EVERYWHERE);
+}
+
+/** The same for these codes alone. */
+export function problemsOf(...codes: ErrorCode[]): Record<number, object> {
   const byStatus = new Map<number, ErrorCode[]>();
-  for (const code of [...codes, ...EVERYWHERE]) {
+  for (const code of codes) {
     const { status } = ERROR_CODES[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }

@@ -26,6 +26,7 @@ export class MethodGuard {
         method: METHODS.filter((method) => !methods.has(method)),
         url,
         schema: { hide: true },
+        config: { scope: 'public' },
         // Before the body is read: its content type does not matter here.
         onRequest: async (request, reply) => {
           reply.header('allow', allow);

@@ -1,7 +1,10 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance } from 'fastify';
+import type { Scope } from '@tritforge/contracts';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { ApiConfig } from '../config.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
+import { problemsOf } from '../http/responses.js';
 
 /** The pages load nothing from elsewhere, and work over plain HTTP too. */
 const CONTENT_SECURITY_POLICY = {
@@ -12,7 +15,11 @@ const CONTENT_SECURITY_POLICY = {
 };
 
 /** Serves the OpenAPI 3.1 document, made of the schemas that validate, and its human form. Call it before the routes. */
-export async function documentApi(app: FastifyInstance, version: string): Promise<void> {
+export async function documentApi(
+  app: FastifyInstance,
+  version: string,
+  anonymous: ApiConfig['anonymous'],
+): Promise<void> {
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -23,6 +30,15 @@ export async function documentApi(app: FastifyInstance, version: string): Promis
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
+      components: {
+        securitySchemes: {
+          apiKey: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'An API key, `tf_…`. Operations name the scope that it needs.',
+          },
+        },
+      },
       tags: [
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
@@ -31,10 +47,27 @@ export async function documentApi(app: FastifyInstance, version: string): Promis
         { name: 'service', description: 'Health, error codes, documentation.' },
       ],
     },
-    transform: ({ schema, url }) => ({ schema: nameSchemas(schema ?? {}), url }),
+    transform: ({ schema, url, route }) => ({
+      schema: nameSchemas(withSecurity(schema ?? {}, route.config?.scope, anonymous)),
+      url,
+    }),
     transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
   });
   // Made once, before the first request would have to wait for it.
   app.addHook('onReady', async () => void app.swagger());
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+}
+
+/** What a route that asks for a scope says of keys. */
+function withSecurity(
+  schema: FastifySchema,
+  scope: Scope | 'public' | undefined,
+  anonymous: ApiConfig['anonymous'],
+): FastifySchema {
+  if (scope === undefined || scope === 'public') return schema;
+  return {
+    ...schema,
+    security: [{ apiKey: [scope] }, ...(anonymous === 'never' ? [] : [{}])],
+    response: { ...(schema.response as object), ...problemsOf('UNAUTHENTICATED', 'SCOPE_MISSING') },
+  };
 }

@@ -14,6 +14,7 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
   app.get(
     '/',
     {
+      config: { scope: 'public' },
       schema: {
         operationId: 'getIndex',
         summary: 'Where things are',
@@ -50,6 +51,7 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
   app.get(
     '/problems',
     {
+      config: { scope: 'public' },
       schema: {
         operationId: 'listProblems',
         summary: 'List the error codes',
@@ -63,6 +65,7 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
   app.get(
     '/problems/:code',
     {
+      config: { scope: 'public' },
       schema: {
         operationId: 'getProblem',
         summary: 'Get an error code',
@@ -84,6 +87,7 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
   app.get(
     '/openapi.json',
     {
+      config: { scope: 'public' },
       schema: {
         operationId: 'getOpenapi',
         summary: 'This document',

@@ -1,6 +1,7 @@
 import type { Dataset, DatasetSummary, Preprocess } from '@tritforge/contracts';
-import type { Created, NewFile, Store } from '@tritforge/store';
-import type { DatasetFile, Inspector } from '../inspector.js';
+import type { Created, NewFile, ProjectStore } from '@tritforge/store';
+import type { CheckDeps } from '../deps.js';
+import type { DatasetFile } from '../inspector.js';
 import type { UploadSession } from './upload-session.js';
 
 /** A dataset that passed its inspection, or was here before. */
@@ -11,7 +12,7 @@ export interface CheckedDataset extends DatasetFile {
 
 /** Inspects a staged dataset, unless the same bytes passed before. @throws TritforgeError DATASET_*, PREPROCESS_INVALID */
 export async function checkDatasetFile(
-  { store, inspector }: { store: Store; inspector: Inspector },
+  { store, inspector }: CheckDeps,
   session: UploadSession,
   file: NewFile,
   preprocess: Preprocess | null,
@@ -24,7 +25,7 @@ export async function checkDatasetFile(
 
 /** Publishes the file of a checked dataset and writes its row. */
 export async function keepDataset(
-  store: Store,
+  store: ProjectStore,
   session: UploadSession,
   { file, preprocess, summary }: CheckedDataset,
 ): Promise<Created<Dataset>> {

@@ -1,6 +1,6 @@
 import type { Model, ModelSummary } from '@tritforge/contracts';
-import type { Created, NewFile, Store } from '@tritforge/store';
-import type { Inspector } from '../inspector.js';
+import type { Created, NewFile, ProjectStore } from '@tritforge/store';
+import type { CheckDeps } from '../deps.js';
 import { externalDataPath, refuseFilesAsFolders } from './file-names.js';
 import type { Part } from './multipart.js';
 import { duplicatePart } from './part-errors.js';
@@ -50,7 +50,7 @@ export interface CheckedModel {
 
 /** Inspects staged model files, unless the same bytes passed before. @throws TritforgeError MODEL_* */
 export async function checkModel(
-  { store, inspector }: { store: Store; inspector: Inspector },
+  { store, inspector }: CheckDeps,
   session: UploadSession,
   files: readonly NewFile[],
 ): Promise<CheckedModel> {
@@ -61,7 +61,11 @@ export async function checkModel(
 }
 
 /** Publishes the files of a checked model and writes its row. */
-export async function keepModel(store: Store, session: UploadSession, checked: CheckedModel): Promise<Created<Model>> {
+export async function keepModel(
+  store: ProjectStore,
+  session: UploadSession,
+  checked: CheckedModel,
+): Promise<Created<Model>> {
   session.signal.throwIfAborted();
   return store.models.create({ files: checked.files, summary: checked.summary });
 }

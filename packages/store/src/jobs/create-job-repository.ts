@@ -3,33 +3,33 @@ import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 import { lockForUse } from '../repositories/job-references.js';
 import { readPage } from '../repositories/page.js';
+import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/reach.js';
 import { type AttemptLimits, createAttempts } from './attempts.js';
-import type { JobFilter, JobRepository, NewJob } from './job-repository.js';
-import { toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
+import type { JobDesk, JobFilter, JobRepository, NewJob } from './job-repository.js';
+import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
 import { ended, transition } from './transition.js';
 
 const MAX_EVENTS = 1000;
 
-export function createJobRepository(db: PrismaClient, limits: AttemptLimits): JobRepository {
-  const { start, ...attempts } = createAttempts(db, limits);
-  const get = (id: string): Promise<Job | null> => readJob(db, id);
+/** What whoever sends jobs may do with those of a project. */
+export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
+  const get = (id: string): Promise<Job | null> => readJob(db, reach, id);
   return {
-    ...attempts,
     get,
-    create: (job) => db.$transaction((tx) => insertJob(tx, job)),
+    create: (job) => db.$transaction((tx) => insertJob(tx, projectOf(reach), job)),
     list: async (filter = {}, request = {}) => {
       const page = await readPage(request, async (take, below) => {
-        const ids = await selectIds(db, filter, below.id?.lt ?? null, take);
+        const ids = await selectIds(db, reach, filter, below.id?.lt ?? null, take);
         return db.job.findMany({ where: { id: { in: ids } }, orderBy: { id: 'desc' }, include: WITH_ARTIFACT_IDS });
       });
       return { ...page, items: await toJobs(db, page.items) };
     },
     getReport: async (jobId) => {
-      const row = await db.jobReport.findUnique({ where: { jobId } });
+      const row = await db.jobReport.findFirst({ where: { jobId, job: reach } });
       return row && (row.report as unknown as Report);
     },
     listEvents: async (jobId, afterId = '0') => {
-      const where = { jobId, id: { gt: BigInt(afterId) } };
+      const where = { jobId, job: reach, id: { gt: BigInt(afterId) } };
       const rows = await db.jobEvent.findMany({ where, orderBy: { id: 'asc' }, take: MAX_EVENTS });
       return rows.map((row) => ({
         id: String(row.id),
@@ -40,19 +40,31 @@ export function createJobRepository(db: PrismaClient, limits: AttemptLimits): Jo
         phase: row.phase as Job['phase'],
       }));
     },
-    claim: async (id, worker) => {
-      const token = await start(id, worker);
-      const job = token && (await get(id));
-      return token && job ? { jobId: id, token, attempt: job.attempts, job } : null;
-    },
     cancel: async (id) => {
-      await transition(db, { id, when: Prisma.sql`state IN ('queued', 'running')`, to: 'canceled', set: ended(null) });
+      const when = Prisma.sql`state IN ('queued', 'running') AND ${within(reach)}`;
+      await transition(db, { id, when, to: 'canceled', set: ended(null) });
       const job = await get(id);
       if (!job) throw new TritforgeError('JOB_NOT_FOUND', `There is no job ${id}.`);
       if (job.state === 'canceled') return job;
       throw new TritforgeError('JOB_ALREADY_ENDED', `The job ${id} has ended: it ${job.state}.`, {
         remediation: 'There is nothing to cancel.',
       });
+    },
+  };
+}
+
+/** Jobs of all projects, as whoever runs them sees them. */
+export function createJobRepository(db: PrismaClient, limits: AttemptLimits): JobRepository {
+  const { start, ...attempts } = createAttempts(db, limits);
+  const desk = createJobDesk(db, ALL_PROJECTS);
+  return {
+    ...desk,
+    ...attempts,
+    claim: async (id, worker) => {
+      const token = await start(id, worker);
+      const row = token && (await db.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
+      if (!token || !row) return null;
+      return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
     },
     listQueued: async (minAgeMs, limit) => {
       const rows = await db.$queryRaw<{ id: string }[]>`
@@ -64,24 +76,25 @@ export function createJobRepository(db: PrismaClient, limits: AttemptLimits): Jo
   };
 }
 
-async function readJob(db: Database, id: string): Promise<Job | null> {
-  const row = await db.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS });
+async function readJob(db: Database, reach: Reach, id: string): Promise<Job | null> {
+  const row = await db.job.findFirst({ where: { id, ...reach }, include: WITH_ARTIFACT_IDS });
   return row && ((await toJobs(db, [row]))[0] ?? null);
 }
 
-async function insertJob(tx: Database, job: NewJob): Promise<Job> {
+async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<Job> {
   const { modelId, datasets = {}, labels = {} } = job;
-  if (!(await lockForUse(tx, 'model', modelId))) {
+  if (!(await lockForUse(tx, 'model', projectId, modelId))) {
     throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${modelId}.`, { field: 'modelId' });
   }
   for (const role of DATASET_ROLES) {
     const id = datasets[role];
-    if (id === undefined || (await lockForUse(tx, 'dataset', id))) continue;
+    if (id === undefined || (await lockForUse(tx, 'dataset', projectId, id))) continue;
     throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
   }
   const { id } = await tx.job.create({
     data: {
       id: newId('job'),
+      projectId,
       modelId,
       calibrationDatasetId: datasets.calibration ?? null,
       evaluationDatasetId: datasets.evaluation ?? null,
@@ -95,7 +108,7 @@ async function insertJob(tx: Database, job: NewJob): Promise<Job> {
     },
     select: { id: true },
   });
-  const created = await readJob(tx, id);
+  const created = await readJob(tx, { projectId }, id);
   if (!created) throw new Error(`job ${id} vanished from its own transaction`);
   return created;
 }
@@ -105,10 +118,16 @@ function storableLabels(labels: Readonly<Record<string, string>>): Record<string
 }
 
 /** Prisma cannot ask for JSON that contains other JSON, which the index on labels answers. */
-async function selectIds(db: Database, filter: JobFilter, belowId: string | null, limit: number): Promise<string[]> {
+async function selectIds(
+  db: Database,
+  reach: Reach,
+  filter: JobFilter,
+  belowId: string | null,
+  limit: number,
+): Promise<string[]> {
   const { states, modelId, labels } = filter;
   const conditions = [
-    Prisma.sql`TRUE`,
+    within(reach),
     ...(belowId === null ? [] : [Prisma.sql`id < ${belowId}`]),
     ...(states ? [Prisma.sql`state = ANY(${[...states]}::job_state[])`] : []),
     ...(modelId === undefined ? [] : [Prisma.sql`model_id = ${modelId}`]),

@@ -37,6 +37,7 @@ export interface JobClaim {
   readonly token: string;
   /** 1 for the first attempt. */
   readonly attempt: number;
+  readonly projectId: string;
   readonly job: Job;
 }
 
@@ -78,11 +79,8 @@ export interface SweptJobs {
   readonly failed: string[];
 }
 
-/**
- * Jobs and the only way to change them. Each transition is one conditional UPDATE that names the states it may leave,
- * so that of two that race exactly one happens; a terminal state is never left.
- */
-export interface JobRepository {
+/** Jobs for whoever sends them. */
+export interface JobDesk {
   /**
    * Writes a queued job; dispatching it is up to `Store.submitJob`.
    *
@@ -96,7 +94,19 @@ export interface JobRepository {
   getReport(id: string): Promise<Report | null>;
   /** The log after the event with the given id, oldest first, at most 1000 entries. */
   listEvents(jobId: string, afterId?: string): Promise<JobEvent[]>;
+  /**
+   * Cancels a queued or running job at once; its worker learns it from the next heartbeat. A canceled job stays as it is.
+   *
+   * @throws TritforgeError JOB_NOT_FOUND, JOB_ALREADY_ENDED
+   */
+  cancel(id: string): Promise<Job>;
+}
 
+/**
+ * Jobs and the only way to change them. Each transition is one conditional UPDATE that names the states it may leave,
+ * so that of two that race exactly one happens; a terminal state is never left.
+ */
+export interface JobRepository extends JobDesk {
   /**
    * Starts an attempt: a queued job, or a running one whose lease ran out, becomes `running` for this worker. Null when
    * there is nothing to do: it has ended, runs elsewhere, or its attempts are used up (it then fails with JOB_CRASHED).
@@ -119,12 +129,6 @@ export interface JobRepository {
    * Returns its new state, or null when the claim is lost or the job was canceled.
    */
   retry(claim: JobClaim, error: SerializedError): Promise<'queued' | 'failed' | null>;
-  /**
-   * Cancels a queued or running job at once; its worker learns it from the next heartbeat. A canceled job stays as it is.
-   *
-   * @throws TritforgeError JOB_NOT_FOUND, JOB_ALREADY_ENDED
-   */
-  cancel(id: string): Promise<Job>;
   /** Requeues or fails running jobs whose lease ran out, and fails those long past their deadline. */
   sweep(): Promise<SweptJobs>;
   /** Ids of queued jobs that have waited for at least `minAgeMs`, oldest first. */

@@ -3,6 +3,7 @@ import { publishBlobs } from '../blobs/blob-references.js';
 import { type Database, storableText, toJson } from '../database.js';
 import type { Artifact as ArtifactRow, PrismaClient } from '../generated/client.js';
 import { type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import type { Reach } from './reach.js';
 
 export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
   /** The first is the .onnx file. */
@@ -35,14 +36,18 @@ function toArtifact(row: ArtifactRow & { files: FileRow[] }): Artifact {
   };
 }
 
-export function createArtifactRepository(db: PrismaClient): ArtifactRepository {
+export function createArtifactRepository(db: PrismaClient, reach: Reach): ArtifactRepository {
   return {
     get: async (id) => {
-      const row = await db.artifact.findUnique({ where: { id }, include: WITH_FILES });
+      const row = await db.artifact.findFirst({ where: { id, job: reach }, include: WITH_FILES });
       return row && toArtifact(row);
     },
     listByJob: async (jobId) => {
-      const rows = await db.artifact.findMany({ where: { jobId }, orderBy: { position: 'asc' }, include: WITH_FILES });
+      const rows = await db.artifact.findMany({
+        where: { jobId, job: reach },
+        orderBy: { position: 'asc' },
+        include: WITH_FILES,
+      });
       return rows.map(toArtifact);
     },
   };

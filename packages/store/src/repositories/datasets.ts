@@ -7,6 +7,7 @@ import { contentKey, type NewFile } from './files.js';
 import { lockForDelete } from './job-references.js';
 import type { Created } from './models.js';
 import { type Page, type PageRequest, readPage } from './page.js';
+import { projectOf, type Reach } from './reach.js';
 
 export interface NewDataset {
   readonly file: NewFile;
@@ -14,7 +15,7 @@ export interface NewDataset {
   readonly summary: DatasetSummary;
 }
 
-/** Datasets, identified by their bytes and their preprocess description. */
+/** Datasets of a project, identified by their bytes and their preprocess description. */
 export interface DatasetRepository {
   /** Publishes the file and writes the row; the same content and preprocess gives the row that exists. */
   create(dataset: NewDataset): Promise<Created<Dataset>>;
@@ -40,17 +41,20 @@ function toDataset(row: DatasetRow): Dataset {
   };
 }
 
-export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage): DatasetRepository {
+export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, reach: Reach): DatasetRepository {
+  const projectId = projectOf(reach);
+  const ofContent = (contentKey: string) => ({ projectId_contentKey: { projectId, contentKey } });
   return {
     create: ({ file, preprocess, summary }) => {
       const key = datasetKey(file.blob.digest, preprocess);
       return db.$transaction(async (tx) => {
         await publishBlobs(tx, [file.blob]);
-        const existing = await tx.dataset.findUnique({ where: { contentKey: key } });
+        const existing = await tx.dataset.findUnique({ where: ofContent(key) });
         if (existing) return { value: toDataset(existing), created: false };
         const row = await tx.dataset.create({
           data: {
             id: newId('dataset'),
+            projectId,
             contentKey: key,
             fileName: storableText(file.name),
             sizeBytes: BigInt(file.blob.sizeBytes),
@@ -63,22 +67,22 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage): D
       });
     },
     get: async (id) => {
-      const row = await db.dataset.findUnique({ where: { id } });
+      const row = await db.dataset.findFirst({ where: { id, ...reach } });
       return row && toDataset(row);
     },
     findByContent: async (digest, preprocess) => {
-      const row = await db.dataset.findUnique({ where: { contentKey: datasetKey(digest, preprocess) } });
+      const row = await db.dataset.findUnique({ where: ofContent(datasetKey(digest, preprocess)) });
       return row && toDataset(row);
     },
     list: async (request = {}) => {
       const page = await readPage(request, (take, where) =>
-        db.dataset.findMany({ where, orderBy: { id: 'desc' }, take }),
+        db.dataset.findMany({ where: { ...where, ...reach }, orderBy: { id: 'desc' }, take }),
       );
       return { ...page, items: page.items.map(toDataset) };
     },
     delete: async (id) => {
       const digest = await db.$transaction(async (tx) => {
-        if (!(await lockForDelete(tx, 'dataset', id))) {
+        if (!(await lockForDelete(tx, 'dataset', reach, id))) {
           throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`);
         }
         return (await tx.dataset.delete({ where: { id } })).digest;

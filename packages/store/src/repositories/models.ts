@@ -6,6 +6,7 @@ import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
 import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import { lockForDelete } from './job-references.js';
 import { type Page, type PageRequest, readPage } from './page.js';
+import { projectOf, type Reach } from './reach.js';
 
 export interface NewModel {
   /** The first is the .onnx file. */
@@ -20,7 +21,7 @@ export interface Created<T> {
   readonly created: boolean;
 }
 
-/** Models, identified by the bytes of their .onnx file and the names and bytes of their external data. */
+/** Models of a project, identified by the bytes of their .onnx file and the names and bytes of their external data. */
 export interface ModelRepository {
   /** Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called. */
   create(model: NewModel): Promise<Created<Model>>;
@@ -57,7 +58,9 @@ function toModel(row: ModelRow & { files: FileRow[] }): Model {
   };
 }
 
-export function createModelRepository(db: PrismaClient, blobs: BlobStorage): ModelRepository {
+export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reach: Reach): ModelRepository {
+  const projectId = projectOf(reach);
+  const ofContent = (contentKey: string) => ({ projectId_contentKey: { projectId, contentKey } });
   return {
     create: ({ files, summary }) => {
       const [main] = files;
@@ -68,11 +71,12 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage): Mod
           tx,
           files.map((file) => file.blob),
         );
-        const existing = await tx.model.findUnique({ where: { contentKey: key }, include: WITH_FILES });
+        const existing = await tx.model.findUnique({ where: ofContent(key), include: WITH_FILES });
         if (existing) return { value: toModel(existing), created: false };
         const row = await tx.model.create({
           data: {
             id: newId('model'),
+            projectId,
             contentKey: key,
             fileName: storableText(main.name),
             sizeBytes: totalBytes(files),
@@ -86,22 +90,22 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage): Mod
       });
     },
     get: async (id) => {
-      const row = await db.model.findUnique({ where: { id }, include: WITH_FILES });
+      const row = await db.model.findFirst({ where: { id, ...reach }, include: WITH_FILES });
       return row && toModel(row);
     },
     findByContent: async (files) => {
-      const row = await db.model.findUnique({ where: { contentKey: modelKey(files) }, include: WITH_FILES });
+      const row = await db.model.findUnique({ where: ofContent(modelKey(files)), include: WITH_FILES });
       return row && toModel(row);
     },
     list: async (request = {}) => {
       const page = await readPage(request, (take, where) =>
-        db.model.findMany({ where, orderBy: { id: 'desc' }, take, include: WITH_FILES }),
+        db.model.findMany({ where: { ...where, ...reach }, orderBy: { id: 'desc' }, take, include: WITH_FILES }),
       );
       return { ...page, items: page.items.map(toModel) };
     },
     delete: async (id) => {
       const digests = await db.$transaction(async (tx) => {
-        if (!(await lockForDelete(tx, 'model', id))) {
+        if (!(await lockForDelete(tx, 'model', reach, id))) {
           throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${id}.`);
         }
         const files = await tx.modelFile.findMany({ where: { modelId: id } });

@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Artifact, idSchema } from '@tritforge/contracts';
-import type { RouteHandler } from 'fastify';
+import type { FastifyRequest, RouteHandler } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { accessOf } from '../../plugins/authentication.js';
 import { chosenFile, sendContent } from './content.js';
 
 const params = Type.Object({ id: idSchema('artifact') });
@@ -16,11 +17,13 @@ const contentHeaders = {
 
 /** `/artifacts` */
 export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { store }) => {
-  const find = (id: string) => lookUp('artifact', id, (known) => store.artifacts.get(known));
+  const find = (request: FastifyRequest, id: string) =>
+    lookUp('artifact', id, (known) => accessOf(request).store.artifacts.get(known));
 
   app.get(
     '/artifacts/:id',
     {
+      config: { scope: 'artifacts:read' },
       schema: {
         operationId: 'getArtifact',
         summary: 'Get what is known of an artifact',
@@ -29,9 +32,10 @@ export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, 
         response: { 200: jsonResponse('The artifact.', Artifact), ...problems('ARTIFACT_NOT_FOUND') },
       },
     },
-    async ({ params: { id } }) => find(id),
+    async (request) => find(request, request.params.id),
   );
 
+  const config = { scope: 'artifacts:read' } as const;
   const schema = {
     operationId: 'downloadArtifact',
     summary: 'Download an artifact',
@@ -57,11 +61,11 @@ export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, 
   const download: RouteHandler = async (request, reply) => {
     const { id } = request.params as { id: string };
     const { file } = request.query as { file?: string };
-    return sendContent(store.blobs, chosenFile(await find(id), file), request, reply);
+    return sendContent(store.blobs, chosenFile(await find(request, id), file), request, reply);
   };
   // HEAD is a route of its own, since the one that Fastify makes would read the file to its end.
-  app.head('/artifacts/:id/content', { schema: { ...schema, hide: true } }, download);
-  app.get('/artifacts/:id/content', { schema, exposeHeadRoute: false }, download);
+  app.head('/artifacts/:id/content', { config, schema: { ...schema, hide: true } }, download);
+  app.get('/artifacts/:id/content', { config, schema, exposeHeadRoute: false }, download);
 };
 
 function fileResponse(description: string, headers: Record<string, Type.TSchema>): object {

@@ -10,6 +10,7 @@ import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/paginat
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
 import { compileCheck } from '../../http/schema-check.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { accessOf } from '../../plugins/authentication.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
 import { checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
 import { readJsonPart } from '../../uploads/json-part.js';
@@ -23,12 +24,14 @@ const checkPreprocess = compileCheck(Preprocess, 'PREPROCESS_INVALID', 'preproce
 
 /** `/datasets` */
 export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { store, uploads } = deps;
+  const { uploads } = deps;
+  const datasetsOf = (request: FastifyRequest) => accessOf(request).store.datasets;
   acceptUploads(app, [MULTIPART], { json: false });
 
   app.post(
     '/datasets',
     {
+      config: { scope: 'datasets:write' },
       schema: {
         operationId: 'uploadDataset',
         summary: 'Upload a dataset',
@@ -59,6 +62,7 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
   app.get(
     '/datasets',
     {
+      config: { scope: 'datasets:read' },
       schema: {
         operationId: 'listDatasets',
         summary: 'List datasets',
@@ -70,12 +74,13 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
         },
       },
     },
-    async (request) => pageBody(await store.datasets.list(pageRequest(request.query))),
+    async (request) => pageBody(await datasetsOf(request).list(pageRequest(request.query))),
   );
 
   app.get(
     '/datasets/:id',
     {
+      config: { scope: 'datasets:read' },
       schema: {
         operationId: 'getDataset',
         summary: 'Get a dataset',
@@ -84,12 +89,13 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
         response: { 200: jsonResponse('The dataset.', Dataset), ...problems('DATASET_NOT_FOUND') },
       },
     },
-    async ({ params: { id } }) => lookUp('dataset', id, (known) => store.datasets.get(known)),
+    async (request) => lookUp('dataset', request.params.id, (id) => datasetsOf(request).get(id)),
   );
 
   app.delete(
     '/datasets/:id',
     {
+      config: { scope: 'datasets:write' },
       schema: {
         operationId: 'deleteDataset',
         summary: 'Delete a dataset',
@@ -99,19 +105,21 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
         response: { 204: emptyResponse('The dataset is gone.'), ...problems('DATASET_NOT_FOUND', 'RESOURCE_IN_USE') },
       },
     },
-    async ({ params: { id } }, reply) => {
+    async (request, reply) => {
+      const { id } = request.params;
       requireId('dataset', id);
-      await store.datasets.delete(id);
+      await datasetsOf(request).delete(id);
       return reply.status(204).send();
     },
   );
 };
 
 async function receiveDataset(
-  { store, inspector, uploads, config }: RouteDeps,
+  { inspector, uploads, config }: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
 ): Promise<Created<Dataset>> {
+  const { store } = accessOf(request);
   const data = new SingleFile('data', 'dataset');
   let preprocess: Preprocess | null = null;
   await uploads.readParts(request, async (part) => {

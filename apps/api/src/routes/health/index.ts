@@ -27,6 +27,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { 
     '/health/live',
     {
       logLevel: 'warn',
+      config: { scope: 'public' },
       schema: {
         operationId: 'isLive',
         summary: 'Whether the process answers',
@@ -41,6 +42,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { 
     '/health/ready',
     {
       logLevel: 'warn',
+      config: { scope: 'public' },
       schema: {
         operationId: 'isReady',
         summary: 'Whether database, queue and file storage can be reached',

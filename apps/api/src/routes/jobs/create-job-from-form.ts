@@ -7,8 +7,9 @@ import {
   type Preprocess,
 } from '@tritforge/contracts';
 import type { FastifyRequest } from 'fastify';
-import type { RouteDeps } from '../../deps.js';
+import type { CheckDeps, RouteDeps } from '../../deps.js';
 import { compileCheck } from '../../http/schema-check.js';
+import { accessOf } from '../../plugins/authentication.js';
 import { type CheckedDataset, checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
 import { readJsonPart } from '../../uploads/json-part.js';
 import { type CheckedModel, checkModel, keepModel, ModelParts } from '../../uploads/model-upload.js';
@@ -48,19 +49,20 @@ export async function createJobFromForm(
     },
     options: null,
   };
+  const checks: CheckDeps = { inspector: deps.inspector, store: accessOf(request).store };
   await deps.uploads.readParts(request, (part) => takePart(form, part, session, deps.config.maxJsonBytes));
   const { preprocess = null, ...wanted } = form.options ?? {};
   const files = form.model.files();
   const roles = DATASET_ROLES.filter((role) => form.datasets[role].has);
   checkWanted(wanted, roles);
-  const model = await checkModel(deps, session, files);
+  const model = await checkModel(checks, session, files);
   const datasets: CheckedDatasets = new Map();
   for (const role of roles) {
-    datasets.set(role, await checkAgainstModel(deps, session, form.datasets[role], preprocess, model));
+    datasets.set(role, await checkAgainstModel(checks, session, form.datasets[role], preprocess, model));
   }
   const evaluation = datasets.get('evaluation');
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-  return keepAndSubmit(deps, session, { model, datasets }, wanted);
+  return keepAndSubmit(checks, session, { model, datasets }, wanted);
 }
 
 async function takePart(form: JobForm, part: Part, session: UploadSession, maxJsonBytes: number): Promise<void> {
@@ -74,7 +76,7 @@ async function takePart(form: JobForm, part: Part, session: UploadSession, maxJs
 }
 
 async function checkAgainstModel(
-  deps: RouteDeps,
+  deps: CheckDeps,
   session: UploadSession,
   part: SingleFile,
   preprocess: Preprocess | null,
@@ -87,7 +89,7 @@ async function checkAgainstModel(
 
 /** Stores everything and submits the job; what is new is deleted again when that fails half-way. */
 async function keepAndSubmit(
-  { store }: RouteDeps,
+  { store }: CheckDeps,
   session: UploadSession,
   checked: { model: CheckedModel; datasets: CheckedDatasets },
   wanted: Omit<JobOptions, 'preprocess'>,

@@ -1,12 +1,15 @@
 import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
-import type { RouteDeps } from '../../deps.js';
+import type { CheckDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
 import { checkLabels, checkWanted } from './job-checks.js';
 
 /** Creates a job of a model and datasets that are stored. @throws TritforgeError of every check */
-export async function createJob(deps: RouteDeps, session: UploadSession, wanted: JobRequest): Promise<Job> {
-  const { store, inspector } = deps;
+export async function createJob(
+  { store, inspector }: CheckDeps,
+  session: UploadSession,
+  wanted: JobRequest,
+): Promise<Job> {
   const { modelId, datasets = {} } = wanted;
   const model = await lookUp('model', modelId, (id) => store.models.get(id));
   const roles = DATASET_ROLES.filter((role) => datasets[role] !== undefined);

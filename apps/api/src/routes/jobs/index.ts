@@ -11,6 +11,7 @@ import {
   TritforgeError,
 } from '@tritforge/contracts';
 import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
+import type { ProjectStore } from '@tritforge/store';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { DATASET_ERRORS, MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
@@ -19,6 +20,7 @@ import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, htmlResponse, jsonResponse, problems } from '../../http/responses.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { accessOf } from '../../plugins/authentication.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
 import { createJob } from './create-job.js';
 import { createJobFromForm } from './create-job-from-form.js';
@@ -55,10 +57,10 @@ const DATASET_PARTS = Object.fromEntries(DATASET_ROLES.map((role) => [role, 'fil
 
 /** `/jobs` */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { store, uploads } = deps;
-  const find = (id: string) => lookUp('job', id, (known) => store.jobs.get(known));
-  const findReport = async (id: string) => {
-    const job = await find(id);
+  const { uploads } = deps;
+  const find = ({ jobs }: ProjectStore, id: string) => lookUp('job', id, (known) => jobs.get(known));
+  const findReport = async (store: ProjectStore, id: string) => {
+    const job = await find(store, id);
     if (!isTerminal(job.state)) throw notReady(job);
     const report = await store.jobs.getReport(id);
     if (report === null) throw withoutReport(job);
@@ -70,6 +72,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
     scope.post(
       '/jobs',
       {
+        config: { scope: 'jobs:write' },
         schema: {
           operationId: 'createJob',
           summary: 'Quantize a model',
@@ -108,7 +111,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         const job = await uploads.serve(request, reply, (session) =>
           contentType.startsWith(MULTIPART)
             ? createJobFromForm(deps, request, session)
-            : createJob(deps, session, request.body as JobRequest),
+            : createJob({ ...deps, ...accessOf(request) }, session, request.body as JobRequest),
         );
         return reply
           .status(202)
@@ -121,6 +124,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
   app.get(
     '/jobs',
     {
+      config: { scope: 'jobs:read' },
       schema: {
         operationId: 'listJobs',
         summary: 'List jobs',
@@ -132,12 +136,16 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ query }) => pageBody(await store.jobs.list(jobFilter(query), pageRequest(query))),
+    async (request) => {
+      const { jobs } = accessOf(request).store;
+      return pageBody(await jobs.list(jobFilter(request.query), pageRequest(request.query)));
+    },
   );
 
   app.get(
     '/jobs/:id',
     {
+      config: { scope: 'jobs:read' },
       schema: {
         operationId: 'getJob',
         summary: 'Get a job',
@@ -152,7 +160,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       },
     },
     async (request, reply) => {
-      const job = await find(request.params.id);
+      const job = await find(accessOf(request).store, request.params.id);
       const etag = weakEtag(JSON.stringify(job));
       reply.headers({ etag, 'cache-control': 'no-cache' });
       if (!isTerminal(job.state)) reply.header('retry-after', String(POLL_SECONDS));
@@ -164,6 +172,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
   app.post(
     '/jobs/:id/cancel',
     {
+      config: { scope: 'jobs:write' },
       schema: {
         operationId: 'cancelJob',
         summary: 'Cancel a job',
@@ -176,15 +185,17 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ params: { id } }) => {
+    async (request) => {
+      const { id } = request.params;
       requireId('job', id);
-      return store.cancelJob(id);
+      return accessOf(request).store.cancelJob(id);
     },
   );
 
   app.get(
     '/jobs/:id/report',
     {
+      config: { scope: 'jobs:read' },
       schema: {
         operationId: 'getReport',
         summary: 'Get the report of a job',
@@ -196,12 +207,13 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ params: { id } }) => findReport(id),
+    async (request) => findReport(accessOf(request).store, request.params.id),
   );
 
   app.get(
     '/jobs/:id/report.html',
     {
+      config: { scope: 'jobs:read' },
       schema: {
         operationId: 'getReportPage',
         summary: 'Get the report of a job as a page',
@@ -214,8 +226,8 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ params: { id } }, reply) => {
-      const page = renderReport(await findReport(id));
+    async (request, reply) => {
+      const page = renderReport(await findReport(accessOf(request).store, request.params.id));
       return reply
         .type('text/html; charset=utf-8')
         .header('content-security-policy', REPORT_SECURITY_POLICY)
@@ -226,6 +238,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
   app.get(
     '/jobs/:id/artifacts',
     {
+      config: { scope: 'jobs:read' },
       schema: {
         operationId: 'listArtifactsOfJob',
         summary: 'List the artifacts of a job',
@@ -240,8 +253,10 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         },
       },
     },
-    async ({ params: { id } }) => {
-      await find(id);
+    async (request) => {
+      const { store } = accessOf(request);
+      const { id } = request.params;
+      await find(store, id);
       return { items: await store.artifacts.listByJob(id) };
     },
   );

@@ -10,6 +10,7 @@ import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
+import { accessOf } from '../../plugins/authentication.js';
 import { binaryBody, formBody, locationHeader, MULTIPART, OCTET_STREAM } from '../../uploads/body-schemas.js';
 import { checkModel, keepModel, ModelParts } from '../../uploads/model-upload.js';
 import { unexpectedPart } from '../../uploads/part-errors.js';
@@ -20,12 +21,14 @@ const tags = ['models'];
 
 /** `/models` */
 export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { store, uploads } = deps;
+  const { uploads } = deps;
+  const modelsOf = (request: FastifyRequest) => accessOf(request).store.models;
   acceptUploads(app, [MULTIPART, OCTET_STREAM], { json: false });
 
   app.post(
     '/models',
     {
+      config: { scope: 'models:write' },
       schema: {
         operationId: 'uploadModel',
         summary: 'Upload a model',
@@ -66,6 +69,7 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
   app.get(
     '/models',
     {
+      config: { scope: 'models:read' },
       schema: {
         operationId: 'listModels',
         summary: 'List models',
@@ -77,12 +81,13 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
         },
       },
     },
-    async (request) => pageBody(await store.models.list(pageRequest(request.query))),
+    async (request) => pageBody(await modelsOf(request).list(pageRequest(request.query))),
   );
 
   app.get(
     '/models/:id',
     {
+      config: { scope: 'models:read' },
       schema: {
         operationId: 'getModel',
         summary: 'Get a model',
@@ -91,12 +96,13 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
         response: { 200: jsonResponse('The model.', Model), ...problems('MODEL_NOT_FOUND') },
       },
     },
-    async ({ params: { id } }) => lookUp('model', id, (known) => store.models.get(known)),
+    async (request) => lookUp('model', request.params.id, (id) => modelsOf(request).get(id)),
   );
 
   app.delete(
     '/models/:id',
     {
+      config: { scope: 'models:write' },
       schema: {
         operationId: 'deleteModel',
         summary: 'Delete a model',
@@ -106,20 +112,22 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
         response: { 204: emptyResponse('The model is gone.'), ...problems('MODEL_NOT_FOUND', 'RESOURCE_IN_USE') },
       },
     },
-    async ({ params: { id } }, reply) => {
+    async (request, reply) => {
+      const { id } = request.params;
       requireId('model', id);
-      await store.models.delete(id);
+      await modelsOf(request).delete(id);
       return reply.status(204).send();
     },
   );
 };
 
 async function receiveModel(
-  { store, inspector, uploads }: RouteDeps,
+  { inspector, uploads }: RouteDeps,
   request: FastifyRequest,
   fileName: string | undefined,
   session: UploadSession,
 ): Promise<Created<Model>> {
+  const { store } = accessOf(request);
   const parts = new ModelParts(session);
   if (request.headers['content-type']?.toLowerCase().startsWith(MULTIPART)) {
     await uploads.readParts(request, async (part) => {

@@ -1,0 +1,123 @@
+import { isIPv4 } from 'node:net';
+import { type ApiKey, type Project, SCOPES, type Scope, TritforgeError } from '@tritforge/contracts';
+import { DEFAULT_PROJECT_ID, type ProjectStore } from '@tritforge/store';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ApiConfig } from '../config.js';
+import type { ServiceStore } from '../deps.js';
+
+/** Who asks, and what they reach. */
+export interface Access {
+  /** Null for requests without a key, where those are allowed. */
+  readonly key: ApiKey | null;
+  readonly project: Project;
+  readonly scopes: readonly Scope[];
+  /** The resources of the project. */
+  readonly store: ProjectStore;
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    access: Access | null;
+  }
+  interface FastifyContextConfig {
+    /** What a key must be allowed for this route; public routes take requests of anybody. Every route names one. */
+    scope?: Scope | 'public';
+  }
+}
+
+/** What a route that asks for a scope works with. */
+export function accessOf({ access }: FastifyRequest): Access {
+  if (access === null) throw new Error('a route without a scope has no access');
+  return access;
+}
+
+type Anonymous = ApiConfig['anonymous'];
+
+/**
+ * Refuses requests without a valid key, or whose key may not do what the route does, before their body is read. Call it before routes
+ * are added.
+ */
+export function authenticate(app: FastifyInstance, store: ServiceStore, anonymous: Anonymous): void {
+  app.decorateRequest('access', null);
+  app.addHook('onRoute', ({ method, url, config }) => {
+    // The pages of the documentation are registered by their plugin.
+    if (config?.scope === undefined && !url.startsWith('/docs')) throw new Error(`${method} ${url} names no scope`);
+  });
+  app.addHook('onRequest', async (request, reply) => {
+    const { scope = 'public' } = request.routeOptions.config;
+    if (scope === 'public') return;
+    try {
+      request.access = await accessFor(request, store, anonymous);
+    } catch (error) {
+      if (error instanceof TritforgeError && error.status === 401) reply.header('www-authenticate', challenge(request));
+      throw error;
+    }
+    if (!request.access.scopes.includes(scope)) throw withoutScope(scope, request.access);
+    if (request.access.key) request.log = request.log.child({ key: request.access.key.id });
+  });
+}
+
+async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous: Anonymous): Promise<Access> {
+  const { authorization } = request.headers;
+  if (authorization === undefined) {
+    if (!mayBeAnonymous(request, anonymous)) throw withoutKey();
+    const project = { id: DEFAULT_PROJECT_ID, name: 'default', createdAt: new Date(0).toISOString() };
+    return { key: null, project, scopes: SCOPES, store: store.inProject(project.id) };
+  }
+  const secret = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
+  const known = secret === undefined ? null : await store.keys.authenticate(secret);
+  if (known === null) throw notAKey();
+  const { key, project } = known;
+  return { key, project, scopes: key.scopes, store: store.inProject(project.id) };
+}
+
+/**
+ * Loopback: the connection comes from this machine and was not passed on by a proxy, and the client meant this machine when it wrote the
+ * address, which a page in a browser cannot make it do by a name that it lets point here (DNS rebinding).
+ */
+function mayBeAnonymous({ headers, raw }: FastifyRequest, anonymous: Anonymous): boolean {
+  if (anonymous !== 'loopback') return anonymous === 'always';
+  const isPassedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((name) => headers[name] !== undefined);
+  const host = (headers.host ?? '')
+    .replace(/:\d+$/, '')
+    .replace(/^\[(.*)\]$/, '$1')
+    .toLowerCase();
+  return !isPassedOn && isLoopback(raw.socket.remoteAddress ?? '') && (host === 'localhost' || isLoopback(host));
+}
+
+function isLoopback(address: string): boolean {
+  const plain = address.replace(/^::ffff:/i, '');
+  return plain === '::1' || (isIPv4(plain) && plain.startsWith('127.'));
+}
+
+function challenge({ headers }: FastifyRequest): string {
+  return headers.authorization === undefined
+    ? 'Bearer realm="tritforge"'
+    : 'Bearer realm="tritforge", error="invalid_token"';
+}
+
+function withoutKey(): TritforgeError {
+  return new TritforgeError('UNAUTHENTICATED', 'The request has no API key', {
+    field: 'authorization',
+    remediation:
+      'Send `Authorization: Bearer tf_…`. Keys are made by `tritforge admin create-key`; TRITFORGE_ANONYMOUS says who needs none.',
+  });
+}
+
+function notAKey(): TritforgeError {
+  return new TritforgeError('UNAUTHENTICATED', 'The Authorization header has no API key that is valid now', {
+    field: 'authorization',
+    remediation: 'Send `Authorization: Bearer ` and a key that has neither expired nor been revoked.',
+  });
+}
+
+function withoutScope(scope: Scope, { key, scopes }: Access): TritforgeError {
+  return new TritforgeError(
+    'SCOPE_MISSING',
+    `The key ${key?.prefix}… may ${scopes.join(', ') || 'do nothing'}, and this takes ${scope}`,
+    {
+      field: 'authorization',
+      remediation: `Use a key with the scope ${scope}.`,
+    },
+  );
+}

@@ -1,0 +1,54 @@
+/** Who may do what. */
+import Type, { type Static } from 'typebox';
+import { idSchema } from './ids.js';
+import { nullable } from './nullable.js';
+
+/** Rights of a key, as `resource:verb`. A route asks for one of them. */
+export const SCOPES = [
+  'models:read',
+  'models:write',
+  'datasets:read',
+  'datasets:write',
+  'jobs:read',
+  'jobs:write',
+  'artifacts:read',
+  'audit:read',
+] as const;
+export type Scope = (typeof SCOPES)[number];
+
+const READING: readonly Scope[] = ['models:read', 'datasets:read', 'jobs:read', 'artifacts:read'];
+const WRITING: readonly Scope[] = ['models:write', 'datasets:write', 'jobs:write'];
+
+/** Sets of scopes, by what people are called who have them. */
+export const ROLES = {
+  viewer: READING,
+  developer: [...READING, ...WRITING],
+  admin: SCOPES,
+} as const satisfies Record<string, readonly Scope[]>;
+export type Role = keyof typeof ROLES;
+
+/** Letters, digits and dashes, as in a host name. */
+export const PROJECT_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+
+const Timestamp = Type.String({ format: 'date-time' });
+
+/** What keys see: resources of one project are invisible to keys of another. */
+export const Project = Type.Object({
+  id: idSchema('project'),
+  name: Type.String({ pattern: PROJECT_NAME.source }),
+  createdAt: Timestamp,
+});
+export type Project = Static<typeof Project>;
+
+/** A key as it may be shown: never with its secret. */
+export const ApiKey = Type.Object({
+  id: idSchema('key'),
+  name: Type.String(),
+  prefix: Type.String({ description: 'The beginning of the secret.' }),
+  scopes: Type.Array(Type.Enum([...SCOPES])),
+  createdAt: Timestamp,
+  expiresAt: nullable(Timestamp),
+  revokedAt: nullable(Timestamp),
+  lastUsedAt: nullable(Type.String({ format: 'date-time', description: 'To the minute.' })),
+});
+export type ApiKey = Static<typeof ApiKey>;

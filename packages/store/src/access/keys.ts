@@ -1,0 +1,100 @@
+/**
+ * API keys. A secret is `tf_` and 256 random bits; the database has its SHA-256 alone, so that whoever reads the database cannot use keys.
+ * So many random bits cannot be guessed, which is why no salt and no slow hash are needed.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { type ApiKey, newId, type Project, type Scope, TritforgeError } from '@tritforge/contracts';
+import { storableText } from '../database.js';
+import type { PrismaClient, ApiKey as Row } from '../generated/client.js';
+import { toProject } from './projects.js';
+
+export interface NewKey {
+  readonly projectId: string;
+  /** For people. */
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresAt?: Date | null | undefined;
+}
+
+/** A key and whose it is. */
+export interface KnownKey {
+  readonly key: ApiKey;
+  readonly project: Project;
+}
+
+export interface KeyRepository {
+  /** @returns the key, and its secret, which is kept nowhere */
+  create(key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>;
+  /** The key with this secret, and notes that it was used; null for what is no secret of a key that is valid now. */
+  authenticate(secret: string): Promise<KnownKey | null>;
+  /** Newest first, revoked ones too. @param projectId of all projects when left out */
+  list(projectId?: string): Promise<KnownKey[]>;
+  /** Ends a key now; one that has ended stays as it is. @throws TritforgeError KEY_NOT_FOUND */
+  revoke(id: string): Promise<ApiKey>;
+}
+
+const SECRET_BYTES = 32;
+const SECRET = /^tf_[A-Za-z0-9_-]{43}$/;
+const PREFIX_LENGTH = 9;
+const MINUTE_MS = 60_000;
+
+export function createKeyRepository(db: PrismaClient): KeyRepository {
+  return {
+    create: async ({ projectId, name, scopes, expiresAt = null }) => {
+      const secret = `tf_${randomBytes(SECRET_BYTES).toString('base64url')}`;
+      const row = await db.apiKey.create({
+        data: {
+          id: newId('key'),
+          projectId,
+          name: storableText(name),
+          prefix: secret.slice(0, PREFIX_LENGTH),
+          secretHash: hashOf(secret),
+          scopes: [...scopes],
+          expiresAt,
+        },
+      });
+      return { key: toKey(row), secret };
+    },
+    authenticate: async (secret) => {
+      if (!SECRET.test(secret)) return null;
+      const row = await db.apiKey.findUnique({ where: { secretHash: hashOf(secret) }, include: { project: true } });
+      const now = Date.now();
+      if (!row || row.revokedAt !== null || (row.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY) <= now) return null;
+      const minute = new Date(now - (now % MINUTE_MS));
+      if (row.lastUsedAt === null || row.lastUsedAt < minute) {
+        await db.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: minute } });
+      }
+      return { key: toKey(row), project: toProject(row.project) };
+    },
+    list: async (projectId) => {
+      const where = projectId === undefined ? {} : { projectId };
+      const rows = await db.apiKey.findMany({ where, orderBy: { id: 'desc' }, include: { project: true } });
+      return rows.map((row) => ({ key: toKey(row), project: toProject(row.project) }));
+    },
+    revoke: async (id) => {
+      await db.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
+      const row = await db.apiKey.findUnique({ where: { id } });
+      if (row) return toKey(row);
+      throw new TritforgeError('KEY_NOT_FOUND', `There is no API key ${id}.`, {
+        remediation: '`tritforge admin keys` lists those that there are.',
+      });
+    },
+  };
+}
+
+function hashOf(secret: string): string {
+  return createHash('sha256').update(secret).digest('hex');
+}
+
+function toKey({ id, name, prefix, scopes, createdAt, expiresAt, revokedAt, lastUsedAt }: Row): ApiKey {
+  return {
+    id,
+    name,
+    prefix,
+    scopes: scopes as Scope[],
+    createdAt: createdAt.toISOString(),
+    expiresAt: expiresAt?.toISOString() ?? null,
+    revokedAt: revokedAt?.toISOString() ?? null,
+    lastUsedAt: lastUsedAt?.toISOString() ?? null,
+  };
+}

@@ -1,0 +1,22 @@
+import { connectDatabase, pingDatabase } from '../database.js';
+import { createKeyRepository, type KeyRepository } from './keys.js';
+import { createProjectRepository, type ProjectRepository } from './projects.js';
+
+/** Who may use the service. */
+export interface AccessStore {
+  readonly projects: ProjectRepository;
+  readonly keys: KeyRepository;
+  close(): Promise<void>;
+}
+
+/** The part of the store that administration needs: the database alone. @throws TritforgeError SERVICE_UNAVAILABLE */
+export async function openAccess(databaseUrl: string): Promise<AccessStore> {
+  const db = connectDatabase(databaseUrl);
+  try {
+    await pingDatabase(db);
+  } catch (error) {
+    await db.$disconnect();
+    throw error;
+  }
+  return { projects: createProjectRepository(db), keys: createKeyRepository(db), close: () => db.$disconnect() };
+}
