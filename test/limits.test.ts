@@ -23,7 +23,7 @@ async function startUpload(): Promise<Socket> {
   const socket = connect(Number(port), hostname).setEncoding('utf8');
   await once(socket, 'connect');
   socket.write(
-    'POST /models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n' +
+    'POST /models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n' +
       `Content-Type: application/octet-stream\r\nContent-Length: ${MODEL.length}\r\n\r\n`,
   );
   socket.write(MODEL.subarray(0, MODEL.length / 2));

@@ -205,7 +205,7 @@ test('an upload that breaks off leaves nothing', async () => {
   const { hostname, port } = new URL(stack.url);
   const socket = connect(Number(port), hostname);
   socket.write(
-    `POST /models HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\nContent-Length: ${total}\r\n\r\n`,
+    `POST /models HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: ${total}\r\n\r\n`,
   );
   for (let sent = 0; sent < total / 2; sent += chunk.length) {
     if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve));

@@ -60,7 +60,8 @@ export function authenticate(app: FastifyInstance, store: ServiceStore, anonymou
 async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous: Anonymous): Promise<Access> {
   const { authorization } = request.headers;
   if (authorization === undefined) {
-    if (!mayBeAnonymous(request, anonymous)) throw withoutKey();
+    const why = whyKeyIsNeeded(request, anonymous);
+    if (why !== null) throw withoutKey(why);
     const project = { id: DEFAULT_PROJECT_ID, name: 'default', createdAt: new Date(0).toISOString() };
     return { key: null, project, scopes: SCOPES, store: store.inProject(project.id) };
   }
@@ -72,17 +73,21 @@ async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous
 }
 
 /**
- * Loopback: the connection comes from this machine and was not passed on by a proxy, and the client meant this machine when it wrote the
- * address, which a page in a browser cannot make it do by a name that it lets point here (DNS rebinding).
+ * Why a request needs a key; null where it needs none. Loopback: the connection comes from this machine and was not passed on by a proxy,
+ * and the client meant this machine when it wrote the address, which a page in a browser cannot make it do by a name that it lets point
+ * here (DNS rebinding).
  */
-function mayBeAnonymous({ headers, raw }: FastifyRequest, anonymous: Anonymous): boolean {
-  if (anonymous !== 'loopback') return anonymous === 'always';
-  const isPassedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].some((name) => headers[name] !== undefined);
+function whyKeyIsNeeded({ headers, raw }: FastifyRequest, anonymous: Anonymous): string | null {
+  if (anonymous === 'always') return null;
+  if (anonymous === 'never' || !isLoopback(raw.socket.remoteAddress ?? '')) return '';
+  const passedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
+  if (passedOn !== undefined) return `, and somebody passed it on, as its header ${passedOn} says`;
   const host = (headers.host ?? '')
     .replace(/:\d+$/, '')
     .replace(/^\[(.*)\]$/, '$1')
     .toLowerCase();
-  return !isPassedOn && isLoopback(raw.socket.remoteAddress ?? '') && (host === 'localhost' || isLoopback(host));
+  if (host === 'localhost' || isLoopback(host)) return null;
+  return `, and its header host names another machine than localhost`;
 }
 
 function isLoopback(address: string): boolean {
@@ -96,8 +101,8 @@ function challenge({ headers }: FastifyRequest): string {
     : 'Bearer realm="tritforge", error="invalid_token"';
 }
 
-function withoutKey(): TritforgeError {
-  return new TritforgeError('UNAUTHENTICATED', 'The request has no API key', {
+function withoutKey(why: string): TritforgeError {
+  return new TritforgeError('UNAUTHENTICATED', `The request has no API key${why}`, {
     field: 'authorization',
     remediation:
       'Send `Authorization: Bearer tf_…`. Keys are made by `tritforge admin create-key`; TRITFORGE_ANONYMOUS says who needs none.',

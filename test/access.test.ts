@@ -1,0 +1,169 @@
+/** Who gets in: no key, wrong keys, keys of another project, keys without the right, and requests without a key. */
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import { after, before, test } from 'node:test';
+import { type Model, ROLES, SCOPES, type Scope } from '@tritforge/contracts';
+import type { OpenapiDocument } from './support/conformance.js';
+import { expectJson, expectProblem, file, form, json } from './support/http.js';
+import { jobEnd, startJob } from './support/jobs.js';
+import { type Client, clientOf, revoke } from './support/keys.js';
+import { classifier } from './support/models.js';
+import { type Stack, startStack } from './support/stack.js';
+
+/** What an operation asks for, from the document alone. */
+interface Operation {
+  readonly method: string;
+  readonly path: string;
+  readonly scope: Scope | null;
+}
+
+let stack: Stack;
+let operations: Operation[];
+let ours: Client;
+before(async () => {
+  stack = await startStack({ env: { TRITFORGE_ANONYMOUS: 'never' }, workers: 1 });
+  const document = (await (await fetch(`${stack.url}/openapi.json`)).json()) as OpenapiDocument;
+  operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => {
+      const { security } = operation as { security?: { apiKey?: Scope[] }[] };
+      return { method: method.toUpperCase(), path, scope: security?.[0]?.apiKey?.[0] ?? null };
+    }),
+  );
+  ours = await clientOf(stack, 'ours');
+});
+after(() => stack.close());
+
+const guarded = () => operations.filter(({ scope }) => scope !== null);
+/** Something that could be there. */
+const filled = (path: string) =>
+  path.replace('{id}', `${{ m: 'mdl', d: 'dst', j: 'job', a: 'art' }[path[1]!]}_${'0'.repeat(26)}`);
+
+test('everything but health, documentation and error codes asks for a key', () => {
+  const open = operations.filter(({ scope }) => scope === null).map(({ path }) => path);
+  assert.deepEqual(open.sort(), [
+    '/',
+    '/health/live',
+    '/health/ready',
+    '/openapi.json',
+    '/problems',
+    '/problems/{code}',
+  ]);
+  assert.ok(guarded().length >= 15);
+  assert.ok(guarded().every(({ scope }) => SCOPES.includes(scope!)));
+});
+
+test('no route answers without a key, or with one that is none', async () => {
+  const wrong = [undefined, 'Bearer ', 'Bearer tf_x', `Bearer ${ours.secret}x`, `Basic ${ours.secret}`, ours.secret];
+  for (const { method, path } of guarded())
+    for (const authorization of wrong) {
+      const headers = authorization === undefined ? {} : { authorization };
+      const response = await stack.fetch(filled(path), { method, headers });
+      assert.match(response.headers.get('www-authenticate') ?? '', /^Bearer realm="tritforge"/);
+      const { detail } = await expectProblem(response, 'UNAUTHENTICATED');
+      assert.ok(!detail.includes(ours.secret));
+    }
+});
+
+test('no route does what its scope does not allow, and each is opened by its scope alone', async () => {
+  for (const scope of new Set(guarded().map((operation) => operation.scope!))) {
+    const without = await clientOf(
+      stack,
+      'ours',
+      SCOPES.filter((other) => other !== scope),
+    );
+    const alone = await clientOf(stack, 'ours', [scope]);
+    for (const { method, path } of guarded().filter((operation) => operation.scope === scope)) {
+      const { detail } = await expectProblem(await without.fetch(filled(path), { method }), 'SCOPE_MISSING');
+      assert.ok(detail.includes(scope));
+      const { status } = await alone.fetch(filled(path), { method });
+      assert.ok(status !== 401 && status !== 403, `${method} ${path}: ${status}`);
+    }
+  }
+});
+
+test('a refused upload leaves nothing', async () => {
+  const before = await stack.footprint();
+  const viewer = await clientOf(stack, 'ours', ROLES.viewer);
+  const after = { ...before.rows, api_keys: before.rows.api_keys! + 1 };
+  await expectProblem(await viewer.fetch('/models', form([['model', file(classifier(1), 'm.onnx')]])), 'SCOPE_MISSING');
+  assert.deepEqual(await stack.footprint(), { ...before, rows: after });
+});
+
+test('what one project has is not there for another, whatever it asks', async () => {
+  const theirs = await clientOf(stack, 'theirs');
+  const model = ['model', file(classifier(2), 'm.onnx')] as const;
+  const wanted = ['job', JSON.stringify({ recipe: { activations: { bits: null } } })] as const;
+  const job = await jobEnd(ours, (await startJob(ours, [model, wanted])).id);
+  assert.equal(job.state, 'succeeded', JSON.stringify(job.error));
+  const [artifactId] = job.artifactIds;
+  for (const path of [
+    `/models/${job.modelId}`,
+    `/jobs/${job.id}`,
+    `/jobs/${job.id}/report`,
+    `/jobs/${job.id}/report.html`,
+    `/jobs/${job.id}/artifacts`,
+    `/artifacts/${artifactId}`,
+    `/artifacts/${artifactId}/content`,
+  ]) {
+    assert.equal((await ours.fetch(path)).status, 200, path);
+    assert.equal((await theirs.fetch(path)).status, 404, path);
+  }
+  assert.equal((await theirs.fetch(`/models/${job.modelId}`, { method: 'DELETE' })).status, 404);
+  assert.equal((await theirs.fetch(`/jobs/${job.id}/cancel`, { method: 'POST' })).status, 404);
+  await expectProblem(
+    await theirs.fetch('/jobs', json({ modelId: job.modelId, recipe: { activations: { bits: null } } })),
+    'MODEL_NOT_FOUND',
+  );
+  for (const path of ['/models', '/datasets', '/jobs'])
+    assert.deepEqual((await expectJson<{ items: unknown[] }>(await theirs.fetch(path), 200)).items, [], path);
+
+  const copy = await expectJson<Model>(await theirs.fetch('/models', form([model])), 201);
+  assert.notEqual(copy.id, job.modelId);
+  assert.equal((await theirs.fetch(`/models/${copy.id}`, { method: 'DELETE' })).status, 204);
+  assert.equal((await ours.fetch(`/models/${job.modelId}`)).status, 200);
+});
+
+test('a revoked key is no key from then on', async () => {
+  const client = await clientOf(stack, 'ours');
+  assert.equal((await client.fetch('/jobs')).status, 200);
+  await revoke(stack, client);
+  await expectProblem(await client.fetch('/jobs'), 'UNAUTHENTICATED');
+});
+
+test('without a key, a request from this machine acts for the project default unless somebody passed it on', async () => {
+  const local = await startStack();
+  try {
+    assert.equal((await local.fetch('/models', form([['model', file(classifier(3), 'm.onnx')]]))).status, 201);
+    const { items } = await expectJson<{ items: Model[] }>(
+      await (await clientOf(local, 'default')).fetch('/models'),
+      200,
+    );
+    assert.equal(items.length, 1);
+    for (const header of ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip'])
+      await expectProblem(await local.fetch('/models', { headers: { [header]: '203.0.113.7' } }), 'UNAUTHENTICATED');
+    // A page in a browser whose name was made to point here.
+    assert.equal(await statusOf(local, 'rebound.example:80'), 401);
+    assert.equal(await statusOf(local, 'localhost'), 200);
+    assert.equal(await statusOf(local, '[::1]:8080'), 200);
+  } finally {
+    await local.close();
+  }
+});
+
+/** `fetch` does not let a caller choose the Host header. */
+function statusOf({ url }: Stack, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const sent = request(`${url}/models`, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+    sent.on('error', reject).end();
+  });
+}
+
+test('the document says which keys a route takes, and whether it needs one', async () => {
+  const named = (document: OpenapiDocument) =>
+    (document.paths['/models']!.post as unknown as { security: object[] }).security;
+  const strict = (await (await fetch(`${stack.url}/openapi.json`)).json()) as OpenapiDocument;
+  assert.deepEqual(named(strict), [{ apiKey: ['models:write'] }]);
+});
