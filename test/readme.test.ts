@@ -19,6 +19,20 @@ function shellBlocks(heading: string): string {
   return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]).join('\n');
 }
 
+/** Runs the blocks below a heading, and gives what they print. */
+async function paste(heading: string, cwd: string): Promise<string> {
+  const shell = spawn('bash', ['-euo', 'pipefail', '-c', shellBlocks(heading)], {
+    cwd,
+    env: { ...process.env, TRITFORGE: stack.url, DATABASE_URL: stack.databaseUrl },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (chunk) => (output += chunk));
+  const status = await new Promise((resolve) => shell.once('close', resolve));
+  assert.equal(status, 0, output);
+  return output;
+}
+
 const hasTool = (name: string) => spawnSync(name, ['--version']).status === 0;
 const missing = ['bash', 'curl'].find((name) => !hasTool(name));
 
@@ -33,21 +47,20 @@ test('the curl lines of the README work when pasted', { skip: missing && `there 
   try {
     mkdirSync(path.join(folder, 'examples'));
     cpSync(path.join(root, 'examples/shapes'), path.join(folder, 'examples/shapes'), { recursive: true });
-    const shell = spawn('bash', ['-euo', 'pipefail', '-c', shellBlocks('### The API by curl')], {
-      cwd: folder,
-      env: { ...process.env, TRITFORGE: stack.url },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    let output = '';
-    for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (chunk) => (output += chunk));
-    const status = await new Promise((resolve) => shell.once('close', resolve));
-    assert.equal(status, 0, output);
+    await paste('### The API by curl', folder);
     const report = JSON.parse(readFileSync(path.join(folder, 'report.json'), 'utf8'));
     assert.equal(report.gates[0].name, 'maxAccuracyDrop');
     assert.equal(readFileSync(path.join(folder, 'model.fgq.onnx')).length, report.artifacts[0].sizeBytes);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('the lines about keys work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  const output = await paste('### Keys and projects', root);
+  assert.match(output, /Made the project vision/);
+  assert.match(output, /\{"items":\[\],"nextCursor":null\}/);
+  assert.match(output, /^nightly +key_.* vision +tf_/m);
 });
 
 test('the README names every setting of API and worker with its meaning', () => {
