@@ -56,6 +56,12 @@ test('the curl lines of the README work when pasted', { skip: missing && `there 
   }
 });
 
+test('the lines about sending again work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  const jobs = [await paste('### Sending again', root), await paste('### Sending again', root)];
+  assert.match(jobs[0]!, /"state":"queued"/);
+  assert.equal(jobs[1], jobs[0]);
+});
+
 test('the lines about keys work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
   const output = await paste('### Keys and projects', root);
   assert.match(output, /Made the project vision/);

@@ -53,6 +53,13 @@ const registry = {
   // Who asks
   UNAUTHENTICATED: { status: 401, title: 'The request has no valid API key' },
   SCOPE_MISSING: { status: 403, title: 'The API key may not do this' },
+  // Requests that are sent again
+  IDEMPOTENCY_KEY_REUSED: { status: 409, title: 'The idempotency key belongs to another request' },
+  IDEMPOTENCY_IN_PROGRESS: {
+    status: 409,
+    title: 'A request with this idempotency key is still being worked on',
+    retryable: true,
+  },
   // The command line
   ENGINE_UNAVAILABLE: { status: 400, title: 'The engine that was asked for cannot run on this machine' },
   USAGE_INVALID: { status: 400, title: 'The command line is not valid' },

@@ -21,6 +21,7 @@ export type {
   Worker,
 } from './jobs/job-repository.js';
 export { deployMigrations } from './migrations/index.js';
+export type { Answer, OnceClaim, OnceJob, OnceRepository } from './once/once.js';
 export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';
 export type { ArtifactRepository, NewArtifact } from './repositories/artifacts.js';
 export type { DatasetRepository, NewDataset } from './repositories/datasets.js';

@@ -8,12 +8,13 @@ import { connectDatabase, pingDatabase } from './database.js';
 import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { createOnceRepository, keepAnswer, type OnceJob, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
-import { ALL_PROJECTS, type Reach } from './repositories/reach.js';
+import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
 
 export interface StoreConfig {
   /** `postgresql://user:password@host:port/database`; its migrations must be deployed (`deployMigrations`). */
@@ -51,11 +52,15 @@ export interface ProjectStore {
   readonly datasets: DatasetRepository;
   readonly jobs: JobDesk;
   readonly artifacts: ArtifactRepository;
+  /** Requests that are answered once. */
+  readonly once: OnceRepository;
   /**
    * Writes the row of a job, then puts it on the queue. When the queue cannot be reached the job is kept and
    * `reconcile` dispatches it later.
+   * @param once the claim of the request that asks for it: its answer is kept in the same transaction
+   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
-  submitJob(job: NewJob): Promise<Job>;
+  submitJob(job: NewJob, once?: OnceJob): Promise<Job>;
   /** `jobs.cancel`, and takes the job off the queue. */
   cancelJob(id: string): Promise<Job>;
 }
@@ -79,6 +84,8 @@ export interface Store extends ProjectStore {
   reconcile(): Promise<Reconciled>;
   /** Deletes blobs that no row refers to, which a crash between file and row can leave. Returns their number. */
   sweepBlobs(): Promise<number>;
+  /** Forgets requests that need not be answered as before any more. Returns their number. */
+  sweepOnceKeys(): Promise<number>;
   /** Checks every part; never throws. */
   ping(): Promise<Check[]>;
   close(): Promise<void>;
@@ -134,8 +141,9 @@ function assemble(
     datasets: createDatasetRepository(db, blobs, reach),
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
-    submitJob: async (newJob) => {
-      const job = await desk.create(newJob);
+    once: createOnceRepository(db, projectOf(reach)),
+    submitJob: async (newJob, once) => {
+      const job = await desk.create(newJob, once && ((tx, made) => keepAnswer(tx, once.claim, once.answerOf(made))));
       // The row is there: a queue that cannot be reached delays the job until the next reconciliation.
       await queue.add(job.id).catch(() => {});
       return job;
@@ -163,6 +171,7 @@ function assemble(
       return { ...swept, offered: offers.size };
     },
     sweepBlobs: () => sweepBlobs(db, blobs),
+    sweepOnceKeys: () => sweepOnceKeys(db),
     ping: () =>
       Promise.all([
         check('database', () => pingDatabase(db)),

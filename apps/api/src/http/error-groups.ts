@@ -2,6 +2,9 @@ import { ERROR_CODES, type ErrorCode } from '@tritforge/contracts';
 
 const ALL = Object.keys(ERROR_CODES) as ErrorCode[];
 
+/** Codes of requests with an Idempotency-Key. */
+export const ONCE_ERRORS: readonly ErrorCode[] = ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_IN_PROGRESS'];
+
 /** Codes that any streamed upload can be answered with. */
 export const UPLOAD_ERRORS: readonly ErrorCode[] = [
   'CONTENT_TYPE_UNSUPPORTED',

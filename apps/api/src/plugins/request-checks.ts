@@ -1,5 +1,6 @@
 import { TritforgeError } from '@tritforge/contracts';
 import type { FastifyInstance } from 'fastify';
+import { idempotencyKey } from '../http/idempotency-key.js';
 
 /** Refuses requests whose head this service cannot honour, before their body is read. */
 export function checkRequestHeads(app: FastifyInstance): void {
@@ -10,6 +11,7 @@ export function checkRequestHeads(app: FastifyInstance): void {
         remediation: 'Send the Host header, as HTTP/1.1 demands.',
       });
     }
+    idempotencyKey(headers);
     const encoding = headers['content-encoding']?.toLowerCase() ?? 'identity';
     if (encoding !== 'identity') {
       throw new TritforgeError(

@@ -16,7 +16,12 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
   const get = (id: string): Promise<Job | null> => readJob(db, reach, id);
   return {
     get,
-    create: (job) => db.$transaction((tx) => insertJob(tx, projectOf(reach), job)),
+    create: (job, alsoWithin) =>
+      db.$transaction(async (tx) => {
+        const created = await insertJob(tx, projectOf(reach), job);
+        await alsoWithin?.(tx, created);
+        return created;
+      }),
     list: async (filter = {}, request = {}) => {
       const page = await readPage(request, async (take, below) => {
         const ids = await selectIds(db, reach, filter, below.id?.lt ?? null, take);

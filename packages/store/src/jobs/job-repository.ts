@@ -10,6 +10,7 @@ import type {
   Report,
   SerializedError,
 } from '@tritforge/contracts';
+import type { Database } from '../database.js';
 import type { NewArtifact } from '../repositories/artifacts.js';
 import type { Page, PageRequest } from '../repositories/page.js';
 
@@ -84,9 +85,10 @@ export interface JobDesk {
   /**
    * Writes a queued job; dispatching it is up to `Store.submitJob`.
    *
+   * @param alsoWithin what else the transaction does that writes the row
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND
    */
-  create(job: NewJob): Promise<Job>;
+  create(job: NewJob, alsoWithin?: (tx: Database, job: Job) => Promise<void>): Promise<Job>;
   get(id: string): Promise<Job | null>;
   /** @throws TritforgeError CURSOR_INVALID */
   list(filter?: JobFilter, page?: PageRequest): Promise<Page<Job>>;

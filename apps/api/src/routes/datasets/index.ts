@@ -1,14 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { Dataset, idSchema, Preprocess } from '@tritforge/contracts';
-import type { Created } from '@tritforge/store';
+import type { NewFile } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
-import { DATASET_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { DATASET_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
 import { compileCheck } from '../../http/schema-check.js';
+import { answerOnce, sendAnswer } from '../../once/answer-once.js';
+import { digestsOf } from '../../once/digests-of.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
@@ -24,7 +27,7 @@ const checkPreprocess = compileCheck(Preprocess, 'PREPROCESS_INVALID', 'preproce
 
 /** `/datasets` */
 export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { uploads } = deps;
+  const { inspector, uploads } = deps;
   const datasetsOf = (request: FastifyRequest) => accessOf(request).store.datasets;
   acceptUploads(app, [MULTIPART], { json: false });
 
@@ -40,22 +43,26 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
           'of images with a csv of labels) and, as JSON in the part `preprocess`, how samples become inputs. The same ' +
           'bytes with the same preprocess give the same dataset.',
         tags,
+        headers: idempotencyHeader,
         body: { content: { [MULTIPART]: formBody({ data: 'file', preprocess: Preprocess }, ['data']) } },
         response: {
           200: jsonResponse('The dataset was here already.', Dataset, locationHeader),
           201: jsonResponse('The dataset is stored.', Dataset, locationHeader),
-          ...problems('BODY_NOT_JSON', 'BODY_TOO_LARGE', ...UPLOAD_ERRORS, ...DATASET_ERRORS),
+          ...problems('BODY_NOT_JSON', 'BODY_TOO_LARGE', ...ONCE_ERRORS, ...UPLOAD_ERRORS, ...DATASET_ERRORS),
         },
       },
     },
     async (request, reply) => {
-      const { value, created } = await uploads.serve(request, reply, (session) =>
-        receiveDataset(deps, request, session),
-      );
-      return reply
-        .status(created ? 201 : 200)
-        .header('location', `/datasets/${value.id}`)
-        .send(value);
+      const answer = await uploads.serve(request, reply, async (session) => {
+        const { file, preprocess } = await receiveParts(deps, request, session);
+        return answerOnce(request, { files: digestsOf([file]), preprocess }, async () => {
+          const checks = { inspector, store: accessOf(request).store };
+          const checked = await checkDatasetFile(checks, session, file, preprocess);
+          const { value, created } = await keepDataset(checks.store, session, checked);
+          return { status: created ? 201 : 200, headers: { location: `/datasets/${value.id}` }, body: value };
+        });
+      });
+      return sendAnswer(reply, answer);
     },
   );
 
@@ -114,12 +121,11 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
   );
 };
 
-async function receiveDataset(
-  { inspector, uploads, config }: RouteDeps,
+async function receiveParts(
+  { uploads, config }: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
-): Promise<Created<Dataset>> {
-  const { store } = accessOf(request);
+): Promise<{ file: NewFile; preprocess: Preprocess | null }> {
   const data = new SingleFile('data', 'dataset');
   let preprocess: Preprocess | null = null;
   await uploads.readParts(request, async (part) => {
@@ -128,6 +134,5 @@ async function receiveDataset(
     if (preprocess !== null) throw duplicatePart('preprocess');
     preprocess = checkPreprocess(await readJsonPart(part.content, 'preprocess', config.maxJsonBytes));
   });
-  const checked = await checkDatasetFile({ store, inspector }, session, data.file(), preprocess);
-  return keepDataset(store, session, checked);
+  return { file: data.file(), preprocess };
 }

@@ -6,9 +6,12 @@ import {
   JobOptions,
   type Preprocess,
 } from '@tritforge/contracts';
+import type { Answer, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import type { CheckDeps, RouteDeps } from '../../deps.js';
 import { compileCheck } from '../../http/schema-check.js';
+import { answerOnce } from '../../once/answer-once.js';
+import { digestsOf } from '../../once/digests-of.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { type CheckedDataset, checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
 import { readJsonPart } from '../../uploads/json-part.js';
@@ -17,6 +20,7 @@ import type { Part } from '../../uploads/multipart.js';
 import { duplicatePart, unexpectedPart } from '../../uploads/part-errors.js';
 import { SingleFile } from '../../uploads/single-file.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
+import { onceJob, queued } from './create-job.js';
 import { checkLabels, checkWanted } from './job-checks.js';
 
 const PARTS = ['model', 'data', ...DATASET_ROLES, 'job'];
@@ -39,7 +43,7 @@ export async function createJobFromForm(
   deps: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
-): Promise<Job> {
+): Promise<Answer> {
   const form: JobForm = {
     model: new ModelParts(session),
     datasets: {
@@ -55,14 +59,18 @@ export async function createJobFromForm(
   const files = form.model.files();
   const roles = DATASET_ROLES.filter((role) => form.datasets[role].has);
   checkWanted(wanted, roles);
-  const model = await checkModel(checks, session, files);
-  const datasets: CheckedDatasets = new Map();
-  for (const role of roles) {
-    datasets.set(role, await checkAgainstModel(checks, session, form.datasets[role], preprocess, model));
-  }
-  const evaluation = datasets.get('evaluation');
-  if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-  return keepAndSubmit(checks, session, { model, datasets }, wanted);
+  const data = roles.map((role) => ({ role, files: digestsOf([form.datasets[role].file()]) }));
+  const work = async (claim: OnceClaim | null) => {
+    const model = await checkModel(checks, session, files);
+    const datasets: CheckedDatasets = new Map();
+    for (const role of roles) {
+      datasets.set(role, await checkAgainstModel(checks, session, form.datasets[role], preprocess, model));
+    }
+    const evaluation = datasets.get('evaluation');
+    if (evaluation) checkLabels(wanted.metric, evaluation.summary);
+    return queued(await keepAndSubmit(checks, session, { model, datasets }, wanted, claim));
+  };
+  return answerOnce(request, { model: digestsOf(files), data, wanted, preprocess }, work, 'within');
 }
 
 async function takePart(form: JobForm, part: Part, session: UploadSession, maxJsonBytes: number): Promise<void> {
@@ -93,6 +101,7 @@ async function keepAndSubmit(
   session: UploadSession,
   checked: { model: CheckedModel; datasets: CheckedDatasets },
   wanted: Omit<JobOptions, 'preprocess'>,
+  claim: OnceClaim | null,
 ): Promise<Job> {
   const undo: (() => Promise<void>)[] = [];
   try {
@@ -105,7 +114,8 @@ async function keepAndSubmit(
       datasets[role] = dataset.value.id;
     }
     session.signal.throwIfAborted();
-    return await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {}, modelId: model.value.id, datasets });
+    const job = { ...wanted, recipe: wanted.recipe ?? {}, modelId: model.value.id, datasets };
+    return await store.submitJob(job, onceJob(claim));
   } catch (error) {
     // Another request may use a resource by now; it then stays.
     await Promise.allSettled(undo.map((step) => step()));

@@ -1,15 +1,42 @@
 import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
-import type { CheckDeps } from '../../deps.js';
+import type { Answer, OnceClaim, OnceJob } from '@tritforge/store';
+import type { FastifyRequest } from 'fastify';
+import type { CheckDeps, RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
+import { answerOnce } from '../../once/answer-once.js';
+import { accessOf } from '../../plugins/authentication.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
 import { checkLabels, checkWanted } from './job-checks.js';
 
+/** Seconds between two looks at a job that has not ended. */
+export const POLL_SECONDS = 1;
+
 /** Creates a job of a model and datasets that are stored. @throws TritforgeError of every check */
 export async function createJob(
-  { store, inspector }: CheckDeps,
+  { inspector }: RouteDeps,
+  request: FastifyRequest,
   session: UploadSession,
   wanted: JobRequest,
-): Promise<Job> {
+): Promise<Answer> {
+  const { store } = accessOf(request);
+  const work = async (claim: OnceClaim | null) => {
+    await checkJob({ store, inspector }, session, wanted);
+    return queued(await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {} }, onceJob(claim)));
+  };
+  return answerOnce(request, wanted, work, 'within');
+}
+
+/** The answer to whoever asked for a job. */
+export function queued(job: Job): Answer {
+  return { status: 202, headers: { location: `/jobs/${job.id}`, 'retry-after': String(POLL_SECONDS) }, body: job };
+}
+
+/** What keeps the answer together with the job. */
+export function onceJob(claim: OnceClaim | null): OnceJob | undefined {
+  return claim === null ? undefined : { claim, answerOf: queued };
+}
+
+async function checkJob({ store, inspector }: CheckDeps, session: UploadSession, wanted: JobRequest): Promise<void> {
   const { modelId, datasets = {} } = wanted;
   const model = await lookUp('model', modelId, (id) => store.models.get(id));
   const roles = DATASET_ROLES.filter((role) => datasets[role] !== undefined);
@@ -23,5 +50,4 @@ export async function createJob(
     const [path] = await session.layOutPublished([{ name: fileName, digest }]);
     await inspector.checkDataset({ path: path!, preprocess }, model.summary.inputs, session.signal);
   }
-  return store.submitJob({ ...wanted, recipe: wanted.recipe ?? {} });
 }

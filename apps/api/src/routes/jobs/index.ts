@@ -14,23 +14,23 @@ import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
 import type { ProjectStore } from '@tritforge/store';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
-import { DATASET_ERRORS, MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { DATASET_ERRORS, MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
 import { matchesEtag, weakEtag } from '../../http/etag.js';
+import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, htmlResponse, jsonResponse, problems } from '../../http/responses.js';
+import { answerOnce, sendAnswer } from '../../once/answer-once.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
-import { createJob } from './create-job.js';
+import { createJob, POLL_SECONDS } from './create-job.js';
 import { createJobFromForm } from './create-job-from-form.js';
 import { jobFilter, jobFilterQuery } from './job-filter.js';
 
 const params = Type.Object({ id: idSchema('job') });
 const tags = ['jobs'];
 
-/** Seconds between two looks at a job that has not ended. */
-const POLL_SECONDS = 1;
 const retryAfterHeader = { 'Retry-After': Type.Integer({ description: 'Seconds until the next look at the job.' }) };
 
 const EXAMPLE_DATASETS = {
@@ -75,6 +75,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         config: { scope: 'jobs:write' },
         schema: {
           operationId: 'createJob',
+          headers: idempotencyHeader,
           summary: 'Quantize a model',
           description:
             'As JSON, a job names a model and datasets that are stored. As a form it brings them along: the part ' +
@@ -98,6 +99,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
               'RECIPE_INVALID',
               'CALIBRATION_REQUIRED',
               'METRIC_UNSUPPORTED',
+              ...ONCE_ERRORS,
               ...UPLOAD_ERRORS,
               ...MODEL_ERRORS,
               ...DATASET_ERRORS,
@@ -108,15 +110,12 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       async (request, reply) => {
         const contentType = request.headers['content-type']?.toLowerCase();
         if (contentType === undefined) throw noContentType();
-        const job = await uploads.serve(request, reply, (session) =>
+        const answer = await uploads.serve(request, reply, (session) =>
           contentType.startsWith(MULTIPART)
             ? createJobFromForm(deps, request, session)
-            : createJob({ ...deps, ...accessOf(request) }, session, request.body as JobRequest),
+            : createJob(deps, request, session, request.body as JobRequest),
         );
-        return reply
-          .status(202)
-          .headers({ location: `/jobs/${job.id}`, 'retry-after': String(POLL_SECONDS) })
-          .send(job);
+        return sendAnswer(reply, answer);
       },
     );
   });
@@ -175,20 +174,33 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       config: { scope: 'jobs:write' },
       schema: {
         operationId: 'cancelJob',
+        headers: idempotencyHeader,
         summary: 'Cancel a job',
         description: 'Takes effect at once; canceling a canceled job changes nothing.',
         tags,
         params,
         response: {
           200: jsonResponse('The job is canceled.', Job),
-          ...problems('JOB_NOT_FOUND', 'JOB_ALREADY_ENDED', 'CONTENT_TYPE_UNSUPPORTED', 'BODY_NOT_JSON'),
+          ...problems(
+            'JOB_NOT_FOUND',
+            'JOB_ALREADY_ENDED',
+            'CONTENT_TYPE_UNSUPPORTED',
+            'BODY_NOT_JSON',
+            'HEADER_INVALID',
+            ...ONCE_ERRORS,
+          ),
         },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const { id } = request.params;
       requireId('job', id);
-      return accessOf(request).store.cancelJob(id);
+      const answer = await answerOnce(request, null, async () => ({
+        status: 200,
+        headers: {},
+        body: await accessOf(request).store.cancelJob(id),
+      }));
+      return sendAnswer(reply, answer);
     },
   );
 

@@ -1,14 +1,17 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { idSchema, Model, TritforgeError } from '@tritforge/contracts';
-import type { Created } from '@tritforge/store';
+import type { NewFile } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { announcedFileName } from '../../http/content-disposition.js';
-import { MODEL_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
+import { answerOnce, sendAnswer } from '../../once/answer-once.js';
+import { digestsOf } from '../../once/digests-of.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { binaryBody, formBody, locationHeader, MULTIPART, OCTET_STREAM } from '../../uploads/body-schemas.js';
@@ -21,7 +24,7 @@ const tags = ['models'];
 
 /** `/models` */
 export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { uploads } = deps;
+  const { inspector, uploads } = deps;
   const modelsOf = (request: FastifyRequest) => accessOf(request).store.models;
   acceptUploads(app, [MULTIPART, OCTET_STREAM], { json: false });
 
@@ -37,6 +40,7 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
           'file, its file name being the one that the model refers to. The model is checked before it is kept. The ' +
           'same bytes give the same model.',
         tags,
+        headers: idempotencyHeader,
         querystring: Type.Object({
           fileName: Type.Optional(
             Type.String({ minLength: 1, maxLength: 255, description: 'File name of a model that is the whole body.' }),
@@ -51,18 +55,20 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
         response: {
           200: jsonResponse('The model was here already.', Model, locationHeader),
           201: jsonResponse('The model is stored.', Model, locationHeader),
-          ...problems('QUERY_INVALID', ...UPLOAD_ERRORS, ...MODEL_ERRORS),
+          ...problems('QUERY_INVALID', ...ONCE_ERRORS, ...UPLOAD_ERRORS, ...MODEL_ERRORS),
         },
       },
     },
     async (request, reply) => {
-      const { value, created } = await uploads.serve(request, reply, (session) =>
-        receiveModel(deps, request, request.query.fileName, session),
-      );
-      return reply
-        .status(created ? 201 : 200)
-        .header('location', `/models/${value.id}`)
-        .send(value);
+      const answer = await uploads.serve(request, reply, async (session) => {
+        const files = await receiveFiles(deps, request, request.query.fileName, session);
+        return answerOnce(request, digestsOf(files), async () => {
+          const checks = { inspector, store: accessOf(request).store };
+          const { value, created } = await keepModel(checks.store, session, await checkModel(checks, session, files));
+          return { status: created ? 201 : 200, headers: { location: `/models/${value.id}` }, body: value };
+        });
+      });
+      return sendAnswer(reply, answer);
     },
   );
 
@@ -121,13 +127,12 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
   );
 };
 
-async function receiveModel(
-  { inspector, uploads }: RouteDeps,
+async function receiveFiles(
+  { uploads }: RouteDeps,
   request: FastifyRequest,
   fileName: string | undefined,
   session: UploadSession,
-): Promise<Created<Model>> {
-  const { store } = accessOf(request);
+): Promise<NewFile[]> {
   const parts = new ModelParts(session);
   if (request.headers['content-type']?.toLowerCase().startsWith(MULTIPART)) {
     await uploads.readParts(request, async (part) => {
@@ -143,5 +148,5 @@ async function receiveModel(
       remediation: `Send ${MULTIPART} with a part "model", or the file itself as ${OCTET_STREAM}.`,
     });
   }
-  return keepModel(store, session, await checkModel({ store, inspector }, session, parts.files()));
+  return parts.files();
 }
