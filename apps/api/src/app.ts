@@ -13,6 +13,7 @@ import { checkRequestHeads } from './plugins/request-checks.js';
 import { validateWithTypebox } from './plugins/validation.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
 import { datasetRoutes } from './routes/datasets/index.js';
+import { eventRoutes } from './routes/events/index.js';
 import { healthRoutes } from './routes/health/index.js';
 import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
@@ -71,6 +72,7 @@ export async function buildApp(
   await app.register(modelRoutes, routeDeps);
   await app.register(datasetRoutes, routeDeps);
   await app.register(jobRoutes, routeDeps);
+  await app.register(eventRoutes, routeDeps);
   await app.register(artifactRoutes, routeDeps);
   methods.install(app);
   return app;

@@ -19,6 +19,7 @@ export interface ApiConfig extends SharedConfig {
   readonly maxJsonBytes: number;
   readonly maxConcurrentUploads: number;
   readonly uploadIdleSeconds: number;
+  readonly maxEventStreams: number;
   readonly maxConcurrentInspections: number;
   readonly maxWaitingInspections: number;
   readonly inspectionMemoryBytes: number;
@@ -76,6 +77,12 @@ export const SETTINGS: Settings<ApiConfig> = {
     fallback: 60,
     meaning: 'How long an upload may stand still before it is given up. Its total time is not limited.',
     parse: integer(1, 3600),
+  },
+  maxEventStreams: {
+    env: 'TRITFORGE_MAX_EVENT_STREAMS',
+    fallback: 1000,
+    meaning: 'Streams of events open at once; more are answered 503 with Retry-After.',
+    parse: integer(0, 100_000),
   },
   maxConcurrentInspections: {
     env: 'TRITFORGE_MAX_CONCURRENT_INSPECTIONS',

@@ -76,7 +76,7 @@ describe('a worker', { concurrency: false }, () => {
     const job = await runExample();
     assert.equal(job.state, 'succeeded');
     assert.equal(job.error, null);
-    const events = await service.store.jobs.listEvents(job.id);
+    const events = await service.store.events.read({ jobId: job.id });
     assert.deepEqual(
       events.filter(({ to, phase }) => to === 'running' && phase !== null).map(({ phase }) => phase),
       USUAL_PHASES,
@@ -93,7 +93,7 @@ describe('a worker', { concurrency: false }, () => {
     const calibration = service.exampleJob.datasets!.calibration!;
     const job = await runExample({ recipe: TRAINING, datasets: { calibration, training: calibration } });
     assert.equal(job.state, 'succeeded', JSON.stringify(job.error));
-    const events = await service.store.jobs.listEvents(job.id);
+    const events = await service.store.events.read({ jobId: job.id });
     const phases = events.filter(({ to, phase }) => to === 'running' && phase !== null).map(({ phase }) => phase);
     assert.deepEqual(phases, TRAINING_PHASES);
     const report = await service.store.jobs.getReport(job.id);

@@ -9,10 +9,11 @@ export {
   type EmbeddedPostgresOptions,
   startEmbeddedPostgres,
 } from './embedded-postgres/index.js';
+export type { EventLog, JobEvent } from './events/event-log.js';
+export type { JobFollower, JobWatch } from './events/job-watch.js';
 export type {
   JobClaim,
   JobDesk,
-  JobEvent,
   JobFilter,
   JobRepository,
   NewJob,

@@ -5,6 +5,8 @@ import { sweepBlobs } from './blobs/blob-references.js';
 import type { BlobStorage } from './blobs/blob-storage.js';
 import { openFileBlobStorage } from './blobs/file-blob-storage.js';
 import { connectDatabase, pingDatabase } from './database.js';
+import { createEventLog, type EventLog } from './events/event-log.js';
+import { type JobWatch, openJobWatch } from './events/job-watch.js';
 import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
@@ -52,6 +54,7 @@ export interface ProjectStore {
   readonly datasets: DatasetRepository;
   readonly jobs: JobDesk;
   readonly artifacts: ArtifactRepository;
+  readonly events: EventLog;
   /** Requests that are answered once. */
   readonly once: OnceRepository;
   /**
@@ -75,6 +78,7 @@ export interface Store extends ProjectStore {
   readonly keys: KeyRepository;
   readonly blobs: BlobStorage;
   readonly queue: JobQueue;
+  readonly watch: JobWatch;
   /** Nothing of other projects can be reached through it. @param id of a project that exists */
   inProject(id: string): ProjectStore;
   /**
@@ -117,7 +121,9 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
     const queue = await openQueue({ databaseUrl, redisUrl, prefix });
     closers.unshift(() => queue.close());
-    return assemble(config, db, blobs, queue, () => closeAll(closers));
+    const watch = openJobWatch(databaseUrl);
+    closers.unshift(() => watch.close());
+    return assemble(config, { db, blobs, queue, watch }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -128,11 +134,14 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
   for (const close of closers) await close().catch(() => {});
 }
 
+/** What a store is connected to. */
+interface Parts extends Pick<Store, 'blobs' | 'queue' | 'watch'> {
+  readonly db: PrismaClient;
+}
+
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  db: PrismaClient,
-  blobs: BlobStorage,
-  queue: JobQueue,
+  { db, blobs, queue, watch }: Parts,
   close: () => Promise<void>,
 ): Store {
   const jobs = createJobRepository(db, { maxAttempts, leaseMs });
@@ -141,6 +150,7 @@ function assemble(
     datasets: createDatasetRepository(db, blobs, reach),
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
+    events: createEventLog(db, reach),
     once: createOnceRepository(db, projectOf(reach)),
     submitJob: async (newJob, once) => {
       const job = await desk.create(newJob, once && ((tx, made) => keepAnswer(tx, once.claim, once.answerOf(made))));
@@ -162,6 +172,7 @@ function assemble(
     keys: createKeyRepository(db),
     blobs,
     queue,
+    watch,
     inProject: (projectId) => within({ projectId }, createJobDesk(db, { projectId })),
     reconcile: async () => {
       const swept = await jobs.sweep();

@@ -43,6 +43,7 @@ export async function documentApi(
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },
+        { name: 'events', description: 'What jobs do, as it happens.' },
         { name: 'artifacts', description: 'Quantized models.' },
         { name: 'service', description: 'Health, error codes, documentation.' },
       ],

@@ -95,5 +95,5 @@ export async function ended(store: Store, id: string, timeoutMs = 60_000): Promi
 
 /** How often the log of a job says that it ended. */
 export async function terminalEvents(store: Store, id: string): Promise<number> {
-  return (await store.jobs.listEvents(id)).filter(({ to }) => isTerminal(to)).length;
+  return (await store.events.read({ jobId: id })).filter(({ to }) => isTerminal(to)).length;
 }

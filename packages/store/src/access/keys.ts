@@ -27,6 +27,8 @@ export interface KeyRepository {
   create(key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>;
   /** The key with this secret, and notes that it was used; null for what is no secret of a key that is valid now. */
   authenticate(secret: string): Promise<KnownKey | null>;
+  /** Whether a key that was known before still is. */
+  isValid(id: string): Promise<boolean>;
   /** Newest first, revoked ones too. @param projectId of all projects when left out */
   list(projectId?: string): Promise<KnownKey[]>;
   /** Ends a key now; one that has ended stays as it is. @throws TritforgeError KEY_NOT_FOUND */
@@ -58,13 +60,17 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
     authenticate: async (secret) => {
       if (!SECRET.test(secret)) return null;
       const row = await db.apiKey.findUnique({ where: { secretHash: hashOf(secret) }, include: { project: true } });
+      if (!row || hasEnded(row)) return null;
       const now = Date.now();
-      if (!row || row.revokedAt !== null || (row.expiresAt?.getTime() ?? Number.POSITIVE_INFINITY) <= now) return null;
       const minute = new Date(now - (now % MINUTE_MS));
       if (row.lastUsedAt === null || row.lastUsedAt < minute) {
         await db.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: minute } });
       }
       return { key: toKey(row), project: toProject(row.project) };
+    },
+    isValid: async (id) => {
+      const row = await db.apiKey.findUnique({ where: { id } });
+      return row !== null && !hasEnded(row);
     },
     list: async (projectId) => {
       const where = projectId === undefined ? {} : { projectId };
@@ -80,6 +86,10 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
       });
     },
   };
+}
+
+function hasEnded({ revokedAt, expiresAt }: Row): boolean {
+  return revokedAt !== null || (expiresAt !== null && expiresAt.getTime() <= Date.now());
 }
 
 function hashOf(secret: string): string {

@@ -65,7 +65,7 @@ describe('two projects', () => {
     const job = await ours.submitJob({ modelId: model.id, recipe: {}, datasets });
     assert.equal(await theirs.jobs.get(job.id), null);
     assert.deepEqual((await theirs.jobs.list()).items, []);
-    assert.deepEqual(await theirs.jobs.listEvents(job.id), []);
+    assert.deepEqual(await theirs.events.read({ jobId: job.id }), []);
     assert.equal(await theirs.jobs.getReport(job.id), null);
     assert.deepEqual(await theirs.artifacts.listByJob(job.id), []);
     await assert.rejects(theirs.cancelJob(job.id), { code: 'JOB_NOT_FOUND' });

@@ -9,8 +9,6 @@ import type { JobDesk, JobFilter, JobRepository, NewJob } from './job-repository
 import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
 import { ended, transition } from './transition.js';
 
-const MAX_EVENTS = 1000;
-
 /** What whoever sends jobs may do with those of a project. */
 export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
   const get = (id: string): Promise<Job | null> => readJob(db, reach, id);
@@ -32,18 +30,6 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
     getReport: async (jobId) => {
       const row = await db.jobReport.findFirst({ where: { jobId, job: reach } });
       return row && (row.report as unknown as Report);
-    },
-    listEvents: async (jobId, afterId = '0') => {
-      const where = { jobId, job: reach, id: { gt: BigInt(afterId) } };
-      const rows = await db.jobEvent.findMany({ where, orderBy: { id: 'asc' }, take: MAX_EVENTS });
-      return rows.map((row) => ({
-        id: String(row.id),
-        jobId,
-        at: row.at.toISOString(),
-        from: row.fromState,
-        to: row.toState,
-        phase: row.phase as Job['phase'],
-      }));
     },
     cancel: async (id) => {
       const when = Prisma.sql`state IN ('queued', 'running') AND ${within(reach)}`;

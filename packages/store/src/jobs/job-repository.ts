@@ -57,18 +57,6 @@ export type Outcome =
       readonly artifacts?: readonly NewArtifact[] | undefined;
     };
 
-/** One entry of a job's log: a change of state or, within `running`, of phase. */
-export interface JobEvent {
-  /** Grows with time within a job; decimal digits. */
-  readonly id: string;
-  readonly jobId: string;
-  readonly at: string;
-  /** Null for the creation. */
-  readonly from: JobState | null;
-  readonly to: JobState;
-  readonly phase: Phase | null;
-}
-
 /** What a sweep over the rows changed. */
 export interface SweptJobs {
   /** Rows that went back to `queued`: their worker is gone. */
@@ -94,8 +82,6 @@ export interface JobDesk {
   list(filter?: JobFilter, page?: PageRequest): Promise<Page<Job>>;
   /** The report of a job that has one, or null. */
   getReport(id: string): Promise<Report | null>;
-  /** The log after the event with the given id, oldest first, at most 1000 entries. */
-  listEvents(jobId: string, afterId?: string): Promise<JobEvent[]>;
   /**
    * Cancels a queued or running job at once; its worker learns it from the next heartbeat. A canceled job stays as it is.
    *

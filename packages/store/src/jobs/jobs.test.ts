@@ -28,7 +28,9 @@ describe('jobs', () => {
   });
 
   const states = async (jobId: string): Promise<string[]> =>
-    (await store.jobs.listEvents(jobId)).map(({ from, to, phase }) => `${from}>${to}${phase ? `:${phase}` : ''}`);
+    (await store.events.read({ jobId: jobId })).map(
+      ({ from, to, phase }) => `${from}>${to}${phase ? `:${phase}` : ''}`,
+    );
 
   it('go from queued to succeeded with artifacts, report, gates and a log', async () => {
     const [dataset, training] = [await addDataset(store, 'images'), await addDataset(store, 'more images')];

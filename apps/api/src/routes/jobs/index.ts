@@ -19,6 +19,7 @@ import { matchesEtag, weakEtag } from '../../http/etag.js';
 import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
+import { preferHeader, preferredWait, waitFor } from '../../http/prefer-wait.js';
 import { emptyResponse, htmlResponse, jsonResponse, problems } from '../../http/responses.js';
 import { answerOnce, sendAnswer } from '../../once/answer-once.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
@@ -57,7 +58,7 @@ const DATASET_PARTS = Object.fromEntries(DATASET_ROLES.map((role) => [role, 'fil
 
 /** `/jobs` */
 export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { uploads } = deps;
+  const { store, uploads } = deps;
   const find = ({ jobs }: ProjectStore, id: string) => lookUp('job', id, (known) => jobs.get(known));
   const findReport = async (store: ProjectStore, id: string) => {
     const job = await find(store, id);
@@ -75,7 +76,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         config: { scope: 'jobs:write' },
         schema: {
           operationId: 'createJob',
-          headers: idempotencyHeader,
+          headers: Type.Object({ ...idempotencyHeader.properties, ...preferHeader.properties }),
           summary: 'Quantize a model',
           description:
             'As JSON, a job names a model and datasets that are stored. As a form it brings them along: the part ' +
@@ -89,6 +90,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
             },
           },
           response: {
+            200: jsonResponse('The job has ended within the seconds of `Prefer: wait=n`.', Job, locationHeader),
             202: jsonResponse('The job is queued.', Job, { ...locationHeader, ...retryAfterHeader }),
             ...problems(
               'BODY_INVALID',
@@ -115,7 +117,16 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
             ? createJobFromForm(deps, request, session)
             : createJob(deps, request, session, request.body as JobRequest),
         );
-        return sendAnswer(reply, answer);
+        if (preferredWait(request) === null) return sendAnswer(reply, answer);
+        const { id } = answer.body as Job;
+        const read = () => find(accessOf(request).store, id);
+        const job = await waitFor({ watch: store.watch, jobId: id }, request, reply, read, ({ state }) =>
+          isTerminal(state),
+        );
+        return sendAnswer(
+          reply,
+          isTerminal(job.state) ? { ...answer, status: 200, body: job } : { ...answer, body: job },
+        );
       },
     );
   });
@@ -148,9 +159,12 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       schema: {
         operationId: 'getJob',
         summary: 'Get a job',
-        description: 'Send the ETag of the last answer in If-None-Match to get 304 while nothing has changed.',
+        description:
+          'Send the ETag of the last answer in If-None-Match to get 304 while nothing has changed. `Prefer: wait=n` waits for the end of ' +
+          'the job, and with If-None-Match for the next change.',
         tags,
         params,
+        headers: preferHeader,
         response: {
           200: jsonResponse('The job.', Job, { ETag: Type.String(), ...retryAfterHeader }),
           304: emptyResponse('The job is as the ETag in If-None-Match has it.'),
@@ -159,11 +173,16 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       },
     },
     async (request, reply) => {
-      const job = await find(accessOf(request).store, request.params.id);
+      const { id } = request.params;
+      const known = request.headers['if-none-match'];
+      const read = () => find(accessOf(request).store, id);
+      const isNews = (job: Job) =>
+        isTerminal(job.state) || (known !== undefined && !matchesEtag(known, weakEtag(JSON.stringify(job))));
+      const job = await waitFor({ watch: store.watch, jobId: id }, request, reply, read, isNews);
       const etag = weakEtag(JSON.stringify(job));
-      reply.headers({ etag, 'cache-control': 'no-cache' });
+      reply.headers({ etag, 'cache-control': 'no-cache', vary: 'prefer' });
       if (!isTerminal(job.state)) reply.header('retry-after', String(POLL_SECONDS));
-      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.status(304).send();
+      if (matchesEtag(known, etag)) return reply.status(304).send();
       return job;
     },
   );

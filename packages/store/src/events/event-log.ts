@@ -1,0 +1,85 @@
+/**
+ * The log of what jobs did, in one order that never changes: whoever has read up to an event has missed none before it.
+ *
+ * Rows become visible when their transactions end, not in the order of their ids, so a reader that remembered an id could miss the row of a
+ * slower transaction. Events get their place when they are visible: readers give places to those that have none, one reader at a time.
+ */
+import type { JobState, Phase } from '@tritforge/contracts';
+import { type Database, Prisma } from '../database.js';
+import type { PrismaClient } from '../generated/client.js';
+import type { Reach } from '../repositories/reach.js';
+
+/** A change of state or, within `running`, of phase. */
+export interface JobEvent {
+  /** Its place among all events; decimal digits. */
+  readonly id: string;
+  readonly jobId: string;
+  readonly at: string;
+  /** Null for the creation. */
+  readonly from: JobState | null;
+  readonly to: JobState;
+  readonly phase: Phase | null;
+}
+
+export interface EventFilter {
+  readonly jobId?: string | undefined;
+}
+
+export interface EventLog {
+  /** The events after the one with this id (all when left out), oldest first, at most 500. */
+  read(filter?: EventFilter, afterId?: string): Promise<JobEvent[]>;
+  /** Id of the newest event of any project; 0 before the first. */
+  newestId(): Promise<string>;
+}
+
+const PAGE = 500;
+const BATCH = 10_000;
+/** Key of the advisory lock of whoever gives places; any number that nothing else uses. */
+const LOCK_KEY = 7_414_266_002;
+
+export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
+  return {
+    read: async ({ jobId } = {}, afterId = '0') => {
+      await givePlaces(db);
+      const rows = await db.jobEvent.findMany({
+        where: { sequence: { gt: BigInt(afterId) }, job: reach, ...(jobId !== undefined && { jobId }) },
+        orderBy: { sequence: 'asc' },
+        take: PAGE,
+      });
+      return rows.map((row) => ({
+        id: String(row.sequence),
+        jobId: row.jobId,
+        at: row.at.toISOString(),
+        from: row.fromState,
+        to: row.toState,
+        phase: row.phase as Phase | null,
+      }));
+    },
+    newestId: async () => {
+      await givePlaces(db);
+      const { _max } = await db.jobEvent.aggregate({ _max: { sequence: true } });
+      return String(_max.sequence ?? 0);
+    },
+  };
+}
+
+/** Gives places to events that have none. Events of one job are written one after the other, so their ids say which comes first. */
+async function givePlaces(db: PrismaClient): Promise<void> {
+  const isNeeded = await db.jobEvent.findFirst({ where: { sequence: null }, select: { id: true } });
+  if (isNeeded === null) return;
+  await db.$transaction(async (tx) => {
+    // Waits for another reader, whose places are then visible to the next statement.
+    await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK_KEY}::bigint)) AS locked`;
+    while ((await placeBatch(tx)) === BATCH);
+  });
+}
+
+function placeBatch(tx: Database): Promise<number> {
+  return tx.$executeRaw(Prisma.sql`
+    UPDATE job_events SET sequence = placed.sequence
+    FROM (
+      SELECT id, nextval('job_event_sequence') AS sequence
+      FROM (SELECT id FROM job_events WHERE sequence IS NULL ORDER BY id LIMIT ${BATCH}) AS waiting
+    ) AS placed
+    WHERE job_events.id = placed.id`);
+}
