@@ -5,17 +5,16 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Artifact, Dataset, Job, Model, Report } from '@tritforge/contracts';
 import { createOnnxRuntime } from '@tritforge/quant-core';
 import { exampleImages, labelledSamples, samples } from './support/datasets.js';
+import { EXAMPLE } from './support/example.js';
 import { expectJson, file, form, json } from './support/http.js';
 import { cancelWithin, jobEnd, jobWhen, startJob } from './support/jobs.js';
 import { CLASSES, classifier } from './support/models.js';
 import { randomFloats } from './support/random.js';
 import { type Stack, startStack } from './support/stack.js';
 
-const EXAMPLE = fileURLToPath(new URL('../../examples/shapes/', import.meta.url));
 const MODEL = classifier(1);
 const CALIBRATION = samples(32, 2);
 const EVALUATION = labelledSamples(64, 3);

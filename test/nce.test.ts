@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Artifact, Job, Report } from '@tritforge/contracts';
 import { exampleImages } from './support/datasets.js';
+import { EXAMPLE } from './support/example.js';
 import { expectJson, type FormEntries, file } from './support/http.js';
 import { cancelWithin, jobEnd, jobWhen, startJob } from './support/jobs.js';
 import { type Stack, startStack } from './support/stack.js';
 
-const EXAMPLE = fileURLToPath(new URL('../../examples/shapes/', import.meta.url));
 const FINE_TUNE = { epochs: 1, batch: 16, augment: { shift: 1, mirror: true } };
 
 let stack: Stack;

@@ -42,19 +42,34 @@ before(async () => {
 });
 after(async () => stack.close());
 
-test('the curl lines of the README work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+/** A folder with the example in it, which is gone afterwards. */
+async function withExample(work: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'tritforge-readme-'));
   try {
     mkdirSync(path.join(folder, 'examples'));
     cpSync(path.join(root, 'examples/shapes'), path.join(folder, 'examples/shapes'), { recursive: true });
+    await work(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+test('the curl lines of the README work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
+  withExample(async (folder) => {
     await paste('### The API by curl', folder);
     const report = JSON.parse(readFileSync(path.join(folder, 'report.json'), 'utf8'));
     assert.equal(report.gates[0].name, 'maxAccuracyDrop');
     assert.equal(readFileSync(path.join(folder, 'model.fgq.onnx')).length, report.artifacts[0].sizeBytes);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
+  }),
+);
+
+test('the lines about following jobs work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
+  withExample(async (folder) => {
+    const stream = await paste('### Following jobs', folder);
+    assert.equal(JSON.parse(readFileSync(path.join(folder, 'waited.json'), 'utf8')).state, 'succeeded');
+    assert.match(stream, /event: job\.queued\n.*event: job\.succeeded\n/s);
+  }),
+);
 
 test('the lines about sending again work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
   const jobs = [await paste('### Sending again', root), await paste('### Sending again', root)];

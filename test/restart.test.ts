@@ -5,14 +5,12 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Artifact, Job, Model } from '@tritforge/contracts';
 import { eventually } from './support/eventually.js';
+import { EXAMPLE } from './support/example.js';
 import { expectJson, file } from './support/http.js';
 import { jobEnd, jobWhen, startJob } from './support/jobs.js';
 import { freePort, living, StartedService } from './support/started-service.js';
-
-const EXAMPLE = fileURLToPath(new URL('../../examples/shapes/', import.meta.url));
 
 test('after kill -9 of everything models, jobs and artifacts are there, and the running job ends once', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-restart-'));

@@ -10,6 +10,7 @@ import { Client } from 'pg';
 import { Conformance, type OpenapiDocument } from './conformance.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
+const API = 'apps/api/dist/server.js';
 const START_TIMEOUT_MS = 30_000;
 
 /** What of a service a test can look at: how many rows each table has, and which files lie in its folders. */
@@ -31,20 +32,23 @@ export class Stack {
   readonly dataDir: string;
   readonly databaseUrl: string;
   readonly api: ChildProcess;
+  readonly #settings: Readonly<Record<string, string>>;
   readonly #processes: readonly ChildProcess[];
+  readonly #further: ChildProcess[] = [];
   readonly #postgres: EmbeddedPostgres;
   readonly #db: Client;
   #loadedConformance: Promise<Conformance> | null = null;
 
   constructor(
     url: string,
-    dataDir: string,
-    databaseUrl: string,
+    settings: Readonly<Record<string, string>>,
     processes: readonly [api: ChildProcess, ...workers: ChildProcess[]],
     postgres: EmbeddedPostgres,
     db: Client,
   ) {
-    [this.url, this.dataDir, this.databaseUrl] = [url, dataDir, databaseUrl];
+    this.url = url;
+    this.#settings = settings;
+    [this.dataDir, this.databaseUrl] = [settings.TRITFORGE_DATA_DIR!, settings.DATABASE_URL!];
     [this.api] = processes;
     this.#processes = processes;
     this.#postgres = postgres;
@@ -90,13 +94,20 @@ export class Stack {
     return (await Promise.all(children)).some((pids) => pids.trim() !== '');
   }
 
+  /** Starts another API process of the same service. */
+  async startApi(): Promise<{ readonly url: string; readonly process: ChildProcess }> {
+    const api = start(API, this.#settings);
+    this.#further.push(api);
+    return { url: await addressOf(api), process: api };
+  }
+
   /** Stops the database under the running service. */
   stopDatabase(): Promise<void> {
     return this.#postgres.stop();
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#processes.map(stop));
+    await Promise.all([...this.#processes, ...this.#further].map(stop));
     await this.#db.end();
     await this.#postgres.destroy();
     await rm(this.dataDir, { recursive: true, force: true });
@@ -118,14 +129,14 @@ export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): 
     REDIS_URL: '',
     ...env,
   };
-  const api = start('apps/api/dist/server.js', settings);
+  const api = start(API, settings);
   const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
   for (const worker of workerProcesses) worker.stdout?.resume();
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
   await db.connect();
-  return new Stack(await addressOf(api), dataDir, databaseUrl, [api, ...workerProcesses], postgres, db);
+  return new Stack(await addressOf(api), settings, [api, ...workerProcesses], postgres, db);
 }
 
 function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {
