@@ -17,6 +17,9 @@ const POINTS = [
   'finished',
 ];
 
+/** Long enough that no worker takes over from another before all have died. */
+const LEASE_MS = 12_000;
+
 let service: TestService;
 
 /** Starts a worker that dies of SIGKILL at the given point of its first job; resolves with the signal it died of. */
@@ -32,7 +35,7 @@ async function runDyingWorker(dieAt: string): Promise<unknown> {
 
 describe('workers that are killed', () => {
   before(async () => {
-    service = await startTestService({ leaseMs: 3000 });
+    service = await startTestService({ leaseMs: LEASE_MS });
   });
   after(() => service.close());
 

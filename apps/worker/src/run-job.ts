@@ -24,17 +24,17 @@ export interface JobRunner {
 }
 
 /**
- * Runs the job with the given id, if it is still to be run, and ends it in exactly one way. A job whose process died, or
+ * Runs the job whose turn it is, if there is one, and ends it in exactly one way. A job whose process died, or
  * that met a failure of the service, goes back to the queue until its attempts are used up; a job that the model, the
  * data or the recipe makes fail does not.
  *
  * @param shutdown aborts when this worker is to stop: the job is handed back
  */
-export async function runJob(runner: JobRunner, jobId: string, shutdown: AbortSignal): Promise<Delivery> {
+export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise<Delivery> {
   const { store, workerId } = runner;
-  const claim = await store.jobs.claim(jobId, { id: workerId, engineVersion: ENGINE_VERSION });
+  const claim = await store.jobs.claimNext({ id: workerId, engineVersion: ENGINE_VERSION });
   if (claim === null) return 'done';
-  const logger = runner.logger.child({ jobId, attempt: claim.attempt });
+  const logger = runner.logger.child({ jobId: claim.jobId, attempt: claim.attempt });
   logger.info('job started');
   const lease = holdLease(store.jobs, claim, logger);
   try {

@@ -6,7 +6,7 @@ import type { Store } from '@tritforge/store';
 import type { Logger } from 'pino';
 import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
-import { runJob } from './run-job.js';
+import { runNext } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
 
 const RECONCILE_INTERVAL_MS = 5000;
@@ -58,7 +58,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   });
   const consumer = await store.queue.consume({
     concurrency: config.concurrency,
-    handler: (jobId, signal) => runJob(runner, jobId, signal),
+    handler: (_, signal) => runNext(runner, signal),
     onError: (error) => logger.error({ err: error }, 'queue error'),
   });
   logger.info({ workerId, queue: store.queue.backend, concurrency: config.concurrency }, 'worker started');

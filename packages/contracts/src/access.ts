@@ -46,6 +46,7 @@ export const ApiKey = Type.Object({
   name: Type.String(),
   prefix: Type.String({ description: 'The beginning of the secret.' }),
   scopes: Type.Array(Type.Enum([...SCOPES])),
+  priority: Type.Integer({ minimum: 1, maximum: 1000, description: 'Its share of workers beside that of other keys.' }),
   createdAt: Timestamp,
   expiresAt: nullable(Timestamp),
   revokedAt: nullable(Timestamp),

@@ -112,6 +112,12 @@ export const Progress = Type.Object({
 });
 export type Progress = Static<typeof Progress>;
 
+export const Estimate = Type.Object(
+  { startsInSeconds: Type.Integer(), runsForSeconds: Type.Integer() },
+  { description: 'What a queued job can expect, by what jobs on this model, or else all jobs, took before.' },
+);
+export type Estimate = Static<typeof Estimate>;
+
 export const Gates = Type.Object(
   {
     maxAccuracyDrop: Type.Optional(Type.Number({ minimum: 0, description: 'In the unit of the metric.' })),
@@ -198,7 +204,8 @@ export const Job = Type.Object(
     state: JobStateSchema,
     phase: nullable(PhaseSchema),
     progress: nullable(Progress),
-    queuePosition: nullable(Type.Integer({ minimum: 1 })),
+    queuePosition: nullable(Type.Integer({ minimum: 1, description: 'Of a queued job: how soon it is its turn.' })),
+    estimate: nullable(Estimate),
     createdAt: Timestamp,
     startedAt: nullable(Timestamp),
     finishedAt: nullable(Timestamp),

@@ -159,10 +159,9 @@ function assemble(
       return job;
     },
     cancelJob: async (id) => {
-      const job = await desk.cancel(id);
-      // A delivery of a canceled job finds nothing to do.
-      await queue.remove(id).catch(() => {});
-      return job;
+      // Deliveries call for any job, so one that waits goes away with each job that waits, and none with one that runs.
+      if (await desk.cancelQueued(id)) await queue.remove(id).catch(() => {});
+      return desk.cancel(id);
     },
   });
   return {

@@ -24,8 +24,8 @@ function deadly(store: Store, dieAt: string): Store {
     ...watched,
     jobs: {
       ...watched.jobs,
-      claim: async (id, worker) => {
-        const claim = await store.jobs.claim(id, worker);
+      claimNext: async (worker) => {
+        const claim = await store.jobs.claimNext(worker);
         return claim !== null && dieAt === 'claimed' ? die() : claim;
       },
       finish: async (claim, outcome) => {

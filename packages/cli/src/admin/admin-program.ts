@@ -43,6 +43,7 @@ export function addAdmin(program: Command, context: CommandContext): void {
       'a duration such as 12h or 90d, or a date such as 2027-01-31; never when left out',
       expiry,
     )
+    .option('--priority <n>', 'its share of workers beside that of other keys, 1 to 1000', priority, 10)
     .action(async (name, flags) => (await commands()).createKey(name, flags, context));
   add('revoke-key', 'End an API key at once.')
     .argument('<id>', 'key_…')
@@ -52,6 +53,12 @@ export function addAdmin(program: Command, context: CommandContext): void {
 function knownScope(scope: string): string {
   if ((SCOPES as readonly string[]).includes(scope)) return scope;
   throw new InvalidArgumentError(`Take one of ${SCOPES.join(', ')}.`);
+}
+
+function priority(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= 1 && value <= 1000) return value;
+  throw new InvalidArgumentError('Give an integer from 1 to 1000.');
 }
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -22,7 +22,7 @@ export async function listKeys({ project }: { project?: string }, { asJson }: Co
     keys.list(project === undefined ? undefined : (await projects.byName(project)).id),
   );
   if (asJson) return print(JSON.stringify(known));
-  const header = ['key', 'id', 'project', 'begins with', 'last used', 'state', 'may'];
+  const header = ['key', 'id', 'project', 'begins with', 'last used', 'priority', 'state', 'may'];
   print(
     formatTable(
       [header, ...known.map(keyRow)],
@@ -38,6 +38,7 @@ export interface KeyFlags {
   /** In place of those of the role. */
   readonly scope?: readonly Scope[];
   readonly expires?: Date;
+  readonly priority: number;
 }
 
 /** Prints the secret alone, so that a script can take it; everything else goes to standard error. */
@@ -45,7 +46,16 @@ export async function createKey(name: string, flags: KeyFlags, { asJson }: Comma
   const scopes = flags.scope ?? ROLES[flags.role];
   const made = await withAccess(async ({ projects, keys }) => {
     const project = await projects.byName(flags.project);
-    return { project, ...(await keys.create({ projectId: project.id, name, scopes, expiresAt: flags.expires })) };
+    return {
+      project,
+      ...(await keys.create({
+        projectId: project.id,
+        name,
+        scopes,
+        priority: flags.priority,
+        expiresAt: flags.expires,
+      })),
+    };
   });
   if (asJson) return print(JSON.stringify(made));
   const { key, project, secret } = made;
@@ -63,7 +73,7 @@ export async function revokeKey(id: string, { asJson }: CommandContext): Promise
 
 function keyRow({ key, project }: KnownKey): string[] {
   const { name, id, prefix, lastUsedAt, scopes } = key;
-  return [name, id, project.name, prefix, lastUsedAt ?? 'never', stateOf(key), scopes.join(' ')];
+  return [name, id, project.name, prefix, lastUsedAt ?? 'never', String(key.priority), stateOf(key), scopes.join(' ')];
 }
 
 function stateOf({ revokedAt, expiresAt }: ApiKey): string {

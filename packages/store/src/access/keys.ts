@@ -13,6 +13,8 @@ export interface NewKey {
   /** For people. */
   readonly name: string;
   readonly scopes: readonly Scope[];
+  /** Its share of workers beside that of other keys; 10 when left out. */
+  readonly priority?: number | undefined;
   readonly expiresAt?: Date | null | undefined;
 }
 
@@ -42,7 +44,7 @@ const MINUTE_MS = 60_000;
 
 export function createKeyRepository(db: PrismaClient): KeyRepository {
   return {
-    create: async ({ projectId, name, scopes, expiresAt = null }) => {
+    create: async ({ projectId, name, scopes, priority, expiresAt = null }) => {
       const secret = `tf_${randomBytes(SECRET_BYTES).toString('base64url')}`;
       const row = await db.apiKey.create({
         data: {
@@ -53,6 +55,7 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
           secretHash: hashOf(secret),
           scopes: [...scopes],
           expiresAt,
+          ...(priority !== undefined && { priority }),
         },
       });
       return { key: toKey(row), secret };
@@ -96,12 +99,13 @@ function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-function toKey({ id, name, prefix, scopes, createdAt, expiresAt, revokedAt, lastUsedAt }: Row): ApiKey {
+function toKey({ id, name, prefix, scopes, priority, createdAt, expiresAt, revokedAt, lastUsedAt }: Row): ApiKey {
   return {
     id,
     name,
     prefix,
     scopes: scopes as Scope[],
+    priority,
     createdAt: createdAt.toISOString(),
     expiresAt: expiresAt?.toISOString() ?? null,
     revokedAt: revokedAt?.toISOString() ?? null,

@@ -5,9 +5,13 @@ import { lockForUse } from '../repositories/job-references.js';
 import { readPage } from '../repositories/page.js';
 import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/reach.js';
 import { type AttemptLimits, createAttempts } from './attempts.js';
-import type { JobDesk, JobFilter, JobRepository, NewJob } from './job-repository.js';
+import { nextJobs } from './fair-order.js';
+import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
 import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
 import { ended, transition } from './transition.js';
+
+/** Jobs that a worker tries to claim before it looks again. */
+const CANDIDATES = 8;
 
 /** What whoever sends jobs may do with those of a project. */
 export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
@@ -31,6 +35,8 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
       const row = await db.jobReport.findFirst({ where: { jobId, job: reach } });
       return row && (row.report as unknown as Report);
     },
+    cancelQueued: (id) =>
+      transition(db, { id, when: Prisma.sql`state = 'queued' AND ${within(reach)}`, to: 'canceled', set: ended(null) }),
     cancel: async (id) => {
       const when = Prisma.sql`state IN ('queued', 'running') AND ${within(reach)}`;
       await transition(db, { id, when, to: 'canceled', set: ended(null) });
@@ -48,14 +54,26 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
 export function createJobRepository(db: PrismaClient, limits: AttemptLimits): JobRepository {
   const { start, ...attempts } = createAttempts(db, limits);
   const desk = createJobDesk(db, ALL_PROJECTS);
+  const claim = async (id: string, worker: Worker): Promise<JobClaim | null> => {
+    const token = await start(id, worker);
+    const row = token && (await db.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
+    if (!token || !row) return null;
+    return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
+  };
   return {
     ...desk,
     ...attempts,
-    claim: async (id, worker) => {
-      const token = await start(id, worker);
-      const row = token && (await db.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
-      if (!token || !row) return null;
-      return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
+    claim,
+    claimNext: async (worker) => {
+      // Of workers that look at the same time each takes another one.
+      for (;;) {
+        const ids = await nextJobs(db, CANDIDATES);
+        if (ids.length === 0) return null;
+        for (const id of ids) {
+          const claimed = await claim(id, worker);
+          if (claimed !== null) return claimed;
+        }
+      }
     },
     listQueued: async (minAgeMs, limit) => {
       const rows = await db.$queryRaw<{ id: string }[]>`
@@ -86,6 +104,7 @@ async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<
     data: {
       id: newId('job'),
       projectId,
+      keyId: job.keyId ?? null,
       modelId,
       calibrationDatasetId: datasets.calibration ?? null,
       evaluationDatasetId: datasets.evaluation ?? null,

@@ -15,6 +15,8 @@ import type { NewArtifact } from '../repositories/artifacts.js';
 import type { Page, PageRequest } from '../repositories/page.js';
 
 export interface NewJob {
+  /** The key that it is sent with. */
+  readonly keyId?: string | undefined;
   readonly modelId: string;
   readonly recipe: Recipe;
   readonly datasets?: JobDatasets | undefined;
@@ -88,6 +90,8 @@ export interface JobDesk {
    * @throws TritforgeError JOB_NOT_FOUND, JOB_ALREADY_ENDED
    */
   cancel(id: string): Promise<Job>;
+  /** The same for a job that is queued, and false for one that is not. */
+  cancelQueued(id: string): Promise<boolean>;
 }
 
 /**
@@ -100,6 +104,8 @@ export interface JobRepository extends JobDesk {
    * there is nothing to do: it has ended, runs elsewhere, or its attempts are used up (it then fails with JOB_CRASHED).
    */
   claim(id: string, worker: Worker): Promise<JobClaim | null>;
+  /** Starts an attempt of the job whose turn it is (see fair-order.ts). Null when there is none. */
+  claimNext(worker: Worker): Promise<JobClaim | null>;
   /**
    * Renews the lease and, when given, stores phase and progress. False when the claim is lost or the job was canceled:
    * stop the work at once and drop its result.

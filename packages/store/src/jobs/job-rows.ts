@@ -1,6 +1,7 @@
 import type { Gates, Job, JobDatasets, Metric, Phase, Progress, Recipe } from '@tritforge/contracts';
 import type { Database } from '../database.js';
 import type { Prisma } from '../generated/client.js';
+import { type Outlook, outlookOf } from './fair-order.js';
 
 /** What a job's row needs beside it to be shown. */
 export const WITH_ARTIFACT_IDS = {
@@ -10,13 +11,14 @@ export const WITH_ARTIFACT_IDS = {
 export type JobRow = Prisma.JobGetPayload<{ include: typeof WITH_ARTIFACT_IDS }>;
 
 /** The job as resources show it. */
-export function toJob(row: JobRow, queuePosition: number | null): Job {
+export function toJob(row: JobRow, outlook: Outlook | null): Job {
   return {
     id: row.id,
     state: row.state,
     phase: row.phase as Phase | null,
     progress: row.progress as Progress | null,
-    queuePosition,
+    queuePosition: outlook?.position ?? null,
+    estimate: outlook?.estimate ?? null,
     createdAt: row.createdAt.toISOString(),
     startedAt: row.startedAt?.toISOString() ?? null,
     finishedAt: row.finishedAt?.toISOString() ?? null,
@@ -46,19 +48,9 @@ function datasetsOf(row: JobRow): JobDatasets {
   };
 }
 
-/** Places in the queue, from 1, of those of the rows that are queued. */
-async function queuePositions(db: Database, rows: readonly JobRow[]): Promise<Map<string, number>> {
-  const ids = rows.filter((row) => row.state === 'queued').map((row) => row.id);
-  if (ids.length === 0) return new Map();
-  const places = await db.$queryRaw<{ id: string; place: number }[]>`
-    SELECT id, place FROM (
-      SELECT id, row_number() OVER (ORDER BY id)::int AS place FROM jobs WHERE state = 'queued'
-    ) AS queue WHERE id = ANY(${ids})`;
-  return new Map(places.map(({ id, place }) => [id, place]));
-}
-
 /** Rows as resources show them. A job that started between the two queries has no place any more. */
 export async function toJobs(db: Database, rows: readonly JobRow[]): Promise<Job[]> {
-  const places = await queuePositions(db, rows);
-  return rows.map((row) => toJob(row, places.get(row.id) ?? null));
+  const queued = rows.filter(({ state }) => state === 'queued').map(({ id }) => id);
+  const outlook = await outlookOf(db, queued);
+  return rows.map((row) => toJob(row, outlook.get(row.id) ?? null));
 }

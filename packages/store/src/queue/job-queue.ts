@@ -5,8 +5,8 @@ export interface ConsumeOptions {
   /** How many handlers run at once in this process. */
   readonly concurrency: number;
   /**
-   * Called once per delivery. The job's row decides whether there is work to do (see `JobRepository.claim`), since a
-   * delivery can come twice. It should not throw for a job that fails; a throw is reported to `onError` and the
+   * Called once per delivery. A delivery says that a job waits; which one is next the rows decide (see `JobRepository.claimNext`),
+   * and there may be none, since a delivery can come twice. It should not throw for a job that fails; a throw is reported to `onError` and the
    * delivery is over. `signal` aborts when the consumer closes: hand the job back and return `again`.
    */
   readonly handler: (jobId: string, signal: AbortSignal) => Promise<Delivery>;

@@ -6,7 +6,7 @@ import {
   JobOptions,
   type Preprocess,
 } from '@tritforge/contracts';
-import type { Answer, OnceClaim } from '@tritforge/store';
+import type { Answer, NewJob, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import type { CheckDeps, RouteDeps } from '../../deps.js';
 import { compileCheck } from '../../http/schema-check.js';
@@ -68,7 +68,9 @@ export async function createJobFromForm(
     }
     const evaluation = datasets.get('evaluation');
     if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-    return queued(await keepAndSubmit(checks, session, { model, datasets }, wanted, claim));
+    return queued(
+      await keepAndSubmit(checks, session, { model, datasets }, { ...wanted, keyId: accessOf(request).key?.id }, claim),
+    );
   };
   return answerOnce(request, { model: digestsOf(files), data, wanted, preprocess }, work, 'within');
 }
@@ -100,7 +102,7 @@ async function keepAndSubmit(
   { store }: CheckDeps,
   session: UploadSession,
   checked: { model: CheckedModel; datasets: CheckedDatasets },
-  wanted: Omit<JobOptions, 'preprocess'>,
+  wanted: Omit<JobOptions, 'preprocess'> & Pick<NewJob, 'keyId'>,
   claim: OnceClaim | null,
 ): Promise<Job> {
   const undo: (() => Promise<void>)[] = [];

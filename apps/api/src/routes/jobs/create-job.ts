@@ -18,10 +18,10 @@ export async function createJob(
   session: UploadSession,
   wanted: JobRequest,
 ): Promise<Answer> {
-  const { store } = accessOf(request);
+  const { store, key } = accessOf(request);
   const work = async (claim: OnceClaim | null) => {
     await checkJob({ store, inspector }, session, wanted);
-    return queued(await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {} }, onceJob(claim)));
+    return queued(await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {}, keyId: key?.id }, onceJob(claim)));
   };
   return answerOnce(request, wanted, work, 'within');
 }

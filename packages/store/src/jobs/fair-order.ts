@@ -1,0 +1,97 @@
+/**
+ * Which job is next. Who sends jobs — a key, or a project where requests need none — gets workers in proportion to its priority, whatever
+ * it sends:
+ *
+ *   next   the oldest job of the sender with the least   (seconds that workers gave it in the last hour) / priority
+ *   place  of the n-th job of a sender, by               (those seconds + (n − 1) · usual seconds of a job) / priority
+ *
+ * So a sender that comes with its first job does not wait behind a thousand jobs of another, and gaps are not saved up for longer
+ * than an hour.
+ */
+import type { Estimate } from '@tritforge/contracts';
+import { type Database, Prisma } from '../database.js';
+import { ABANDONED } from './transition.js';
+
+const DEFAULT_PRIORITY = 10;
+const WINDOW = Prisma.sql`interval '1 hour'`;
+/** Jobs that say how long jobs take. */
+const HISTORY = 500;
+/** Before any job has ended. */
+const USUAL_SECONDS = 60;
+
+/** What jobs took, and seconds of workers by sender in the window; a running job counts as at least what is usual. */
+const USED = Prisma.sql`
+  history AS (
+    SELECT model_id, recipe->>'method' AS method, extract(epoch FROM finished_at - started_at)::double precision AS seconds
+    FROM jobs WHERE state = 'succeeded' ORDER BY id DESC LIMIT ${HISTORY}
+  ), usual AS (
+    SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), ${USUAL_SECONDS})::double precision AS seconds FROM history
+  ), used AS (
+    SELECT coalesce(key_id, project_id) AS sender, sum(greatest(
+      extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, now() - ${WINDOW})),
+      CASE WHEN state = 'running' THEN usual.seconds ELSE 0 END
+    ))::double precision AS seconds
+    FROM usual, jobs WHERE state = 'running' OR (started_at IS NOT NULL AND finished_at > now() - ${WINDOW})
+    GROUP BY 1
+  )`;
+
+/** The next jobs that can be claimed, best first: those whose worker is gone, then one of each sender. */
+export async function nextJobs(db: Database, limit: number): Promise<string[]> {
+  const rows = await db.$queryRaw<{ id: string }[]>`
+    WITH ${USED}, first AS (
+      SELECT DISTINCT ON (coalesce(key_id, project_id)) id, coalesce(key_id, project_id) AS sender
+      FROM jobs WHERE state = 'queued' ORDER BY coalesce(key_id, project_id), id
+    ), waiting AS (
+      SELECT first.id, coalesce(used.seconds, 0) / coalesce(api_keys.priority, ${DEFAULT_PRIORITY}) AS share
+      FROM first LEFT JOIN used ON used.sender = first.sender LEFT JOIN api_keys ON api_keys.id = first.sender
+      UNION ALL
+      SELECT id, -1 FROM jobs WHERE ${ABANDONED}
+    )
+    SELECT id FROM waiting ORDER BY share, id LIMIT ${limit}`;
+  return rows.map(({ id }) => id);
+}
+
+/** What a queued job can expect. */
+export interface Outlook {
+  /** From 1. */
+  readonly position: number;
+  readonly estimate: Estimate;
+}
+
+/** Of those of the jobs that are queued. */
+export async function outlookOf(db: Database, ids: readonly string[]): Promise<Map<string, Outlook>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.$queryRaw<{ id: string; position: number; ahead: number; own: number; slots: number }[]>`
+    WITH ${USED}, by_model AS (
+      SELECT model_id, method, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM history GROUP BY 1, 2
+    ), waiting AS (
+      SELECT id, coalesce(key_id, project_id) AS sender, model_id, recipe->>'method' AS method,
+        row_number() OVER (PARTITION BY coalesce(key_id, project_id) ORDER BY id) - 1 AS before
+      FROM jobs WHERE state = 'queued'
+    ), lasting AS (
+      SELECT waiting.id, coalesce(by_model.seconds, usual.seconds) AS seconds,
+        row_number() OVER (
+          ORDER BY (coalesce(used.seconds, 0) + waiting.before * usual.seconds) / coalesce(api_keys.priority, ${DEFAULT_PRIORITY}), waiting.id
+        ) AS position
+      FROM usual, waiting
+      LEFT JOIN used ON used.sender = waiting.sender
+      LEFT JOIN api_keys ON api_keys.id = waiting.sender
+      LEFT JOIN by_model ON by_model.model_id = waiting.model_id AND by_model.method IS NOT DISTINCT FROM waiting.method
+    ), ordered AS (
+      SELECT id, position, seconds, sum(seconds) OVER (ORDER BY position) - seconds AS ahead FROM lasting
+    ), running AS (
+      SELECT greatest(count(*), 1)::int AS slots,
+        coalesce(sum(greatest(coalesce(by_model.seconds, usual.seconds) - extract(epoch FROM now() - jobs.started_at), 0)), 0) AS rest
+      FROM usual, jobs
+      LEFT JOIN by_model ON by_model.model_id = jobs.model_id AND by_model.method IS NOT DISTINCT FROM jobs.recipe->>'method'
+      WHERE jobs.state = 'running'
+    )
+    SELECT id, position::int, (ahead + rest)::double precision AS ahead, seconds::double precision AS own, slots
+    FROM ordered, running WHERE id = ANY(${[...ids]})`;
+  return new Map(
+    rows.map(({ id, position, ahead, own, slots }) => {
+      const estimate = { startsInSeconds: Math.round(ahead / slots), runsForSeconds: Math.round(own) };
+      return [id, { position, estimate }];
+    }),
+  );
+}
