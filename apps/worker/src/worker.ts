@@ -37,7 +37,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
 
   const maintenance = repeat(reconcileIntervalMs, async () => {
     try {
-      const { requeued, failed } = await store.reconcile();
+      const { requeued, failed, expired } = await store.reconcile();
+      if (expired.length > 0) logger.info({ expired }, 'jobs expired before a worker was free');
       if (requeued.length + failed.length > 0) {
         logger.warn({ requeued, failed }, 'cleaned up after workers that are gone');
       }

@@ -113,6 +113,7 @@ const registry = {
   CALIBRATION_REQUIRED: { status: 422, title: 'The recipe asks for what needs calibration data' },
   METRIC_UNSUPPORTED: { status: 422, title: 'The metric cannot be computed from this model and data' },
   // Jobs
+  JOB_EXPIRED: { status: 422, title: 'No worker started the job in the time that it was to start within' },
   JOB_DEADLINE_EXCEEDED: { status: 422, title: 'The job ran longer than its deadline' },
   JOB_MEMORY_EXCEEDED: { status: 422, title: 'The job needed more memory than it may use' },
   JOB_DISK_EXCEEDED: { status: 422, title: 'The job needed more scratch space than it may use' },

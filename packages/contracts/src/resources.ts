@@ -161,6 +161,13 @@ const jobRequestFields = {
       description: 'Wall-clock limit, counted from the start of the run.',
     }),
   ),
+  startWithinSeconds: Type.Optional(
+    Type.Integer({
+      minimum: 1,
+      maximum: 7 * 24 * 3600,
+      description: 'A job that no worker has started by then expires, and never runs.',
+    }),
+  ),
   labels: Type.Optional(
     Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,63}$' }), Type.String({ maxLength: 255 }), {
       maxProperties: 32,
@@ -221,6 +228,7 @@ export const Job = Type.Object(
       results: Type.Array(GateReport),
     }),
     deadlineSeconds: nullable(Type.Integer()),
+    startBy: nullable(Type.String({ format: 'date-time', description: 'When it expires unless it was started.' })),
     labels: Type.Record(Type.String(), Type.String()),
     error: nullable(JobError),
     artifactIds: Type.Array(idSchema('artifact')),

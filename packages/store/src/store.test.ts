@@ -71,7 +71,26 @@ describe('the store', () => {
     await store.cancelJob(lost.id);
   });
 
-  it('expires a job that a worker holds far beyond its deadline', async () => {
+  it('expires a job that no worker has started in time, and none that was started once', async () => {
+    const send = async (startWithinSeconds: number) =>
+      (await store.submitJob({ modelId, recipe: {}, startWithinSeconds })).id;
+    const [late, early, started] = [await send(1), await send(3600), await send(1)];
+    const claim = await store.jobs.claim(started, WORKER);
+    await store.jobs.release(claim!);
+    await store.jobs.claim(started, WORKER);
+    await sleep(1100);
+    assert.equal(await store.jobs.claim(late, WORKER), null, 'it is too late before anybody has looked');
+    const { expired } = await store.reconcile();
+    assert.deepEqual(expired, [late]);
+    const job = await store.jobs.get(late);
+    assert.deepEqual([job?.state, job?.error?.code], ['expired', 'JOB_EXPIRED']);
+    assert.equal(Date.parse(job!.startBy!) - Date.parse(job!.createdAt), 1000);
+    assert.equal((await store.jobs.get(early))?.state, 'queued');
+    assert.notEqual((await store.jobs.get(started))?.state, 'expired');
+    for (const id of [early, started]) await store.cancelJob(id);
+  });
+
+  it('fails a job that a worker holds far beyond its deadline', async () => {
     const { id } = await store.jobs.create({ modelId, recipe: {}, deadlineSeconds: 60 });
     const claim = await store.jobs.claim(id, WORKER);
     assert.ok(claim);

@@ -5,7 +5,7 @@ import { type Database, Prisma, toJson } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 import { insertArtifacts } from '../repositories/artifacts.js';
 import type { JobRepository, Outcome, SweptJobs, Worker } from './job-repository.js';
-import { ABANDONED, BACK_TO_QUEUE, ended, heldBy, transition } from './transition.js';
+import { ABANDONED, BACK_TO_QUEUE, EXPIRED, ended, heldBy, transition } from './transition.js';
 
 /** What a worker does with a job: the part of {@link JobRepository} that changes running rows. */
 type Attempts = Pick<JobRepository, 'heartbeat' | 'finish' | 'release' | 'retry' | 'sweep'> & {
@@ -27,6 +27,12 @@ const crashed = (maxAttempts: number): SerializedError =>
     remediation: 'Try a smaller model or dataset; the log of the worker may say more.',
   }).toJSON();
 
+const late = (): SerializedError =>
+  new TritforgeError('JOB_EXPIRED', 'No worker started the job in time.', {
+    field: 'startWithinSeconds',
+    remediation: 'Send it again with more time, or add workers.',
+  }).toJSON();
+
 const overdue = (): SerializedError =>
   new TritforgeError('JOB_DEADLINE_EXCEEDED', 'The job ran longer than its deadline.', {
     field: 'deadlineSeconds',
@@ -42,7 +48,7 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
   return {
     start: async (id, worker) => {
       const token = randomUUID();
-      const claimable = Prisma.sql`(state = 'queued' OR (${ABANDONED}))`;
+      const claimable = Prisma.sql`((state = 'queued' AND NOT ${EXPIRED}) OR (${ABANDONED}))`;
       const started = await transition(db, {
         id,
         when: Prisma.sql`${claimable} AND ${attemptsLeft}`,
@@ -113,7 +119,7 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
     },
 
     sweep: async () => {
-      const swept: SweptJobs = { requeued: [], failed: [] };
+      const swept: SweptJobs = { requeued: [], failed: [], expired: [] };
       const isOverdue = Prisma.sql`state = 'running' AND deadline_seconds IS NOT NULL
         AND started_at + make_interval(secs => deadline_seconds + ${DEADLINE_GRACE_SECONDS}::int) < now()`;
       for (const id of await selectIds(db, ABANDONED)) {
@@ -126,6 +132,9 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
         if (await transition(db, requeue)) swept.requeued.push(id);
         else if (await transition(db, { id, when: ABANDONED, to: 'failed', set: ended(crashed(maxAttempts)) }))
           swept.failed.push(id);
+      }
+      for (const id of await selectIds(db, EXPIRED)) {
+        if (await transition(db, { id, when: EXPIRED, to: 'expired', set: ended(late()) })) swept.expired.push(id);
       }
       for (const id of await selectIds(db, isOverdue)) {
         if (await transition(db, { id, when: isOverdue, to: 'failed', set: ended(overdue()) })) swept.failed.push(id);

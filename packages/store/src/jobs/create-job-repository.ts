@@ -12,6 +12,8 @@ import { ended, transition } from './transition.js';
 
 /** Jobs that a worker tries to claim before it looks again. */
 const CANDIDATES = 8;
+/** With so many workers that are faster, one of them takes what there is. */
+const MAX_ROUNDS = 16;
 
 /** What whoever sends jobs may do with those of a project. */
 export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
@@ -65,8 +67,8 @@ export function createJobRepository(db: PrismaClient, limits: AttemptLimits): Jo
     ...attempts,
     claim,
     claimNext: async (worker) => {
-      // Of workers that look at the same time each takes another one.
-      for (;;) {
+      // Of workers that look at the same time each takes another one; who finds all taken looks again.
+      for (let round = 0; round < MAX_ROUNDS; round++) {
         const ids = await nextJobs(db, CANDIDATES);
         if (ids.length === 0) return null;
         for (const id of ids) {
@@ -74,6 +76,7 @@ export function createJobRepository(db: PrismaClient, limits: AttemptLimits): Jo
           if (claimed !== null) return claimed;
         }
       }
+      return null;
     },
     listQueued: async (minAgeMs, limit) => {
       const rows = await db.$queryRaw<{ id: string }[]>`
@@ -118,6 +121,11 @@ async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<
     },
     select: { id: true },
   });
+  if (job.startWithinSeconds != null) {
+    // By the clock of the database, as all times are.
+    await tx.$executeRaw`
+      UPDATE jobs SET start_by = created_at + make_interval(secs => ${job.startWithinSeconds}::int) WHERE id = ${id}`;
+  }
   const created = await readJob(tx, { projectId }, id);
   if (!created) throw new Error(`job ${id} vanished from its own transaction`);
   return created;

@@ -10,7 +10,7 @@
  */
 import type { Estimate } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
-import { ABANDONED } from './transition.js';
+import { ABANDONED, EXPIRED } from './transition.js';
 
 const DEFAULT_PRIORITY = 10;
 const WINDOW = Prisma.sql`interval '1 hour'`;
@@ -40,7 +40,7 @@ export async function nextJobs(db: Database, limit: number): Promise<string[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     WITH ${USED}, first AS (
       SELECT DISTINCT ON (coalesce(key_id, project_id)) id, coalesce(key_id, project_id) AS sender
-      FROM jobs WHERE state = 'queued' ORDER BY coalesce(key_id, project_id), id
+      FROM jobs WHERE state = 'queued' AND NOT ${EXPIRED} ORDER BY coalesce(key_id, project_id), id
     ), waiting AS (
       SELECT first.id, coalesce(used.seconds, 0) / coalesce(api_keys.priority, ${DEFAULT_PRIORITY}) AS share
       FROM first LEFT JOIN used ON used.sender = first.sender LEFT JOIN api_keys ON api_keys.id = first.sender

@@ -23,6 +23,7 @@ export interface NewJob {
   readonly metric?: Metric | null | undefined;
   readonly gates?: Gates | null | undefined;
   readonly deadlineSeconds?: number | null | undefined;
+  readonly startWithinSeconds?: number | null | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -68,6 +69,8 @@ export interface SweptJobs {
    * over although a worker still holds them.
    */
   readonly failed: string[];
+  /** Rows that no worker started in time. */
+  readonly expired: string[];
 }
 
 /** Jobs for whoever sends them. */

@@ -34,6 +34,7 @@ export function toJob(row: JobRow, outlook: Outlook | null): Job {
       results: row.gateResults as Job['gates']['results'],
     },
     deadlineSeconds: row.deadlineSeconds,
+    startBy: row.startBy?.toISOString() ?? null,
     labels: row.labels as Record<string, string>,
     error: row.error as Job['error'],
     artifactIds: row.artifacts.map((artifact) => artifact.id),

@@ -39,6 +39,9 @@ export function heldBy(token: string): Prisma.Sql {
 /** The row runs, but its worker has not been heard of for longer than the lease. */
 export const ABANDONED = Prisma.sql`state = 'running' AND lease_until < now()`;
 
+/** The row waits for its first start, and it is too late for that. */
+export const EXPIRED = Prisma.sql`(state = 'queued' AND attempts = 0 AND start_by IS NOT NULL AND start_by < now())`;
+
 /** Columns of an attempt that is over. */
 const NO_CLAIM = Prisma.sql`, claim_token = NULL, lease_until = NULL`;
 
