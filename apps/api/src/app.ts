@@ -17,6 +17,7 @@ import { eventRoutes } from './routes/events/index.js';
 import { healthRoutes } from './routes/health/index.js';
 import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
+import { meRoutes } from './routes/me/index.js';
 import { modelRoutes } from './routes/models/index.js';
 import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
@@ -73,6 +74,7 @@ export async function buildApp(
   await app.register(datasetRoutes, routeDeps);
   await app.register(jobRoutes, routeDeps);
   await app.register(eventRoutes, routeDeps);
+  await app.register(meRoutes);
   await app.register(artifactRoutes, routeDeps);
   methods.install(app);
   return app;

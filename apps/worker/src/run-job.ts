@@ -42,6 +42,8 @@ export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise
   } finally {
     await lease.end();
     await dropCheckpoints(runner, claim.job.id);
+    // What cannot be offered now the next reconciliation offers.
+    await store.offerNext().catch(() => {});
   }
 }
 

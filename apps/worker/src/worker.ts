@@ -51,7 +51,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
     try {
       const deleted = await store.sweepBlobs();
       if (deleted > 0) logger.info({ deleted }, 'deleted files that no row refers to');
-      await store.sweepOnceKeys();
+      await store.sweepRequests();
       await checkpoints.sweep();
     } catch (error) {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');

@@ -37,8 +37,19 @@ export const Project = Type.Object({
   id: idSchema('project'),
   name: Type.String({ pattern: PROJECT_NAME.source }),
   createdAt: Timestamp,
+  storageBytes: nullable(
+    Type.Integer({ description: 'Most bytes of its models, datasets and artifacts together; null for no limit.' }),
+  ),
 });
 export type Project = Static<typeof Project>;
+
+/** What a key may use; null for no limit. */
+export const KeyLimits = Type.Object({
+  requestsPerMinute: nullable(Type.Integer()),
+  concurrentJobs: nullable(Type.Integer({ description: 'Further jobs wait until one of them has ended.' })),
+  jobMinutesPerDay: nullable(Type.Integer({ description: 'Of workers, in the last 24 hours.' })),
+});
+export type KeyLimits = Static<typeof KeyLimits>;
 
 /** A key as it may be shown: never with its secret. */
 export const ApiKey = Type.Object({
@@ -47,6 +58,7 @@ export const ApiKey = Type.Object({
   prefix: Type.String({ description: 'The beginning of the secret.' }),
   scopes: Type.Array(Type.Enum([...SCOPES])),
   priority: Type.Integer({ minimum: 1, maximum: 1000, description: 'Its share of workers beside that of other keys.' }),
+  limits: KeyLimits,
   createdAt: Timestamp,
   expiresAt: nullable(Timestamp),
   revokedAt: nullable(Timestamp),

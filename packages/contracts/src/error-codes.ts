@@ -53,6 +53,8 @@ const registry = {
   // Who asks
   UNAUTHENTICATED: { status: 401, title: 'The request has no valid API key' },
   SCOPE_MISSING: { status: 403, title: 'The API key may not do this' },
+  RATE_LIMITED: { status: 429, title: 'The API key has sent too many requests', retryable: true },
+  QUOTA_EXCEEDED: { status: 403, title: 'A quota of the project or the API key is used up' },
   // Requests that are sent again
   IDEMPOTENCY_KEY_REUSED: { status: 409, title: 'The idempotency key belongs to another request' },
   IDEMPOTENCY_IN_PROGRESS: {

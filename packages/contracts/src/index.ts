@@ -7,6 +7,7 @@ export * from './ids.js';
 export * from './layer-match.js';
 export * from './nce.js';
 export * from './nce-report.js';
+export * from './nullable.js';
 export * from './preprocess.js';
 export * from './recipe.js';
 export * from './recipe-check.js';

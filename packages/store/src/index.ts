@@ -21,6 +21,8 @@ export type {
   SweptJobs,
   Worker,
 } from './jobs/job-repository.js';
+export type { StorageUse } from './limits/quotas.js';
+export type { RateLimits, RateState } from './limits/rate-limits.js';
 export { deployMigrations } from './migrations/index.js';
 export type { Answer, OnceClaim, OnceJob, OnceRepository } from './once/once.js';
 export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';

@@ -9,7 +9,10 @@ import { createEventLog, type EventLog } from './events/event-log.js';
 import { type JobWatch, openJobWatch } from './events/job-watch.js';
 import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
+import { nextJobs } from './jobs/fair-order.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
+import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
 import { createOnceRepository, keepAnswer, type OnceJob, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
@@ -64,6 +67,9 @@ export interface ProjectStore {
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
   submitJob(job: NewJob, once?: OnceJob): Promise<Job>;
+  storageUse(): Promise<StorageUse>;
+  /** Minutes that workers spent on jobs of the key in the last 24 hours. */
+  jobMinutesOfDay(keyId: string): Promise<number>;
   /** `jobs.cancel`, and takes the job off the queue. */
   cancelJob(id: string): Promise<Job>;
 }
@@ -79,6 +85,7 @@ export interface Store extends ProjectStore {
   readonly blobs: BlobStorage;
   readonly queue: JobQueue;
   readonly watch: JobWatch;
+  readonly rateLimits: RateLimits;
   /** Nothing of other projects can be reached through it. @param id of a project that exists */
   inProject(id: string): ProjectStore;
   /**
@@ -86,10 +93,15 @@ export interface Store extends ProjectStore {
    * missing from the queue are put there. Cheap; any number of workers may call it, every 5 s or so.
    */
   reconcile(): Promise<Reconciled>;
+  /**
+   * Puts the jobs whose turn it is on the queue, where they are not there: a job that ends may have been what others of its key
+   * waited for.
+   */
+  offerNext(): Promise<void>;
   /** Deletes blobs that no row refers to, which a crash between file and row can leave. Returns their number. */
   sweepBlobs(): Promise<number>;
-  /** Forgets requests that need not be answered as before any more. Returns their number. */
-  sweepOnceKeys(): Promise<number>;
+  /** Forgets answers and counts of requests that are too old to matter. Returns their number. */
+  sweepRequests(): Promise<number>;
   /** Checks every part; never throws. */
   ping(): Promise<Check[]>;
   close(): Promise<void>;
@@ -123,7 +135,9 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     closers.unshift(() => queue.close());
     const watch = openJobWatch(databaseUrl);
     closers.unshift(() => watch.close());
-    return assemble(config, { db, blobs, queue, watch }, () => closeAll(closers));
+    const rateLimits = openRateLimits({ databaseUrl, redisUrl });
+    closers.unshift(() => rateLimits.close());
+    return assemble(config, { db, blobs, queue, watch, rateLimits }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -135,13 +149,13 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 }
 
 /** What a store is connected to. */
-interface Parts extends Pick<Store, 'blobs' | 'queue' | 'watch'> {
+interface Parts extends Pick<Store, 'blobs' | 'queue' | 'watch' | 'rateLimits'> {
   readonly db: PrismaClient;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, queue, watch }: Parts,
+  { db, blobs, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const jobs = createJobRepository(db, { maxAttempts, leaseMs });
@@ -151,6 +165,8 @@ function assemble(
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
     events: createEventLog(db, reach),
+    storageUse: () => storageUse(db, projectOf(reach)),
+    jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
     submitJob: async (newJob, once) => {
       const job = await desk.create(newJob, once && ((tx, made) => keepAnswer(tx, once.claim, once.answerOf(made))));
@@ -172,6 +188,7 @@ function assemble(
     blobs,
     queue,
     watch,
+    rateLimits,
     inProject: (projectId) => within({ projectId }, createJobDesk(db, { projectId })),
     reconcile: async () => {
       const swept = await jobs.sweep();
@@ -180,8 +197,11 @@ function assemble(
       for (const id of offers) await queue.add(id, { first: swept.requeued.includes(id) });
       return { ...swept, offered: offers.size };
     },
+    offerNext: async () => {
+      for (const id of await nextJobs(db, OFFER_LIMIT)) await queue.add(id);
+    },
     sweepBlobs: () => sweepBlobs(db, blobs),
-    sweepOnceKeys: () => sweepOnceKeys(db),
+    sweepRequests: async () => (await sweepOnceKeys(db)) + (await sweepRateCounts(db)),
     ping: () =>
       Promise.all([
         check('database', () => pingDatabase(db)),

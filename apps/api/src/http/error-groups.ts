@@ -22,6 +22,7 @@ export const UPLOAD_ERRORS: readonly ErrorCode[] = [
   'INSPECTION_CRASHED',
   'REQUEST_TIMEOUT',
   'STORAGE_FULL',
+  'QUOTA_EXCEEDED',
 ];
 
 /** Codes of model files that fail their inspection. */

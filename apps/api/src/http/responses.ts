@@ -17,13 +17,26 @@ export function problems(...codes: ErrorCode[]): Record<number, object> {
 }
 
 /** The same for these codes alone. */
-export function problemsOf(...codes: ErrorCode[]): Record<number, object> {
+function problemsOf(...codes: ErrorCode[]): Record<number, object> {
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) {
     const { status } = ERROR_CODES[code];
     byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
   }
   return Object.fromEntries([...byStatus].map(([status, group]) => [status, problemResponse(status, group)]));
+}
+
+/** Responses with further codes. @param responses of a route, by status */
+export function withProblems(
+  responses: Readonly<Record<number, object>>,
+  ...codes: ErrorCode[]
+): Record<number, object> {
+  const statuses = new Set(codes.map((code) => ERROR_CODES[code].status));
+  const known = [...statuses].flatMap((status) => {
+    const { content } = (responses[status] ?? {}) as { content?: Record<string, { examples?: object }> };
+    return Object.keys(content?.[PROBLEM_MEDIA_TYPE]?.examples ?? {}) as ErrorCode[];
+  });
+  return { ...responses, ...problemsOf(...new Set([...known, ...codes])) };
 }
 
 function problemResponse(status: number, codes: readonly ErrorCode[]): object {

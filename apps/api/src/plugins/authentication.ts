@@ -1,9 +1,13 @@
 import { isIPv4 } from 'node:net';
 import { type ApiKey, type Project, SCOPES, type Scope, TritforgeError } from '@tritforge/contracts';
-import { DEFAULT_PROJECT_ID, type ProjectStore } from '@tritforge/store';
+import type { ProjectStore } from '@tritforge/store';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import type { ServiceStore } from '../deps.js';
+import { limitRate } from './rate-limit.js';
+
+/** What a route asks for. */
+export type RouteScope = Scope | 'any' | 'public';
 
 /** Who asks, and what they reach. */
 export interface Access {
@@ -20,8 +24,8 @@ declare module 'fastify' {
     access: Access | null;
   }
   interface FastifyContextConfig {
-    /** What a key must be allowed for this route; public routes take requests of anybody. Every route names one. */
-    scope?: Scope | 'public';
+    /** What a key must be allowed for this route; any valid key will do for some, and public ones take requests of anybody. Every route names one. */
+    scope?: RouteScope;
   }
 }
 
@@ -52,8 +56,10 @@ export function authenticate(app: FastifyInstance, store: ServiceStore, anonymou
       if (error instanceof TritforgeError && error.status === 401) reply.header('www-authenticate', challenge(request));
       throw error;
     }
-    if (!request.access.scopes.includes(scope)) throw withoutScope(scope, request.access);
-    if (request.access.key) request.log = request.log.child({ key: request.access.key.id });
+    if (scope !== 'any' && !request.access.scopes.includes(scope)) throw withoutScope(scope, request.access);
+    if (request.access.key === null) return;
+    request.log = request.log.child({ key: request.access.key.id });
+    await limitRate(request, reply, store.rateLimits, request.access.key);
   });
 }
 
@@ -62,7 +68,7 @@ async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous
   if (authorization === undefined) {
     const why = whyKeyIsNeeded(request, anonymous);
     if (why !== null) throw withoutKey(why);
-    const project = { id: DEFAULT_PROJECT_ID, name: 'default', createdAt: new Date(0).toISOString() };
+    const project = await defaultProject(store);
     return { key: null, project, scopes: SCOPES, store: store.inProject(project.id) };
   }
   const secret = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
@@ -70,6 +76,11 @@ async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous
   if (known === null) throw notAKey();
   const { key, project } = known;
   return { key, project, scopes: key.scopes, store: store.inProject(project.id) };
+}
+
+/** It is there from the beginning and never changes its name; its limit may change. */
+function defaultProject({ projects }: ServiceStore): Promise<Project> {
+  return projects.byName('default');
 }
 
 /**

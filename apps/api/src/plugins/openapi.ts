@@ -1,10 +1,10 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { Scope } from '@tritforge/contracts';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
-import { problemsOf } from '../http/responses.js';
+import { withProblems } from '../http/responses.js';
+import type { RouteScope } from './authentication.js';
 
 /** The pages load nothing from elsewhere, and work over plain HTTP too. */
 const CONTENT_SECURITY_POLICY = {
@@ -62,13 +62,18 @@ export async function documentApi(
 /** What a route that asks for a scope says of keys. */
 function withSecurity(
   schema: FastifySchema,
-  scope: Scope | 'public' | undefined,
+  scope: RouteScope | undefined,
   anonymous: ApiConfig['anonymous'],
 ): FastifySchema {
   if (scope === undefined || scope === 'public') return schema;
   return {
     ...schema,
-    security: [{ apiKey: [scope] }, ...(anonymous === 'never' ? [] : [{}])],
-    response: { ...(schema.response as object), ...problemsOf('UNAUTHENTICATED', 'SCOPE_MISSING') },
+    security: [{ apiKey: scope === 'any' ? [] : [scope] }, ...(anonymous === 'never' ? [] : [{}])],
+    response: withProblems(
+      schema.response as Record<number, object>,
+      'UNAUTHENTICATED',
+      'SCOPE_MISSING',
+      'RATE_LIMITED',
+    ),
   };
 }

@@ -1,6 +1,7 @@
 import { ROLES, SCOPES } from '@tritforge/contracts';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { CommandContext } from '../command-context.js';
+import { byteCount } from '../flags.js';
 
 const EXAMPLES = `
 Works on the database of DATABASE_URL, or else on the embedded one in TRITFORGE_DATA_DIR (.data when unset), also while the
@@ -24,7 +25,12 @@ export function addAdmin(program: Command, context: CommandContext): void {
   add('projects', 'List projects.').action(async () => (await commands()).listProjects(context));
   add('create-project', 'Make a project: its keys see nothing of other projects.')
     .argument('<name>', 'lower-case letters, digits and dashes')
-    .action(async (name) => (await commands()).createProject(name, context));
+    .option(
+      '--storage <size>',
+      'most bytes of its models, datasets and artifacts, e.g. 50GB (default: no limit)',
+      byteCount,
+    )
+    .action(async (name, flags) => (await commands()).createProject(name, flags, context));
   add('keys', 'List API keys, newest first.')
     .option('--project <name>', 'those of one project')
     .action(async (flags) => (await commands()).listKeys(flags, context));
@@ -43,7 +49,10 @@ export function addAdmin(program: Command, context: CommandContext): void {
       'a duration such as 12h or 90d, or a date such as 2027-01-31; never when left out',
       expiry,
     )
-    .option('--priority <n>', 'its share of workers beside that of other keys, 1 to 1000', priority, 10)
+    .option('--priority <n>', 'its share of workers beside that of other keys, 1 to 1000', integer(1000), 10)
+    .option('--requests-per-minute <n>', 'most requests in a minute (default: no limit)', integer(1_000_000))
+    .option('--concurrent-jobs <n>', 'most jobs that run at once, others wait (default: no limit)', integer(100_000))
+    .option('--job-minutes-per-day <n>', 'most minutes of workers in 24 hours (default: no limit)', integer(1_000_000))
     .action(async (name, flags) => (await commands()).createKey(name, flags, context));
   add('revoke-key', 'End an API key at once.')
     .argument('<id>', 'key_…')
@@ -55,10 +64,13 @@ function knownScope(scope: string): string {
   throw new InvalidArgumentError(`Take one of ${SCOPES.join(', ')}.`);
 }
 
-function priority(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= 1 && value <= 1000) return value;
-  throw new InvalidArgumentError('Give an integer from 1 to 1000.');
+/** Parses an integer from 1. */
+function integer(most: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= 1 && value <= most) return value;
+    throw new InvalidArgumentError(`Give an integer from 1 to ${most}.`);
+  };
 }
 
 const MS_PER_UNIT: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };

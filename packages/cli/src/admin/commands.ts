@@ -12,8 +12,12 @@ export async function listProjects({ asJson }: CommandContext): Promise<void> {
   print(formatTable([['project', 'id', 'created'], ...rows], ['left', 'left', 'left']));
 }
 
-export async function createProject(name: string, { asJson }: CommandContext): Promise<void> {
-  const project = await withAccess((access) => access.projects.create(name));
+export async function createProject(
+  name: string,
+  { storage }: { readonly storage?: number },
+  { asJson }: CommandContext,
+): Promise<void> {
+  const project = await withAccess((access) => access.projects.create(name, storage));
   print(asJson ? JSON.stringify(project) : `Made the project ${project.name}, ${project.id}.`);
 }
 
@@ -39,11 +43,16 @@ export interface KeyFlags {
   readonly scope?: readonly Scope[];
   readonly expires?: Date;
   readonly priority: number;
+  readonly requestsPerMinute?: number;
+  readonly concurrentJobs?: number;
+  readonly jobMinutesPerDay?: number;
 }
 
 /** Prints the secret alone, so that a script can take it; everything else goes to standard error. */
 export async function createKey(name: string, flags: KeyFlags, { asJson }: CommandContext): Promise<void> {
   const scopes = flags.scope ?? ROLES[flags.role];
+  const { priority, requestsPerMinute, concurrentJobs, jobMinutesPerDay, expires: expiresAt } = flags;
+  const limits = { requestsPerMinute, concurrentJobs, jobMinutesPerDay };
   const made = await withAccess(async ({ projects, keys }) => {
     const project = await projects.byName(flags.project);
     return {
@@ -52,8 +61,9 @@ export async function createKey(name: string, flags: KeyFlags, { asJson }: Comma
         projectId: project.id,
         name,
         scopes,
-        priority: flags.priority,
-        expiresAt: flags.expires,
+        priority,
+        limits,
+        expiresAt,
       })),
     };
   });

@@ -3,7 +3,7 @@
  * So many random bits cannot be guessed, which is why no salt and no slow hash are needed.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { type ApiKey, newId, type Project, type Scope, TritforgeError } from '@tritforge/contracts';
+import { type ApiKey, type KeyLimits, newId, type Project, type Scope, TritforgeError } from '@tritforge/contracts';
 import { storableText } from '../database.js';
 import type { PrismaClient, ApiKey as Row } from '../generated/client.js';
 import { toProject } from './projects.js';
@@ -15,6 +15,7 @@ export interface NewKey {
   readonly scopes: readonly Scope[];
   /** Its share of workers beside that of other keys; 10 when left out. */
   readonly priority?: number | undefined;
+  readonly limits?: { readonly [Limit in keyof KeyLimits]?: number | null | undefined } | undefined;
   readonly expiresAt?: Date | null | undefined;
 }
 
@@ -44,7 +45,7 @@ const MINUTE_MS = 60_000;
 
 export function createKeyRepository(db: PrismaClient): KeyRepository {
   return {
-    create: async ({ projectId, name, scopes, priority, expiresAt = null }) => {
+    create: async ({ projectId, name, scopes, priority, limits = {}, expiresAt = null }) => {
       const secret = `tf_${randomBytes(SECRET_BYTES).toString('base64url')}`;
       const row = await db.apiKey.create({
         data: {
@@ -56,6 +57,9 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
           scopes: [...scopes],
           expiresAt,
           ...(priority !== undefined && { priority }),
+          requestsPerMinute: limits.requestsPerMinute ?? null,
+          concurrentJobs: limits.concurrentJobs ?? null,
+          jobMinutesPerDay: limits.jobMinutesPerDay ?? null,
         },
       });
       return { key: toKey(row), secret };
@@ -99,13 +103,16 @@ function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-function toKey({ id, name, prefix, scopes, priority, createdAt, expiresAt, revokedAt, lastUsedAt }: Row): ApiKey {
+function toKey(row: Row): ApiKey {
+  const { id, name, prefix, scopes, priority, requestsPerMinute, concurrentJobs, jobMinutesPerDay } = row;
+  const { createdAt, expiresAt, revokedAt, lastUsedAt } = row;
   return {
     id,
     name,
     prefix,
     scopes: scopes as Scope[],
     priority,
+    limits: { requestsPerMinute, concurrentJobs, jobMinutesPerDay },
     createdAt: createdAt.toISOString(),
     expiresAt: expiresAt?.toISOString() ?? null,
     revokedAt: revokedAt?.toISOString() ?? null,

@@ -4,8 +4,11 @@ import type { PrismaClient, Project as ProjectRow } from '../generated/client.js
 
 /** What resources and keys belong to. */
 export interface ProjectRepository {
-  /** @throws TritforgeError USAGE_INVALID for names that are none, PROJECT_EXISTS */
-  create(name: string): Promise<Project>;
+  /**
+   * @param storageBytes most bytes of its models, datasets and artifacts; no limit when left out
+   * @throws TritforgeError USAGE_INVALID for names that are none, PROJECT_EXISTS
+   */
+  create(name: string, storageBytes?: number): Promise<Project>;
   /** @throws TritforgeError PROJECT_NOT_FOUND */
   byName(name: string): Promise<Project>;
   /** In the order of their names. */
@@ -16,10 +19,12 @@ const UNIQUE_VIOLATION = 'P2002';
 
 export function createProjectRepository(db: PrismaClient): ProjectRepository {
   return {
-    create: async (name) => {
+    create: async (name, storageBytes) => {
       if (!PROJECT_NAME.test(name)) throw notAName(name);
       try {
-        return toProject(await db.project.create({ data: { id: newId('project'), name } }));
+        return toProject(
+          await db.project.create({ data: { id: newId('project'), name, storageBytes: storageBytes ?? null } }),
+        );
       } catch (error) {
         const isKnown = error instanceof Prisma.PrismaClientKnownRequestError && error.code === UNIQUE_VIOLATION;
         throw isKnown ? existsAlready(name) : error;
@@ -36,8 +41,9 @@ export function createProjectRepository(db: PrismaClient): ProjectRepository {
   };
 }
 
-export function toProject({ id, name, createdAt }: ProjectRow): Project {
-  return { id, name, createdAt: createdAt.toISOString() };
+export function toProject({ id, name, createdAt, storageBytes }: ProjectRow): Project {
+  const limit = storageBytes === null ? null : Number(storageBytes);
+  return { id, name, createdAt: createdAt.toISOString(), storageBytes: limit };
 }
 
 function notAName(name: string): TritforgeError {

@@ -10,7 +10,7 @@ import { ABANDONED, BACK_TO_QUEUE, EXPIRED, ended, heldBy, transition } from './
 /** What a worker does with a job: the part of {@link JobRepository} that changes running rows. */
 type Attempts = Pick<JobRepository, 'heartbeat' | 'finish' | 'release' | 'retry' | 'sweep'> & {
   /** Starts an attempt; returns its token. */
-  start(id: string, worker: Worker): Promise<string | null>;
+  start(tx: Database, id: string, worker: Worker): Promise<string | null>;
 };
 
 export interface AttemptLimits {
@@ -46,10 +46,10 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
   const attemptsUsedUp = Prisma.sql`attempts >= ${maxAttempts}::int`;
 
   return {
-    start: async (id, worker) => {
+    start: async (tx, id, worker) => {
       const token = randomUUID();
       const claimable = Prisma.sql`((state = 'queued' AND NOT ${EXPIRED}) OR (${ABANDONED}))`;
-      const started = await transition(db, {
+      const started = await transition(tx, {
         id,
         when: Prisma.sql`${claimable} AND ${attemptsLeft}`,
         to: 'running',
@@ -57,7 +57,7 @@ export function createAttempts(db: PrismaClient, { maxAttempts, leaseMs }: Attem
           engine_version = ${worker.engineVersion}, attempts = attempts + 1, started_at = now(), phase = NULL, progress = NULL`,
       });
       if (started) return token;
-      await transition(db, {
+      await transition(tx, {
         id,
         when: Prisma.sql`${claimable} AND ${attemptsUsedUp}`,
         to: 'failed',

@@ -1,19 +1,18 @@
 import { DATASET_ROLES, type Job, newId, type Report, TritforgeError } from '@tritforge/contracts';
 import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
+import { checkJobMinutes } from '../limits/quotas.js';
 import { lockForUse } from '../repositories/job-references.js';
 import { readPage } from '../repositories/page.js';
 import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/reach.js';
 import { type AttemptLimits, createAttempts } from './attempts.js';
-import { nextJobs } from './fair-order.js';
+import { nextJobs, takeTurns } from './fair-order.js';
 import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
 import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
 import { ended, transition } from './transition.js';
 
-/** Jobs that a worker tries to claim before it looks again. */
+/** Jobs that a worker tries to claim: one whose attempts are used up ends instead. */
 const CANDIDATES = 8;
-/** With so many workers that are faster, one of them takes what there is. */
-const MAX_ROUNDS = 16;
 
 /** What whoever sends jobs may do with those of a project. */
 export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
@@ -56,28 +55,25 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
 export function createJobRepository(db: PrismaClient, limits: AttemptLimits): JobRepository {
   const { start, ...attempts } = createAttempts(db, limits);
   const desk = createJobDesk(db, ALL_PROJECTS);
-  const claim = async (id: string, worker: Worker): Promise<JobClaim | null> => {
-    const token = await start(id, worker);
-    const row = token && (await db.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
+  const claim = async (tx: Database, id: string, worker: Worker): Promise<JobClaim | null> => {
+    const token = await start(tx, id, worker);
+    const row = token && (await tx.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
     if (!token || !row) return null;
     return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
   };
   return {
     ...desk,
     ...attempts,
-    claim,
-    claimNext: async (worker) => {
-      // Of workers that look at the same time each takes another one; who finds all taken looks again.
-      for (let round = 0; round < MAX_ROUNDS; round++) {
-        const ids = await nextJobs(db, CANDIDATES);
-        if (ids.length === 0) return null;
-        for (const id of ids) {
-          const claimed = await claim(id, worker);
+    claim: (id, worker) => claim(db, id, worker),
+    claimNext: (worker) =>
+      db.$transaction(async (tx) => {
+        await takeTurns(tx);
+        for (const id of await nextJobs(tx, CANDIDATES)) {
+          const claimed = await claim(tx, id, worker);
           if (claimed !== null) return claimed;
         }
-      }
-      return null;
-    },
+        return null;
+      }),
     listQueued: async (minAgeMs, limit) => {
       const rows = await db.$queryRaw<{ id: string }[]>`
         SELECT id FROM jobs
@@ -103,6 +99,7 @@ async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<
     if (id === undefined || (await lockForUse(tx, 'dataset', projectId, id))) continue;
     throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
   }
+  if (job.keyId !== undefined) await checkJobMinutes(tx, job.keyId);
   const { id } = await tx.job.create({
     data: {
       id: newId('job'),

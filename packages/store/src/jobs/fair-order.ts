@@ -12,6 +12,8 @@ import type { Estimate } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
 import { ABANDONED, EXPIRED } from './transition.js';
 
+/** Key of the advisory lock of whoever chooses; any number that nothing else uses. */
+const LOCK_KEY = 7_414_266_003;
 const DEFAULT_PRIORITY = 10;
 const WINDOW = Prisma.sql`interval '1 hour'`;
 /** Jobs that say how long jobs take. */
@@ -35,7 +37,12 @@ const USED = Prisma.sql`
     GROUP BY 1
   )`;
 
-/** The next jobs that can be claimed, best first: those whose worker is gone, then one of each sender. */
+/** Lets one worker at a time choose, until the end of its transaction, so that limits hold and no two choose the same job. */
+export async function takeTurns(tx: Database): Promise<void> {
+  await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK_KEY}::bigint)) AS locked`;
+}
+
+/** The next jobs that can be claimed, best first: those whose worker is gone, then one of each sender that may run another one. */
 export async function nextJobs(db: Database, limit: number): Promise<string[]> {
   const rows = await db.$queryRaw<{ id: string }[]>`
     WITH ${USED}, first AS (
@@ -44,6 +51,8 @@ export async function nextJobs(db: Database, limit: number): Promise<string[]> {
     ), waiting AS (
       SELECT first.id, coalesce(used.seconds, 0) / coalesce(api_keys.priority, ${DEFAULT_PRIORITY}) AS share
       FROM first LEFT JOIN used ON used.sender = first.sender LEFT JOIN api_keys ON api_keys.id = first.sender
+      WHERE api_keys.concurrent_jobs IS NULL
+        OR api_keys.concurrent_jobs > (SELECT count(*) FROM jobs WHERE state = 'running' AND key_id = first.sender)
       UNION ALL
       SELECT id, -1 FROM jobs WHERE ${ABANDONED}
     )

@@ -79,7 +79,7 @@ export interface JobDesk {
    * Writes a queued job; dispatching it is up to `Store.submitJob`.
    *
    * @param alsoWithin what else the transaction does that writes the row
-   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND
+   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, QUOTA_EXCEEDED
    */
   create(job: NewJob, alsoWithin?: (tx: Database, job: Job) => Promise<void>): Promise<Job>;
   get(id: string): Promise<Job | null>;

@@ -90,8 +90,8 @@ describe('requests that are answered once', () => {
     await later('61 minutes');
     await service.store.once.keep(await claim('old', 'another request'), ANSWER);
     await later('25 hours');
-    assert.ok((await service.store.sweepOnceKeys()) > 0);
-    assert.equal(await service.store.sweepOnceKeys(), 0);
+    assert.ok((await service.store.sweepRequests()) > 0);
+    assert.equal(await service.store.sweepRequests(), 0);
   });
 
   it('of two projects may have the same key', async () => {

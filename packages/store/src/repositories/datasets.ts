@@ -3,6 +3,7 @@ import { deleteUnreferencedBlobs, publishBlobs } from '../blobs/blob-references.
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { Prisma, storableText, toJson } from '../database.js';
 import type { Dataset as DatasetRow, PrismaClient } from '../generated/client.js';
+import { reserveStorage } from '../limits/quotas.js';
 import { contentKey, type NewFile } from './files.js';
 import { lockForDelete } from './job-references.js';
 import type { Created } from './models.js';
@@ -17,7 +18,10 @@ export interface NewDataset {
 
 /** Datasets of a project, identified by their bytes and their preprocess description. */
 export interface DatasetRepository {
-  /** Publishes the file and writes the row; the same content and preprocess gives the row that exists. */
+  /**
+   * Publishes the file and writes the row; the same content and preprocess gives the row that exists.
+   * @throws TritforgeError QUOTA_EXCEEDED
+   */
   create(dataset: NewDataset): Promise<Created<Dataset>>;
   get(id: string): Promise<Dataset | null>;
   findByContent(digest: string, preprocess: Preprocess | null): Promise<Dataset | null>;
@@ -48,6 +52,8 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, re
     create: ({ file, preprocess, summary }) => {
       const key = datasetKey(file.blob.digest, preprocess);
       return db.$transaction(async (tx) => {
+        const isNew = (await tx.dataset.findUnique({ where: ofContent(key), select: { id: true } })) === null;
+        if (isNew) await reserveStorage(tx, projectId, BigInt(file.blob.sizeBytes));
         await publishBlobs(tx, [file.blob]);
         const existing = await tx.dataset.findUnique({ where: ofContent(key) });
         if (existing) return { value: toDataset(existing), created: false };

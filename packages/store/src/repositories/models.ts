@@ -3,6 +3,7 @@ import { deleteUnreferencedBlobs, publishBlobs } from '../blobs/blob-references.
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
+import { reserveStorage } from '../limits/quotas.js';
 import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import { lockForDelete } from './job-references.js';
 import { type Page, type PageRequest, readPage } from './page.js';
@@ -23,7 +24,10 @@ export interface Created<T> {
 
 /** Models of a project, identified by the bytes of their .onnx file and the names and bytes of their external data. */
 export interface ModelRepository {
-  /** Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called. */
+  /**
+   * Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called.
+   * @throws TritforgeError QUOTA_EXCEEDED
+   */
   create(model: NewModel): Promise<Created<Model>>;
   get(id: string): Promise<Model | null>;
   /** The model with this content, so that a repeated upload needs no second inspection. */
@@ -67,6 +71,8 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
       return db.$transaction(async (tx) => {
+        const isNew = (await tx.model.findUnique({ where: ofContent(key), select: { id: true } })) === null;
+        if (isNew) await reserveStorage(tx, projectId, totalBytes(files));
         await publishBlobs(
           tx,
           files.map((file) => file.blob),
