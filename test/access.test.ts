@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, test } from 'node:test';
-import { type Model, ROLES, SCOPES, type Scope } from '@tritforge/contracts';
+import { type AuditEntry, type Model, ROLES, SCOPES, type Scope } from '@tritforge/contracts';
 import type { OpenapiDocument } from './support/conformance.js';
+import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, file, form, json } from './support/http.js';
 import { jobEnd, startJob } from './support/jobs.js';
 import { type Client, clientOf, revoke } from './support/keys.js';
@@ -128,6 +129,29 @@ test('a revoked key is no key from then on', async () => {
   assert.equal((await client.fetch('/jobs')).status, 200);
   await revoke(stack, client);
   await expectProblem(await client.fetch('/jobs'), 'UNAUTHENTICATED');
+});
+
+test('who changed what, or tried to, can be read by who may, for their own project', async () => {
+  const [admin, viewer] = [await clientOf(stack, 'audited'), await clientOf(stack, 'audited', ROLES.viewer)];
+  const model = await expectJson<Model>(
+    await admin.fetch('/models', form([['model', file(classifier(4), 'm.onnx')]])),
+    201,
+  );
+  await expectProblem(await viewer.fetch(`/models/${model.id}`, { method: 'DELETE' }), 'SCOPE_MISSING');
+  assert.equal((await admin.fetch(`/models/${model.id}`, { method: 'DELETE' })).status, 204);
+  assert.equal((await admin.fetch('/models')).status, 200);
+  await expectProblem(await viewer.fetch('/audit'), 'SCOPE_MISSING');
+  const entries = async () => (await expectJson<{ items: AuditEntry[] }>(await admin.fetch('/audit'), 200)).items;
+  await eventually(async () => (await entries()).length === 3);
+  assert.deepEqual(
+    (await entries()).map(({ keyId, action, target, status }) => [keyId, action, target, status]),
+    [
+      [admin.keyId, 'deleteModel', `/models/${model.id}`, 204],
+      [viewer.keyId, 'deleteModel', `/models/${model.id}`, 403],
+      [admin.keyId, 'uploadModel', '/models', 201],
+    ],
+  );
+  assert.ok((await entries()).every(({ requestId, address }) => requestId !== null && address === '127.0.0.1'));
 });
 
 test('without a key, a request from this machine acts for the project default unless somebody passed it on', async () => {

@@ -32,6 +32,7 @@ test('every route is in the document', () => {
     'GET / getIndex',
     'GET /artifacts/{id} getArtifact',
     'GET /artifacts/{id}/content downloadArtifact',
+    'GET /audit listAudit',
     'GET /datasets listDatasets',
     'GET /datasets/{id} getDataset',
     'GET /events followJobs',

@@ -4,6 +4,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { sendConnectionError, sendError } from './errors.js';
+import { keepAudit } from './plugins/audit.js';
 import { authenticate } from './plugins/authentication.js';
 import { parseJsonBodies } from './plugins/json-bodies.js';
 import { MethodGuard } from './plugins/method-not-allowed.js';
@@ -12,6 +13,7 @@ import { relievePressure } from './plugins/pressure.js';
 import { checkRequestHeads } from './plugins/request-checks.js';
 import { validateWithTypebox } from './plugins/validation.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
+import { auditRoutes } from './routes/audit/index.js';
 import { datasetRoutes } from './routes/datasets/index.js';
 import { eventRoutes } from './routes/events/index.js';
 import { healthRoutes } from './routes/health/index.js';
@@ -61,6 +63,7 @@ export async function buildApp(
   await app.register(helmet, { contentSecurityPolicy: false });
   await documentApi(app, VERSION, config.anonymous);
 
+  keepAudit(app, store.audit);
   authenticate(app, store, config.anonymous);
   const methods = new MethodGuard();
   methods.collect(app);
@@ -75,6 +78,7 @@ export async function buildApp(
   await app.register(jobRoutes, routeDeps);
   await app.register(eventRoutes, routeDeps);
   await app.register(meRoutes);
+  await app.register(auditRoutes);
   await app.register(artifactRoutes, routeDeps);
   methods.install(app);
   return app;

@@ -4,7 +4,10 @@ import type { Inspector } from './inspector.js';
 import type { UploadDesk } from './uploads/upload-desk.js';
 
 /** The store without what reaches across projects: resources are those of whoever asks (see plugins/authentication.ts). */
-export type ServiceStore = Pick<Store, 'blobs' | 'inProject' | 'keys' | 'ping' | 'projects' | 'rateLimits' | 'watch'>;
+export type ServiceStore = Pick<
+  Store,
+  'audit' | 'blobs' | 'inProject' | 'keys' | 'ping' | 'projects' | 'rateLimits' | 'watch'
+>;
 
 /** What the service runs on. */
 export interface ApiDeps {

@@ -65,3 +65,20 @@ export const ApiKey = Type.Object({
   lastUsedAt: nullable(Type.String({ format: 'date-time', description: 'To the minute.' })),
 });
 export type ApiKey = Static<typeof ApiKey>;
+
+/** Who changed what, or tried to. */
+export const AuditEntry = Type.Object(
+  {
+    id: idSchema('audit'),
+    at: Timestamp,
+    projectId: nullable(Type.String({ description: 'Null for requests without a valid key.' })),
+    keyId: nullable(Type.String()),
+    action: Type.String({ description: 'The operation of the OpenAPI document, or `admin.` and a command.' }),
+    target: Type.String({ description: 'Path of the request, or what the command worked on.' }),
+    status: nullable(Type.Integer({ description: 'Of the answer.' })),
+    requestId: nullable(Type.String()),
+    address: nullable(Type.String({ description: 'Where the request came from.' })),
+  },
+  { $id: 'AuditEntry' },
+);
+export type AuditEntry = Static<typeof AuditEntry>;

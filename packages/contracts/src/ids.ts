@@ -11,6 +11,7 @@ export const ID_PREFIXES = {
   artifact: 'art',
   project: 'prj',
   key: 'key',
+  audit: 'aud',
 } as const;
 
 /** A resource kind. */

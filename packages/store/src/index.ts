@@ -1,5 +1,6 @@
 /** Rows in PostgreSQL, bytes in blob storage, job ids on the queue. Start reading at `store.ts`. */
 
+export type { AuditLog, NewAuditEntry } from './access/audit.js';
 export type { KeyRepository, KnownKey, NewKey } from './access/keys.js';
 export { type AccessStore, openAccess } from './access/open-access.js';
 export type { ProjectRepository } from './access/projects.js';

@@ -1,4 +1,5 @@
 import type { Job } from '@tritforge/contracts';
+import { type AuditLog, createAuditLog } from './access/audit.js';
 import { createKeyRepository, type KeyRepository } from './access/keys.js';
 import { createProjectRepository, type ProjectRepository } from './access/projects.js';
 import { sweepBlobs } from './blobs/blob-references.js';
@@ -58,6 +59,7 @@ export interface ProjectStore {
   readonly jobs: JobDesk;
   readonly artifacts: ArtifactRepository;
   readonly events: EventLog;
+  readonly audit: AuditLog;
   /** Requests that are answered once. */
   readonly once: OnceRepository;
   /**
@@ -165,6 +167,7 @@ function assemble(
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
     events: createEventLog(db, reach),
+    audit: createAuditLog(db, reach),
     storageUse: () => storageUse(db, projectOf(reach)),
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),

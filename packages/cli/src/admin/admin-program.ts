@@ -54,6 +54,9 @@ export function addAdmin(program: Command, context: CommandContext): void {
     .option('--concurrent-jobs <n>', 'most jobs that run at once, others wait (default: no limit)', integer(100_000))
     .option('--job-minutes-per-day <n>', 'most minutes of workers in 24 hours (default: no limit)', integer(1_000_000))
     .action(async (name, flags) => (await commands()).createKey(name, flags, context));
+  add('audit', 'Show who changed what, newest first, at most 200 entries.').action(async () =>
+    (await commands()).listAudit(context),
+  );
   add('revoke-key', 'End an API key at once.')
     .argument('<id>', 'key_…')
     .action(async (id) => (await commands()).revokeKey(id, context));

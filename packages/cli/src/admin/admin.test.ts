@@ -47,6 +47,8 @@ test('projects and keys are made, listed and revoked, in the database of a servi
     assert.ok(!stdout.includes(secret));
     assert.match((await admin('revoke-key', known!.key.id)).stdout, /has been revoked since 20/);
     assert.equal(await access.keys.authenticate(secret), null);
+    const { stdout: log } = await admin('audit');
+    assert.match(log, /admin\.revoke-key .*\n.*admin\.create-key .*\n.*admin\.create-project +vision/);
   } finally {
     await access.close();
   }

@@ -17,7 +17,11 @@ export async function createProject(
   { storage }: { readonly storage?: number },
   { asJson }: CommandContext,
 ): Promise<void> {
-  const project = await withAccess((access) => access.projects.create(name, storage));
+  const project = await withAccess(async ({ projects, audit }) => {
+    const made = await projects.create(name, storage);
+    await audit.record({ ...byAdmin('create-project'), projectId: made.id, target: name });
+    return made;
+  });
   print(asJson ? JSON.stringify(project) : `Made the project ${project.name}, ${project.id}.`);
 }
 
@@ -53,19 +57,11 @@ export async function createKey(name: string, flags: KeyFlags, { asJson }: Comma
   const scopes = flags.scope ?? ROLES[flags.role];
   const { priority, requestsPerMinute, concurrentJobs, jobMinutesPerDay, expires: expiresAt } = flags;
   const limits = { requestsPerMinute, concurrentJobs, jobMinutesPerDay };
-  const made = await withAccess(async ({ projects, keys }) => {
+  const made = await withAccess(async ({ projects, keys, audit }) => {
     const project = await projects.byName(flags.project);
-    return {
-      project,
-      ...(await keys.create({
-        projectId: project.id,
-        name,
-        scopes,
-        priority,
-        limits,
-        expiresAt,
-      })),
-    };
+    const created = await keys.create({ projectId: project.id, name, scopes, priority, limits, expiresAt });
+    await audit.record({ ...byAdmin('create-key'), projectId: project.id, target: created.key.id });
+    return { project, ...created };
   });
   if (asJson) return print(JSON.stringify(made));
   const { key, project, secret } = made;
@@ -77,8 +73,37 @@ export async function createKey(name: string, flags: KeyFlags, { asJson }: Comma
 }
 
 export async function revokeKey(id: string, { asJson }: CommandContext): Promise<void> {
-  const key = await withAccess((access) => access.keys.revoke(id));
+  const key = await withAccess(async ({ keys, audit }) => {
+    const { key: revoked, project } = await keys.revoke(id);
+    await audit.record({ ...byAdmin('revoke-key'), projectId: project.id, target: id });
+    return revoked;
+  });
   print(asJson ? JSON.stringify(key) : `The key ${key.name}, ${key.id}, has been revoked since ${key.revokedAt}.`);
+}
+
+export async function listAudit({ asJson }: CommandContext): Promise<void> {
+  const { items } = await withAccess((access) => access.audit.list({ limit: 200 }));
+  if (asJson) return print(JSON.stringify(items));
+  const header = ['at', 'project', 'key', 'action', 'target', 'status', 'from'];
+  const rows = items.map(({ at, projectId, keyId, action, target, status, address }) => [
+    at,
+    projectId ?? '–',
+    keyId ?? '–',
+    action,
+    target,
+    String(status ?? '–'),
+    address ?? '–',
+  ]);
+  print(
+    formatTable(
+      [header, ...rows],
+      header.map(() => 'left' as const),
+    ),
+  );
+}
+
+function byAdmin(command: string) {
+  return { action: `admin.${command}`, keyId: null, status: null, requestId: null, address: null };
 }
 
 function keyRow({ key, project }: KnownKey): string[] {

@@ -67,8 +67,8 @@ describe('projects and keys', () => {
       await make(new Date(Date.now() - 1)),
       await make(new Date(Date.now() + 60_000)),
     ];
-    const { revokedAt } = await keys.revoke(revoked.key.id);
-    assert.equal((await keys.revoke(revoked.key.id)).revokedAt, revokedAt);
+    const { revokedAt } = (await keys.revoke(revoked.key.id)).key;
+    assert.equal((await keys.revoke(revoked.key.id)).key.revokedAt, revokedAt);
     for (const secret of [
       '',
       'tf_',

@@ -35,7 +35,7 @@ export interface KeyRepository {
   /** Newest first, revoked ones too. @param projectId of all projects when left out */
   list(projectId?: string): Promise<KnownKey[]>;
   /** Ends a key now; one that has ended stays as it is. @throws TritforgeError KEY_NOT_FOUND */
-  revoke(id: string): Promise<ApiKey>;
+  revoke(id: string): Promise<KnownKey>;
 }
 
 const SECRET_BYTES = 32;
@@ -86,8 +86,8 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
     },
     revoke: async (id) => {
       await db.apiKey.updateMany({ where: { id, revokedAt: null }, data: { revokedAt: new Date() } });
-      const row = await db.apiKey.findUnique({ where: { id } });
-      if (row) return toKey(row);
+      const row = await db.apiKey.findUnique({ where: { id }, include: { project: true } });
+      if (row) return { key: toKey(row), project: toProject(row.project) };
       throw new TritforgeError('KEY_NOT_FOUND', `There is no API key ${id}.`, {
         remediation: '`tritforge admin keys` lists those that there are.',
       });

@@ -1,4 +1,6 @@
 import { connectDatabase, pingDatabase } from '../database.js';
+import { ALL_PROJECTS } from '../repositories/reach.js';
+import { type AuditLog, createAuditLog } from './audit.js';
 import { createKeyRepository, type KeyRepository } from './keys.js';
 import { createProjectRepository, type ProjectRepository } from './projects.js';
 
@@ -6,6 +8,7 @@ import { createProjectRepository, type ProjectRepository } from './projects.js';
 export interface AccessStore {
   readonly projects: ProjectRepository;
   readonly keys: KeyRepository;
+  readonly audit: AuditLog;
   close(): Promise<void>;
 }
 
@@ -18,5 +21,10 @@ export async function openAccess(databaseUrl: string): Promise<AccessStore> {
     await db.$disconnect();
     throw error;
   }
-  return { projects: createProjectRepository(db), keys: createKeyRepository(db), close: () => db.$disconnect() };
+  return {
+    projects: createProjectRepository(db),
+    keys: createKeyRepository(db),
+    audit: createAuditLog(db, ALL_PROJECTS),
+    close: () => db.$disconnect(),
+  };
 }
