@@ -39,7 +39,9 @@ after(() => stack.close());
 const guarded = () => operations.filter(({ scope }) => scope !== null);
 /** Something that could be there. */
 const filled = (path: string) =>
-  path.replace('{id}', `${{ m: 'mdl', d: 'dst', j: 'job', a: 'art' }[path[1]!]}_${'0'.repeat(26)}`);
+  path
+    .replace('{id}', `${{ m: 'mdl', d: 'dst', j: 'job', a: 'art', w: 'whk' }[path[1]!]}_${'0'.repeat(26)}`)
+    .replace('{delivery}', `msg_${'0'.repeat(26)}`);
 
 test('everything but health, documentation and error codes asks for a key', () => {
   const open = operations.filter(({ scope }) => scope === null).map(({ path }) => path);

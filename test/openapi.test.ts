@@ -29,6 +29,7 @@ test('every route is in the document', () => {
   assert.deepEqual(operations.sort(), [
     'DELETE /datasets/{id} deleteDataset',
     'DELETE /models/{id} deleteModel',
+    'DELETE /webhooks/{id} deleteWebhook',
     'GET / getIndex',
     'GET /artifacts/{id} getArtifact',
     'GET /artifacts/{id}/content downloadArtifact',
@@ -50,10 +51,17 @@ test('every route is in the document', () => {
     'GET /openapi.json getOpenapi',
     'GET /problems listProblems',
     'GET /problems/{code} getProblem',
+    'GET /webhooks listWebhooks',
+    'GET /webhooks/{id} getWebhook',
+    'GET /webhooks/{id}/deliveries listDeliveries',
     'POST /datasets uploadDataset',
     'POST /jobs createJob',
     'POST /jobs/{id}/cancel cancelJob',
     'POST /models uploadModel',
+    'POST /webhooks createWebhook',
+    'POST /webhooks/{id}/deliveries/{delivery}/replay replayDelivery',
+    'POST /webhooks/{id}/rotate rotateWebhook',
+    'POST /webhooks/{id}/test testWebhook',
   ]);
 });
 
@@ -85,7 +93,9 @@ test('a job can be sent with every use of data, as a form and as JSON, and its e
 
 test('every path answers other methods with 405 and the methods that it has', async () => {
   for (const [path, methods] of Object.entries(document.paths)) {
-    const response = await stack.fetch(path.replace('{id}', 'x').replace('{code}', 'x'), { method: 'PATCH' });
+    const response = await stack.fetch(path.replace('{id}', 'x').replace('{code}', 'x').replace('{delivery}', 'x'), {
+      method: 'PATCH',
+    });
     await expectProblem(response, 'METHOD_NOT_ALLOWED');
     const allowed = (response.headers.get('allow') ?? '').split(', ').filter((method) => method !== 'HEAD');
     assert.deepEqual(

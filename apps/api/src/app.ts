@@ -21,6 +21,7 @@ import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
 import { meRoutes } from './routes/me/index.js';
 import { modelRoutes } from './routes/models/index.js';
+import { webhookRoutes } from './routes/webhooks/index.js';
 import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
 import { VERSION } from './version.js';
@@ -79,6 +80,7 @@ export async function buildApp(
   await app.register(eventRoutes, routeDeps);
   await app.register(meRoutes);
   await app.register(auditRoutes);
+  await app.register(webhookRoutes, routeDeps);
   await app.register(artifactRoutes, routeDeps);
   methods.install(app);
   return app;

@@ -8,9 +8,12 @@ import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
 import { runNext } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
+import { dispatchWebhooks } from './webhooks/dispatch.js';
 
 const RECONCILE_INTERVAL_MS = 5000;
 const SWEEP_INTERVAL_MS = 3600_000;
+const WEBHOOK_INTERVAL_MS = 1000;
+const WEBHOOK_TIMEOUT_MS = 15_000;
 
 /** What a worker runs on. */
 export interface WorkerDeps {
@@ -52,9 +55,18 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       const deleted = await store.sweepBlobs();
       if (deleted > 0) logger.info({ deleted }, 'deleted files that no row refers to');
       await store.sweepRequests();
+      await store.deliveries.sweep();
       await checkpoints.sweep();
     } catch (error) {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
+    }
+  });
+  const webhooks = repeat(WEBHOOK_INTERVAL_MS, async () => {
+    try {
+      const options = { allowPrivate: config.webhookTargets === 'any', timeoutMs: WEBHOOK_TIMEOUT_MS };
+      await dispatchWebhooks({ deliveries: store.deliveries, logger, options });
+    } catch (error) {
+      logger.warn({ err: error }, 'webhooks could not be sent; it is tried again');
     }
   });
   const consumer = await store.queue.consume({
@@ -66,7 +78,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   return {
     close: async () => {
       await consumer.close();
-      await Promise.all([maintenance.end(), sweeping.end()]);
+      await Promise.all([maintenance.end(), sweeping.end(), webhooks.end()]);
       await scratch.remove();
       logger.info('worker stopped');
     },

@@ -12,6 +12,8 @@ export const SCOPES = [
   'jobs:read',
   'jobs:write',
   'artifacts:read',
+  'webhooks:read',
+  'webhooks:write',
   'audit:read',
 ] as const;
 export type Scope = (typeof SCOPES)[number];

@@ -12,6 +12,8 @@ export const ID_PREFIXES = {
   project: 'prj',
   key: 'key',
   audit: 'aud',
+  webhook: 'whk',
+  delivery: 'msg',
 } as const;
 
 /** A resource kind. */

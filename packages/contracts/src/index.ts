@@ -14,3 +14,4 @@ export * from './recipe-check.js';
 export * from './report.js';
 export * from './resources.js';
 export * from './tritforge-error.js';
+export * from './webhooks.js';

@@ -46,3 +46,6 @@ export {
   url,
 } from './settings.js';
 export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';
+export type { AttemptResult, DeliveryQueue, DueDelivery } from './webhooks/deliveries.js';
+export { isPublicAddress, lookupPublic, RefusedAddress } from './webhooks/public-address.js';
+export type { WebhookRepository } from './webhooks/webhooks.js';

@@ -56,6 +56,8 @@ export interface SharedConfig {
   readonly redisUrl: string | null;
   /** Folder of the embedded database, the blobs and scratch files. */
   readonly dataDir: string;
+  /** Where webhooks may be sent to. */
+  readonly webhookTargets: 'public' | 'any';
 }
 
 /** Environment variables that API and workers share. */
@@ -83,6 +85,12 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     fallback: resolve('.data'),
     meaning: 'Folder of the embedded database, the stored files and scratch files.',
     parse: folder,
+  },
+  webhookTargets: {
+    env: 'TRITFORGE_WEBHOOK_TARGETS',
+    fallback: 'public',
+    meaning: 'Where webhooks may be sent to: public (https and public addresses alone) or any (for closed networks).',
+    parse: oneOf('public', 'any') as (text: string) => SharedConfig['webhookTargets'],
   },
 };
 

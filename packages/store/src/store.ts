@@ -22,6 +22,9 @@ import { createDatasetRepository, type DatasetRepository } from './repositories/
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
 
+import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
+import { createWebhookRepository, type WebhookRepository } from './webhooks/webhooks.js';
+
 export interface StoreConfig {
   /** `postgresql://user:password@host:port/database`; its migrations must be deployed (`deployMigrations`). */
   readonly databaseUrl: string;
@@ -60,6 +63,7 @@ export interface ProjectStore {
   readonly artifacts: ArtifactRepository;
   readonly events: EventLog;
   readonly audit: AuditLog;
+  readonly webhooks: WebhookRepository;
   /** Requests that are answered once. */
   readonly once: OnceRepository;
   /**
@@ -88,6 +92,7 @@ export interface Store extends ProjectStore {
   readonly queue: JobQueue;
   readonly watch: JobWatch;
   readonly rateLimits: RateLimits;
+  readonly deliveries: DeliveryQueue;
   /** Nothing of other projects can be reached through it. @param id of a project that exists */
   inProject(id: string): ProjectStore;
   /**
@@ -168,6 +173,7 @@ function assemble(
     jobs: desk,
     events: createEventLog(db, reach),
     audit: createAuditLog(db, reach),
+    webhooks: createWebhookRepository(db, reach),
     storageUse: () => storageUse(db, projectOf(reach)),
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
@@ -192,6 +198,7 @@ function assemble(
     queue,
     watch,
     rateLimits,
+    deliveries: createDeliveryQueue(db),
     inProject: (projectId) => within({ projectId }, createJobDesk(db, { projectId })),
     reconcile: async () => {
       const swept = await jobs.sweep();

@@ -5,6 +5,7 @@ const NOT_FOUND = {
   dataset: 'DATASET_NOT_FOUND',
   job: 'JOB_NOT_FOUND',
   artifact: 'ARTIFACT_NOT_FOUND',
+  webhook: 'WEBHOOK_NOT_FOUND',
 } as const satisfies Partial<Record<ResourceKind, ErrorCode>>;
 
 /** Resources that routes find by their id. */

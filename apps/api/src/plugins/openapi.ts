@@ -44,6 +44,7 @@ export async function documentApi(
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },
         { name: 'events', description: 'What jobs do, as it happens.' },
+        { name: 'webhooks', description: 'Events that are sent to a URL.' },
         { name: 'artifacts', description: 'Quantized models.' },
         { name: 'service', description: 'Health, error codes, documentation.' },
       ],
