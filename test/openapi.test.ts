@@ -46,6 +46,7 @@ test('every route is in the document', () => {
     'GET /jobs/{id}/report getReport',
     'GET /jobs/{id}/report.html getReportPage',
     'GET /me whoAmI',
+    'GET /metrics getMetrics',
     'GET /models listModels',
     'GET /models/{id} getModel',
     'GET /openapi.json getOpenapi',

@@ -4,6 +4,7 @@ import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { sendConnectionError, sendError } from './errors.js';
+import { apiMetrics } from './metrics/api-metrics.js';
 import { keepAudit } from './plugins/audit.js';
 import { authenticate } from './plugins/authentication.js';
 import { parseJsonBodies } from './plugins/json-bodies.js';
@@ -20,6 +21,7 @@ import { healthRoutes } from './routes/health/index.js';
 import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
 import { meRoutes } from './routes/me/index.js';
+import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
 import { webhookRoutes } from './routes/webhooks/index.js';
 import { scratchDirOf } from './uploads/scratch.js';
@@ -64,6 +66,7 @@ export async function buildApp(
   await app.register(helmet, { contentSecurityPolicy: false });
   await documentApi(app, VERSION, config.anonymous);
 
+  const registry = apiMetrics(app, store);
   keepAudit(app, store.audit);
   authenticate(app, store, config.anonymous);
   const methods = new MethodGuard();
@@ -80,6 +83,7 @@ export async function buildApp(
   await app.register(eventRoutes, routeDeps);
   await app.register(meRoutes);
   await app.register(auditRoutes);
+  await app.register(metricsRoutes, { registry });
   await app.register(webhookRoutes, routeDeps);
   await app.register(artifactRoutes, routeDeps);
   methods.install(app);

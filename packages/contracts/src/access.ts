@@ -15,6 +15,7 @@ export const SCOPES = [
   'webhooks:read',
   'webhooks:write',
   'audit:read',
+  'metrics:read',
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

@@ -12,6 +12,7 @@ export {
 } from './embedded-postgres/index.js';
 export type { EventLog, JobEvent } from './events/event-log.js';
 export type { JobFollower, JobWatch } from './events/job-watch.js';
+export type { JobCounts } from './jobs/job-counts.js';
 export type {
   JobClaim,
   JobDesk,

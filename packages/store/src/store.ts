@@ -11,6 +11,7 @@ import { type JobWatch, openJobWatch } from './events/job-watch.js';
 import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
 import { nextJobs } from './jobs/fair-order.js';
+import { type JobCounts, jobCounts } from './jobs/job-counts.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
@@ -100,6 +101,7 @@ export interface Store extends ProjectStore {
    * missing from the queue are put there. Cheap; any number of workers may call it, every 5 s or so.
    */
   reconcile(): Promise<Reconciled>;
+  jobCounts(): Promise<JobCounts>;
   /**
    * Puts the jobs whose turn it is on the queue, where they are not there: a job that ends may have been what others of its key
    * waited for.
@@ -207,6 +209,7 @@ function assemble(
       for (const id of offers) await queue.add(id, { first: swept.requeued.includes(id) });
       return { ...swept, offered: offers.size };
     },
+    jobCounts: () => jobCounts(db),
     offerNext: async () => {
       for (const id of await nextJobs(db, OFFER_LIMIT)) await queue.add(id);
     },
