@@ -48,7 +48,9 @@ export function apiMetrics(app: FastifyInstance, store: Pick<ServiceStore, 'jobC
     name: 'tritforge_oldest_queued_job_seconds',
     help: 'How long the job that waits longest has waited; 0 where none waits.',
     registers: [registry],
-    collect: async () => oldest.set((await counts()).oldestQueuedSeconds),
+    collect: async () => {
+      oldest.set((await counts()).oldestQueuedSeconds);
+    },
   });
   return registry;
 }
