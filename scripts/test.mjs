@@ -3,6 +3,7 @@
  * matches.
  */
 import { spawnSync } from 'node:child_process';
+import { availableParallelism } from 'node:os';
 import { main, root, setUp } from './setup.mjs';
 import { compiledTestFiles } from './test-files.mjs';
 
@@ -31,5 +32,8 @@ await main(() => {
     ]);
     step('Unused files, exports and dependencies (knip)', ['node_modules/knip/bin/knip.js']);
   }
-  step('Tests', ['--enable-source-maps', '--test', '--test-reporter=spec', ...files]);
+  // Many tests wait for other processes: with one file at a time, which Node takes on two cores, a core would do nothing.
+  const concurrency = Math.max(2, availableParallelism() - 1);
+  const options = ['--enable-source-maps', '--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`];
+  step('Tests', [...options, ...files]);
 });
