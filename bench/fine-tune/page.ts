@@ -38,7 +38,8 @@ export function fineTunePage(rows: readonly FineTuneRow[]): string {
 calibrated on or a larger set, by two threads. First and last layers and depthwise convolutions have 8-bit weights, activations 8 bits unless a row says
 otherwise. **before** and **after** are the drop against the original on the same samples ± the standard error of the differences, in
 points, or in the unit of the metric. The held-out loss is that of samples of the training set that were kept aside, before the first step
-and at the best epoch. Others may have used the machine meanwhile.
+and at the best epoch. Others may have used the machine meanwhile. Published for ResNet-20 with weights and inputs of 2 bits: PACT 89.7 %,
+LQ-Nets 90.2, APoT 91.0, all trained on the lossless images; ours learns from the same ones as JPEG, at 2 hours on two cores.
 
 ${markdownTable(HEADER, newest.flatMap(lines))}
 `;
