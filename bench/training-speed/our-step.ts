@@ -72,10 +72,12 @@ export async function ourStepper(network: TrainedNetwork, options: OurOptions): 
     [LABELS, { dtype: 'float32' as const, shape: labelShape, data: labels }],
     [graph.parameterInput, { dtype: 'float32' as const, shape: [length], data: parameters }],
   ]);
+  const target = { dtype: 'float32' as const, shape: [length], data: new Float32Array(length) };
+  const into = new Map([[graph.gradientOutput, target]]);
   return {
     async step() {
       const [begin, cpuBegin] = [performance.now(), process.cpuUsage()];
-      const results = await session.run(feeds);
+      const results = await session.run(feeds, undefined, into);
       const gradient = results.get(graph.gradientOutput)!.data as Float32Array;
       optimiser.step(parameters, gradient, RATE);
       const milliseconds = performance.now() - begin;

@@ -36,7 +36,8 @@ a load of ${os.loadavg()[2]!.toFixed(1)} over the last quarter of an hour.
 
 A step is forward, backward and the update by SGD with momentum, on random images. Everybody takes turns, step by step; ratios are those of
 our faster one to each, below 1 we are faster. PyTorch runs the same ONNX file in both memory layouts, eagerly unless a row says
-compile (torch.compile). Batch normalization uses the statistics
+compile (torch.compile). Ours run in the environment of engine processes, which asks for huge pages; PyTorch as it is, and with the same
+("huge pages"). Batch normalization uses the statistics
 of the batch ("training") or those it came with ("frozen"). \`standard operators\` is the training graph in stock ONNX Runtime,
 \`native operators\` the one with our own. "Processor" is the median time that the process had a core, as others may use the machine.
 

@@ -15,13 +15,19 @@ export interface Peer {
   close(): Promise<void>;
 }
 
+export interface PeerOptions {
+  readonly batchStatistics: boolean;
+  readonly layouts: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+}
+
 export async function startPeer(
   python: string,
   { modelPath: model, batch, image, classes }: TrainedNetwork,
-  { batchStatistics, layouts }: { batchStatistics: boolean; layouts: readonly string[] },
+  { batchStatistics, layouts, env }: PeerOptions,
 ): Promise<Peer> {
   const request = { model, batch, image, classes, batchStatistics, layouts };
-  const child = spawn(python, [SCRIPT, JSON.stringify(request)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(python, [SCRIPT, JSON.stringify(request)], { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   const next = async <T>(): Promise<T> => {
     const { value, done } = await lines.next();

@@ -49,6 +49,33 @@ describe('a session of ONNX Runtime', { skip: skipOrt }, () => {
     await assert.rejects(session.run(sumInputs, { blocking: true }), /released/);
   });
 
+  it('writes outputs to arrays of the caller, shared ones too, when it is to block', async () => {
+    const session = await testOrt().load(sum);
+    const data = new Float32Array(new SharedArrayBuffer(6 * 4), 4, 4);
+    const into = new Map([['sum', { dtype: 'float32' as const, shape: [2, 2], data }]]);
+    const run = await session.run(sumInputs, { blocking: true, into });
+    assert.equal(run.get('sum')!.data, data);
+    assert.deepEqual([...data], [11, 22, 13, 24]);
+    assert.deepEqual([...new Float32Array(data.buffer)], [0, 11, 22, 13, 24, 0]);
+    assert.deepEqual(run.get('difference'), floats([2, 2], -9, -18, -7, -16));
+    await session.release();
+  });
+
+  it('says what is wrong with an array for an output', async () => {
+    const session = await testOrt().load(sum);
+    const run = (name: string, tensor: OrtTensor, options = {}) =>
+      session.run(sumInputs, { blocking: true, into: new Map([[name, tensor]]), ...options });
+    await assert.rejects(run('sum', floats([2, 2], 0, 0, 0)), /output "sum" of shape \[2, 2\] needs 4 elements, got 3/);
+    await assert.rejects(run('sum', floats([2, 3], 0, 0, 0, 0, 0, 0)), /output "sum" must have the shape \[rows, 2\]/);
+    await assert.rejects(run('sum', floats([1, 2], 0, 0)), { name: 'OrtError' });
+    await assert.rejects(run('total', floats([2, 2], 0, 0, 0, 0)), /"total", which is not an output that is computed/);
+    await assert.rejects(run('sum', floats([2, 2], 0, 0, 0, 0), { fetches: ['difference'] }), RangeError);
+    await assert.rejects(run('sum', floats([2, 2], 0, 0, 0, 0), { blocking: false }), /only for a blocking run/);
+    const integers = { dtype: 'int32' as const, shape: [2, 2], data: new Int32Array(4) };
+    await assert.rejects(run('sum', integers), /output "sum" must be of type float32, got int32/);
+    await session.release();
+  });
+
   const examples: Record<string, OrtTensor['data']> = {
     float32: Float32Array.of(1.5, Number.NaN, -0, 3e38),
     float64: Float64Array.of(1.5, 1e300),

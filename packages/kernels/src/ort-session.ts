@@ -3,7 +3,7 @@
  * the operators of the domain `tritforge`. The library is the caller's; onnxruntime-node ships one.
  */
 import { type Addon, loadAddon } from './addon.js';
-import { checkInput, checkOutput, type OrtTensor, type OrtValueInfo } from './ort-tensor.js';
+import { checkOutput, checkTensor, type OrtTensor, type OrtValueInfo } from './ort-tensor.js';
 
 /** A libonnxruntime in this process. It stays loaded. */
 export interface OrtLibrary {
@@ -48,6 +48,11 @@ export interface OrtRunOptions {
    * models of microseconds and on a machine that is busy. Such a run cannot be cancelled; a signal is only looked at before it begins.
    */
   readonly blocking?: boolean;
+  /**
+   * Outputs that are written to arrays of the caller, with the shapes they must have; a new array of many megabytes costs a page fault
+   * for every 4 KB. Only for a blocking run. When the run fails they hold anything.
+   */
+  readonly into?: ReadonlyMap<string, OrtTensor>;
 }
 
 /** A loaded model. What is not released is freed with the object. */
@@ -55,7 +60,7 @@ export interface OrtSession {
   readonly inputs: readonly OrtValueInfo[];
   readonly outputs: readonly OrtValueInfo[];
   /**
-   * Runs the model once. Runs of one session may overlap. Inputs are copied before this returns.
+   * Runs the model once. Runs of one session may overlap. Inputs are copied, or read before this returns.
    * @throws TypeError or RangeError for a tensor that does not fit its input, and for unknown names
    * @throws OrtError with what ONNX Runtime said
    */
@@ -75,7 +80,8 @@ export class OrtError extends Error {
 }
 
 type Described = [name: string, dtype: string, shape: (number | string | null)[]][];
-type Output = [dtype: string, shape: number[], data: OrtTensor['data']];
+/** The data is null where it went to an array of the caller. */
+type Output = [dtype: string, shape: number[], data: OrtTensor['data'] | null];
 
 /** The part of the addon that this file uses; session_exports.h describes it. */
 interface OrtAddon extends Addon {
@@ -164,13 +170,15 @@ class Session implements OrtSession {
     const shapes = tensors.map(([, { shape }]) => shape);
     const data = tensors.map(([, tensor]) => tensor.data);
     const start = (id: number) => this.#track(this.#addon.ortRun(id, this.#handle, inputs, shapes, data, fetched));
-    const startHere = () => this.#addon.ortRunHere(0, this.#handle, inputs, shapes, data, fetched);
+    const targets = this.#checkedTargets(options, fetched);
+    const into = targets.map((target) => target && [target.shape, target.data]);
+    const startHere = () => this.#addon.ortRunHere(0, this.#handle, inputs, shapes, data, fetched, into);
     if (options.blocking) options.signal?.throwIfAborted();
     const results = await (options.blocking ? call(startHere) : call(start, options.signal));
     return new Map(
       results.map(([dtype, shape, values], i) => [
         (this.outputs[fetched[i] as number] as OrtValueInfo).name,
-        { dtype: dtype as OrtTensor['dtype'], shape, data: values },
+        { dtype: dtype as OrtTensor['dtype'], shape, data: values ?? targets[i]!.data },
       ]),
     );
   }
@@ -209,12 +217,24 @@ class Session implements OrtSession {
     const indexes = tensors.map(([name, tensor]) => {
       const index = this.#inputIndex.get(name);
       if (index === undefined) throw new RangeError(`unknown input "${name}"; the model has ${namesOf(this.inputs)}`);
-      checkInput(this.inputs[index] as OrtValueInfo, tensor);
+      checkTensor('input', this.inputs[index] as OrtValueInfo, tensor);
       return index;
     });
     const missing = this.inputs.filter((_, index) => !indexes.includes(index));
     if (missing.length > 0) throw new RangeError(`missing: ${namesOf(missing)}; got ${tensors.length} inputs`);
     return indexes;
+  }
+
+  /** For each output that is fetched what it is written to, or null. */
+  #checkedTargets({ blocking, into = new Map() }: OrtRunOptions, fetched: readonly number[]): (OrtTensor | null)[] {
+    if (into.size > 0 && !blocking) throw new RangeError('into is only for a blocking run');
+    const names = fetched.map((index) => (this.outputs[index] as OrtValueInfo).name);
+    for (const [name, tensor] of into) {
+      const at = names.indexOf(name);
+      if (at < 0) throw new RangeError(`into has "${name}", which is not an output that is computed`);
+      checkTensor('output', this.outputs[fetched[at] as number] as OrtValueInfo, tensor);
+    }
+    return names.map((name) => into.get(name) ?? null);
   }
 
   #checkedFetches(fetches: readonly string[] | undefined): number[] {

@@ -19,7 +19,18 @@ const ARRAYS = {
   bool: Uint8Array,
 } as const;
 
-export type OrtTensorData = InstanceType<(typeof ARRAYS)[OrtDataType]>;
+/** Over memory of one thread or shared by several; what others write while a tensor is read or written may or may not be seen. */
+export type OrtTensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array;
 
 /** A dense tensor in row-major order. A scalar has the shape []. */
 export interface OrtTensor {
@@ -38,30 +49,30 @@ export interface OrtValueInfo {
 }
 
 /**
- * Checks a tensor against the input it is for.
- * @throws TypeError or RangeError that names the input, what it expects and what it got
+ * Checks a tensor against the input or output it is for.
+ * @throws TypeError or RangeError that names it, what it expects and what it got
  */
-export function checkInput(input: OrtValueInfo, tensor: OrtTensor): void {
+export function checkTensor(role: 'input' | 'output', value: OrtValueInfo, tensor: OrtTensor): void {
   if (tensor === null || typeof tensor !== 'object') {
-    throw new TypeError(`input "${input.name}" must be a tensor, got ${tensor === null ? 'null' : typeof tensor}`);
+    throw new TypeError(`${role} "${value.name}" must be a tensor, got ${tensor === null ? 'null' : typeof tensor}`);
   }
-  if (!isTransferable(input.dtype)) {
-    throw new TypeError(`input "${input.name}" has elements of type ${input.dtype}, which cannot be given`);
+  if (!isTransferable(value.dtype)) {
+    throw new TypeError(`${role} "${value.name}" has elements of type ${value.dtype}, which cannot be given`);
   }
-  if (tensor.dtype !== input.dtype) {
-    throw new TypeError(`input "${input.name}" must be of type ${input.dtype}, got ${tensor.dtype}`);
+  if (tensor.dtype !== value.dtype) {
+    throw new TypeError(`${role} "${value.name}" must be of type ${value.dtype}, got ${tensor.dtype}`);
   }
-  checkShape(input, tensor.shape);
-  const expected = ARRAYS[input.dtype];
+  checkShape(role, value, tensor.shape);
+  const expected = ARRAYS[value.dtype];
   if (!(tensor.data instanceof expected)) {
     throw new TypeError(
-      `input "${input.name}" of type ${input.dtype} needs data in a ${expected.name}, got ${kindOf(tensor.data)}`,
+      `${role} "${value.name}" of type ${value.dtype} needs data in a ${expected.name}, got ${kindOf(tensor.data)}`,
     );
   }
   const count = tensor.shape.reduce((product, size) => product * size, 1);
   if (tensor.data.length !== count) {
     throw new RangeError(
-      `input "${input.name}" of shape [${tensor.shape.join(', ')}] needs ${count} elements, got ${tensor.data.length}`,
+      `${role} "${value.name}" of shape [${tensor.shape.join(', ')}] needs ${count} elements, got ${tensor.data.length}`,
     );
   }
 }
@@ -77,18 +88,18 @@ export function checkOutput(output: OrtValueInfo): void {
   }
 }
 
-function checkShape(input: OrtValueInfo, shape: readonly number[]): void {
+function checkShape(role: string, value: OrtValueInfo, shape: readonly number[]): void {
   if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
-    throw new RangeError(`input "${input.name}" needs a shape of integers from 0, got ${shape}`);
+    throw new RangeError(`${role} "${value.name}" needs a shape of integers from 0, got ${shape}`);
   }
   // ONNX Runtime says [] of an unknown rank too, and checks it itself.
-  if (input.shape.length === 0) return;
+  if (value.shape.length === 0) return;
   const fits =
-    shape.length === input.shape.length &&
-    input.shape.every((expected, axis) => typeof expected !== 'number' || expected === shape[axis]);
+    shape.length === value.shape.length &&
+    value.shape.every((expected, axis) => typeof expected !== 'number' || expected === shape[axis]);
   if (fits) return;
-  const expected = input.shape.map((size) => size ?? '?').join(', ');
-  throw new RangeError(`input "${input.name}" must have the shape [${expected}], got [${shape.join(', ')}]`);
+  const expected = value.shape.map((size) => size ?? '?').join(', ');
+  throw new RangeError(`${role} "${value.name}" must have the shape [${expected}], got [${shape.join(', ')}]`);
 }
 
 function isTransferable(dtype: OrtValueInfo['dtype']): dtype is OrtDataType {

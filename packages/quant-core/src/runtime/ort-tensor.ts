@@ -25,7 +25,7 @@ const TRANSFERABLE: ReadonlySet<DataType> = new Set<DataType>([
 ]);
 
 /**
- * The engine's view of a tensor. The bytes are shared, not copied.
+ * The engine's view of a tensor. The bytes are the same, unless threads share them: the engine takes no such memory.
  * @throws TypeError when the engine cannot take the dtype or the data does not fill the shape
  */
 export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor): Tensor {
@@ -37,11 +37,15 @@ export function toOrtTensor(tensor: HostTensor, Constructor: TensorConstructor):
       `the data has ${tensor.data.length} elements, the shape [${tensor.shape}] asks for ${expected}`,
     );
   }
-  const { data } = tensor;
+  const data = isShared(tensor.data) ? tensor.data.slice() : tensor.data;
   const made = new Constructor(tensor.dtype as Tensor.Type, data as Tensor.DataType, tensor.shape);
   // Where JavaScript has Float16Array (Node 24), the constructor makes one of the halves, and the engine reads nothing of it.
   if (tensor.dtype === 'float16') Object.defineProperty(made, 'data', { value: data });
   return made;
+}
+
+function isShared(data: HostTensor['data']): boolean {
+  return ArrayBuffer.isView(data) && data.buffer instanceof SharedArrayBuffer;
 }
 
 /** A tensor of the engine as the rest of the program sees it. The bytes are shared, not copied. */

@@ -50,9 +50,10 @@ export interface Session {
   /**
    * Runs the model once.
    * @param fetches names of outputs to compute; all when left out.
+   * @param into tensors that outputs may be written to, if the engine can; what is returned counts
    * @throws TritforgeError MODEL_RUN_FAILED with what onnxruntime said
    */
-  run(feeds: Feeds, fetches?: readonly string[]): Promise<Map<string, HostTensor>>;
+  run(feeds: Feeds, fetches?: readonly string[], into?: Feeds): Promise<Map<string, HostTensor>>;
   release(): Promise<void>;
 }
 

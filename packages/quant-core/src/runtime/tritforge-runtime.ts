@@ -51,12 +51,14 @@ function wrapSession(
   return {
     inputs: session.inputs as Session['inputs'],
     outputs: session.outputs as Session['outputs'],
-    async run(feeds, fetches) {
+    async run(feeds, fetches, into) {
       try {
         // The session checks dtypes and data of every tensor itself. Blocking, like the stock runtime: models run in a process of
         // their own, and the way to another thread would be part of every latency.
         const inputs = feeds as ReadonlyMap<string, OrtTensor>;
-        const outputs = await session.run(inputs, { blocking: true, ...(fetches && { fetches }) });
+        const targets = into as ReadonlyMap<string, OrtTensor> | undefined;
+        const options = { blocking: true, ...(fetches && { fetches }), ...(targets && { into: targets }) };
+        const outputs = await session.run(inputs, options);
         return new Map<string, HostTensor>(
           [...outputs].map(([name, { dtype, shape, data }]) => [name, { dtype: dtype as DataType, shape, data }]),
         );

@@ -66,7 +66,11 @@ export async function buildTrainingGraph(network: Model, options: TrainingGraphO
   const { model, input: parameterInput } = withParameterInput(lowered.model, parameters);
   const gradients = wrt.map((name) => differentiated.gradients.get(name)!);
   const { model: packed, output: gradientOutput } = withOneVector(model, gradients);
-  const outputs = [loss, gradientOutput].map((name) => ({ name, dtype: 'float32' as const, shape: null }));
+  const length = parameters.reduce((sum, parameter) => sum + parameter.length, 0);
+  const outputs = [
+    { name: loss, dtype: 'float32' as const, shape: null },
+    { name: gradientOutput, dtype: 'float32' as const, shape: [length] },
+  ];
   return {
     model: { ...packed, graph: { ...packed.graph, outputs } },
     parameters,

@@ -1,6 +1,7 @@
 /** A thread that computes losses and gradients of batches: see training-threads.ts. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
+import { elementCount } from '../ir/index.js';
 import type { Feeds, HostTensor, Session } from '../runtime/runtime.js';
 import { createTrainingRuntime } from '../runtime/training-runtime.js';
 import { augment } from './augment.js';
@@ -16,6 +17,8 @@ const options = { threads: 1, optimization: 'all' } as const;
 const reader = new SampleReader(setup.store);
 const parameters = new Float32Array(setup.parameters);
 const gradient = new Float32Array(setup.gradient);
+/** Takes the gradients of runs where a task has several. */
+let partial: Float32Array | undefined;
 const latent = new Float32Array(setup.latent.values);
 /** Between the seeds of runs of one task; those of threads are next to each other. */
 const SEED_STRIDE = 2 ** 16;
@@ -76,12 +79,23 @@ async function runOnce(kind: 'gradient' | 'loss', batch: Feeds, share: number): 
   const { trainingGraph, lossGraph, names } = setup;
   const training = { path: trainingGraph, output: names.loss, parameters: names.parameters };
   const { path, output, parameters: input } = kind === 'loss' ? lossGraph! : training;
-  const results = await compute(path, feeds, input);
+  const results = await compute(path, feeds, input, kind === 'gradient' ? await gradientTarget(share) : undefined);
   if (kind === 'gradient') addShare(results.get(names.gradient)!.data as Float32Array, share);
   return (results.get(output)!.data as Float32Array)[0]!;
 }
 
+/** Where the gradient of a run is to be written. Parameters that the graph does not know have none. */
+async function gradientTarget(share: number): Promise<Feeds> {
+  const { outputs } = await sessions.get(setup.trainingGraph)!;
+  const shape = outputs.find(({ name }) => name === setup.names.gradient)!.shape as number[];
+  const count = elementCount(shape);
+  if (share !== 1) partial ??= new Float32Array(count);
+  const data = share === 1 ? gradient.subarray(0, count) : partial!;
+  return new Map([[setup.names.gradient, { dtype: 'float32', shape, data }]]);
+}
+
 function addShare(part: Float32Array, share: number): void {
+  if (part.buffer === gradient.buffer) return;
   if (share === 1) gradient.set(part);
   else for (let i = 0; i < part.length; i++) gradient[i]! += part[i]! * share;
 }
@@ -108,12 +122,16 @@ async function targetsOf(batch: Feeds): Promise<Map<string, HostTensor>> {
   return new Map([...targets].map(([output, input]) => [input, outputs.get(output)!]));
 }
 
-async function compute(path: string, feeds: Feeds, parameterInput: string): Promise<Map<string, HostTensor>> {
+async function compute(
+  path: string,
+  feeds: Feeds,
+  parameterInput: string,
+  into?: Feeds,
+): Promise<Map<string, HostTensor>> {
   const session = await sessions.get(path)!;
   const [length] = session.inputs.find(({ name }) => name === parameterInput)!.shape as [number];
-  // A copy: onnxruntime takes no shared memory.
-  const vector: HostTensor = { dtype: 'float32', shape: [length], data: parameters.slice(0, length) };
-  return session.run(new Map([...takenBy(session, feeds), [parameterInput, vector]]));
+  const vector: HostTensor = { dtype: 'float32', shape: [length], data: parameters.subarray(0, length) };
+  return session.run(new Map([...takenBy(session, feeds), [parameterInput, vector]]), undefined, into);
 }
 
 /** Those tensors that are inputs. */

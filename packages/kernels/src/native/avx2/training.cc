@@ -21,6 +21,9 @@ struct Vector {
   static TRITFORGE_INLINE Type broadcast(const float* p) noexcept { return _mm256_broadcast_ss(p); }
   static TRITFORGE_INLINE void store(float* p, Type v) noexcept { _mm256_storeu_ps(p, v); }
   static TRITFORGE_INLINE void store_part(float* p, Type v, Part part) noexcept { _mm256_maskstore_ps(p, part, v); }
+  // Past the caches; p is aligned to the vector.
+  static TRITFORGE_INLINE void stream(float* p, Type v) noexcept { _mm256_stream_ps(p, v); }
+  static TRITFORGE_INLINE void end_streams() noexcept { _mm_sfence(); }
   static TRITFORGE_INLINE Type add(Type a, Type b) noexcept { return _mm256_add_ps(a, b); }
   static TRITFORGE_INLINE Type subtract(Type a, Type b) noexcept { return _mm256_sub_ps(a, b); }
   static TRITFORGE_INLINE Type multiply_add(Type a, Type b, Type c) noexcept { return _mm256_fmadd_ps(a, b, c); }

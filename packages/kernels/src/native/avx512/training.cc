@@ -20,6 +20,9 @@ struct Vector {
   static TRITFORGE_INLINE Type broadcast(const float* p) noexcept { return _mm512_set1_ps(*p); }
   static TRITFORGE_INLINE void store(float* p, Type v) noexcept { _mm512_storeu_ps(p, v); }
   static TRITFORGE_INLINE void store_part(float* p, Type v, Part part) noexcept { _mm512_mask_storeu_ps(p, part, v); }
+  // Past the caches; p is aligned to the vector.
+  static TRITFORGE_INLINE void stream(float* p, Type v) noexcept { _mm512_stream_ps(p, v); }
+  static TRITFORGE_INLINE void end_streams() noexcept { _mm_sfence(); }
   static TRITFORGE_INLINE Type add(Type a, Type b) noexcept { return _mm512_add_ps(a, b); }
   static TRITFORGE_INLINE Type subtract(Type a, Type b) noexcept { return _mm512_sub_ps(a, b); }
   static TRITFORGE_INLINE Type multiply_add(Type a, Type b, Type c) noexcept { return _mm512_fmadd_ps(a, b, c); }

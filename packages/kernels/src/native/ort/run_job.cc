@@ -14,12 +14,14 @@
 namespace tritforge::ort {
 namespace {
 
-// Larger outputs reach JavaScript without another copy.
+// Larger outputs reach JavaScript without another copy, and larger inputs of a run during which JavaScript waits are read where they are.
 constexpr std::size_t kCopiedBytes = 64 << 10;
 
 class RunJob final : public Job {
  public:
-  RunJob(Napi::Env env, std::shared_ptr<LoadedSession> session) : Job(env), session_(std::move(session)) {}
+  // @param waits whether JavaScript waits for the run
+  RunJob(Napi::Env env, std::shared_ptr<LoadedSession> session, bool waits)
+      : Job(env), session_(std::move(session)), waits_(waits) {}
 
   // Checks the tensors and copies them: JavaScript may detach or resize a buffer while a thread reads. Nothing of JavaScript
   // runs between the checks and the copy.
@@ -40,13 +42,36 @@ class RunJob final : public Job {
   }
 
   void take_outputs(const Napi::Value& indexes) {
-    output_indexes_ = indexes_argument(indexes, "outputIndexes", session_->outputs().size());
-    if (output_indexes_.empty()) throw Napi::RangeError::New(indexes.Env(), "outputIndexes must not be empty");
+    for (const std::size_t index : indexes_argument(indexes, "outputIndexes", session_->outputs().size())) {
+      requests_.push_back({index});
+    }
+    if (requests_.empty()) throw Napi::RangeError::New(indexes.Env(), "outputIndexes must not be empty");
+  }
+
+  // Memory of JavaScript that outputs are written to. Only for a run during which JavaScript waits, so that it stays where it is.
+  void take_targets(const Napi::Value& targets_value) {
+    const Napi::Array targets = list_argument(targets_value, "targets");
+    if (targets.Length() != requests_.size()) {
+      throw Napi::RangeError::New(targets_value.Env(), "targets and outputIndexes differ in length");
+    }
+    for (std::uint32_t i = 0; i < requests_.size(); ++i) {
+      const Napi::Value value = targets.Get(i);
+      if (value.IsNull()) continue;
+      OutputRequest& request = requests_[i];
+      const ValueDescription& output = session_->outputs()[request.index];
+      const Napi::Array target = list_argument(value, "the target of " + output.name);
+      request.type = output.type;
+      request.shape = shape_argument(target.Get(0u), "the shape of " + output.name);
+      const Bytes bytes = checked_bytes(target.Get(1u), "output", output, request.shape);
+      if (bytes.count == 0) continue;  // nothing is written, and there may be no memory
+      request.data = bytes.data;
+      request.bytes = bytes.count;
+    }
   }
 
  protected:
   void compute() override {
-    outputs_ = session_->run(inputs_, output_indexes_, cancellation_);
+    outputs_ = session_->run(inputs_, requests_, cancellation_);
     session_->give_block(std::move(block_));
     session_.reset();
   }
@@ -61,7 +86,7 @@ class RunJob final : public Job {
       Napi::Array output = Napi::Array::New(env, 3);
       output.Set(0u, Napi::String::New(env, element_type_info(outputs_[i].type).name));
       output.Set(1u, shape);
-      output.Set(2u, to_array(env, outputs_[i]));
+      output.Set(2u, requests_[i].data == nullptr ? to_array(env, outputs_[i]) : env.Null());
       results.Set(i, output);
     }
     return results;
@@ -73,7 +98,7 @@ class RunJob final : public Job {
   }
 
   struct Bytes {
-    const void* data;
+    void* data;
     std::size_t count;
   };
 
@@ -81,26 +106,34 @@ class RunJob final : public Job {
     std::vector<Bytes> sources;
     std::size_t total_bytes = kInputAlignment;  // so that no input is at a null pointer
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      sources.push_back(checked_bytes(arrays[i], session_->inputs()[inputs_[i].index], inputs_[i].shape));
-      total_bytes += rounded_up(sources[i].count);
+      const ValueDescription& input = session_->inputs()[inputs_[i].index];
+      sources.push_back(checked_bytes(arrays[i], "input", input, inputs_[i].shape));
+      inputs_[i].data = is_read_in_place(input, sources[i].count) ? sources[i].data : nullptr;
+      inputs_[i].bytes = sources[i].count;
+      if (inputs_[i].data == nullptr) total_bytes += rounded_up(sources[i].count);
     }
     block_ = session_->take_block(total_bytes);
     std::uint8_t* next = block_.data();
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      if (inputs_[i].data != nullptr) continue;
       inputs_[i].data = next;
-      inputs_[i].bytes = sources[i].count;
       if (sources[i].count != 0) std::memcpy(next, sources[i].data, sources[i].count);
       next += rounded_up(sources[i].count);
     }
   }
 
-  static Bytes checked_bytes(const Napi::Value& value, const ValueDescription& description,
+  // Other threads may write to shared memory meanwhile. For floats that only changes results; an index could change after it was checked.
+  bool is_read_in_place(const ValueDescription& input, std::size_t bytes) const {
+    return waits_ && bytes > kCopiedBytes && input.type == ElementType::float32;
+  }
+
+  static Bytes checked_bytes(const Napi::Value& value, const std::string& role, const ValueDescription& description,
                              const std::vector<std::int64_t>& shape) {
     const Napi::Env env = value.Env();
     const ElementTypeInfo& type = element_type_info(description.type);
     if (!description.is_tensor || type.bytes == 0) {
       throw Napi::TypeError::New(
-          env, "the input " + description.name + " has elements of type " + type.name + ", which cannot be given");
+          env, "the " + role + " " + description.name + " has elements of type " + type.name + ", which cannot be given");
     }
     napi_typedarray_type given{};
     std::size_t length = 0;
@@ -152,18 +185,27 @@ class RunJob final : public Job {
   }
 
   std::shared_ptr<LoadedSession> session_;
+  bool waits_;
   InputBlock block_;
   std::vector<InputTensor> inputs_;
-  std::vector<std::size_t> output_indexes_;
+  std::vector<OutputRequest> requests_;
   std::vector<OutputTensor> outputs_;
 };
 
-}  // namespace
-
-std::shared_ptr<Job> make_run_job(const Napi::CallbackInfo& info) {
-  auto job = std::make_shared<RunJob>(info.Env(), session_argument(info[1]));
+std::shared_ptr<RunJob> run_job(const Napi::CallbackInfo& info, bool waits) {
+  auto job = std::make_shared<RunJob>(info.Env(), session_argument(info[1]), waits);
   job->take_inputs(info[2], info[3], info[4]);
   job->take_outputs(info[5]);
+  return job;
+}
+
+}  // namespace
+
+std::shared_ptr<Job> make_run_job(const Napi::CallbackInfo& info) { return run_job(info, false); }
+
+std::shared_ptr<Job> make_run_here_job(const Napi::CallbackInfo& info) {
+  const std::shared_ptr<RunJob> job = run_job(info, true);
+  job->take_targets(info[6]);
   return job;
 }
 

@@ -208,33 +208,44 @@ std::shared_ptr<LoadedSession> LoadedSession::load(const Library& library, const
 }
 
 std::vector<OutputTensor> LoadedSession::run(const std::vector<InputTensor>& inputs,
-                                             const std::vector<std::size_t>& outputs,
+                                             const std::vector<OutputRequest>& outputs,
                                              Cancellation& cancellation) const {
   const Api& api = library_.api();
-  std::vector<Owned<Value>> owned;
+  std::vector<Owned<Value>> input_owners, output_owners;
   std::vector<const char*> input_names, output_names;
   std::vector<const Value*> input_values;
+  std::vector<Value*> output_values;
+  const auto tensor_over = [&](ElementType type, const std::vector<std::int64_t>& shape, void* data, std::size_t bytes) {
+    return made<Value>(api, kReleaseValue, kCreateTensorWithDataAsOrtValue, library_.memory(), data, bytes, shape.data(),
+                       shape.size(), type);
+  };
   for (const InputTensor& input : inputs) {
     const ValueDescription& description = inputs_[input.index];
-    owned.push_back(made<Value>(api, kReleaseValue, kCreateTensorWithDataAsOrtValue, library_.memory(), input.data,
-                                input.bytes, input.shape.data(), input.shape.size(), description.type));
+    input_owners.push_back(tensor_over(description.type, input.shape, input.data, input.bytes));
     input_names.push_back(description.name.c_str());
-    input_values.push_back(owned.back().get());
+    input_values.push_back(input_owners.back().get());
   }
-  for (const std::size_t index : outputs) output_names.push_back(outputs_[index].name.c_str());
-  std::vector<Value*> output_values(outputs.size(), nullptr);
+  for (const OutputRequest& output : outputs) {
+    output_owners.push_back(output.data == nullptr ? Owned<Value>(nullptr, {api, kReleaseValue})
+                                                   : tensor_over(output.type, output.shape, output.data, output.bytes));
+    output_names.push_back(outputs_[output.index].name.c_str());
+    output_values.push_back(output_owners.back().get());
+  }
   const auto options = made<RunOptions>(api, kReleaseRunOptions, kCreateRunOptions);
   {
     const CancellationScope scope(cancellation, terminate_run, api, options.get());
     check(api, api(kRun, session_, options.get(), input_names.data(), input_values.data(), input_values.size(),
                    output_names.data(), output_names.size(), output_values.data()));
   }
-  const std::size_t first_output = owned.size();
-  for (Value* value : output_values) owned.push_back(Owned<Value>(value, {api, kReleaseValue}));
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (outputs[i].data == nullptr) output_owners[i].reset(output_values[i]);
+  }
   std::vector<OutputTensor> results;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    results.push_back(copy_output(owned[first_output + i].get(), outputs_[outputs[i]].name));
-    owned[first_output + i].reset();
+    const OutputRequest& asked = outputs[i];
+    results.push_back(asked.data == nullptr ? copy_output(output_owners[i].get(), outputs_[asked.index].name)
+                                            : OutputTensor{asked.type, asked.shape, nullptr, asked.bytes});
+    output_owners[i].reset();
   }
   return results;
 }

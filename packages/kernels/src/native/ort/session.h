@@ -82,7 +82,16 @@ class InputBlock {
 struct OutputTensor {
   ElementType type = ElementType::undefined;
   std::vector<std::int64_t> shape;
-  std::unique_ptr<void, FreeMemory> data;
+  std::unique_ptr<void, FreeMemory> data;  // null where the output is in memory of the caller
+  std::size_t bytes = 0;
+};
+
+// An output to compute, and memory of the caller that takes it. Where there is none, `data` is null and the result is new memory.
+struct OutputRequest {
+  std::size_t index;  // of the output
+  ElementType type = ElementType::undefined;
+  std::vector<std::int64_t> shape;
+  void* data = nullptr;
   std::size_t bytes = 0;
 };
 
@@ -105,8 +114,8 @@ class LoadedSession {
   InputBlock take_block(std::size_t bytes);
   void give_block(InputBlock block);
 
-  // Runs once; any number of threads at a time. `outputs` are indexes. Throws a Failure.
-  std::vector<OutputTensor> run(const std::vector<InputTensor>& inputs, const std::vector<std::size_t>& outputs,
+  // Runs once; any number of threads at a time. Throws a Failure.
+  std::vector<OutputTensor> run(const std::vector<InputTensor>& inputs, const std::vector<OutputRequest>& outputs,
                                 Cancellation& cancellation) const;
 
   // Closes the profile and returns its path. Throws a Failure.

@@ -88,9 +88,9 @@ Napi::Value run(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value run_here(const Napi::CallbackInfo& info) {
-  expect_arguments(info, kRunArguments);
+  expect_arguments(info, kRunHereArguments);
   try {
-    const std::shared_ptr<Job> job = make_run_job(info);
+    const std::shared_ptr<Job> job = make_run_here_job(info);
     job->run_here(info.Env());
     return job->promise();
   } catch (const Napi::Error&) {

@@ -18,6 +18,8 @@ struct Vector {
   static Type broadcast(const float* p) noexcept { return *p; }
   static void store(float* p, Type v) noexcept { *p = v; }
   static void store_part(float* p, Type v, Part) noexcept { *p = v; }
+  static void stream(float* p, Type v) noexcept { *p = v; }
+  static void end_streams() noexcept {}
   static Type add(Type a, Type b) noexcept { return a + b; }
   static Type subtract(Type a, Type b) noexcept { return a - b; }
   static Type multiply_add(Type a, Type b, Type c) noexcept { return a * b + c; }

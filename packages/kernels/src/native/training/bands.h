@@ -41,11 +41,11 @@ struct Band {
 };
 
 // Floats of the band of padded images, with a row at least.
-inline std::size_t band_floats(const Walk& walk) {
+inline std::size_t band_floats(const Walk& walk, std::size_t most = kBandFloats) {
   const std::size_t row = walk.needed_width() * walk.channels;
   const std::size_t image = walk.needed_height() * row, least = walk.kernel_height * row;
-  if (image <= kBandFloats) return smaller(walk.images, larger(kBandFloats / image, 1)) * image;
-  return larger(kBandFloats, least);
+  if (image <= most) return smaller(walk.images, larger(most / image, 1)) * image;
+  return larger(most, least);
 }
 
 inline void copy_padded(const Walk& walk, const float* x, std::size_t image, std::size_t first_row, std::size_t rows, float* to) {
@@ -68,13 +68,13 @@ inline void copy_padded(const Walk& walk, const float* x, std::size_t image, std
 
 // Calls work(band) for bands that make up all outputs. @param padded band_floats of memory
 template <typename Work>
-void for_each_band(const Walk& walk, const float* x, float* padded, Work work) {
+void for_each_band(const Walk& walk, const float* x, float* padded, Work work, std::size_t most = kBandFloats) {
   const bool copies = walk.is_padded();
   const std::size_t row = walk.needed_width() * walk.channels;
   const std::size_t image_floats = walk.needed_height() * row;
-  const std::size_t images = image_floats <= kBandFloats ? larger(kBandFloats / image_floats, 1) : 1;
-  const std::size_t fitting = larger(kBandFloats / row, walk.kernel_height);
-  const std::size_t rows = image_floats <= kBandFloats ? walk.rows : (fitting - walk.kernel_height) / walk.stride_height + 1;
+  const std::size_t images = image_floats <= most ? larger(most / image_floats, 1) : 1;
+  const std::size_t fitting = larger(most / row, walk.kernel_height);
+  const std::size_t rows = image_floats <= most ? walk.rows : (fitting - walk.kernel_height) / walk.stride_height + 1;
   for (std::size_t image = 0; image < walk.images; image += images) {
     const std::size_t some = smaller(images, walk.images - image);
     for (std::size_t first = 0; first < walk.rows; first += rows) {
@@ -113,9 +113,9 @@ struct Product {
   Walk walk, rest;
 };
 
-inline Product product_walks(std::size_t pixels, std::size_t channels) {
+inline Product product_walks(std::size_t pixels, std::size_t channels, std::size_t most = kBandFloats) {
   constexpr std::size_t kTiles = 14 * 16;  // of 14, 8 or 7 pixels
-  const std::size_t fitting = larger(kBandFloats / channels / kTiles, 1) * kTiles;
+  const std::size_t fitting = larger(most / channels / kTiles, 1) * kTiles;
   const std::size_t columns = smaller(fitting, pixels);
   const auto walk = [&](std::size_t images, std::size_t width) {
     return Walk{images, 1, width, channels, 1, width, 1, 1, 1, 1, 0, 0};

@@ -52,6 +52,11 @@ Passes passes_over(Isa isa, const BatchNormalization& n, const float* x, const f
   return {training_kernels(isa), carve(memory, n.channels), static_cast<double>(n.pixels), call};
 }
 
+bool streams(const TrainingKernels& kernels, const BatchNormalization& n, const float* out, const float* out_added) {
+  return n.pixels * n.channels >= kStreamedFloats && is_streamable(kernels, out, n.channels) &&
+         is_streamable(kernels, out_added, n.channels);
+}
+
 // Runs of all pixels.
 template <typename Pass>
 void each_run(const BatchNormalization& n, ChannelCall call, const Pass& pass) {
@@ -122,7 +127,9 @@ void normalize_channels(Isa isa, const BatchNormalization& n, const float* x, co
   call.d = n.rectifies ? bias : nullptr;
   call.added = added;
   call.out = y;
+  call.streams = streams(kernels, n, y, nullptr);
   each_run(n, call, kernels.normalize);
+  if (call.streams) kernels.end_streams();
 }
 
 void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchNormalizationGradient& given, float* x_gradient,
@@ -152,7 +159,9 @@ void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchN
   call.d = rest;
   call.out = x_gradient;
   call.out_added = n.rectifies ? added_gradient : nullptr;
+  call.streams = streams(kernels, n, call.out, call.out_added);
   each_run(n, call, kernels.gradient);
+  if (call.streams) kernels.end_streams();
 }
 
 }  // namespace tritforge

@@ -36,6 +36,8 @@ struct ChannelPasses {
     return call.d == nullptr ? normalize_of<true, false>(call) : normalize_of<true, true>(call);
   }
 
+  static void end_streams() noexcept { V::end_streams(); }
+
   static void gradient(const ChannelCall& call) noexcept {
     return call.c == nullptr ? gradient_by<true>(call) : gradient_by<false>(call);
   }
@@ -80,7 +82,7 @@ struct ChannelPasses {
       Type y = V::multiply_add(V::subtract(V::load_part(call.x + at, part), a), b, c);
       if constexpr (kAdds) y = V::add(y, V::load_part(call.added + at, part));
       if constexpr (kRectifies) y = V::where_positive(y, y);
-      V::store_part(call.out + at, y, part);
+      write(call, call.out + at, y, part);
     });
   }
 
@@ -100,11 +102,16 @@ struct ChannelPasses {
       Type x = V::zero();
       if constexpr (!kGiven || kMask == Mask::computed) x = V::subtract(V::load_part(call.x + at, part), a);
       const Type g = let_through<kMask>(call, at, part, x, rectifier);
-      if constexpr (kAdded) V::store_part(call.out_added + at, g, part);
+      if constexpr (kAdded) write(call, call.out_added + at, g, part);
       Type rest = V::zero();
       if constexpr (!kGiven) rest = V::multiply_add(x, c, d);
-      V::store_part(call.out + at, V::multiply_add(g, b, rest), part);
+      write(call, call.out + at, V::multiply_add(g, b, rest), part);
     });
+  }
+
+  static TRITFORGE_INLINE void write(const ChannelCall& call, float* to, Type v, Part part) noexcept {
+    if (call.streams) V::stream(to, v);
+    else V::store_part(to, v, part);
   }
 
   // One vector of channels after the other, over a run of pixels that is small enough to stay in the cache.
@@ -164,6 +171,19 @@ constexpr auto tile_of() -> void (*)(const TileCall&) noexcept {
         tile_of<V, vectors, most, 16>()                                                                                     \
   }
 
+template <typename V, std::size_t kMost, std::size_t kPixels>
+constexpr auto line_tile_of() -> void (*)(const TileCall&) noexcept {
+  if constexpr (2 * kPixels <= kMost) return Tile<V, kPixels, 2, 2>::run;
+  return nullptr;
+}
+
+#define TRITFORGE_LINE_TILES(V, most)                                                                     \
+  {                                                                                                       \
+    line_tile_of<V, most, 1>(), line_tile_of<V, most, 2>(), line_tile_of<V, most, 3>(),                   \
+        line_tile_of<V, most, 4>(), line_tile_of<V, most, 5>(), line_tile_of<V, most, 6>(),               \
+        line_tile_of<V, most, 7>(), line_tile_of<V, most, 8>()                                            \
+  }
+
 #define TRITFORGE_SUMS(V, rows) {Sums<V, rows, 1>::run, Sums<V, rows, 2>::run, Sums<V, rows, 3>::run}
 
 // The kernels of vectors V. @param most_1, most_2 pixels of tiles of one and of two vectors
@@ -171,10 +191,12 @@ constexpr auto tile_of() -> void (*)(const TileCall&) noexcept {
 #define TRITFORGE_TRAINING_KERNELS(V, most_1, most_2, vectors, sizes)                              \
   {                                                                                                \
     V::kLanes, {most_1, most_2}, {TRITFORGE_TILES(V, 1, most_1), TRITFORGE_TILES(V, 2, most_2)},   \
-        vectors, sizes,                                                                            \
+        TRITFORGE_LINE_TILES(V, most_2), vectors, sizes,                                           \
         {TRITFORGE_SUMS(V, 1), TRITFORGE_SUMS(V, 2), TRITFORGE_SUMS(V, 4), TRITFORGE_SUMS(V, 8)},  \
-        Depthwise<V>::run, Depthwise<V>::sums, Pool<V>::largest, Pool<V>::gradient, Quantize<V>::values, Quantize<V>::gradient, ChannelPasses<V>::moments, ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums,   \
-        ChannelPasses<V>::gradient                                                                 \
+        Depthwise<V>::run, Depthwise<V>::sums, Pool<V>::largest, Pool<V>::gradient,                \
+        Quantize<V>::values, Quantize<V>::gradient, ChannelPasses<V>::moments,                     \
+        ChannelPasses<V>::normalize, ChannelPasses<V>::gradient_sums, ChannelPasses<V>::gradient,  \
+        ChannelPasses<V>::end_streams                                                              \
   }
 
 }  // namespace

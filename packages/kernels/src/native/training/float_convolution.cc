@@ -24,16 +24,47 @@ struct Outputs {
   const float* bias;   // or null
   std::size_t count;   // channels
   std::size_t image, row, column;  // distances
+  bool streams;
 };
+
+// Whether outputs go past the caches: images of so many pixels, as far apart as their channels or a multiple of it.
+bool streams(const TrainingKernels& kernels, const float* y, std::size_t channels, std::size_t pixels) {
+  return pixels * channels >= kStreamedFloats && is_streamable(kernels, y, channels);
+}
+
+// Rows of outputs of a band, image by image.
+struct Lines {
+  const Walk& walk;
+  const Band& band;
+  const Outputs& out;
+
+  std::size_t count() const { return band.images * band.rows; }
+  std::size_t input(std::size_t line) const {
+    return line / band.rows * band.image_stride + line % band.rows * walk.stride_height * band.row_stride;
+  }
+  std::size_t output(std::size_t line) const {
+    return (band.image + line / band.rows) * out.image + (band.row + line % band.rows) * out.row;
+  }
+};
+
+void convolve_line(const TrainingKernels& kernels, TileCall call, std::size_t vectors, std::size_t columns, std::size_t most) {
+  const std::size_t tiles = ceil_div(columns, most), pixels = columns / tiles, wider = columns % tiles;
+  for (std::size_t t = 0; t < tiles; ++t) {
+    const std::size_t some = pixels + (t < wider ? 1 : 0);
+    kernels.tiles[vectors - 1][some - 1](call);
+    call.x += some * call.x_step;
+    call.y += some * call.y_step;
+    if (call.added != nullptr) call.added += some * call.y_step;
+  }
+}
 
 void convolve_band(const TrainingKernels& kernels, const Walk& walk, const Band& band, const float* packed, const Outputs& out) {
   const std::size_t step = walk.stride_width * walk.channels, depth = walk.kernel_height * walk.kernel_width * walk.channels;
   const bool collides = step * sizeof(float) % kSetBytes == 0;
+  const Lines lines{walk, band, out};
   for (std::size_t first = 0; first < out.count;) {
     const std::size_t vectors = block_vectors(kernels, out.count - first), width = vectors * kernels.lanes;
     const std::size_t fitting = kernels.most_pixels[vectors - 1];
-    const std::size_t most = collides ? smaller(fitting, kWays) : fitting;
-    const std::size_t tiles = ceil_div(walk.columns, most), pixels = walk.columns / tiles, wider = walk.columns % tiles;
     TileCall call{};
     call.x_step = step;
     call.x_row = band.row_stride;
@@ -43,19 +74,21 @@ void convolve_band(const TrainingKernels& kernels, const Walk& walk, const Band&
     call.bias = out.bias == nullptr ? nullptr : out.bias + first;
     call.y_step = out.column;
     call.outputs = smaller(width, out.count - first);
-    for (std::size_t n = 0; n < band.images; ++n) {
-      for (std::size_t r = 0; r < band.rows; ++r) {
-        call.x = band.input + n * band.image_stride + r * walk.stride_height * band.row_stride;
-        const std::size_t at = (band.image + n) * out.image + (band.row + r) * out.row + first;
-        call.y = out.y + at;
-        call.added = out.added == nullptr ? nullptr : out.added + at;
-        for (std::size_t t = 0; t < tiles; ++t) {
-          const std::size_t some = pixels + (t < wider ? 1 : 0);
-          kernels.tiles[vectors - 1][some - 1](call);
-          call.x += some * step;
-          call.y += some * out.column;
-          if (call.added != nullptr) call.added += some * out.column;
-        }
+    call.streams = out.streams;
+    const bool pairs = vectors == 2 && 2 * walk.columns <= fitting;
+    for (std::size_t line = 0; line < lines.count();) {
+      const std::size_t from = lines.input(line), to = lines.output(line) + first;
+      call.x = band.input + from;
+      call.y = out.y + to;
+      call.added = out.added == nullptr ? nullptr : out.added + to;
+      if (pairs && line + 1 < lines.count()) {
+        call.x_line = lines.input(line + 1) - from;
+        call.y_line = lines.output(line + 1) + first - to;
+        kernels.line_tiles[walk.columns - 1](call);
+        line += 2;
+      } else {
+        convolve_line(kernels, call, vectors, walk.columns, collides ? smaller(fitting, kWays) : fitting);
+        ++line;
       }
     }
     packed += width * depth;
@@ -161,7 +194,8 @@ void convolve_floats(Isa isa, const FloatConvolution& c, const float* x, const f
   float* const packed = as_floats(scratch);
   const std::size_t depth = c.kernel_height * c.kernel_width * c.channels;
   const std::size_t row = c.output_width * c.outputs;
-  const Outputs out{y, nullptr, bias, c.outputs, c.output_height * row, row, c.outputs};
+  const bool far = streams(kernels, y, c.outputs, c.images * c.output_height * c.output_width);
+  const Outputs out{y, nullptr, bias, c.outputs, c.output_height * row, row, c.outputs, far};
   if (c.is_depthwise) {
     pack_depthwise(w, c.channels, c.kernel_height * c.kernel_width, c.kernel_height, c.kernel_width,
                    static_cast<std::ptrdiff_t>(c.kernel_width), 1, packed);
@@ -171,8 +205,12 @@ void convolve_floats(Isa isa, const FloatConvolution& c, const float* x, const f
                {w, c.outputs, c.channels, c.kernel_height, c.kernel_width, static_cast<std::ptrdiff_t>(depth), taps,
                 static_cast<std::ptrdiff_t>(c.kernel_width), 1},
                packed);
-  if (is_product(c)) return run_product(kernels, c.images * c.height * c.width, c.channels, x, packed, out);
-  run_walk(kernels, forward_walk(c), x, packed, out, packed + aligned_floats(packed_floats(c.outputs, depth, kernels.lanes)));
+  if (is_product(c)) {
+    run_product(kernels, c.images * c.height * c.width, c.channels, x, packed, out);
+  } else {
+    run_walk(kernels, forward_walk(c), x, packed, out, packed + aligned_floats(packed_floats(c.outputs, depth, kernels.lanes)));
+  }
+  if (far) kernels.end_streams();
 }
 
 void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const float* y_gradient, const float* w,
@@ -180,6 +218,7 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
   const TrainingKernels& kernels = training_kernels(isa);
   const std::size_t taps = c.kernel_height * c.kernel_width;
   float* const packed = as_floats(scratch);
+  const bool far = streams(kernels, x_gradient, c.channels, c.images * c.height * c.width);
   for (std::size_t a = 0; a < c.stride_height; ++a) {
     for (std::size_t b = 0; b < c.stride_width; ++b) {
       const Phase rows = phase_of(a, c.height, c.kernel_height, c.stride_height, c.pad_top);
@@ -192,7 +231,8 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
                         c.channels,
                         c.height * row,
                         c.stride_height * row,
-                        c.stride_width * c.channels};
+                        c.stride_width * c.channels,
+                        far};
       if (rows.taps == 0 || columns.taps == 0) {
         fill(out, c.images, rows.count, columns.count);
         continue;
@@ -213,12 +253,16 @@ void convolve_floats_input_gradient(Isa isa, const FloatConvolution& c, const fl
                    {w + last_tap, c.channels, c.outputs, high, wide, static_cast<std::ptrdiff_t>(taps),
                     static_cast<std::ptrdiff_t>(taps * c.channels), -kernel_row, -kernel_column},
                    packed);
-      if (is_product(c)) return run_product(kernels, c.images * c.height * c.width, c.outputs, y_gradient, packed, out);
+      if (is_product(c)) {
+        run_product(kernels, c.images * c.height * c.width, c.outputs, y_gradient, packed, out);
+        continue;
+      }
       const std::size_t depth = high * wide * c.outputs;
       run_walk(kernels, walk, y_gradient, packed, out,
                packed + aligned_floats(packed_floats(c.channels, depth, kernels.lanes)));
     }
   }
+  if (far) kernels.end_streams();
 }
 
 }  // namespace tritforge

@@ -50,8 +50,60 @@ void for_each_sum_tile(const TrainingKernels& kernels, const FloatConvolution& c
   }
 }
 
+// Pixels whose factors are copied to panels, side by side as a tile reads them, where each copy is read often enough. As they lie in
+// images they are apart by powers of two: they push each other out of the first cache, and each is on a page of its own.
+constexpr std::size_t kPanelPixels = 128;
+// Where the sums do not stay in the second cache, reading and writing them counts too.
+constexpr std::size_t kManyPanelPixels = 224;
+constexpr std::size_t kLargeBandFloats = std::size_t{1} << 19;
+constexpr std::size_t kCachedSums = std::size_t{1} << 17;
+constexpr std::size_t kLeastPanelOutputs = 128;
+
+struct Blocking {
+  bool uses_panels;
+  std::size_t band_floats, panel_pixels;
+};
+
+Blocking blocking_of(const FloatConvolution& c) {
+  const bool uses_panels = c.outputs >= kLeastPanelOutputs;
+  const bool stays = c.outputs * c.kernel_height * c.kernel_width * c.channels <= kCachedSums;
+  return {uses_panels, stays || !uses_panels ? kBandFloats : kLargeBandFloats, stays ? kPanelPixels : kManyPanelPixels};
+}
+
+// Of a band: images × rows × columns.
+struct Block {
+  std::size_t image, images, row, rows, column, columns;
+  std::size_t pixels() const { return images * rows * columns; }
+};
+
+// Calls work(block) for blocks of at most `most` pixels that make up the band.
+template <typename Work>
+void for_each_block(const Band& band, std::size_t columns, std::size_t most, Work work) {
+  const std::size_t wide = smaller(columns, most), high = smaller(band.rows, larger(most / wide, 1));
+  const std::size_t deep = high == band.rows && wide == columns ? smaller(band.images, larger(most / (high * wide), 1)) : 1;
+  for (std::size_t n = 0; n < band.images; n += deep) {
+    for (std::size_t r = 0; r < band.rows; r += high) {
+      for (std::size_t column = 0; column < columns; column += wide) {
+        work(Block{n, smaller(deep, band.images - n), r, smaller(high, band.rows - r), column, smaller(wide, columns - column)});
+      }
+    }
+  }
+}
+
+// Copies `width` floats of each pixel of a block, each to a line of `stride`.
+template <typename Copy>
+void copy_panel(const Block& block, const float* from, std::size_t image, std::size_t row, std::size_t column, Copy copy) {
+  for (std::size_t n = 0; n < block.images; ++n) {
+    for (std::size_t r = 0; r < block.rows; ++r) {
+      const float* next = from + n * image + r * row;
+      for (std::size_t i = 0; i < block.columns; ++i, next += column) copy(next);
+    }
+  }
+}
+
 void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const Walk& walk, const Band& band, const float* v,
-              float* sums) {
+              float* sums, bool begins, float* panels) {
+  const Blocking blocking = blocking_of(c);
   SumsCall call{};
   call.u_image = band.image_stride;
   call.u_row = walk.stride_height * band.row_stride;
@@ -59,43 +111,103 @@ void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const W
   call.v_image = walk.rows * walk.columns * c.outputs;
   call.v_row = walk.columns * c.outputs;
   call.v_column = c.outputs;
-  call.images = band.images;
-  call.rows = band.rows;
-  call.columns = walk.columns;
   const float* const first = v + band.image * call.v_image + band.row * call.v_row;
   const std::size_t width = c.kernel_width * c.channels;
-  for_each_sum_tile(kernels, c, sums,
-                    [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
-                      call.u = band.input + ky * band.row_stride + column;
-                      call.width = smaller(width - column, vectors * kernels.lanes);
-                      call.v = first + row;
-                      call.sums = to;
-                      kernels.sums[size][vectors - 1](call);
-                    });
+  if (!blocking.uses_panels) {
+    call.images = band.images;
+    call.rows = band.rows;
+    call.columns = walk.columns;
+    call.begins = begins;
+    return for_each_sum_tile(
+        kernels, c, sums,
+        [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
+          call.u = band.input + ky * band.row_stride + column;
+          call.width = smaller(width - column, vectors * kernels.lanes);
+          call.v = first + row;
+          call.sums = to;
+          kernels.sums[size][vectors - 1](call);
+        });
+  }
+  for_each_block(band, walk.columns, blocking.panel_pixels, [&](const Block& block) {
+    const std::size_t pixels = block.pixels();
+    float* const u_panel = panels + pixels * c.outputs;
+    const float* const v_first = first + block.image * call.v_image + block.row * call.v_row + block.column * call.v_column;
+    for (std::size_t row = 0; row < c.outputs;) {
+      const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
+      float* to = panels + row * pixels;
+      copy_panel(block, v_first + row, call.v_image, call.v_row, call.v_column, [&](const float* from) {
+        if (high == 8) std::memcpy(to, from, 8 * sizeof(float));
+        else std::memcpy(to, from, high * sizeof(float));
+        to += high;
+      });
+      row += high;
+    }
+    SumsCall tile{};
+    tile.images = tile.rows = 1;
+    tile.columns = pixels;
+    tile.u = u_panel;
+    tile.begins = begins;
+    for_each_sum_tile(
+        kernels, c, sums,
+        [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
+          const std::size_t wide = vectors * kernels.lanes, there = smaller(width - column, wide);
+          if (row == 0) {
+            float* next = u_panel;
+            const float* const u = band.input + block.image * call.u_image + block.row * call.u_row + ky * band.row_stride +
+                                   block.column * call.u_column + column;
+            copy_panel(block, u, call.u_image, call.u_row, call.u_column, [&](const float* from) {
+              if (there == 48) std::memcpy(next, from, 48 * sizeof(float));
+              else if (there == 32) std::memcpy(next, from, 32 * sizeof(float));
+              else std::memcpy(next, from, there * sizeof(float));
+              next += wide;
+            });
+          }
+          tile.u_column = wide;
+          tile.width = there;
+          tile.v = panels + row * pixels;
+          tile.v_column = std::size_t{1} << size;
+          tile.sums = to;
+          kernels.sums[size][vectors - 1](tile);
+        });
+    begins = false;
+  });
 }
 
-void unpack_sums(const TrainingKernels& kernels, const FloatConvolution& c, float* sums, float* w) {
+// Of one output and one row of the kernel: those from `column` on, of (kx, c).
+void unpack_line(const float* from, std::size_t count, const FloatConvolution& c, std::size_t column, float* to) {
+  const std::size_t taps = c.kernel_height * c.kernel_width;
+  if (taps == 1) {
+    std::memcpy(to + column, from, count * sizeof(float));
+    return;
+  }
+  for (std::size_t kx = column / c.channels, channel = column % c.channels; count > 0; ++kx, channel = 0) {
+    const std::size_t some = smaller(count, c.channels - channel);
+    float* next = to + channel * taps + kx;
+    for (std::size_t j = 0; j < some; ++j, next += taps) *next = from[j];
+    from += some;
+    count -= some;
+  }
+}
+
+// Row by row, so that what is written stays in the first cache.
+void unpack_sums(const TrainingKernels& kernels, const FloatConvolution& c, const float* sums, float* w) {
   const std::size_t width = c.kernel_width * c.channels, taps = c.kernel_height * c.kernel_width;
-  for_each_sum_tile(kernels, c, sums,
-                    [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size,
-                        const float* from) {
-                      const std::size_t tile_width = vectors * kernels.lanes, there = smaller(width - column, tile_width);
-                      for (std::size_t i = 0; i < std::size_t{1} << size; ++i, from += tile_width) {
-                        float* const to = w + (row + i) * c.channels * taps + ky * c.kernel_width;
-                        if (taps == 1) {
-                          std::memcpy(to + column, from, there * sizeof(float));
-                          continue;
-                        }
-                        std::size_t kx = column / c.channels, channel = column % c.channels;
-                        for (std::size_t j = 0; j < there; ++j) {
-                          to[channel * taps + kx] = from[j];
-                          if (++channel == c.channels) {
-                            channel = 0;
-                            ++kx;
-                          }
-                        }
-                      }
-                    });
+  for (std::size_t row = 0; row < c.outputs;) {
+    const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
+    for (std::size_t i = 0; i < high; ++i) {
+      float* const to = w + (row + i) * c.channels * taps;
+      const float* line = sums;
+      for (std::size_t ky = 0; ky < c.kernel_height; ++ky) {
+        for (std::size_t column = 0; column < width;) {
+          const std::size_t wide = tile_vectors(kernels, ceil_div(width - column, kernels.lanes)) * kernels.lanes;
+          unpack_line(line + row * wide + i * wide, smaller(wide, width - column), c, column, to + ky * c.kernel_width);
+          line += c.outputs * wide;
+          column += wide;
+        }
+      }
+    }
+    row += high;
+  }
 }
 
 void sum_band_depthwise(const TrainingKernels& kernels, const FloatConvolution& c, const Walk& walk, const Band& band,
@@ -124,42 +236,52 @@ void sum_band_depthwise(const TrainingKernels& kernels, const FloatConvolution& 
 std::size_t float_convolution_scratch_bytes(const FloatConvolution& c) noexcept {
   constexpr std::size_t kMostLanes = 16;
   const std::size_t taps = c.kernel_height * c.kernel_width;
-  // Weights packed either way, or sums.
+  const Walk walk = forward_walk(c);
+  // Weights packed either way, and a band of X or of the outputs' gradients with as many channels as there are outputs.
   const std::size_t forward = packed_floats(c.outputs, taps * c.channels, kMostLanes);
   const std::size_t backward = packed_floats(c.channels, taps * c.outputs, kMostLanes);
-  const std::size_t weights = larger(larger(forward, backward), sums_floats(c, kMostLanes));
-  // A band of X, or of the outputs' gradients with as many channels as there are outputs.
-  Walk walk = forward_walk(c);
-  const std::size_t band = band_floats(walk);
   const std::size_t back_row = (ceil_div(c.width, c.stride_width) + c.kernel_width) * c.outputs;
   const std::size_t back = larger(kBandFloats, (c.kernel_height + 1) * back_row);
-  return (aligned_floats(weights) + aligned_floats(larger(band, back)) + kAlignment) * sizeof(float);
+  const std::size_t tiles = aligned_floats(larger(forward, backward)) + aligned_floats(larger(band_floats(walk), back));
+  // Sums, a band of X, and panels.
+  const Blocking blocking = blocking_of(c);
+  const std::size_t panels = blocking.uses_panels ? blocking.panel_pixels * (c.outputs + kMaxSumsVectors * kMostLanes) : 0;
+  const std::size_t sums = aligned_floats(sums_floats(c, kMostLanes)) + aligned_floats(band_floats(walk, blocking.band_floats)) +
+                           aligned_floats(panels);
+  return (larger(tiles, sums) + kAlignment) * sizeof(float);
 }
 
 void convolve_floats_weight_gradient(Isa isa, const FloatConvolution& c, const float* x, const float* y_gradient,
                                      float* w_gradient, std::uint8_t* scratch) noexcept {
   const TrainingKernels& kernels = training_kernels(isa);
+  const Walk walk = forward_walk(c);
   float* const sums = reinterpret_cast<float*>(scratch);
-  const std::size_t taps = c.kernel_height * c.kernel_width;
-  const std::size_t floats = c.is_depthwise ? taps * c.channels : sums_floats(c, kernels.lanes);
-  std::memset(sums, 0, floats * sizeof(float));
-  float* const padded = sums + aligned_floats(floats);
   if (c.is_depthwise) {
-    const Walk walk = forward_walk(c);
-    for_each_band(walk, x, padded, [&](const Band& band) { sum_band_depthwise(kernels, c, walk, band, y_gradient, sums); });
+    const std::size_t taps = c.kernel_height * c.kernel_width, floats = taps * c.channels;
+    std::memset(sums, 0, floats * sizeof(float));
+    for_each_band(walk, x, sums + aligned_floats(floats),
+                  [&](const Band& band) { sum_band_depthwise(kernels, c, walk, band, y_gradient, sums); });
     for (std::size_t i = 0; i < floats; ++i) w_gradient[i % c.channels * taps + i / c.channels] = sums[i];
     return;
   }
-  const auto add = [&](const Walk& walk, const float* u, const float* v) {
-    for_each_band(walk, u, padded, [&](const Band& band) { sum_band(kernels, c, walk, band, v, sums); });
+  const std::size_t most = blocking_of(c).band_floats;
+  float* const padded = sums + aligned_floats(sums_floats(c, kernels.lanes));
+  float* const panels = padded + aligned_floats(band_floats(walk, most));
+  bool begins = true;
+  const auto add = [&](const Walk& part, const float* u, const float* v) {
+    const auto sum = [&](const Band& band) {
+      sum_band(kernels, c, part, band, v, sums, begins, panels);
+      begins = false;
+    };
+    for_each_band(part, u, padded, sum, most);
   };
   if (is_product(c)) {
-    const auto [walk, rest] = product_walks(c.images * c.height * c.width, c.channels);
-    const std::size_t done = walk.images * walk.columns;
-    add(walk, x, y_gradient);
+    const auto [pixels, rest] = product_walks(c.images * c.height * c.width, c.channels, most);
+    const std::size_t done = pixels.images * pixels.columns;
+    add(pixels, x, y_gradient);
     if (rest.images != 0) add(rest, x + done * c.channels, y_gradient + done * c.outputs);
   } else {
-    add(forward_walk(c), x, y_gradient);
+    add(walk, x, y_gradient);
   }
   unpack_sums(kernels, c, sums, w_gradient);
 }

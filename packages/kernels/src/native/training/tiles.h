@@ -12,46 +12,62 @@ namespace {
 
 #define TRITFORGE_INLINE inline __attribute__((always_inline))
 
-template <typename V, std::size_t kPixels, std::size_t kVectors>
+template <typename V, std::size_t kPixels, std::size_t kVectors, std::size_t kLines = 1>
 struct Tile {
-  static constexpr std::size_t kGroups = (kPixels + 2) / 3;
+  static constexpr std::size_t kAll = kPixels * kLines;
+  static constexpr std::size_t kGroups = (kPixels + 2) / 3;  // of a line
   static constexpr std::size_t kWidth = V::kLanes * kVectors;
+  static constexpr std::size_t kCacheLine = 64 / sizeof(float);
 
   static void run(const TileCall& call) noexcept {
-    typename V::Type sums[kPixels][kVectors];
+    typename V::Type sums[kAll][kVectors];
     start(call, sums);
     const float* w = call.w;
     const std::size_t step = call.x_step;
     for (std::size_t r = 0; r < call.rows; ++r) {
-      const float* base[kGroups];
+      const float* base[kLines * kGroups];
 #pragma GCC unroll 8
-      for (std::size_t i = 0; i < kGroups; ++i) base[i] = call.x + r * call.x_row + 3 * i * step;
-      for (std::size_t k = 0; k < call.length; ++k, w += kWidth) {
+      for (std::size_t i = 0; i < kLines * kGroups; ++i) {
+        base[i] = call.x + i / kGroups * call.x_line + r * call.x_row + 3 * (i % kGroups) * step;
+      }
+      // What the next tile reads: no pattern that the processor sees.
+      const float* next = call.x + r * call.x_row + kPixels * step;
+      for (std::size_t k = 0; k < call.length; ++k, w += kWidth, next += kCacheLine) {
+        __builtin_prefetch(next);
         typename V::Type weights[kVectors];
 #pragma GCC unroll 4
         for (std::size_t v = 0; v < kVectors; ++v) weights[v] = V::load(w + v * V::kLanes);
 #pragma GCC unroll 16
-        for (std::size_t p = 0; p < kPixels; ++p) {
-          const typename V::Type value = V::broadcast(base[p / 3] + (p % 3) * step);
+        for (std::size_t p = 0; p < kAll; ++p) {
+          const std::size_t at = p % kPixels;
+          const typename V::Type value = V::broadcast(base[p / kPixels * kGroups + at / 3] + (at % 3) * step);
 #pragma GCC unroll 4
           for (std::size_t v = 0; v < kVectors; ++v) sums[p][v] = V::multiply_add(value, weights[v], sums[p][v]);
         }
 #pragma GCC unroll 8
-        for (std::size_t i = 0; i < kGroups; ++i) ++base[i];
+        for (std::size_t i = 0; i < kLines * kGroups; ++i) ++base[i];
       }
     }
     const auto last = V::part(call.outputs - (kVectors - 1) * V::kLanes);
 #pragma GCC unroll 16
-    for (std::size_t p = 0; p < kPixels; ++p) {
-      float* const y = call.y + p * call.y_step;
+    for (std::size_t p = 0; p < kAll; ++p) {
+      float* const y = call.y + offset(call, p);
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v + 1 < kVectors; ++v) V::store(y + v * V::kLanes, sums[p][v]);
-      V::store_part(y + (kVectors - 1) * V::kLanes, sums[p][kVectors - 1], last);
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        float* const to = y + v * V::kLanes;
+        if (call.streams) V::stream(to, sums[p][v]);
+        else if (v + 1 < kVectors) V::store(to, sums[p][v]);
+        else V::store_part(to, sums[p][v], last);
+      }
     }
   }
 
  private:
-  static TRITFORGE_INLINE void start(const TileCall& call, typename V::Type (&sums)[kPixels][kVectors]) noexcept {
+  static TRITFORGE_INLINE std::size_t offset(const TileCall& call, std::size_t p) noexcept {
+    return p / kPixels * call.y_line + p % kPixels * call.y_step;
+  }
+
+  static TRITFORGE_INLINE void start(const TileCall& call, typename V::Type (&sums)[kAll][kVectors]) noexcept {
     const auto last = V::part(call.outputs - (kVectors - 1) * V::kLanes);
     const auto read = [&](const float* from, std::size_t v) {
       return v + 1 < kVectors ? V::load(from + v * V::kLanes) : V::load_part(from + v * V::kLanes, last);
@@ -60,13 +76,13 @@ struct Tile {
     for (std::size_t v = 0; v < kVectors; ++v) {
       const typename V::Type bias = call.bias == nullptr ? V::zero() : read(call.bias, v);
 #pragma GCC unroll 16
-      for (std::size_t p = 0; p < kPixels; ++p) sums[p][v] = bias;
+      for (std::size_t p = 0; p < kAll; ++p) sums[p][v] = bias;
     }
     if (call.added == nullptr) return;
 #pragma GCC unroll 16
-    for (std::size_t p = 0; p < kPixels; ++p) {
+    for (std::size_t p = 0; p < kAll; ++p) {
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < kVectors; ++v) sums[p][v] = V::add(sums[p][v], read(call.added + p * call.y_step, v));
+      for (std::size_t v = 0; v < kVectors; ++v) sums[p][v] = V::add(sums[p][v], read(call.added + offset(call, p), v));
     }
   }
 };
@@ -80,7 +96,9 @@ struct Sums {
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
-      for (std::size_t v = 0; v < kVectors; ++v) sums[i][v] = V::load(call.sums + i * kWidth + v * V::kLanes);
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        sums[i][v] = call.begins ? V::zero() : V::load(call.sums + i * kWidth + v * V::kLanes);
+      }
     }
     const auto last = V::part(call.width - (kVectors - 1) * V::kLanes);
     const std::size_t u_column = call.u_column, v_column = call.v_column;
