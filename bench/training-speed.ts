@@ -96,7 +96,14 @@ async function compare(
       ),
     ]);
     const timings = await timeInTurns(steppers, rounds);
-    return { network: network.name, batch: network.batch, batchStatistics, rounds, timings, version: peers[0]!.version };
+    return {
+      network: network.name,
+      batch: network.batch,
+      batchStatistics,
+      rounds,
+      timings,
+      version: peers[0]!.version,
+    };
   } finally {
     for (const stepper of ours) await stepper.close();
     for (const peer of peers) await peer.close();

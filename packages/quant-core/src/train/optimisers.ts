@@ -65,8 +65,9 @@ export class Optimiser {
     { parameters, gradient, rate, group }: Update,
   ): void {
     const velocity = this.#moments[0]!;
-    for (let i = group.begin; i < group.end; i++) {
-      const g = gradient[i]! + group.decay * parameters[i]!;
+    const { begin, end, decay } = group;
+    for (let i = begin; i < end; i++) {
+      const g = gradient[i]! + decay * parameters[i]!;
       const v = momentum * velocity[i]! + g;
       velocity[i] = v;
       parameters[i]! -= rate * (nesterov ? g + momentum * v : v);

@@ -17,9 +17,9 @@ constexpr std::size_t kAlignment = 64;
 std::size_t smaller(std::size_t a, std::size_t b) { return a < b ? a : b; }
 std::size_t run_pixels(std::size_t channels) { return channels >= kRunFloats / 8 ? 8 : kRunFloats / channels; }
 
-// Five vectors of float32 for a run or as coefficients, two of float64 for all.
+// Vectors of float32 for a run or as coefficients, and of float64 for all.
 struct Scratch {
-  float* vectors[5];
+  float* vectors[6];
   double* totals[2];
 };
 
@@ -74,28 +74,28 @@ void each_run(const BatchNormalization& n, ChannelCall call, const Pass& pass) {
   }
 }
 
-// totals = Σ over runs of what `pass` adds to sum and square.
-void add_runs(const BatchNormalization& n, ChannelCall call, void (*pass)(const ChannelCall&) noexcept,
-              const Scratch& scratch) {
-  std::memset(scratch.totals[0], 0, n.channels * sizeof(double));
-  std::memset(scratch.totals[1], 0, n.channels * sizeof(double));
-  call.sum = scratch.vectors[0];
-  call.square = scratch.vectors[1];
-  each_run(n, call, [&](const ChannelCall& run) {
-    std::memset(run.sum, 0, n.channels * sizeof(float));
-    std::memset(run.square, 0, n.channels * sizeof(float));
-    pass(run);
-    for (std::size_t c = 0; c < n.channels; ++c) {
-      scratch.totals[0][c] += static_cast<double>(run.sum[c]);
-      scratch.totals[1][c] += static_cast<double>(run.square[c]);
-    }
-  });
+void clear_totals(const Scratch& scratch, std::size_t channels) {
+  std::memset(scratch.totals[0], 0, channels * sizeof(double));
+  std::memset(scratch.totals[1], 0, channels * sizeof(double));
+}
+
+// totals += what `pass` adds to sum and square in a run.
+void add_run(ChannelCall run, void (*pass)(const ChannelCall&) noexcept, const Scratch& scratch) {
+  run.sum = scratch.vectors[0];
+  run.square = scratch.vectors[1];
+  std::memset(run.sum, 0, run.channels * sizeof(float));
+  std::memset(run.square, 0, run.channels * sizeof(float));
+  pass(run);
+  for (std::size_t c = 0; c < run.channels; ++c) {
+    scratch.totals[0][c] += static_cast<double>(run.sum[c]);
+    scratch.totals[1][c] += static_cast<double>(run.square[c]);
+  }
 }
 
 }  // namespace
 
 std::size_t batch_normalization_scratch_bytes(std::size_t channels) noexcept {
-  return channels * (5 * sizeof(float) + 2 * sizeof(double)) + kAlignment;
+  return channels * (6 * sizeof(float) + 2 * sizeof(double)) + kAlignment;
 }
 
 void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const float* added, const float* scale,
@@ -103,7 +103,8 @@ void normalize_batch(Isa isa, const BatchNormalization& n, const float* x, const
                      std::uint8_t* memory) noexcept {
   // Distances from the first pixel: nothing cancels where the mean is far above the deviation.
   const auto [kernels, scratch, count, call] = passes_over(isa, n, x, x, memory);
-  add_runs(n, call, kernels.moments, scratch);
+  clear_totals(scratch, n.channels);
+  each_run(n, call, [&](const ChannelCall& run) { add_run(run, kernels.moments, scratch); });
   for (std::size_t c = 0; c < n.channels; ++c) {
     const double distance = scratch.totals[0][c] / count;
     const double spread = scratch.totals[1][c] / count - distance * distance;
@@ -144,24 +145,34 @@ void normalize_batch_gradient(Isa isa, const BatchNormalization& n, const BatchN
     call.factor = scratch.vectors[4];
     call.bias = given.bias;
   }
-  add_runs(n, call, kernels.gradient_sums, scratch);
-  const auto [of_g, of_x, rest] = std::tuple{scratch.vectors[2], scratch.vectors[3], scratch.vectors[0]};
+  const auto [of_g, of_x, rest] = std::tuple{scratch.vectors[2], scratch.vectors[3], scratch.vectors[5]};
+  ChannelCall last = call;
+  last.b = of_g;
+  last.c = given.is_given ? nullptr : of_x;
+  last.d = rest;
+  last.out = x_gradient;
+  last.out_added = n.rectifies ? added_gradient : nullptr;
+  last.streams = streams(kernels, n, last.out, last.out_added);
+  const auto slope = [&](std::size_t c) { return static_cast<double>(given.reciprocal[c]) * static_cast<double>(given.scale[c]); };
   for (std::size_t c = 0; c < n.channels; ++c) {
-    const double r = static_cast<double>(given.reciprocal[c]), slope = r * static_cast<double>(given.scale[c]);
+    of_g[c] = static_cast<float>(slope(c));
+    rest[c] = 0;
+  }
+  clear_totals(scratch, n.channels);
+  // Statistics that are given leave nothing to wait for: both passes of a run while it is in the cache.
+  each_run(n, given.is_given ? last : call, [&](const ChannelCall& run) {
+    add_run(run, kernels.gradient_sums, scratch);
+    if (given.is_given) kernels.gradient(run);
+  });
+  for (std::size_t c = 0; c < n.channels; ++c) {
+    const double r = static_cast<double>(given.reciprocal[c]);
     scale_gradient[c] = static_cast<float>(scratch.totals[1][c] * r);
     bias_gradient[c] = static_cast<float>(scratch.totals[0][c]);
-    of_g[c] = static_cast<float>(slope);
-    of_x[c] = static_cast<float>(-slope * r * r * scratch.totals[1][c] / count);
-    rest[c] = static_cast<float>(-slope * scratch.totals[0][c] / count);
+    of_x[c] = static_cast<float>(-slope(c) * r * r * scratch.totals[1][c] / count);
+    rest[c] = static_cast<float>(-slope(c) * scratch.totals[0][c] / count);
   }
-  call.b = of_g;
-  call.c = given.is_given ? nullptr : of_x;
-  call.d = rest;
-  call.out = x_gradient;
-  call.out_added = n.rectifies ? added_gradient : nullptr;
-  call.streams = streams(kernels, n, call.out, call.out_added);
-  each_run(n, call, kernels.gradient);
-  if (call.streams) kernels.end_streams();
+  if (!given.is_given) each_run(n, last, kernels.gradient);
+  if (last.streams) kernels.end_streams();
 }
 
 }  // namespace tritforge

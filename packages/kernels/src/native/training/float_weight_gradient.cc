@@ -59,6 +59,9 @@ constexpr std::size_t kLargeBandFloats = std::size_t{1} << 19;
 constexpr std::size_t kCachedSums = std::size_t{1} << 17;
 constexpr std::size_t kLeastPanelOutputs = 128;
 
+constexpr std::size_t kPanelRows = 8;
+constexpr std::size_t kCacheLine = 64 / sizeof(float);
+
 struct Blocking {
   bool uses_panels;
   std::size_t band_floats, panel_pixels;
@@ -90,7 +93,10 @@ void for_each_block(const Band& band, std::size_t columns, std::size_t most, Wor
   }
 }
 
-// Copies `width` floats of each pixel of a block, each to a line of `stride`.
+// Where the panel of rows of outputs from `row` on begins: a cache line between panels keeps them apart by what is no power of two.
+std::size_t panel_offset(std::size_t row, std::size_t pixels) { return row * pixels + ceil_div(row, kPanelRows) * kCacheLine; }
+
+// Calls copy(pixel) for each pixel of a block.
 template <typename Copy>
 void copy_panel(const Block& block, const float* from, std::size_t image, std::size_t row, std::size_t column, Copy copy) {
   for (std::size_t n = 0; n < block.images; ++n) {
@@ -130,18 +136,19 @@ void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const W
   }
   for_each_block(band, walk.columns, blocking.panel_pixels, [&](const Block& block) {
     const std::size_t pixels = block.pixels();
-    float* const u_panel = panels + pixels * c.outputs;
+    float* const u_panel = panels + panel_offset(c.outputs, pixels);
     const float* const v_first = first + block.image * call.v_image + block.row * call.v_row + block.column * call.v_column;
-    for (std::size_t row = 0; row < c.outputs;) {
-      const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
-      float* to = panels + row * pixels;
-      copy_panel(block, v_first + row, call.v_image, call.v_row, call.v_column, [&](const float* from) {
-        if (high == 8) std::memcpy(to, from, 8 * sizeof(float));
-        else std::memcpy(to, from, high * sizeof(float));
-        to += high;
-      });
-      row += high;
-    }
+    std::size_t done = 0;
+    copy_panel(block, v_first, call.v_image, call.v_row, call.v_column, [&](const float* from) {
+      for (std::size_t row = 0; row < c.outputs;) {
+        const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
+        float* const to = panels + panel_offset(row, pixels) + done * high;
+        if (high == kPanelRows) std::memcpy(to, from + row, kPanelRows * sizeof(float));
+        else std::memcpy(to, from + row, high * sizeof(float));
+        row += high;
+      }
+      ++done;
+    });
     SumsCall tile{};
     tile.images = tile.rows = 1;
     tile.columns = pixels;
@@ -156,6 +163,8 @@ void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const W
             const float* const u = band.input + block.image * call.u_image + block.row * call.u_row + ky * band.row_stride +
                                    block.column * call.u_column + column;
             copy_panel(block, u, call.u_image, call.u_row, call.u_column, [&](const float* from) {
+              // Of the next tile: no pattern that the processor sees.
+              for (std::size_t i = 0; i < wide; i += kCacheLine) __builtin_prefetch(from + wide + i);
               if (there == 48) std::memcpy(next, from, 48 * sizeof(float));
               else if (there == 32) std::memcpy(next, from, 32 * sizeof(float));
               else std::memcpy(next, from, there * sizeof(float));
@@ -164,7 +173,7 @@ void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const W
           }
           tile.u_column = wide;
           tile.width = there;
-          tile.v = panels + row * pixels;
+          tile.v = panels + panel_offset(row, pixels);
           tile.v_column = std::size_t{1} << size;
           tile.sums = to;
           kernels.sums[size][vectors - 1](tile);
@@ -245,7 +254,7 @@ std::size_t float_convolution_scratch_bytes(const FloatConvolution& c) noexcept 
   const std::size_t tiles = aligned_floats(larger(forward, backward)) + aligned_floats(larger(band_floats(walk), back));
   // Sums, a band of X, and panels.
   const Blocking blocking = blocking_of(c);
-  const std::size_t panels = blocking.uses_panels ? blocking.panel_pixels * (c.outputs + kMaxSumsVectors * kMostLanes) : 0;
+  const std::size_t panels = blocking.uses_panels ? panel_offset(c.outputs, blocking.panel_pixels) + blocking.panel_pixels * kMaxSumsVectors * kMostLanes : 0;
   const std::size_t sums = aligned_floats(sums_floats(c, kMostLanes)) + aligned_floats(band_floats(walk, blocking.band_floats)) +
                            aligned_floats(panels);
   return (larger(tiles, sums) + kAlignment) * sizeof(float);
