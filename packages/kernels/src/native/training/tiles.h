@@ -22,32 +22,9 @@ struct Tile {
   static void run(const TileCall& call) noexcept {
     typename V::Type sums[kAll][kVectors];
     start(call, sums);
-    const float* w = call.w;
-    const std::size_t step = call.x_step;
-    for (std::size_t r = 0; r < call.rows; ++r) {
-      const float* base[kLines * kGroups];
-#pragma GCC unroll 8
-      for (std::size_t i = 0; i < kLines * kGroups; ++i) {
-        base[i] = call.x + i / kGroups * call.x_line + r * call.x_row + 3 * (i % kGroups) * step;
-      }
-      // What the next tile reads: no pattern that the processor sees.
-      const float* next = call.x + r * call.x_row + kPixels * step;
-      for (std::size_t k = 0; k < call.length; ++k, w += kWidth, next += kCacheLine) {
-        __builtin_prefetch(next);
-        typename V::Type weights[kVectors];
-#pragma GCC unroll 4
-        for (std::size_t v = 0; v < kVectors; ++v) weights[v] = V::load(w + v * V::kLanes);
-#pragma GCC unroll 16
-        for (std::size_t p = 0; p < kAll; ++p) {
-          const std::size_t at = p % kPixels;
-          const typename V::Type value = V::broadcast(base[p / kPixels * kGroups + at / 3] + (at % 3) * step);
-#pragma GCC unroll 4
-          for (std::size_t v = 0; v < kVectors; ++v) sums[p][v] = V::multiply_add(value, weights[v], sums[p][v]);
-        }
-#pragma GCC unroll 8
-        for (std::size_t i = 0; i < kLines * kGroups; ++i) ++base[i];
-      }
-    }
+    // Kernels of several rows find what the next tile reads in the cache.
+    if (call.rows == 1 && kVectors > 1) add_products<true>(call, sums);
+    else add_products<false>(call, sums);
     const auto last = V::part(call.outputs - (kVectors - 1) * V::kLanes);
 #pragma GCC unroll 16
     for (std::size_t p = 0; p < kAll; ++p) {
@@ -65,6 +42,36 @@ struct Tile {
  private:
   static TRITFORGE_INLINE std::size_t offset(const TileCall& call, std::size_t p) noexcept {
     return p / kPixels * call.y_line + p % kPixels * call.y_step;
+  }
+
+  // @tparam kFetches what the next tile reads, which follows no pattern that the processor sees
+  template <bool kFetches>
+  static TRITFORGE_INLINE void add_products(const TileCall& call, typename V::Type (&sums)[kAll][kVectors]) noexcept {
+    const float* w = call.w;
+    const std::size_t step = call.x_step;
+    for (std::size_t r = 0; r < call.rows; ++r) {
+      const float* base[kLines * kGroups];
+#pragma GCC unroll 8
+      for (std::size_t i = 0; i < kLines * kGroups; ++i) {
+        base[i] = call.x + i / kGroups * call.x_line + r * call.x_row + 3 * (i % kGroups) * step;
+      }
+      const float* next = call.x + kPixels * step;
+      for (std::size_t k = 0; k < call.length; ++k, w += kWidth, next += kCacheLine) {
+        if constexpr (kFetches) __builtin_prefetch(next);
+        typename V::Type weights[kVectors];
+#pragma GCC unroll 4
+        for (std::size_t v = 0; v < kVectors; ++v) weights[v] = V::load(w + v * V::kLanes);
+#pragma GCC unroll 16
+        for (std::size_t p = 0; p < kAll; ++p) {
+          const std::size_t at = p % kPixels;
+          const typename V::Type value = V::broadcast(base[p / kPixels * kGroups + at / 3] + (at % 3) * step);
+#pragma GCC unroll 4
+          for (std::size_t v = 0; v < kVectors; ++v) sums[p][v] = V::multiply_add(value, weights[v], sums[p][v]);
+        }
+#pragma GCC unroll 8
+        for (std::size_t i = 0; i < kLines * kGroups; ++i) ++base[i];
+      }
+    }
   }
 
   static TRITFORGE_INLINE void start(const TileCall& call, typename V::Type (&sums)[kAll][kVectors]) noexcept {
