@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { after, before, test } from 'node:test';
 import { type AuditEntry, type Model, ROLES, SCOPES, type Scope } from '@tritforge/contracts';
+import { Client as Database } from 'pg';
 import type { OpenapiDocument } from './support/conformance.js';
 import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, file, form, json } from './support/http.js';
@@ -149,6 +150,8 @@ test('who changed what, or tried to, can be read by who may, for their own proje
   assert.equal((await admin.fetch(`/models/${model.id}`, { method: 'DELETE' })).status, 204);
   assert.equal((await admin.fetch('/models')).status, 200);
   await expectProblem(await viewer.fetch('/audit'), 'SCOPE_MISSING');
+  // Nobody without a key can fill the log.
+  await expectProblem(await stack.fetch('/models', { method: 'POST' }), 'UNAUTHENTICATED');
   const entries = async () => (await expectJson<{ items: AuditEntry[] }>(await admin.fetch('/audit'), 200)).items;
   await eventually(async () => (await entries()).length === 3);
   assert.deepEqual(
@@ -160,7 +163,18 @@ test('who changed what, or tried to, can be read by who may, for their own proje
     ],
   );
   assert.ok((await entries()).every(({ requestId, address }) => requestId !== null && address === '127.0.0.1'));
+  assert.equal(await anonymousEntries(stack), 0);
 });
+
+async function anonymousEntries({ databaseUrl }: Stack): Promise<number> {
+  const db = new Database({ connectionString: databaseUrl });
+  await db.connect();
+  const { rowCount } = await db.query(
+    `SELECT FROM audit_entries WHERE project_id IS NULL AND action NOT LIKE 'admin.%'`,
+  );
+  await db.end();
+  return rowCount!;
+}
 
 test('without a key, a request from this machine acts for the project default unless somebody passed it on', async () => {
   const local = await startStack();

@@ -81,7 +81,7 @@ export async function buildApp(
   await app.register(datasetRoutes, routeDeps);
   await app.register(jobRoutes, routeDeps);
   await app.register(eventRoutes, routeDeps);
-  await app.register(meRoutes);
+  await app.register(meRoutes, routeDeps);
   await app.register(auditRoutes);
   await app.register(metricsRoutes, { registry });
   await app.register(webhookRoutes, routeDeps);

@@ -61,10 +61,11 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
     }
   });
+  const closing = new AbortController();
   const webhooks = repeat(WEBHOOK_INTERVAL_MS, async () => {
     try {
       const options = { allowPrivate: config.webhookTargets === 'any', timeoutMs: WEBHOOK_TIMEOUT_MS };
-      await dispatchWebhooks({ deliveries: store.deliveries, logger, options });
+      await dispatchWebhooks({ deliveries: store.deliveries, logger, options, signal: closing.signal });
     } catch (error) {
       logger.warn({ err: error }, 'webhooks could not be sent; it is tried again');
     }
@@ -77,6 +78,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   logger.info({ workerId, queue: store.queue.backend, concurrency: config.concurrency }, 'worker started');
   return {
     close: async () => {
+      closing.abort();
       await consumer.close();
       await Promise.all([maintenance.end(), sweeping.end(), webhooks.end()]);
       await scratch.remove();

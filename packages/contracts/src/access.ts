@@ -22,11 +22,15 @@ export type Scope = (typeof SCOPES)[number];
 const READING: readonly Scope[] = ['models:read', 'datasets:read', 'jobs:read', 'artifacts:read'];
 const WRITING: readonly Scope[] = ['models:write', 'datasets:write', 'jobs:write'];
 
-/** Sets of scopes, by what people are called who have them. */
+/** Metrics are those of the whole service. */
+const OF_A_PROJECT = SCOPES.filter((scope) => scope !== 'metrics:read');
+
+/** Sets of scopes, by what people are called who have them. None but the monitor sees more than the project of its key. */
 export const ROLES = {
   viewer: READING,
   developer: [...READING, ...WRITING],
-  admin: SCOPES,
+  admin: OF_A_PROJECT,
+  monitor: ['metrics:read'],
 } as const satisfies Record<string, readonly Scope[]>;
 export type Role = keyof typeof ROLES;
 
@@ -69,12 +73,12 @@ export const ApiKey = Type.Object({
 });
 export type ApiKey = Static<typeof ApiKey>;
 
-/** Who changed what, or tried to. */
+/** Who changed what, or was refused. Requests without a valid key are not here. */
 export const AuditEntry = Type.Object(
   {
     id: idSchema('audit'),
     at: Timestamp,
-    projectId: nullable(Type.String({ description: 'Null for requests without a valid key.' })),
+    projectId: nullable(Type.String({ description: 'Null for commands that belong to no project.' })),
     keyId: nullable(Type.String()),
     action: Type.String({ description: 'The operation of the OpenAPI document, or `admin.` and a command.' }),
     target: Type.String({ description: 'Path of the request, or what the command worked on.' }),

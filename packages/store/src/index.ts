@@ -1,7 +1,7 @@
 /** Rows in PostgreSQL, bytes in blob storage, job ids on the queue. Start reading at `store.ts`. */
 
 export type { AuditLog, NewAuditEntry } from './access/audit.js';
-export type { KeyRepository, KnownKey, NewKey } from './access/keys.js';
+export type { KeyRepository, KnownKey, NewKey, ShownKey } from './access/keys.js';
 export { type AccessStore, openAccess } from './access/open-access.js';
 export type { ProjectRepository } from './access/projects.js';
 export type { BlobRange, BlobStorage, StagedBlob, StageOptions } from './blobs/blob-storage.js';
@@ -30,7 +30,7 @@ export type { Answer, OnceClaim, OnceJob, OnceRepository } from './once/once.js'
 export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';
 export type { ArtifactRepository, NewArtifact } from './repositories/artifacts.js';
 export type { DatasetRepository, NewDataset } from './repositories/datasets.js';
-export type { NewFile } from './repositories/files.js';
+export { contentKey, type NewFile } from './repositories/files.js';
 export type { Created, ModelRepository, NewModel } from './repositories/models.js';
 export type { Page, PageRequest } from './repositories/page.js';
 export { DEFAULT_PROJECT_ID } from './repositories/reach.js';

@@ -17,6 +17,8 @@ export interface EventSource {
   readonly signal: AbortSignal;
   /** Whether who reads may still read; asked every half minute. */
   readonly mayRead: () => Promise<boolean>;
+  /** Hears of looks that failed. The stream goes on: what happened meanwhile comes with the next one that succeeds. */
+  readonly onError: (error: unknown) => void;
 }
 
 /** How long a client waits before it connects again, in milliseconds. */
@@ -27,25 +29,23 @@ const CHECK_MS = 30_000;
 /** Between two looks, however fast jobs change. */
 const PACE_MS = 200;
 
-/** The text of the stream, in pieces. */
+/** The text of the stream, in pieces. The follower is the caller's to close: a generator that is never begun never ends. */
 export async function* eventStream(source: EventSource): AsyncGenerator<string> {
-  const { follower, signal, mayRead } = source;
+  const { follower, signal, onError } = source;
   const reader = new Reader(source);
-  let checkedMs = performance.now();
   yield `retry: ${RETRY_MS}\n\n`;
-  try {
-    while (!signal.aborted && !reader.isOver) {
-      await follower.changed(KEEP_ALIVE_MS, signal);
-      if (signal.aborted) return;
-      if (performance.now() - checkedMs > CHECK_MS) {
-        if (!(await mayRead())) return;
-        checkedMs = performance.now();
-      }
-      yield (await reader.news()) || ': still here\n\n';
-      await sleep(PACE_MS, undefined, { signal }).catch(() => {});
+  while (!signal.aborted && !reader.isOver) {
+    await follower.changed(KEEP_ALIVE_MS, signal);
+    if (signal.aborted) return;
+    let news = '';
+    try {
+      if (!(await reader.mayGoOn())) return;
+      news = await reader.news();
+    } catch (error) {
+      onError(error);
     }
-  } finally {
-    follower.close();
+    yield news || ': still here\n\n';
+    await sleep(PACE_MS, undefined, { signal }).catch(() => {});
   }
 }
 
@@ -54,35 +54,38 @@ class Reader {
   readonly #source: EventSource;
   #afterId: string;
   #progress = '';
+  #checkedMs = performance.now();
 
   constructor(source: EventSource) {
     this.#source = source;
     this.#afterId = source.afterId;
   }
 
-  /** Everything since the last look; nothing while the database cannot be reached. */
+  async mayGoOn(): Promise<boolean> {
+    if (performance.now() - this.#checkedMs <= CHECK_MS) return true;
+    const may = await this.#source.mayRead();
+    this.#checkedMs = performance.now();
+    return may;
+  }
+
+  /** Everything since the last look that succeeded. */
   async news(): Promise<string> {
-    try {
-      const { store, jobId } = this.#source;
-      const events = await this.#events();
-      const ended = jobId !== undefined && events.some(({ to }) => isTerminal(to));
-      const job = jobId === undefined || ended ? null : await store.jobs.get(jobId);
-      this.isOver = ended || (jobId !== undefined && job === null);
-      return events.map(frame).join('') + this.#progressOf(job);
-    } catch {
-      return '';
-    }
+    const { store, jobId } = this.#source;
+    const events = await this.#events();
+    const ended = jobId !== undefined && events.some(({ to }) => isTerminal(to));
+    const job = jobId === undefined || ended ? null : await store.jobs.get(jobId);
+    this.isOver = ended || (jobId !== undefined && job === null);
+    this.#afterId = events.at(-1)?.id ?? this.#afterId;
+    return events.map(frame).join('') + this.#progressOf(job);
   }
 
   async #events(): Promise<JobEvent[]> {
     const { store, jobId } = this.#source;
     const all: JobEvent[] = [];
     for (;;) {
-      const page = await store.events.read({ jobId }, this.#afterId);
-      const last = page.at(-1);
-      if (last === undefined) return all;
+      const page = await store.events.read({ jobId }, all.at(-1)?.id ?? this.#afterId);
+      if (page.length === 0) return all;
       all.push(...page);
-      this.#afterId = last.id;
     }
   }
 

@@ -23,20 +23,23 @@ export class StreamDesk {
   /** @throws TritforgeError SERVICE_OVERLOADED */
   open(request: FastifyRequest, reply: FastifyReply, afterId: string, jobId?: string): FastifyReply {
     if (this.#open >= this.#maxStreams) throw overloaded(this.#open);
-    const { store, project, key } = accessOf(request);
+    const { store, projectId, key } = accessOf(request);
+    const follower = this.#watch.follow({ projectId, jobId });
     this.#open++;
     const gone = new AbortController();
     reply.raw.once('close', () => {
       this.#open--;
       gone.abort();
+      follower.close();
     });
     const pieces = eventStream({
       store,
-      follower: this.#watch.follow({ projectId: project.id, jobId }),
+      follower,
       jobId,
       afterId,
       signal: AbortSignal.any([gone.signal, this.#closing.signal]),
       mayRead: async () => key === null || this.#keys.isValid(key.id),
+      onError: (err) => request.log.warn({ err }, 'a look for events failed'),
     });
     return reply
       .type('text/event-stream')

@@ -43,7 +43,7 @@ export async function waitFor<T>(
   const giveUpMs = performance.now() + 1000 * seconds;
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  const follower = watch.follow({ projectId: accessOf(request).project.id, jobId });
+  const follower = watch.follow({ projectId: accessOf(request).projectId, jobId });
   try {
     for (;;) {
       const leftMs = giveUpMs - performance.now();

@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TritforgeError } from '@tritforge/contracts';
-import type { Answer, OnceClaim, OnceRepository } from '@tritforge/store';
+import { type Answer, contentKey, type OnceClaim, type OnceRepository } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { idempotencyKey } from '../http/idempotency-key.js';
 import { accessOf } from '../plugins/authentication.js';
@@ -33,7 +32,8 @@ export async function answerOnce(
   const key = idempotencyKey(request.headers);
   if (key === null) return work(null);
   const { once } = accessOf(request).store;
-  const known = await claimed(once, key, fingerprintOf(request, asked));
+  const fingerprint = contentKey([request.method, request.url, asked]);
+  const known = await claimed(once, key, fingerprint, () => request.raw.socket.destroyed);
   if ('claim' in known) return workOn(known.claim, once, work, keeping === 'afterwards');
   const { headers, ...answer } = known.answer;
   return { ...answer, headers: { ...headers, [REPLAYED]: 'true' } };
@@ -41,6 +41,16 @@ export async function answerOnce(
 
 export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
   return reply.status(status).headers(headers).send(body);
+}
+
+/** Does what a POST without a body asks for, once, and sends the resource that comes of it. */
+export async function sendOnce(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  status: number,
+  work: () => Promise<object>,
+): Promise<FastifyReply> {
+  return sendAnswer(reply, await answerOnce(request, null, async () => ({ status, headers: {}, body: await work() })));
 }
 
 async function workOn(claim: OnceClaim, once: OnceRepository, work: Work, keeps: boolean): Promise<Answer> {
@@ -63,25 +73,16 @@ async function claimed(
   once: OnceRepository,
   key: string,
   fingerprint: string,
+  isGone: () => boolean,
 ): Promise<{ readonly claim: OnceClaim } | { readonly answer: Answer }> {
   const giveUpMs = performance.now() + WAIT_MS;
   for (;;) {
     const known = await once.claim(key, fingerprint);
     if (known.state === 'claimed' || known.state === 'answered') return known;
     if (known.state === 'other') throw reused(key);
-    if (performance.now() > giveUpMs) throw stillRunning(key);
+    if (performance.now() > giveUpMs || isGone()) throw stillRunning(key);
     await sleep(POLL_MS);
   }
-}
-
-function fingerprintOf({ method, url }: FastifyRequest, asked: unknown): string {
-  const sorted = (_: string, value: unknown) =>
-    value !== null && typeof value === 'object' && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : value;
-  return createHash('sha256')
-    .update(JSON.stringify([method, url, asked], sorted))
-    .digest('hex');
 }
 
 function reused(key: string): TritforgeError {

@@ -3,16 +3,21 @@ import type { FastifyInstance } from 'fastify';
 
 const LOOKS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 
-/** Notes who changed what, or tried to, when the request was answered. Call it before routes are added. */
+const TOO_MANY_REQUESTS = 429;
+
+/**
+ * Notes who changed what, or tried to, when the request was answered. What comes without a valid key, or more often than a key may, is in
+ * the log of the process alone: it must not fill the database. Call it before routes are added.
+ */
 export function keepAudit(app: FastifyInstance, audit: AuditLog): void {
   app.addHook('onResponse', async (request, reply) => {
-    const { config, schema } = request.routeOptions;
-    if (LOOKS.has(request.method) || config.scope === undefined || config.scope === 'public') return;
+    const { access, routeOptions, method } = request;
+    if (LOOKS.has(method) || access === null || reply.statusCode === TOO_MANY_REQUESTS) return;
     try {
       await audit.record({
-        projectId: request.access?.project.id ?? null,
-        keyId: request.access?.key?.id ?? null,
-        action: (schema as { operationId?: string } | undefined)?.operationId ?? request.method,
+        projectId: access.projectId,
+        keyId: access.key?.id ?? null,
+        action: (routeOptions.schema as { operationId?: string } | undefined)?.operationId ?? method,
         target: request.url.split('?', 1)[0]!,
         status: reply.statusCode,
         requestId: request.id,

@@ -1,6 +1,6 @@
 import { isIPv4 } from 'node:net';
-import { type ApiKey, type Project, SCOPES, type Scope, TritforgeError } from '@tritforge/contracts';
-import type { ProjectStore } from '@tritforge/store';
+import { type ApiKey, SCOPES, type Scope, TritforgeError } from '@tritforge/contracts';
+import { DEFAULT_PROJECT_ID, type ProjectStore } from '@tritforge/store';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import type { ServiceStore } from '../deps.js';
@@ -13,7 +13,7 @@ export type RouteScope = Scope | 'any' | 'public';
 export interface Access {
   /** Null for requests without a key, where those are allowed. */
   readonly key: ApiKey | null;
-  readonly project: Project;
+  readonly projectId: string;
   readonly scopes: readonly Scope[];
   /** The resources of the project. */
   readonly store: ProjectStore;
@@ -68,19 +68,13 @@ async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous
   if (authorization === undefined) {
     const why = whyKeyIsNeeded(request, anonymous);
     if (why !== null) throw withoutKey(why);
-    const project = await defaultProject(store);
-    return { key: null, project, scopes: SCOPES, store: store.inProject(project.id) };
+    return { key: null, projectId: DEFAULT_PROJECT_ID, scopes: SCOPES, store: store.inProject(DEFAULT_PROJECT_ID) };
   }
   const secret = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
   const known = secret === undefined ? null : await store.keys.authenticate(secret);
   if (known === null) throw notAKey();
-  const { key, project } = known;
-  return { key, project, scopes: key.scopes, store: store.inProject(project.id) };
-}
-
-/** It is there from the beginning and never changes its name; its limit may change. */
-function defaultProject({ projects }: ServiceStore): Promise<Project> {
-  return projects.byName('default');
+  const { key, projectId } = known;
+  return { key, projectId, scopes: key.scopes, store: store.inProject(projectId) };
 }
 
 /**

@@ -21,27 +21,40 @@ export const RETRY_SECONDS = [
 /** Retries of many webhooks that failed together spread by so much of their delay. */
 const JITTER = 0.1;
 const GONE = 410;
-const BATCH = 20;
+/** Messages on their way at once. */
+const AT_ONCE = 20;
 
 export interface DispatchDeps {
   readonly deliveries: DeliveryQueue;
   readonly logger: Logger;
   readonly options: SendOptions;
+  /** Begins no further messages. */
+  readonly signal: AbortSignal;
   /** In [0, 1). */
   readonly random?: () => number;
 }
 
-/** Writes messages for what has happened, and sends those whose time has come. Returns how many were sent. */
-export async function dispatchWebhooks(deps: DispatchDeps): Promise<number> {
-  const { deliveries } = deps;
-  while ((await deliveries.fanOut()) > 0);
-  let sent = 0;
-  for (;;) {
-    const due = await deliveries.due(BATCH);
-    await Promise.all(due.map((delivery) => attempt(delivery, deps)));
-    sent += due.length;
-    if (due.length < BATCH) return sent;
+/** Writes messages for what has happened, and sends those whose time has come. A receiver that does not answer holds up no other. */
+export async function dispatchWebhooks(deps: DispatchDeps): Promise<void> {
+  const { deliveries, signal } = deps;
+  while (!signal.aborted && (await deliveries.fanOut()) > 0);
+  const underWay = new Set<Promise<void>>();
+  let failure: unknown;
+  const begin = (delivery: DueDelivery) => {
+    const sending = attempt(delivery, deps)
+      .catch((error: unknown) => {
+        failure = error;
+      })
+      .finally(() => underWay.delete(sending));
+    underWay.add(sending);
+  };
+  while (!signal.aborted && failure === undefined) {
+    for (const delivery of await deliveries.due(AT_ONCE - underWay.size)) begin(delivery);
+    if (underWay.size === 0) break;
+    await Promise.race(underWay);
   }
+  await Promise.all(underWay);
+  if (failure !== undefined) throw failure;
 }
 
 async function attempt(delivery: DueDelivery, { deliveries, logger, options, random = Math.random }: DispatchDeps) {

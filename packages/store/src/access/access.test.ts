@@ -44,7 +44,7 @@ describe('projects and keys', () => {
     assert.equal(key.lastUsedAt, null);
     const known = await keys.authenticate(secret);
     assert.equal(known?.key.id, key.id);
-    assert.equal(known?.project.name, 'default');
+    assert.equal(known?.projectId, DEFAULT_PROJECT_ID);
     assert.deepEqual(known?.key.scopes, scopes);
     const rows = await withClient(service.databaseUrl, (client) => client.query('SELECT * FROM api_keys'));
     assert.ok(!JSON.stringify(rows.rows).includes(secret.slice(key.prefix.length)));

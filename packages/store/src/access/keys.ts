@@ -25,11 +25,17 @@ export interface KnownKey {
   readonly project: Project;
 }
 
+/** A key that somebody showed, and what it belongs to. */
+export interface ShownKey {
+  readonly key: ApiKey;
+  readonly projectId: string;
+}
+
 export interface KeyRepository {
   /** @returns the key, and its secret, which is kept nowhere */
   create(key: NewKey): Promise<{ readonly key: ApiKey; readonly secret: string }>;
   /** The key with this secret, and notes that it was used; null for what is no secret of a key that is valid now. */
-  authenticate(secret: string): Promise<KnownKey | null>;
+  authenticate(secret: string): Promise<ShownKey | null>;
   /** Whether a key that was known before still is. */
   isValid(id: string): Promise<boolean>;
   /** Newest first, revoked ones too. @param projectId of all projects when left out */
@@ -66,14 +72,14 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
     },
     authenticate: async (secret) => {
       if (!SECRET.test(secret)) return null;
-      const row = await db.apiKey.findUnique({ where: { secretHash: hashOf(secret) }, include: { project: true } });
+      const row = await db.apiKey.findUnique({ where: { secretHash: hashOf(secret) } });
       if (!row || hasEnded(row)) return null;
       const now = Date.now();
       const minute = new Date(now - (now % MINUTE_MS));
       if (row.lastUsedAt === null || row.lastUsedAt < minute) {
         await db.apiKey.updateMany({ where: { id: row.id }, data: { lastUsedAt: minute } });
       }
-      return { key: toKey(row), project: toProject(row.project) };
+      return { key: toKey(row), projectId: row.projectId };
     },
     isValid: async (id) => {
       const row = await db.apiKey.findUnique({ where: { id } });

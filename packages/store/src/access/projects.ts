@@ -11,6 +11,8 @@ export interface ProjectRepository {
   create(name: string, storageBytes?: number): Promise<Project>;
   /** @throws TritforgeError PROJECT_NOT_FOUND */
   byName(name: string): Promise<Project>;
+  /** One that is known to be there; projects are never deleted. */
+  byId(id: string): Promise<Project>;
   /** In the order of their names. */
   list(): Promise<Project[]>;
 }
@@ -37,6 +39,7 @@ export function createProjectRepository(db: PrismaClient): ProjectRepository {
         remediation: '`tritforge admin projects` lists those that there are.',
       });
     },
+    byId: async (id) => toProject(await db.project.findUniqueOrThrow({ where: { id } })),
     list: async () => (await db.project.findMany({ orderBy: { name: 'asc' } })).map(toProject),
   };
 }

@@ -7,6 +7,7 @@
 import type { JobState, Phase } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
+import { lockUntilEnd } from '../locks.js';
 import type { Reach } from '../repositories/reach.js';
 
 /** A change of state or, within `running`, of phase. */
@@ -34,8 +35,6 @@ export interface EventLog {
 
 const PAGE = 500;
 const BATCH = 10_000;
-/** Key of the advisory lock of whoever gives places; any number that nothing else uses. */
-const LOCK_KEY = 7_414_266_002;
 
 export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
   return {
@@ -68,8 +67,7 @@ async function givePlaces(db: PrismaClient): Promise<void> {
   const isNeeded = await db.jobEvent.findFirst({ where: { sequence: null }, select: { id: true } });
   if (isNeeded === null) return;
   await db.$transaction(async (tx) => {
-    // Waits for another reader, whose places are then visible to the next statement.
-    await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK_KEY}::bigint)) AS locked`;
+    await lockUntilEnd(tx, 'eventPlaces');
     while ((await placeBatch(tx)) === BATCH);
   });
 }

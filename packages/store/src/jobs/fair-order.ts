@@ -10,10 +10,9 @@
  */
 import type { Estimate } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
+import { lockUntilEnd } from '../locks.js';
 import { ABANDONED, EXPIRED } from './transition.js';
 
-/** Key of the advisory lock of whoever chooses; any number that nothing else uses. */
-const LOCK_KEY = 7_414_266_003;
 const DEFAULT_PRIORITY = 10;
 const WINDOW = Prisma.sql`interval '1 hour'`;
 /** Jobs that say how long jobs take. */
@@ -39,7 +38,7 @@ const USED = Prisma.sql`
 
 /** Lets one worker at a time choose, until the end of its transaction, so that limits hold and no two choose the same job. */
 export async function takeTurns(tx: Database): Promise<void> {
-  await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK_KEY}::bigint)) AS locked`;
+  await lockUntilEnd(tx, 'choices');
 }
 
 /** The next jobs that can be claimed, best first: those whose worker is gone, then one of each sender that may run another one. */

@@ -43,6 +43,7 @@ describe('requests in a minute', () => {
 
   it('are counted together by all processes, in Redis', async (t) => {
     const redis = await startTestRedis();
+    // Why there is none.
     if (typeof redis === 'string') return t.skip(redis);
     try {
       await isLimited(redis.redisUrl);

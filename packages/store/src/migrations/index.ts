@@ -2,12 +2,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { TritforgeError } from '@tritforge/contracts';
 import type { Client } from 'pg';
+import { LOCKS } from '../locks.js';
 import { ensureDatabase, withClient } from './database-creation.js';
 import { MIGRATIONS_DIR, type Migration, readMigrations } from './migration-files.js';
 import { withSchemaEngine } from './schema-engine.js';
-
-/** Key of the advisory lock that processes take to migrate in turn; any number that nothing else uses. */
-const LOCK_KEY = 7_414_266_001;
 
 /**
  * Brings the database to the newest schema, creating it when missing. Processes that start together take turns.
@@ -20,7 +18,7 @@ export async function deployMigrations(databaseUrl: string): Promise<string[]> {
     await ensureDatabase(databaseUrl);
     const migrations = await readMigrations();
     return await withClient(databaseUrl, async (client) => {
-      await client.query('SELECT pg_advisory_lock($1)', [LOCK_KEY]);
+      await client.query('SELECT pg_advisory_lock($1)', [LOCKS.migrations]);
       if (await isUpToDate(client, migrations)) return [];
       return withSchemaEngine(databaseUrl, (engine) => engine.deploy());
     });

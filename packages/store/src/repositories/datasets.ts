@@ -52,6 +52,7 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, re
     create: ({ file, preprocess, summary }) => {
       const key = datasetKey(file.blob.digest, preprocess);
       return db.$transaction(async (tx) => {
+        // Before content is published, so that a refusal leaves no file.
         const isNew = (await tx.dataset.findUnique({ where: ofContent(key), select: { id: true } })) === null;
         if (isNew) await reserveStorage(tx, projectId, BigInt(file.blob.sizeBytes));
         await publishBlobs(tx, [file.blob]);

@@ -71,6 +71,7 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
       return db.$transaction(async (tx) => {
+        // Before content is published, so that a refusal leaves no files.
         const isNew = (await tx.model.findUnique({ where: ofContent(key), select: { id: true } })) === null;
         if (isNew) await reserveStorage(tx, projectId, totalBytes(files));
         await publishBlobs(

@@ -11,6 +11,7 @@ import { type Database, Prisma } from '../database.js';
 import { createEventLog, type JobEvent } from '../events/event-log.js';
 import type { PrismaClient } from '../generated/client.js';
 import { toJobs, WITH_ARTIFACT_IDS } from '../jobs/job-rows.js';
+import { lockUntilEnd } from '../locks.js';
 import { ALL_PROJECTS } from '../repositories/reach.js';
 
 /** A message to send now. */
@@ -35,13 +36,13 @@ export interface AttemptResult {
 }
 
 export interface DeliveryQueue {
-  /** Writes messages for the events since the last call. Returns how many. */
+  /** Writes messages for the next events. Returns for how many events; 0 when there is nothing new. */
   fanOut(): Promise<number>;
   /** Takes messages whose time has come, for a minute. */
   due(limit: number): Promise<DueDelivery[]>;
   succeeded(id: string, status: number): Promise<void>;
   failed(id: string, result: AttemptResult): Promise<void>;
-  /** Sends nothing more to a webhook whose receiver is gone. */
+  /** Sends nothing more to a webhook whose receiver is gone; what was still to be sent has failed. */
   disable(webhookId: string): Promise<void>;
   /** Deletes messages that ended long ago. Returns how many. */
   sweep(): Promise<number>;
@@ -51,8 +52,6 @@ const LEASE = Prisma.sql`clock_timestamp() + interval '1 minute'`;
 const KEPT = Prisma.sql`interval '30 days'`;
 /** The one row, which was made with the table. */
 const CURSOR = 1;
-/** Key of the advisory lock of whoever writes messages; any number that nothing else uses. */
-const LOCK_KEY = 7_414_266_004;
 
 export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
   const events = createEventLog(db, ALL_PROJECTS);
@@ -63,13 +62,13 @@ export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
       const known = await db.webhookCursor.findUniqueOrThrow({ where: { id: CURSOR } });
       if (known.sequence >= BigInt(newest)) return 0;
       return db.$transaction(async (tx) => {
-        await tx.$queryRaw`SELECT 1 FROM (SELECT pg_advisory_xact_lock(${LOCK_KEY}::bigint)) AS locked`;
+        await lockUntilEnd(tx, 'messages');
         const from = (await tx.webhookCursor.findUniqueOrThrow({ where: { id: CURSOR } })).sequence;
         const news = await events.read({}, String(from));
-        const written = await writeMessages(tx, news);
+        await writeMessages(tx, news);
         const sequence = BigInt(news.at(-1)?.id ?? from);
         await tx.webhookCursor.update({ where: { id: CURSOR }, data: { sequence } });
-        return written;
+        return news.length;
       });
     },
     due: async (limit) => {
@@ -110,16 +109,22 @@ export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
         UPDATE webhook_deliveries SET ${next}, lease_until = NULL, last_status = ${status}, last_error = ${error} WHERE id = ${id}`;
     },
     disable: async (webhookId) => {
-      await db.webhook.updateMany({ where: { id: webhookId, disabledAt: null }, data: { disabledAt: new Date() } });
+      await db.$transaction([
+        db.webhook.updateMany({ where: { id: webhookId, disabledAt: null }, data: { disabledAt: new Date() } }),
+        db.webhookDelivery.updateMany({
+          where: { webhookId, state: 'pending' },
+          data: { state: 'failed', lastError: 'the receiver said that it is gone', leaseUntil: null },
+        }),
+      ]);
     },
     sweep: () =>
       db.$executeRaw`DELETE FROM webhook_deliveries WHERE state <> 'pending' AND created_at < clock_timestamp() - ${KEPT}`,
   };
 }
 
-async function writeMessages(tx: Database, events: readonly JobEvent[]): Promise<number> {
+async function writeMessages(tx: Database, events: readonly JobEvent[]): Promise<void> {
   const changes = events.filter(({ from, to }) => from !== to);
-  if (changes.length === 0) return 0;
+  if (changes.length === 0) return;
   const rows = await tx.job.findMany({
     where: { id: { in: changes.map(({ jobId }) => jobId) } },
     include: WITH_ARTIFACT_IDS,
@@ -143,6 +148,5 @@ async function writeMessages(tx: Database, events: readonly JobEvent[]): Promise
       })
       .map(({ id }) => ({ id: newId('delivery'), webhookId: id, sequence: BigInt(event.id), type, payload }));
   });
-  const { count } = await tx.webhookDelivery.createMany({ data, skipDuplicates: true });
-  return count;
+  await tx.webhookDelivery.createMany({ data, skipDuplicates: true });
 }

@@ -21,7 +21,7 @@ import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { preferHeader, preferredWait, waitFor } from '../../http/prefer-wait.js';
 import { emptyResponse, htmlResponse, jsonResponse, problems } from '../../http/responses.js';
-import { answerOnce, sendAnswer } from '../../once/answer-once.js';
+import { sendAnswer, sendOnce } from '../../once/answer-once.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
@@ -214,12 +214,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
     async (request, reply) => {
       const { id } = request.params;
       requireId('job', id);
-      const answer = await answerOnce(request, null, async () => ({
-        status: 200,
-        headers: {},
-        body: await accessOf(request).store.cancelJob(id),
-      }));
-      return sendAnswer(reply, answer);
+      return sendOnce(request, reply, 200, () => accessOf(request).store.cancelJob(id));
     },
   );
 

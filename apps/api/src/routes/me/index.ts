@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { ApiKey, nullable, Project, SCOPES } from '@tritforge/contracts';
 import Type from 'typebox';
+import type { RouteDeps } from '../../deps.js';
 import { jsonResponse, problems } from '../../http/responses.js';
 import { accessOf } from '../../plugins/authentication.js';
 
@@ -18,7 +19,7 @@ const Me = Type.Object(
 );
 
 /** `/me` */
-export const meRoutes: FastifyPluginAsyncTypebox = async (app) => {
+export const meRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { store: service }) => {
   app.get(
     '/me',
     {
@@ -31,8 +32,9 @@ export const meRoutes: FastifyPluginAsyncTypebox = async (app) => {
       },
     },
     async (request, reply) => {
-      const { project, key, scopes, store } = accessOf(request);
-      const [storageBytes, jobMinutesOfDay] = await Promise.all([
+      const { projectId, key, scopes, store } = accessOf(request);
+      const [project, storageBytes, jobMinutesOfDay] = await Promise.all([
+        service.projects.byId(projectId),
         store.storageUse(),
         key === null ? null : store.jobMinutesOfDay(key.id),
       ]);

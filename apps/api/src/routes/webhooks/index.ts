@@ -8,7 +8,7 @@ import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
-import { answerOnce, sendAnswer } from '../../once/answer-once.js';
+import { answerOnce, sendAnswer, sendOnce } from '../../once/answer-once.js';
 import { accessOf } from '../../plugins/authentication.js';
 import { locationHeader } from '../../uploads/body-schemas.js';
 import { checkTarget } from './target.js';
@@ -134,12 +134,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     },
     async (request, reply) => {
       requireId('webhook', request.params.id);
-      const work = async () => ({
-        status: 200,
-        headers: {},
-        body: await webhooksOf(request).rotate(request.params.id),
-      });
-      return sendAnswer(reply, await answerOnce(request, null, work));
+      return sendOnce(request, reply, 200, () => webhooksOf(request).rotate(request.params.id));
     },
   );
 
@@ -162,8 +157,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     },
     async (request, reply) => {
       requireId('webhook', request.params.id);
-      const work = async () => ({ status: 202, headers: {}, body: await webhooksOf(request).test(request.params.id) });
-      return sendAnswer(reply, await answerOnce(request, null, work));
+      return sendOnce(request, reply, 202, () => webhooksOf(request).test(request.params.id));
     },
   );
 
@@ -210,8 +204,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     async (request, reply) => {
       const { id, delivery } = request.params;
       requireId('webhook', id);
-      const work = async () => ({ status: 202, headers: {}, body: await webhooksOf(request).replay(id, delivery) });
-      return sendAnswer(reply, await answerOnce(request, null, work));
+      return sendOnce(request, reply, 202, () => webhooksOf(request).replay(id, delivery));
     },
   );
 };

@@ -51,9 +51,9 @@ test('a candidate that joins begins as the largest before it', () => {
       [7, 8, 9, 8, 8],
     ],
   );
-  const [only] = AFTER.of(grown, 1);
+  const [lone] = AFTER.of(grown, 1);
   assert.deepEqual(
-    [[...only!.gain], [...only!.shift]],
+    [[...lone!.gain], [...lone!.shift]],
     [
       [10, 11, 10.5, 10.5],
       [12, 13, 12.5, 12.5],
