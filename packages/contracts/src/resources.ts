@@ -211,7 +211,13 @@ export const Job = Type.Object(
     state: JobStateSchema,
     phase: nullable(PhaseSchema),
     progress: nullable(Progress),
-    queuePosition: nullable(Type.Integer({ minimum: 1, description: 'Of a queued job: how soon it is its turn.' })),
+    queuePosition: nullable(
+      Type.Integer({
+        minimum: 1,
+        description:
+          'Of a queued job: how soon it is its turn. Where a thousand wait, as of a second ago, and null for a job that came since.',
+      }),
+    ),
     estimate: nullable(Estimate),
     createdAt: Timestamp,
     startedAt: nullable(Timestamp),

@@ -13,6 +13,7 @@ import { createJobDesk, createJobRepository } from './jobs/create-job-repository
 import { nextJobs } from './jobs/fair-order.js';
 import { type JobCounts, jobCounts } from './jobs/job-counts.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
 import { createOnceRepository, keepAnswer, type OnceJob, type OnceRepository, sweepOnceKeys } from './once/once.js';
@@ -22,7 +23,6 @@ import { type ArtifactRepository, createArtifactRepository } from './repositorie
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
-
 import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
 import { createWebhookRepository, type WebhookRepository } from './webhooks/webhooks.js';
 
@@ -167,7 +167,8 @@ function assemble(
   { db, blobs, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
-  const jobs = createJobRepository(db, { maxAttempts, leaseMs });
+  const queueOutlook = new QueueOutlook(db);
+  const jobs = createJobRepository(db, queueOutlook, { maxAttempts, leaseMs });
   const within = (reach: Reach, desk: JobDesk): ProjectStore => ({
     models: createModelRepository(db, blobs, reach),
     datasets: createDatasetRepository(db, blobs, reach),
@@ -200,8 +201,8 @@ function assemble(
     queue,
     watch,
     rateLimits,
-    deliveries: createDeliveryQueue(db),
-    inProject: (projectId) => within({ projectId }, createJobDesk(db, { projectId })),
+    deliveries: createDeliveryQueue(db, queueOutlook),
+    inProject: (projectId) => within({ projectId }, createJobDesk(db, queueOutlook, { projectId })),
     reconcile: async () => {
       const swept = await jobs.sweep();
       const waiting = await jobs.listQueued(DISPATCH_GRACE_MS, OFFER_LIMIT);

@@ -9,19 +9,20 @@ import { type AttemptLimits, createAttempts } from './attempts.js';
 import { nextJobs, takeTurns } from './fair-order.js';
 import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
 import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
+import type { QueueOutlook } from './queue-outlook.js';
 import { ended, transition } from './transition.js';
 
 /** Jobs that a worker tries to claim: one whose attempts are used up ends instead. */
 const CANDIDATES = 8;
 
 /** What whoever sends jobs may do with those of a project. */
-export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
-  const get = (id: string): Promise<Job | null> => readJob(db, reach, id);
+export function createJobDesk(db: PrismaClient, queue: QueueOutlook, reach: Reach): JobDesk {
+  const get = (id: string): Promise<Job | null> => readJob(db, queue, reach, id);
   return {
     get,
     create: (job, alsoWithin) =>
       db.$transaction(async (tx) => {
-        const created = await insertJob(tx, projectOf(reach), job);
+        const created = await insertJob(tx, queue, projectOf(reach), job);
         await alsoWithin?.(tx, created);
         return created;
       }),
@@ -30,7 +31,7 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
         const ids = await selectIds(db, reach, filter, below.id?.lt ?? null, take);
         return db.job.findMany({ where: { id: { in: ids } }, orderBy: { id: 'desc' }, include: WITH_ARTIFACT_IDS });
       });
-      return { ...page, items: await toJobs(db, page.items) };
+      return { ...page, items: await toJobs(db, queue, page.items) };
     },
     getReport: async (jobId) => {
       const row = await db.jobReport.findFirst({ where: { jobId, job: reach } });
@@ -52,9 +53,9 @@ export function createJobDesk(db: PrismaClient, reach: Reach): JobDesk {
 }
 
 /** Jobs of all projects, as whoever runs them sees them. */
-export function createJobRepository(db: PrismaClient, limits: AttemptLimits): JobRepository {
+export function createJobRepository(db: PrismaClient, queue: QueueOutlook, limits: AttemptLimits): JobRepository {
   const { start, ...attempts } = createAttempts(db, limits);
-  const desk = createJobDesk(db, ALL_PROJECTS);
+  const desk = createJobDesk(db, queue, ALL_PROJECTS);
   const claim = async (tx: Database, id: string, worker: Worker): Promise<JobClaim | null> => {
     const token = await start(tx, id, worker);
     const row = token && (await tx.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
@@ -84,12 +85,12 @@ export function createJobRepository(db: PrismaClient, limits: AttemptLimits): Jo
   };
 }
 
-async function readJob(db: Database, reach: Reach, id: string): Promise<Job | null> {
+async function readJob(db: Database, queue: QueueOutlook, reach: Reach, id: string): Promise<Job | null> {
   const row = await db.job.findFirst({ where: { id, ...reach }, include: WITH_ARTIFACT_IDS });
-  return row && ((await toJobs(db, [row]))[0] ?? null);
+  return row && ((await toJobs(db, queue, [row]))[0] ?? null);
 }
 
-async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<Job> {
+async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, job: NewJob): Promise<Job> {
   const { modelId, datasets = {}, labels = {} } = job;
   if (!(await lockForUse(tx, 'model', projectId, modelId))) {
     throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${modelId}.`, { field: 'modelId' });
@@ -123,7 +124,7 @@ async function insertJob(tx: Database, projectId: string, job: NewJob): Promise<
     await tx.$executeRaw`
       UPDATE jobs SET start_by = created_at + make_interval(secs => ${job.startWithinSeconds}::int) WHERE id = ${id}`;
   }
-  const created = await readJob(tx, { projectId }, id);
+  const created = await readJob(tx, queue, { projectId }, id);
   if (!created) throw new Error(`job ${id} vanished from its own transaction`);
   return created;
 }

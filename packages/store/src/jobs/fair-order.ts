@@ -66,9 +66,8 @@ export interface Outlook {
   readonly estimate: Estimate;
 }
 
-/** Of those of the jobs that are queued. */
-export async function outlookOf(db: Database, ids: readonly string[]): Promise<Map<string, Outlook>> {
-  if (ids.length === 0) return new Map();
+/** Of all queued jobs, by their ids. */
+export async function outlooks(db: Database): Promise<Map<string, Outlook>> {
   const rows = await db.$queryRaw<{ id: string; position: number; ahead: number; own: number; slots: number }[]>`
     WITH ${USED}, by_model AS (
       SELECT model_id, method, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM history GROUP BY 1, 2
@@ -95,7 +94,7 @@ export async function outlookOf(db: Database, ids: readonly string[]): Promise<M
       WHERE jobs.state = 'running'
     )
     SELECT id, position::int, (ahead + rest)::double precision AS ahead, seconds::double precision AS own, slots
-    FROM ordered, running WHERE id = ANY(${[...ids]})`;
+    FROM ordered, running`;
   return new Map(
     rows.map(({ id, position, ahead, own, slots }) => {
       const estimate = { startsInSeconds: Math.round(ahead / slots), runsForSeconds: Math.round(own) };

@@ -1,7 +1,8 @@
 import type { Gates, Job, JobDatasets, Metric, Phase, Progress, Recipe } from '@tritforge/contracts';
 import type { Database } from '../database.js';
 import type { Prisma } from '../generated/client.js';
-import { type Outlook, outlookOf } from './fair-order.js';
+import type { Outlook } from './fair-order.js';
+import type { QueueOutlook } from './queue-outlook.js';
 
 /** What a job's row needs beside it to be shown. */
 export const WITH_ARTIFACT_IDS = {
@@ -50,8 +51,8 @@ function datasetsOf(row: JobRow): JobDatasets {
 }
 
 /** Rows as resources show them. A job that started between the two queries has no place any more. */
-export async function toJobs(db: Database, rows: readonly JobRow[]): Promise<Job[]> {
-  const queued = rows.filter(({ state }) => state === 'queued').map(({ id }) => id);
-  const outlook = await outlookOf(db, queued);
-  return rows.map((row) => toJob(row, outlook.get(row.id) ?? null));
+export async function toJobs(db: Database, queue: QueueOutlook, rows: readonly JobRow[]): Promise<Job[]> {
+  const waits = rows.some(({ state }) => state === 'queued');
+  const outlooks = waits ? await queue.now(db) : null;
+  return rows.map((row) => toJob(row, row.state === 'queued' ? (outlooks?.get(row.id) ?? null) : null));
 }

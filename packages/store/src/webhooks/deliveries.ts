@@ -11,6 +11,7 @@ import { type Database, Prisma } from '../database.js';
 import { createEventLog, type JobEvent } from '../events/event-log.js';
 import type { PrismaClient } from '../generated/client.js';
 import { toJobs, WITH_ARTIFACT_IDS } from '../jobs/job-rows.js';
+import type { QueueOutlook } from '../jobs/queue-outlook.js';
 import { lockUntilEnd } from '../locks.js';
 import { ALL_PROJECTS } from '../repositories/reach.js';
 
@@ -53,7 +54,7 @@ const KEPT = Prisma.sql`interval '30 days'`;
 /** The one row, which was made with the table. */
 const CURSOR = 1;
 
-export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
+export function createDeliveryQueue(db: PrismaClient, queue: QueueOutlook): DeliveryQueue {
   const events = createEventLog(db, ALL_PROJECTS);
   return {
     fanOut: async () => {
@@ -65,7 +66,7 @@ export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
         await lockUntilEnd(tx, 'messages');
         const from = (await tx.webhookCursor.findUniqueOrThrow({ where: { id: CURSOR } })).sequence;
         const news = await events.read({}, String(from));
-        await writeMessages(tx, news);
+        await writeMessages(tx, queue, news);
         const sequence = BigInt(news.at(-1)?.id ?? from);
         await tx.webhookCursor.update({ where: { id: CURSOR }, data: { sequence } });
         return news.length;
@@ -122,14 +123,14 @@ export function createDeliveryQueue(db: PrismaClient): DeliveryQueue {
   };
 }
 
-async function writeMessages(tx: Database, events: readonly JobEvent[]): Promise<void> {
+async function writeMessages(tx: Database, queue: QueueOutlook, events: readonly JobEvent[]): Promise<void> {
   const changes = events.filter(({ from, to }) => from !== to);
   if (changes.length === 0) return;
   const rows = await tx.job.findMany({
     where: { id: { in: changes.map(({ jobId }) => jobId) } },
     include: WITH_ARTIFACT_IDS,
   });
-  const jobs = new Map((await toJobs(tx, rows)).map((job) => [job.id, job]));
+  const jobs = new Map((await toJobs(tx, queue, rows)).map((job) => [job.id, job]));
   const projects = new Map(rows.map(({ id, projectId }) => [id, projectId]));
   const webhooks = await tx.webhook.findMany({
     where: { projectId: { in: [...projects.values()] }, disabledAt: null },
