@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { machineMemoryBytes } from '@tritforge/quant-core/process';
-import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig } from '@tritforge/store';
+import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig, text } from '@tritforge/store';
 
 /** What the worker process can be told. Sizes in bytes, times in the unit their name says. */
 export interface WorkerConfig extends SharedConfig {
@@ -11,6 +11,8 @@ export interface WorkerConfig extends SharedConfig {
   readonly jobThreads: number;
   readonly jobSolverThreads: number;
   readonly jobNiceness: number;
+  readonly metricsHost: string;
+  readonly metricsPort: number | null;
 }
 
 const MIB = 2 ** 20;
@@ -63,6 +65,19 @@ export const SETTINGS: Settings<WorkerConfig> = {
     fallback: 0,
     meaning: 'How much jobs yield the processor to other processes, from 0 to 19.',
     parse: integer(0, 19),
+  },
+  metricsHost: {
+    env: 'TRITFORGE_WORKER_METRICS_HOST',
+    fallback: '127.0.0.1',
+    meaning: 'Address on which a worker answers `GET /metrics`, to anybody who reaches it.',
+    parse: text,
+  },
+  metricsPort: {
+    env: 'TRITFORGE_WORKER_METRICS_PORT',
+    fallback: null,
+    meaning:
+      'Port on which a worker answers `GET /metrics` and `GET /health/live`; none when unset, 0 takes a free one.',
+    parse: integer(0, 65535),
   },
 };
 

@@ -10,6 +10,7 @@ import type { WorkerConfig } from './config.js';
 import { fetchInputs } from './job-inputs.js';
 import { holdLease, type JobLease } from './job-lease.js';
 import { type StagedResult, stageResult } from './job-result.js';
+import type { AttemptMetrics, AttemptOutcome, WorkerMetrics } from './metrics/worker-metrics.js';
 import type { ScratchRoot } from './scratch-root.js';
 import { untilReachable } from './until-reachable.js';
 
@@ -21,6 +22,13 @@ export interface JobRunner {
   readonly checkpoints: CheckpointFolders;
   readonly logger: Logger;
   readonly workerId: string;
+  readonly metrics: WorkerMetrics;
+}
+
+/** What came of an attempt, for the queue and for whoever counts. */
+interface Ended {
+  readonly delivery: Delivery;
+  readonly outcome: AttemptOutcome;
 }
 
 /**
@@ -37,9 +45,14 @@ export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise
   const logger = runner.logger.child({ jobId: claim.jobId, attempt: claim.attempt });
   logger.info('job started');
   const lease = holdLease(store.jobs, claim, logger);
+  const attempt = runner.metrics.begin();
+  let outcome: AttemptOutcome = 'dropped';
   try {
-    return await runClaimed({ ...runner, logger }, claim, lease, shutdown);
+    const ended = await runClaimed({ ...runner, logger }, claim, { lease, attempt }, shutdown);
+    outcome = ended.outcome;
+    return ended.delivery;
   } finally {
+    attempt.ended(outcome);
     await lease.end();
     await dropCheckpoints(runner, claim.job.id);
     // What cannot be offered now the next reconciliation offers.
@@ -47,16 +60,23 @@ export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise
   }
 }
 
+/** Who is told how an attempt goes. */
+interface Watchers {
+  readonly lease: JobLease;
+  readonly attempt: AttemptMetrics;
+}
+
 async function runClaimed(
   runner: JobRunner,
   claim: JobClaim,
-  lease: JobLease,
+  watchers: Watchers,
   shutdown: AbortSignal,
-): Promise<Delivery> {
+): Promise<Ended> {
+  const { lease } = watchers;
   const signal = AbortSignal.any([lease.signal, shutdown]);
   try {
     return await runner.scratch.withFolder(async (folder) => {
-      const result = await produce(runner, claim, folder, lease, signal);
+      const result = await produce(runner, claim, folder, watchers, signal);
       return publish(runner, claim, lease, result);
     });
   } catch (error) {
@@ -71,7 +91,7 @@ async function produce(
   { store, config, checkpoints, logger }: JobRunner,
   claim: JobClaim,
   folder: string,
-  lease: JobLease,
+  { lease, attempt }: Watchers,
   signal: AbortSignal,
 ): Promise<StagedResult> {
   const startedMs = Date.now();
@@ -102,9 +122,13 @@ async function produce(
       niceness: config.jobNiceness,
       scratchRoot: folder,
       signal,
-      onProgress: (progress) => lease.report(progress),
+      onProgress: (progress) => {
+        attempt.entered(progress.phase);
+        lease.report(progress);
+      },
     },
   );
+  attempt.entered('publish');
   const publishing = { phase: 'publish', total: report.artifacts.length, unit: 'artifacts', etaSeconds: 0 } as const;
   lease.report({ ...publishing, done: 0 });
   const staged = await stageResult(store.blobs, job, report, outputDir, lease.signal);
@@ -117,14 +141,14 @@ async function publish(
   claim: JobClaim,
   lease: JobLease,
   { outcome, discard }: StagedResult,
-): Promise<Delivery> {
+): Promise<Ended> {
   try {
     await lease.end();
     if (lease.signal.aborted || !(await untilReachable(logger, () => store.jobs.finish(claim, outcome)))) {
       return abandon(logger);
     }
     logger.info({ state: outcome.state }, 'job ended');
-    return 'done';
+    return { delivery: 'done', outcome: outcome.state };
   } finally {
     await discard();
   }
@@ -139,27 +163,28 @@ async function dropCheckpoints({ checkpoints, logger }: JobRunner, jobId: string
   }
 }
 
-function abandon(logger: Logger): Delivery {
+function abandon(logger: Logger): Ended {
   logger.info('job dropped: it was canceled or belongs to another worker now');
-  return 'done';
+  return { delivery: 'done', outcome: 'dropped' };
 }
 
-async function handBack({ store, logger }: JobRunner, claim: JobClaim): Promise<Delivery> {
+async function handBack({ store, logger }: JobRunner, claim: JobClaim): Promise<Ended> {
   const isBack = await store.jobs.release(claim);
   logger.info('job handed back');
-  return isBack ? 'again' : 'done';
+  return { delivery: isBack ? 'again' : 'done', outcome: 'handedBack' };
 }
 
-async function fail({ store, logger }: JobRunner, claim: JobClaim, thrown: unknown): Promise<Delivery> {
+async function fail({ store, logger }: JobRunner, claim: JobClaim, thrown: unknown): Promise<Ended> {
   const error = thrown instanceof TritforgeError ? thrown : internalError(thrown);
   const isOurs = error.status >= 500;
   logger[isOurs ? 'error' : 'info']({ err: error, code: error.code }, 'job failed');
   if (error.retryable || !(thrown instanceof TritforgeError)) {
     const state = await untilReachable(logger, () => store.jobs.retry(claim, error.toJSON()));
-    return state === 'queued' ? 'again' : 'done';
+    if (state === 'queued') return { delivery: 'again', outcome: 'retried' };
+    return { delivery: 'done', outcome: state === 'failed' ? 'failed' : 'dropped' };
   }
   await untilReachable(logger, () => store.jobs.finish(claim, { state: 'failed', error: error.toJSON() }));
-  return 'done';
+  return { delivery: 'done', outcome: 'failed' };
 }
 
 /** A failure of the service itself; its details are for the log only. */

@@ -72,6 +72,38 @@ describe('a worker', { concurrency: false }, () => {
     await service.close();
   });
 
+  test('counts attempts by outcome and phases by time where Prometheus asks', async () => {
+    const worker = await startWorker({
+      store: service.store,
+      config: { ...service.config, metricsPort: 0 },
+      logger,
+      reconcileIntervalMs: 500,
+    });
+    const get = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${worker.metricsPort}${path}`, init);
+    try {
+      const { id } = await service.store.submitJob(service.exampleJob);
+      const gates = { maxSizeBytes: 1000, onFailure: 'fail' } as const;
+      const refused = await service.store.submitJob({ ...service.exampleJob, gates });
+      for (const job of [id, refused.id]) await ended(service.store, job);
+      // The worker hears of the end last.
+      while (!(await (await get('/metrics')).text()).includes('outcome="failed"} 1')) await sleep(50);
+      const answer = await get('/metrics');
+      assert.match(answer.headers.get('content-type')!, /^text\/plain; version=0\.0\.4/);
+      const text = await answer.text();
+      assert.match(text, /^tritforge_worker_job_seconds_count\{outcome="succeeded"\} 1$/m);
+      assert.match(text, /^tritforge_worker_job_seconds_count\{outcome="failed"\} 1$/m);
+      assert.match(text, /^tritforge_worker_phase_seconds_count\{phase="publish"\} 2$/m);
+      assert.match(text, /^tritforge_worker_jobs_running 0$/m);
+      assert.match(text, /^tritforge_worker_slots 1$/m);
+      assert.equal((await get('/health/live')).status, 200);
+      assert.equal((await get('/')).status, 404);
+      assert.equal((await get('/metrics', { method: 'POST' })).status, 405);
+    } finally {
+      await worker.close();
+    }
+    await assert.rejects(get('/metrics'));
+  });
+
   test('runs a job through all phases and publishes report and artifact', async () => {
     const job = await runExample();
     assert.equal(job.state, 'succeeded');

@@ -6,6 +6,8 @@ import type { Store } from '@tritforge/store';
 import type { Logger } from 'pino';
 import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
+import { serveMetrics } from './metrics/serve-metrics.js';
+import { WorkerMetrics } from './metrics/worker-metrics.js';
 import { runNext } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
 import { dispatchWebhooks } from './webhooks/dispatch.js';
@@ -26,6 +28,8 @@ export interface WorkerDeps {
 
 /** A worker that runs. */
 export interface RunningWorker {
+  /** Where it answers `GET /metrics`; null where it does not. */
+  readonly metricsPort: number | null;
   /** Takes no new jobs, stops the running ones and hands them back. */
   close(): Promise<void>;
 }
@@ -36,7 +40,11 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
   const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   const checkpoints = checkpointFolders(join(config.dataDir, 'checkpoints'), store);
-  const runner = { store, config, logger, scratch, checkpoints, workerId };
+  const metrics = new WorkerMetrics(config.concurrency);
+  const runner = { store, config, logger, scratch, checkpoints, workerId, metrics };
+  const { metricsPort, metricsHost } = config;
+  const metricsServer = metricsPort === null ? null : await serveMetrics(metrics.registry, metricsHost, metricsPort);
+  if (metricsServer !== null) logger.info({ host: metricsHost, port: metricsServer.port }, 'metrics are served');
 
   const maintenance = repeat(reconcileIntervalMs, async () => {
     try {
@@ -65,7 +73,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const webhooks = repeat(WEBHOOK_INTERVAL_MS, async () => {
     try {
       const options = { allowPrivate: config.webhookTargets === 'any', timeoutMs: WEBHOOK_TIMEOUT_MS };
-      await dispatchWebhooks({ deliveries: store.deliveries, logger, options, signal: closing.signal });
+      await dispatchWebhooks({ deliveries: store.deliveries, logger, options, metrics, signal: closing.signal });
     } catch (error) {
       logger.warn({ err: error }, 'webhooks could not be sent; it is tried again');
     }
@@ -77,11 +85,13 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   });
   logger.info({ workerId, queue: store.queue.backend, concurrency: config.concurrency }, 'worker started');
   return {
+    metricsPort: metricsServer?.port ?? null,
     close: async () => {
       closing.abort();
       await consumer.close();
       await Promise.all([maintenance.end(), sweeping.end(), webhooks.end()]);
       await scratch.remove();
+      await metricsServer?.close();
       logger.info('worker stopped');
     },
   };

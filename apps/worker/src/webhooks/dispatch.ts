@@ -2,6 +2,7 @@
 import type { DeliveryQueue, DueDelivery } from '@tritforge/store';
 import type { Logger } from 'pino';
 import { Webhook } from 'standardwebhooks';
+import type { WorkerMetrics } from '../metrics/worker-metrics.js';
 import { type SendOptions, send } from './send.js';
 
 const MINUTE = 60;
@@ -28,6 +29,7 @@ export interface DispatchDeps {
   readonly deliveries: DeliveryQueue;
   readonly logger: Logger;
   readonly options: SendOptions;
+  readonly metrics: WorkerMetrics;
   /** Begins no further messages. */
   readonly signal: AbortSignal;
   /** In [0, 1). */
@@ -57,10 +59,15 @@ export async function dispatchWebhooks(deps: DispatchDeps): Promise<void> {
   if (failure !== undefined) throw failure;
 }
 
-async function attempt(delivery: DueDelivery, { deliveries, logger, options, random = Math.random }: DispatchDeps) {
+async function attempt(
+  delivery: DueDelivery,
+  { deliveries, logger, options, metrics, random = Math.random }: DispatchDeps,
+) {
   const { id, webhookId, url, payload, attempt: count } = delivery;
   const answer = await send(url, signedHeaders(delivery), payload, options);
-  if ('status' in answer && answer.status >= 200 && answer.status < 300) return deliveries.succeeded(id, answer.status);
+  const isReceived = 'status' in answer && answer.status >= 200 && answer.status < 300;
+  metrics.webhookSent(isReceived ? 'received' : 'failed');
+  if (isReceived) return deliveries.succeeded(id, answer.status);
   const status = 'status' in answer ? answer.status : null;
   const error = 'error' in answer ? answer.error : null;
   const seconds = RETRY_SECONDS[count - 1];
