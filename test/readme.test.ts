@@ -63,6 +63,10 @@ test('the curl lines of the README work when pasted', { skip: missing && `there 
   }),
 );
 
+test('the lines about large files work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  assert.match(await paste('### Large files', root), /"id":"mdl_\w+","fileName":"model.onnx"/);
+});
+
 test('the lines about following jobs work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
   withExample(async (folder) => {
     const stream = await paste('### Following jobs', folder);

@@ -19,6 +19,9 @@ export interface ApiConfig extends SharedConfig {
   readonly maxJsonBytes: number;
   readonly maxConcurrentUploads: number;
   readonly uploadIdleSeconds: number;
+  readonly maxProjectUploads: number;
+  readonly maxProjectUploadBytes: number;
+  readonly uploadLifetimeSeconds: number;
   readonly maxEventStreams: number;
   readonly maxConcurrentInspections: number;
   readonly maxWaitingInspections: number;
@@ -77,6 +80,24 @@ export const SETTINGS: Settings<ApiConfig> = {
     fallback: 60,
     meaning: 'How long an upload may stand still before it is given up. Its total time is not limited.',
     parse: integer(1, 3600),
+  },
+  maxProjectUploads: {
+    env: 'TRITFORGE_MAX_PROJECT_UPLOADS',
+    fallback: 100,
+    meaning: 'Resumable uploads that a project may have at a time, finished ones included.',
+    parse: integer(0, 100_000),
+  },
+  maxProjectUploadBytes: {
+    env: 'TRITFORGE_MAX_PROJECT_UPLOAD_BYTES',
+    fallback: 64 * GIB,
+    meaning: 'Bytes of the resumable uploads of a project together, as announced.',
+    parse: integer(0, LARGEST),
+  },
+  uploadLifetimeSeconds: {
+    env: 'TRITFORGE_UPLOAD_LIFETIME_SECONDS',
+    fallback: 24 * 3600,
+    meaning: 'How long a resumable upload is kept after its creation, finished or not.',
+    parse: integer(1, 365 * 24 * 3600),
   },
   maxEventStreams: {
     env: 'TRITFORGE_MAX_EVENT_STREAMS',

@@ -53,6 +53,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       if (requeued.length + failed.length > 0) {
         logger.warn({ requeued, failed }, 'cleaned up after workers that are gone');
       }
+      const uploads = await store.sweepUploads();
+      if (uploads > 0) logger.info({ uploads }, 'deleted uploads that have expired');
       await scratch.refresh();
     } catch (error) {
       logger.warn({ err: error }, 'maintenance failed; it is tried again');

@@ -20,7 +20,8 @@ export const SCOPES = [
 export type Scope = (typeof SCOPES)[number];
 
 const READING: readonly Scope[] = ['models:read', 'datasets:read', 'jobs:read', 'artifacts:read'];
-const WRITING: readonly Scope[] = ['models:write', 'datasets:write', 'jobs:write'];
+/** What brings files: any of them lets a key upload in pieces. */
+export const WRITING: readonly Scope[] = ['models:write', 'datasets:write', 'jobs:write'];
 
 /** Metrics are those of the whole service. */
 const OF_A_PROJECT = SCOPES.filter((scope) => scope !== 'metrics:read');

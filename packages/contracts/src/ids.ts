@@ -14,6 +14,7 @@ export const ID_PREFIXES = {
   audit: 'aud',
   webhook: 'whk',
   delivery: 'msg',
+  upload: 'upl',
 } as const;
 
 /** A resource kind. */
@@ -37,7 +38,7 @@ export function newId(kind: ResourceKind, nowMs: number = Date.now()): string {
 
 /** The schema of an id of the given kind. */
 export function idSchema(kind: ResourceKind) {
-  return Type.String({ pattern: idPattern(kind), description: `Id of ${kind === 'artifact' ? 'an' : 'a'} ${kind}.` });
+  return Type.String({ pattern: idPattern(kind), description: `Id of ${/^[au]/.test(kind) ? 'an' : 'a'} ${kind}.` });
 }
 
 /** Whether a text has the form of an id of the given kind. */

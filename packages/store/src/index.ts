@@ -47,6 +47,8 @@ export {
   url,
 } from './settings.js';
 export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';
+export { UPLOAD_LEASE_MS } from './uploads/upload-locks.js';
+export type { Upload, UploadLimits, UploadRepository } from './uploads/uploads.js';
 export type { AttemptResult, DeliveryQueue, DueDelivery } from './webhooks/deliveries.js';
 export { isPublicAddress, lookupPublic, RefusedAddress } from './webhooks/public-address.js';
 export type { WebhookRepository } from './webhooks/webhooks.js';

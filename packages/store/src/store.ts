@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Job } from '@tritforge/contracts';
 import { type AuditLog, createAuditLog } from './access/audit.js';
 import { createKeyRepository, type KeyRepository } from './access/keys.js';
@@ -23,6 +24,9 @@ import { type ArtifactRepository, createArtifactRepository } from './repositorie
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
+import { openUploadFiles, type UploadFiles } from './uploads/upload-files.js';
+import { createUploadRepository, sweepUploads, type UploadRepository } from './uploads/uploads.js';
+
 import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
 import { createWebhookRepository, type WebhookRepository } from './webhooks/webhooks.js';
 
@@ -31,7 +35,7 @@ export interface StoreConfig {
   readonly databaseUrl: string;
   /** `redis://…` or `rediss://…`; without it jobs are dispatched through the database. */
   readonly redisUrl?: string | null | undefined;
-  /** Directory of the blobs; created when missing. All processes of one service share it. */
+  /** Directory of the blobs and of uploads on their way; created when missing. All processes of one service share it. */
   readonly blobDir: string;
   /** Start of the queue's name, `tritforge` by default; keeps several services on one Redis apart. */
   readonly queuePrefix?: string | undefined;
@@ -65,6 +69,8 @@ export interface ProjectStore {
   readonly events: EventLog;
   readonly audit: AuditLog;
   readonly webhooks: WebhookRepository;
+  /** Files that arrive in pieces. */
+  readonly uploads: UploadRepository;
   /** Requests that are answered once. */
   readonly once: OnceRepository;
   /**
@@ -109,6 +115,8 @@ export interface Store extends ProjectStore {
   offerNext(): Promise<void>;
   /** Deletes blobs that no row refers to, which a crash between file and row can leave. Returns their number. */
   sweepBlobs(): Promise<number>;
+  /** Deletes uploads that have expired, some at a time. Cheap. Returns their number. */
+  sweepUploads(): Promise<number>;
   /** Forgets answers and counts of requests that are too old to matter. Returns their number. */
   sweepRequests(): Promise<number>;
   /** Checks every part; never throws. */
@@ -139,6 +147,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     await pingDatabase(db);
     const blobs = await openFileBlobStorage(config.blobDir);
     closers.unshift(() => blobs.close());
+    const uploadFiles = await openUploadFiles(path.join(config.blobDir, 'uploads'));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
     const queue = await openQueue({ databaseUrl, redisUrl, prefix });
     closers.unshift(() => queue.close());
@@ -146,7 +155,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     closers.unshift(() => watch.close());
     const rateLimits = openRateLimits({ databaseUrl, redisUrl });
     closers.unshift(() => rateLimits.close());
-    return assemble(config, { db, blobs, queue, watch, rateLimits }, () => closeAll(closers));
+    return assemble(config, { db, blobs, uploadFiles, queue, watch, rateLimits }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -160,11 +169,12 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 /** What a store is connected to. */
 interface Parts extends Pick<Store, 'blobs' | 'queue' | 'watch' | 'rateLimits'> {
   readonly db: PrismaClient;
+  readonly uploadFiles: UploadFiles;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, queue, watch, rateLimits }: Parts,
+  { db, blobs, uploadFiles, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const queueOutlook = new QueueOutlook(db);
@@ -177,6 +187,7 @@ function assemble(
     events: createEventLog(db, reach),
     audit: createAuditLog(db, reach),
     webhooks: createWebhookRepository(db, reach),
+    uploads: createUploadRepository(db, uploadFiles, reach),
     storageUse: () => storageUse(db, projectOf(reach)),
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
@@ -215,6 +226,7 @@ function assemble(
       for (const id of await nextJobs(db, OFFER_LIMIT)) await queue.add(id);
     },
     sweepBlobs: () => sweepBlobs(db, blobs),
+    sweepUploads: () => sweepUploads(db, uploadFiles),
     sweepRequests: async () => (await sweepOnceKeys(db)) + (await sweepRateCounts(db)),
     ping: () =>
       Promise.all([

@@ -23,6 +23,8 @@ export const UPLOAD_ERRORS: readonly ErrorCode[] = [
   'REQUEST_TIMEOUT',
   'STORAGE_FULL',
   'QUOTA_EXCEEDED',
+  'UPLOAD_NOT_FOUND',
+  'UPLOAD_UNFINISHED',
 ];
 
 /** Codes of model files that fail their inspection. */

@@ -40,7 +40,11 @@ export async function answerOnce(
 }
 
 export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answer): FastifyReply {
-  return reply.status(status).headers(headers).send(body);
+  // Null is no body, and would be sent as JSON.
+  return reply
+    .status(status)
+    .headers(headers)
+    .send(body ?? undefined);
 }
 
 /** Does what a POST without a body asks for, once, and sends the resource that comes of it. */

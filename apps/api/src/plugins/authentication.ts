@@ -6,8 +6,8 @@ import type { ApiConfig } from '../config.js';
 import type { ServiceStore } from '../deps.js';
 import { limitRate } from './rate-limit.js';
 
-/** What a route asks for. */
-export type RouteScope = Scope | 'any' | 'public';
+/** What a route asks for: one scope, or one of several. */
+export type RouteScope = Scope | readonly Scope[] | 'any' | 'public';
 
 /** Who asks, and what they reach. */
 export interface Access {
@@ -56,11 +56,20 @@ export function authenticate(app: FastifyInstance, store: ServiceStore, anonymou
       if (error instanceof TritforgeError && error.status === 401) reply.header('www-authenticate', challenge(request));
       throw error;
     }
-    if (scope !== 'any' && !request.access.scopes.includes(scope)) throw withoutScope(scope, request.access);
+    const { scopes } = request.access;
+    if (scope !== 'any' && !scopesOf(scope).some((one) => scopes.includes(one))) {
+      throw withoutScope(scopesOf(scope), request.access);
+    }
     if (request.access.key === null) return;
     request.log = request.log.child({ key: request.access.key.id });
     await limitRate(request, reply, store.rateLimits, request.access.key);
   });
+}
+
+/** The scopes of which a route asks for one; none where any key will do, or nobody is asked. */
+export function scopesOf(scope: RouteScope): readonly Scope[] {
+  if (scope === 'any' || scope === 'public') return [];
+  return typeof scope === 'string' ? [scope] : scope;
 }
 
 async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous: Anonymous): Promise<Access> {
@@ -121,7 +130,8 @@ function notAKey(): TritforgeError {
   });
 }
 
-function withoutScope(scope: Scope, { key, scopes }: Access): TritforgeError {
+function withoutScope(wanted: readonly Scope[], { key, scopes }: Access): TritforgeError {
+  const scope = wanted.join(' or ');
   return new TritforgeError(
     'SCOPE_MISSING',
     `The key ${key?.prefix}… may ${scopes.join(', ') || 'do nothing'}, and this takes ${scope}`,

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifySchema } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
 import { withProblems } from '../http/responses.js';
-import type { RouteScope } from './authentication.js';
+import { type RouteScope, scopesOf } from './authentication.js';
 
 /** The pages load nothing from elsewhere, and work over plain HTTP too. */
 const CONTENT_SECURITY_POLICY = {
@@ -40,6 +40,7 @@ export async function documentApi(
         },
       },
       tags: [
+        { name: 'uploads', description: 'Large files in pieces, resumable, by the tus protocol 1.0.' },
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },
@@ -50,7 +51,7 @@ export async function documentApi(
       ],
     },
     transform: ({ schema, url, route }) => ({
-      schema: nameSchemas(withSecurity(schema ?? {}, route.config?.scope, anonymous)),
+      schema: nameSchemas(withSecurity(withOwnName(schema ?? {}), route.config?.scope, anonymous)),
       url,
     }),
     transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
@@ -58,6 +59,12 @@ export async function documentApi(
   // Made once, before the first request would have to wait for it.
   app.addHook('onReady', async () => void app.swagger());
   await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+}
+
+/** The plugin takes a HEAD for the twin of a GET and marks its name. Those that are shown have none. */
+function withOwnName(schema: FastifySchema): FastifySchema {
+  const { operationId } = schema as { operationId?: string };
+  return operationId === undefined ? schema : { ...schema, ...{ operationId: operationId.replace(/-head$/, '') } };
 }
 
 /** What a route that asks for a scope says of keys. */
@@ -69,7 +76,10 @@ function withSecurity(
   if (scope === undefined || scope === 'public') return schema;
   return {
     ...schema,
-    security: [{ apiKey: scope === 'any' ? [] : [scope] }, ...(anonymous === 'never' ? [] : [{}])],
+    security: [
+      ...(scope === 'any' ? [{ apiKey: [] }] : scopesOf(scope).map((one) => ({ apiKey: [one] }))),
+      ...(anonymous === 'never' ? [] : [{}]),
+    ],
     response: withProblems(
       schema.response as Record<number, object>,
       'UNAUTHENTICATED',

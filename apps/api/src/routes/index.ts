@@ -41,6 +41,7 @@ export const rootRoutes: FastifyPluginAsyncTypebox<{ version: string }> = async 
         models: '/models',
         datasets: '/datasets',
         jobs: '/jobs',
+        uploads: '/uploads',
         problems: '/problems',
         live: '/health/live',
         ready: '/health/ready',

@@ -5,7 +5,12 @@ export const OCTET_STREAM = 'application/octet-stream';
 
 type FormPart = 'file' | 'files' | Type.TSchema;
 
-const file = Type.Unsafe<string>({ type: 'string', contentMediaType: OCTET_STREAM, description: 'A file.' });
+const file = Type.Unsafe<string>({
+  type: 'string',
+  contentMediaType: OCTET_STREAM,
+  description: 'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`).',
+  examples: ['upload:upl_01k9zq3v5w8e6r2t4y7u9i1o3p'],
+});
 
 /** How OpenAPI shows a form: a part is one file, any number of files, or JSON of a schema. */
 export function formBody(parts: Readonly<Record<string, FormPart>>, required: readonly string[]) {

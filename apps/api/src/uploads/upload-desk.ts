@@ -3,8 +3,10 @@ import type { BlobStorage } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import { announcedSha256 } from '../http/content-digest.js';
+import { accessOf } from '../plugins/authentication.js';
 import { type Part, readParts } from './multipart.js';
 import { RequestBody } from './request-body.js';
+import { takeReferred } from './resumable/referred-upload.js';
 import { UploadSession } from './upload-session.js';
 
 /** How long what remains of a body is read and dropped after an early answer, so that the client sees the answer. */
@@ -53,10 +55,13 @@ export class UploadDesk {
     });
   }
 
-  /** Reads a multipart body; see `readParts`. */
+  /** Reads a multipart body, whose parts may refer to uploads; see `readParts` and `takeReferred`. */
   async readParts(request: FastifyRequest, take: (part: Part) => Promise<void>): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
-    await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, take);
+    const { uploads } = accessOf(request).store;
+    await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, (part) =>
+      takeReferred(part, uploads, take),
+    );
   }
 }
 

@@ -7,8 +7,9 @@ import path from 'node:path';
  *
  *     <blobDir>/sha256/ab/abcdef…     published content, read-only, named by its digest
  *     <blobDir>/staging/<name>/    what one open storage has not published yet
+ *     <blobDir>/uploads/<id>       what arrives in pieces (see uploads/upload-files.ts)
  *
- * Both are on one file system, so that publishing is a rename.
+ * All are on one file system, so that publishing is a rename.
  */
 export interface BlobLayout {
   readonly stagingRoot: string;
