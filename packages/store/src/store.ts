@@ -26,7 +26,6 @@ import { createModelRepository, type ModelRepository } from './repositories/mode
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
 import { openUploadFiles, type UploadFiles } from './uploads/upload-files.js';
 import { createUploadRepository, sweepUploads, type UploadRepository } from './uploads/uploads.js';
-
 import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
 import { createWebhookRepository, type WebhookRepository } from './webhooks/webhooks.js';
 
