@@ -1,5 +1,6 @@
 // Gradients of weights of convolutions: sums over bands of images, kept in tiles.
 #include <cstring>
+#include <tuple>
 
 #include "training/bands.h"
 #include "training/packed_filters.h"
@@ -96,88 +97,114 @@ void for_each_block(const Band& band, std::size_t columns, std::size_t most, Wor
 // Where the panel of rows of outputs from `row` on begins: a cache line between panels keeps them apart by what is no power of two.
 std::size_t panel_offset(std::size_t row, std::size_t pixels) { return row * pixels + ceil_div(row, kPanelRows) * kCacheLine; }
 
-// Calls copy(pixel) for each pixel of a block.
-template <typename Copy>
-void copy_panel(const Block& block, const float* from, std::size_t image, std::size_t row, std::size_t column, Copy copy) {
+// Distances of a tensor: from one image, row and column to the next.
+struct Distances {
+  std::size_t image, row, column;
+};
+
+// What a band multiplies: v of outputs with u of inputs.
+struct Factors {
+  const float *u, *v;  // of the first output of the band
+  Distances of_u, of_v;
+};
+
+Factors factors_of(const FloatConvolution& c, const Walk& walk, const Band& band, const float* v) {
+  const Distances of_u{band.image_stride, walk.stride_height * band.row_stride, walk.stride_width * walk.channels};
+  const Distances of_v{walk.rows * walk.columns * c.outputs, walk.columns * c.outputs, c.outputs};
+  return {band.input, v + band.image * of_v.image + band.row * of_v.row, of_u, of_v};
+}
+
+// Calls work(pixel) for each pixel of a block of a tensor.
+template <typename Work>
+void for_each_pixel(const Block& block, const float* tensor, const Distances& apart, Work work) {
+  const float* const first = tensor + block.image * apart.image + block.row * apart.row + block.column * apart.column;
   for (std::size_t n = 0; n < block.images; ++n) {
     for (std::size_t r = 0; r < block.rows; ++r) {
-      const float* next = from + n * image + r * row;
-      for (std::size_t i = 0; i < block.columns; ++i, next += column) copy(next);
+      const float* pixel = first + n * apart.image + r * apart.row;
+      for (std::size_t i = 0; i < block.columns; ++i, pixel += apart.column) work(pixel);
     }
   }
+}
+
+// With a size that the compiler knows where it is the usual one.
+template <std::size_t... kUsual>
+void copy_floats(const float* from, std::size_t count, float* to) {
+  const bool is_usual = ((count == kUsual && (std::memcpy(to, from, kUsual * sizeof(float)), true)) || ...);
+  if (!is_usual) std::memcpy(to, from, count * sizeof(float));
+}
+
+// A panel for each tile's rows of outputs.
+void pack_rows(const TrainingKernels& kernels, const FloatConvolution& c, const Block& block, const Factors& factors, float* panels) {
+  const std::size_t pixels = block.pixels();
+  std::size_t done = 0;
+  for_each_pixel(block, factors.v, factors.of_v, [&](const float* from) {
+    for (std::size_t row = 0; row < c.outputs;) {
+      const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
+      copy_floats<kPanelRows>(from + row, high, panels + panel_offset(row, pixels) + done * high);
+      row += high;
+    }
+    ++done;
+  });
+}
+
+// One panel, for the columns of one tile: `there` of `wide` floats from `u` on.
+void pack_columns(const Block& block, const float* u, const Distances& of_u, std::size_t there, std::size_t wide, float* to) {
+  for_each_pixel(block, u, of_u, [&](const float* from) {
+    // Of the next tile: no pattern that the processor sees.
+    for (std::size_t i = 0; i < wide; i += kCacheLine) __builtin_prefetch(from + wide + i);
+    copy_floats<48, 32>(from, there, to);
+    to += wide;
+  });
+}
+
+void sum_band_in_place(const TrainingKernels& kernels, const FloatConvolution& c, const Walk& walk, const Band& band,
+                       const Factors& factors, float* sums, bool begins) {
+  const auto& [of_u, of_v] = std::tie(factors.of_u, factors.of_v);
+  SumsCall call{nullptr, of_u.image, of_u.row, of_u.column, 0, nullptr, of_v.image, of_v.row, of_v.column,
+                band.images, band.rows, walk.columns, nullptr, begins};
+  const std::size_t width = c.kernel_width * c.channels;
+  for_each_sum_tile(
+      kernels, c, sums,
+      [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
+        call.u = factors.u + ky * band.row_stride + column;
+        call.width = smaller(width - column, vectors * kernels.lanes);
+        call.v = factors.v + row;
+        call.sums = to;
+        kernels.sums[size][vectors - 1](call);
+      });
+}
+
+void sum_block_in_panels(const TrainingKernels& kernels, const FloatConvolution& c, const Band& band, const Block& block,
+                         const Factors& factors, float* sums, bool begins, float* panels) {
+  const std::size_t pixels = block.pixels(), width = c.kernel_width * c.channels;
+  float* const of_columns = panels + panel_offset(c.outputs, pixels);
+  pack_rows(kernels, c, block, factors, panels);
+  SumsCall call{};
+  call.images = call.rows = 1;
+  call.columns = pixels;
+  call.u = of_columns;
+  call.begins = begins;
+  for_each_sum_tile(
+      kernels, c, sums,
+      [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
+        const std::size_t wide = vectors * kernels.lanes, there = smaller(width - column, wide);
+        if (row == 0) pack_columns(block, factors.u + ky * band.row_stride + column, factors.of_u, there, wide, of_columns);
+        call.u_column = wide;
+        call.width = there;
+        call.v = panels + panel_offset(row, pixels);
+        call.v_column = std::size_t{1} << size;
+        call.sums = to;
+        kernels.sums[size][vectors - 1](call);
+      });
 }
 
 void sum_band(const TrainingKernels& kernels, const FloatConvolution& c, const Walk& walk, const Band& band, const float* v,
               float* sums, bool begins, float* panels) {
   const Blocking blocking = blocking_of(c);
-  SumsCall call{};
-  call.u_image = band.image_stride;
-  call.u_row = walk.stride_height * band.row_stride;
-  call.u_column = walk.stride_width * walk.channels;
-  call.v_image = walk.rows * walk.columns * c.outputs;
-  call.v_row = walk.columns * c.outputs;
-  call.v_column = c.outputs;
-  const float* const first = v + band.image * call.v_image + band.row * call.v_row;
-  const std::size_t width = c.kernel_width * c.channels;
-  if (!blocking.uses_panels) {
-    call.images = band.images;
-    call.rows = band.rows;
-    call.columns = walk.columns;
-    call.begins = begins;
-    return for_each_sum_tile(
-        kernels, c, sums,
-        [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
-          call.u = band.input + ky * band.row_stride + column;
-          call.width = smaller(width - column, vectors * kernels.lanes);
-          call.v = first + row;
-          call.sums = to;
-          kernels.sums[size][vectors - 1](call);
-        });
-  }
+  const Factors factors = factors_of(c, walk, band, v);
+  if (!blocking.uses_panels) return sum_band_in_place(kernels, c, walk, band, factors, sums, begins);
   for_each_block(band, walk.columns, blocking.panel_pixels, [&](const Block& block) {
-    const std::size_t pixels = block.pixels();
-    float* const u_panel = panels + panel_offset(c.outputs, pixels);
-    const float* const v_first = first + block.image * call.v_image + block.row * call.v_row + block.column * call.v_column;
-    std::size_t done = 0;
-    copy_panel(block, v_first, call.v_image, call.v_row, call.v_column, [&](const float* from) {
-      for (std::size_t row = 0; row < c.outputs;) {
-        const std::size_t high = std::size_t{1} << tile_rows_log2(kernels, c.outputs - row);
-        float* const to = panels + panel_offset(row, pixels) + done * high;
-        if (high == kPanelRows) std::memcpy(to, from + row, kPanelRows * sizeof(float));
-        else std::memcpy(to, from + row, high * sizeof(float));
-        row += high;
-      }
-      ++done;
-    });
-    SumsCall tile{};
-    tile.images = tile.rows = 1;
-    tile.columns = pixels;
-    tile.u = u_panel;
-    tile.begins = begins;
-    for_each_sum_tile(
-        kernels, c, sums,
-        [&](std::size_t ky, std::size_t column, std::size_t vectors, std::size_t row, std::size_t size, float* to) {
-          const std::size_t wide = vectors * kernels.lanes, there = smaller(width - column, wide);
-          if (row == 0) {
-            float* next = u_panel;
-            const float* const u = band.input + block.image * call.u_image + block.row * call.u_row + ky * band.row_stride +
-                                   block.column * call.u_column + column;
-            copy_panel(block, u, call.u_image, call.u_row, call.u_column, [&](const float* from) {
-              // Of the next tile: no pattern that the processor sees.
-              for (std::size_t i = 0; i < wide; i += kCacheLine) __builtin_prefetch(from + wide + i);
-              if (there == 48) std::memcpy(next, from, 48 * sizeof(float));
-              else if (there == 32) std::memcpy(next, from, 32 * sizeof(float));
-              else std::memcpy(next, from, there * sizeof(float));
-              next += wide;
-            });
-          }
-          tile.u_column = wide;
-          tile.width = there;
-          tile.v = panels + panel_offset(row, pixels);
-          tile.v_column = std::size_t{1} << size;
-          tile.sums = to;
-          kernels.sums[size][vectors - 1](tile);
-        });
+    sum_block_in_panels(kernels, c, band, block, factors, sums, begins, panels);
     begins = false;
   });
 }
