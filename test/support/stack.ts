@@ -60,9 +60,9 @@ export class Stack {
     return this.#processes.slice(1);
   }
 
-  /** Sends a request to the API, or to another process of it. The answer is one that the OpenAPI document describes, or this throws. */
-  async fetch(path: string, init?: RequestInit, url = this.url): Promise<Response> {
-    const response = await fetch(`${url}${path}`, init);
+  /** Sends a request to the API. The answer is one that the OpenAPI document describes, or this throws. */
+  async fetch(path: string, init?: RequestInit): Promise<Response> {
+    const response = await fetch(`${this.url}${path}`, init);
     const conformance = await this.#conformance();
     await conformance.check(init?.method ?? 'GET', path, response.clone());
     return response;

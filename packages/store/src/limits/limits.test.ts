@@ -43,7 +43,7 @@ describe('requests in a minute', () => {
 
   it('are counted together by all processes, in Redis', async (t) => {
     const redis = await startTestRedis();
-    // Why there is none.
+    // The text says why there is no server here, such as no network to fetch it and no compiler.
     if (typeof redis === 'string') return t.skip(redis);
     try {
       await isLimited(redis.redisUrl);
