@@ -131,6 +131,7 @@ test('a receiver that is gone is told nothing more', async () => {
   await eventually(async () => (await deliveriesOf(webhook))[0]?.state === 'failed');
   const seen = await expectJson<Webhook>(await client.fetch(`/webhooks/${webhook.id}`), 200);
   assert.notEqual(seen.disabledAt, null);
+  assert.equal((await deliveriesOf(webhook))[0]!.lastStatus, 410);
   await runJob(client, 3);
   assert.equal(at('/gone').length, 1);
 });

@@ -71,12 +71,12 @@ async function attempt(
   const status = 'status' in answer ? answer.status : null;
   const error = 'error' in answer ? answer.error : null;
   const seconds = RETRY_SECONDS[count - 1];
-  const isLast = seconds === undefined || status === GONE;
   const wanted = 'status' in answer ? Number(answer.retryAfter ?? 0) || 0 : 0;
+  const isLast = seconds === undefined || status === GONE;
   const retryAfterSeconds = isLast ? null : Math.max(seconds * (1 + JITTER * random()), Math.min(wanted, 24 * HOUR));
   logger.info({ delivery: id, webhook: webhookId, status, error, attempt: count, retryAfterSeconds }, 'webhook failed');
-  await deliveries.failed(id, { status, error, retryAfterSeconds });
-  if (status === GONE) await deliveries.disable(webhookId);
+  if (status === GONE) await deliveries.gone(delivery, status);
+  else await deliveries.failed(id, { status, error, retryAfterSeconds });
 }
 
 /** One signature for each secret: a receiver accepts a message when one of them is right. */

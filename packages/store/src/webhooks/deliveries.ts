@@ -43,8 +43,8 @@ export interface DeliveryQueue {
   due(limit: number): Promise<DueDelivery[]>;
   succeeded(id: string, status: number): Promise<void>;
   failed(id: string, result: AttemptResult): Promise<void>;
-  /** Sends nothing more to a webhook whose receiver is gone; what was still to be sent has failed. */
-  disable(webhookId: string): Promise<void>;
+  /** Sends nothing more to a webhook whose receiver answered that it is gone: this message and what was still to be sent have failed. */
+  gone(delivery: Pick<DueDelivery, 'id' | 'webhookId'>, status: number): Promise<void>;
   /** Deletes messages that ended long ago. Returns how many. */
   sweep(): Promise<number>;
 }
@@ -109,13 +109,12 @@ export function createDeliveryQueue(db: PrismaClient, queue: QueueOutlook): Deli
       await db.$executeRaw`
         UPDATE webhook_deliveries SET ${next}, lease_until = NULL, last_status = ${status}, last_error = ${error} WHERE id = ${id}`;
     },
-    disable: async (webhookId) => {
+    gone: async ({ id, webhookId }, status) => {
+      const failed = { state: 'failed', lastError: 'the receiver said that it is gone', leaseUntil: null } as const;
       await db.$transaction([
         db.webhook.updateMany({ where: { id: webhookId, disabledAt: null }, data: { disabledAt: new Date() } }),
-        db.webhookDelivery.updateMany({
-          where: { webhookId, state: 'pending' },
-          data: { state: 'failed', lastError: 'the receiver said that it is gone', leaseUntil: null },
-        }),
+        db.webhookDelivery.updateMany({ where: { webhookId, state: 'pending' }, data: failed }),
+        db.webhookDelivery.updateMany({ where: { id }, data: { lastStatus: status } }),
       ]);
     },
     sweep: () =>
