@@ -96,7 +96,14 @@ test('the README names every setting of API and worker with its meaning', () => 
 });
 
 test('the links of the documents lead to files that exist', () => {
-  for (const document of ['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/datasets.md']) {
+  for (const document of [
+    'README.md',
+    'ARCHITECTURE.md',
+    'CONTRIBUTING.md',
+    'CHANGELOG.md',
+    'docs/datasets.md',
+    'docs/operations.md',
+  ]) {
     const text = readFileSync(path.join(root, document), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
       const file = path.join(root, path.dirname(document), target!);
