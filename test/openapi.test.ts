@@ -28,6 +28,7 @@ test('every route is in the document', () => {
   );
   assert.deepEqual(operations.sort(), [
     'DELETE /datasets/{id} deleteDataset',
+    'DELETE /jobs/{id} deleteJob',
     'DELETE /models/{id} deleteModel',
     'DELETE /uploads/{id} deleteUpload',
     'DELETE /webhooks/{id} deleteWebhook',
@@ -58,6 +59,9 @@ test('every route is in the document', () => {
     'GET /webhooks/{id}/deliveries listDeliveries',
     'HEAD /uploads/{id} getUploadOffset',
     'OPTIONS /uploads describeUploads',
+    'PATCH /datasets/{id} updateDataset',
+    'PATCH /jobs/{id} updateJob',
+    'PATCH /models/{id} updateModel',
     'PATCH /uploads/{id} appendToUpload',
     'POST /datasets uploadDataset',
     'POST /jobs createJob',

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { SETTINGS as API_SETTINGS } from '@tritforge/api/settings';
 import { SETTINGS as WORKER_SETTINGS } from '@tritforge/worker/settings';
+import { eventually } from './support/eventually.js';
 import { type Stack, startStack } from './support/stack.js';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
@@ -79,6 +80,15 @@ test('the lines about sending again work when pasted', { skip: missing && `there
   const jobs = [await paste('### Sending again', root), await paste('### Sending again', root)];
   assert.match(jobs[0]!, /"state":"queued"/);
   assert.equal(jobs[1], jobs[0]);
+});
+
+test('the lines about retention work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  assert.match(await paste('### Retention', root), /"id":"mdl_\w+".*"expiresAt":null/);
+  const audited = async () => {
+    const { items } = (await (await stack.fetch('/audit')).json()) as { items: { action: string; status: number }[] };
+    return items.slice(0, 2).map(({ action, status }) => `${action} ${status}`);
+  };
+  await eventually(async () => (await audited()).join() === 'deleteJob 204,updateModel 200');
 });
 
 test('the lines about keys work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {

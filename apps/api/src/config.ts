@@ -1,3 +1,4 @@
+import { KEPT_SECONDS } from '@tritforge/contracts';
 import {
   integer,
   oneOf,
@@ -22,6 +23,10 @@ export interface ApiConfig extends SharedConfig {
   readonly maxProjectUploads: number;
   readonly maxProjectUploadBytes: number;
   readonly uploadLifetimeSeconds: number;
+  /** How long resources are kept whose sender does not say it; null until somebody deletes them. */
+  readonly modelRetentionSeconds: number | null;
+  readonly datasetRetentionSeconds: number | null;
+  readonly jobRetentionSeconds: number | null;
   readonly maxEventStreams: number;
   readonly maxConcurrentInspections: number;
   readonly maxWaitingInspections: number;
@@ -98,6 +103,25 @@ export const SETTINGS: Settings<ApiConfig> = {
     fallback: 24 * 3600,
     meaning: 'How long a resumable upload is kept after its creation, finished or not.',
     parse: integer(1, 365 * 24 * 3600),
+  },
+  modelRetentionSeconds: {
+    env: 'TRITFORGE_MODEL_RETENTION_SECONDS',
+    fallback: null,
+    meaning: 'How long models are kept whose upload does not say it; until somebody deletes them when unset.',
+    parse: integer(KEPT_SECONDS.minimum, KEPT_SECONDS.maximum),
+  },
+  datasetRetentionSeconds: {
+    env: 'TRITFORGE_DATASET_RETENTION_SECONDS',
+    fallback: null,
+    meaning: 'The same for datasets.',
+    parse: integer(KEPT_SECONDS.minimum, KEPT_SECONDS.maximum),
+  },
+  jobRetentionSeconds: {
+    env: 'TRITFORGE_JOB_RETENTION_SECONDS',
+    fallback: null,
+    meaning:
+      'How long jobs are kept after their end, with report and artifacts, when they do not say it; until somebody deletes them when unset.',
+    parse: integer(KEPT_SECONDS.minimum, KEPT_SECONDS.maximum),
   },
   maxEventStreams: {
     env: 'TRITFORGE_MAX_EVENT_STREAMS',

@@ -55,6 +55,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       }
       const uploads = await store.sweepUploads();
       if (uploads > 0) logger.info({ uploads }, 'deleted uploads that have expired');
+      const { jobs, models, datasets } = await store.sweepExpired();
+      if (jobs + models + datasets > 0) logger.info({ jobs, models, datasets }, 'deleted what has expired');
       await scratch.refresh();
     } catch (error) {
       logger.warn({ err: error }, 'maintenance failed; it is tried again');
@@ -65,6 +67,7 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       const deleted = await store.sweepBlobs();
       if (deleted > 0) logger.info({ deleted }, 'deleted files that no row refers to');
       await store.sweepRequests();
+      await store.sweepPastRuns();
       await store.deliveries.sweep();
       await checkpoints.sweep();
     } catch (error) {

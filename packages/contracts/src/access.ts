@@ -74,15 +74,18 @@ export const ApiKey = Type.Object({
 });
 export type ApiKey = Static<typeof ApiKey>;
 
-/** Who changed what, or was refused. Requests without a valid key are not here. */
+/** Who changed what, or was refused, and what went because its time was over. Requests without a valid key are not here. */
 export const AuditEntry = Type.Object(
   {
     id: idSchema('audit'),
     at: Timestamp,
     projectId: nullable(Type.String({ description: 'Null for commands that belong to no project.' })),
     keyId: nullable(Type.String()),
-    action: Type.String({ description: 'The operation of the OpenAPI document, or `admin.` and a command.' }),
-    target: Type.String({ description: 'Path of the request, or what the command worked on.' }),
+    action: Type.String({
+      description:
+        'The operation of the OpenAPI document; `admin.` and a command; or `expiry.` and the operation that the service did by itself.',
+    }),
+    target: Type.String({ description: 'Path of the request or resource, or what the command worked on.' }),
     status: nullable(Type.Integer({ description: 'Of the answer.' })),
     requestId: nullable(Type.String()),
     address: nullable(Type.String({ description: 'Where the request came from.' })),

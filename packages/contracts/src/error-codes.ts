@@ -57,6 +57,7 @@ const registry = {
   REPORT_NOT_READY: { status: 409, title: 'The job has no report yet', retryable: true },
   REPORT_UNAVAILABLE: { status: 409, title: 'The job ended without a report' },
   RESOURCE_IN_USE: { status: 409, title: 'A job that has not ended uses this resource', retryable: true },
+  JOB_NOT_ENDED: { status: 409, title: 'The job has not ended yet', retryable: true },
   JOB_ALREADY_ENDED: { status: 409, title: 'The job has already ended' },
   // Who asks
   UNAUTHENTICATED: { status: 401, title: 'The request has no valid API key' },

@@ -13,5 +13,6 @@ export * from './recipe.js';
 export * from './recipe-check.js';
 export * from './report.js';
 export * from './resources.js';
+export * from './retention.js';
 export * from './tritforge-error.js';
 export * from './webhooks.js';

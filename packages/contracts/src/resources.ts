@@ -4,8 +4,10 @@ import { nullable } from './nullable.js';
 import { Preprocess } from './preprocess.js';
 import { ArtifactProfile, Recipe } from './recipe.js';
 import { BitsPerWeight, GateReport, Metric } from './report.js';
+import { expiresAt, KEPT_SECONDS } from './retention.js';
 
 const Timestamp = Type.String({ format: 'date-time' });
+const InputExpiresAt = expiresAt('When it is deleted; while a job that has not ended uses it, it stays.');
 const Dimension = Type.Union([Type.Integer(), Type.String(), Type.Null()], {
   description: 'A size, a symbolic name, or null when unknown.',
 });
@@ -45,6 +47,7 @@ export const Model = Type.Object(
     }),
     summary: ModelSummary,
     createdAt: Timestamp,
+    expiresAt: InputExpiresAt,
   },
   { $id: 'Model' },
 );
@@ -71,6 +74,7 @@ export const Dataset = Type.Object(
     preprocess: nullable(Preprocess),
     summary: DatasetSummary,
     createdAt: Timestamp,
+    expiresAt: InputExpiresAt,
   },
   { $id: 'Dataset' },
 );
@@ -168,6 +172,16 @@ const jobRequestFields = {
       description: 'A job that no worker has started by then expires, and never runs.',
     }),
   ),
+  expiresInSeconds: Type.Optional(
+    nullable(
+      Type.Integer({
+        ...KEPT_SECONDS,
+        description:
+          'The job is deleted so many seconds after its end, with its report, artifacts and events; what a form brings along, so many ' +
+          'seconds from now. Null keeps all of it; when left out it is kept for as long as the service is set to.',
+      }),
+    ),
+  ),
   labels: Type.Optional(
     Type.Record(Type.String({ pattern: '^[A-Za-z0-9._/-]{1,63}$' }), Type.String({ maxLength: 255 }), {
       maxProperties: 32,
@@ -222,6 +236,9 @@ export const Job = Type.Object(
     createdAt: Timestamp,
     startedAt: nullable(Timestamp),
     finishedAt: nullable(Timestamp),
+    expiresAt: expiresAt(
+      'When it is deleted, with its report, artifacts and events. Of a job that has not ended, at the earliest: the time counts from its end.',
+    ),
     attempts: Type.Integer(),
     engineVersion: nullable(Type.String()),
     modelId: idSchema('model'),
@@ -234,7 +251,9 @@ export const Job = Type.Object(
       results: Type.Array(GateReport),
     }),
     deadlineSeconds: nullable(Type.Integer()),
-    startBy: nullable(Type.String({ format: 'date-time', description: 'When it expires unless it was started.' })),
+    startBy: nullable(
+      Type.String({ format: 'date-time', description: 'When it becomes `expired` unless it was started.' }),
+    ),
     labels: Type.Record(Type.String(), Type.String()),
     error: nullable(JobError),
     artifactIds: Type.Array(idSchema('artifact')),
@@ -264,6 +283,7 @@ export const Artifact = Type.Object(
     }),
     bitsPerWeight: BitsPerWeight,
     createdAt: Timestamp,
+    expiresAt: expiresAt('When it is deleted, together with its job.'),
   },
   { $id: 'Artifact' },
 );

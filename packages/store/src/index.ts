@@ -47,6 +47,7 @@ export {
   url,
 } from './settings.js';
 export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';
+export type { Expired } from './sweep-expired.js';
 export { UPLOAD_LEASE_MS } from './uploads/upload-locks.js';
 export type { Upload, UploadLimits, UploadRepository } from './uploads/uploads.js';
 export type { AttemptResult, DeliveryQueue, DueDelivery } from './webhooks/deliveries.js';

@@ -11,9 +11,11 @@ import { createEventLog, type EventLog } from './events/event-log.js';
 import { type JobWatch, openJobWatch } from './events/job-watch.js';
 import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
+import { deleteJob } from './jobs/delete-jobs.js';
 import { nextJobs } from './jobs/fair-order.js';
 import { type JobCounts, jobCounts } from './jobs/job-counts.js';
 import type { JobDesk, JobRepository, NewJob, SweptJobs } from './jobs/job-repository.js';
+import { sweepPastRuns } from './jobs/past-runs.js';
 import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
@@ -24,6 +26,7 @@ import { type ArtifactRepository, createArtifactRepository } from './repositorie
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
+import { type Expired, sweepExpired } from './sweep-expired.js';
 import { openUploadFiles, type UploadFiles } from './uploads/upload-files.js';
 import { createUploadRepository, sweepUploads, type UploadRepository } from './uploads/uploads.js';
 import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
@@ -84,6 +87,12 @@ export interface ProjectStore {
   jobMinutesOfDay(keyId: string): Promise<number>;
   /** `jobs.cancel`, and takes the job off the queue. */
   cancelJob(id: string): Promise<Job>;
+  /**
+   * Deletes a job that has ended with its artifacts, report and events, and each file that nothing else refers to. What it used of quotas
+   * stays used, and webhooks are still told of its end.
+   * @throws TritforgeError JOB_NOT_FOUND, JOB_NOT_ENDED
+   */
+  deleteJob(id: string): Promise<void>;
 }
 
 /**
@@ -116,8 +125,12 @@ export interface Store extends ProjectStore {
   sweepBlobs(): Promise<number>;
   /** Deletes uploads that have expired, some at a time. Cheap. Returns their number. */
   sweepUploads(): Promise<number>;
+  /** Deletes models, datasets and jobs that have expired, some at a time. Cheap; any number of workers may call it. Returns how many. */
+  sweepExpired(): Promise<Expired>;
   /** Forgets answers and counts of requests that are too old to matter. Returns their number. */
   sweepRequests(): Promise<number>;
+  /** Forgets what deleted jobs used when nobody counts it any more. Returns of how many jobs. */
+  sweepPastRuns(): Promise<number>;
   /** Checks every part; never throws. */
   ping(): Promise<Check[]>;
   close(): Promise<void>;
@@ -201,6 +214,7 @@ function assemble(
       if (await desk.cancelQueued(id)) await queue.remove(id).catch(() => {});
       return desk.cancel(id);
     },
+    deleteJob: (id) => deleteJob({ db, blobs, queueOutlook }, reach, id),
   });
   return {
     ...within(ALL_PROJECTS, jobs),
@@ -226,7 +240,9 @@ function assemble(
     },
     sweepBlobs: () => sweepBlobs(db, blobs),
     sweepUploads: () => sweepUploads(db, uploadFiles),
+    sweepExpired: () => sweepExpired({ db, blobs, queueOutlook }),
     sweepRequests: async () => (await sweepOnceKeys(db)) + (await sweepRateCounts(db)),
+    sweepPastRuns: () => sweepPastRuns(db),
     ping: () =>
       Promise.all([
         check('database', () => pingDatabase(db)),

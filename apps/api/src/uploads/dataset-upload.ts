@@ -23,12 +23,13 @@ export async function checkDatasetFile(
   return { path: path!, preprocess, file, summary };
 }
 
-/** Publishes the file of a checked dataset and writes its row. */
+/** Publishes the file of a checked dataset and writes its row. @param expiresInSeconds null keeps it until somebody deletes it */
 export async function keepDataset(
   store: ProjectStore,
   session: UploadSession,
   { file, preprocess, summary }: CheckedDataset,
+  expiresInSeconds: number | null,
 ): Promise<Created<Dataset>> {
   session.signal.throwIfAborted();
-  return store.datasets.create({ file, preprocess, summary });
+  return store.datasets.create({ file, preprocess, summary, expiresInSeconds });
 }

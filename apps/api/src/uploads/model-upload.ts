@@ -60,12 +60,13 @@ export async function checkModel(
   return { files, summary, path: path! };
 }
 
-/** Publishes the files of a checked model and writes its row. */
+/** Publishes the files of a checked model and writes its row. @param expiresInSeconds null keeps it until somebody deletes it */
 export async function keepModel(
   store: ProjectStore,
   session: UploadSession,
-  checked: CheckedModel,
+  { files, summary }: CheckedModel,
+  expiresInSeconds: number | null,
 ): Promise<Created<Model>> {
   session.signal.throwIfAborted();
-  return store.models.create({ files: checked.files, summary: checked.summary });
+  return store.models.create({ files, summary, expiresInSeconds });
 }

@@ -18,27 +18,37 @@ async function lockDigests(tx: Database, digests: readonly string[]): Promise<vo
   await tx.$queryRaw`SELECT count(pg_advisory_xact_lock(key)) FROM unnest(${keys}::bigint[]) AS key`;
 }
 
-/** Locks the digests and publishes their content; call it before writing the rows that refer to them. */
-export async function publishBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
+/** Takes the locks of what is to be published. Whoever locks rows as well does so behind it: then nobody waits in a circle. */
+export async function lockBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
   await lockDigests(
     tx,
     blobs.map((blob) => blob.digest),
   );
+}
+
+/** Locks the digests and publishes their content; call it before writing the rows that refer to them. */
+export async function publishBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
+  await lockBlobs(tx, blobs);
   for (const blob of blobs) await blob.publish();
 }
 
-/** Deletes those of the digests that no row refers to. Call it after the transaction that removed the rows. */
+/** Deletes those of the digests that no row refers to. Call it after the transaction that removed the rows. Returns how many those are. */
 export async function deleteUnreferencedBlobs(
   db: PrismaClient,
   blobs: BlobStorage,
   digests: readonly string[],
-): Promise<string[]> {
-  return db.$transaction(async (tx) => {
-    await lockDigests(tx, digests);
-    const unreferenced = await selectUnreferenced(tx, digests);
-    for (const digest of unreferenced) await blobs.delete(digest);
-    return unreferenced;
-  });
+): Promise<number> {
+  let deleted = 0;
+  // One at a time: a transaction over many could run out of time, and with it of its locks, while files are still being deleted.
+  for (const digest of new Set(digests)) {
+    deleted += await db.$transaction(async (tx) => {
+      await lockDigests(tx, [digest]);
+      const unreferenced = await selectUnreferenced(tx, [digest]);
+      for (const known of unreferenced) await blobs.delete(known);
+      return unreferenced.length;
+    });
+  }
+  return deleted;
 }
 
 /** Those of the digests that no row refers to. */
@@ -59,7 +69,7 @@ export async function sweepBlobs(db: PrismaClient, blobs: BlobStorage): Promise<
   let batch: string[] = [];
   const flush = async (): Promise<void> => {
     const candidates = await selectUnreferenced(db, batch);
-    if (candidates.length > 0) deleted += (await deleteUnreferencedBlobs(db, blobs, candidates)).length;
+    deleted += await deleteUnreferencedBlobs(db, blobs, candidates);
     batch = [];
   };
   for await (const digest of blobs.list()) {

@@ -7,7 +7,7 @@ const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 export function storageError(error: unknown): unknown {
   if (!NO_SPACE.has((error as NodeJS.ErrnoException).code ?? '')) return error;
   return new TritforgeError('STORAGE_FULL', 'The service has no space left to store the file.', {
-    remediation: 'Delete models and datasets that are no longer needed, or ask the operator for more space.',
+    remediation: 'Delete models, datasets and jobs that are no longer needed, or ask the operator for more space.',
     cause: error,
   });
 }

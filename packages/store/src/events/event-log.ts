@@ -6,7 +6,7 @@
  */
 import type { JobState, Phase } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
-import type { PrismaClient } from '../generated/client.js';
+import type { PrismaClient, JobEvent as Row } from '../generated/client.js';
 import { lockUntilEnd } from '../locks.js';
 import type { Reach } from '../repositories/reach.js';
 
@@ -29,7 +29,7 @@ export interface EventFilter {
 export interface EventLog {
   /** The events after the one with this id (all when left out), oldest first, at most 500. */
   read(filter?: EventFilter, afterId?: string): Promise<JobEvent[]>;
-  /** Id of the newest event of any project; 0 before the first. */
+  /** Id of the newest event of any project that is there; 0 where there is none. */
   newestId(): Promise<string>;
 }
 
@@ -45,14 +45,7 @@ export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
         orderBy: { sequence: 'asc' },
         take: PAGE,
       });
-      return rows.map((row) => ({
-        id: String(row.sequence),
-        jobId: row.jobId,
-        at: row.at.toISOString(),
-        from: row.fromState,
-        to: row.toState,
-        phase: row.phase as Phase | null,
-      }));
+      return rows.map(toEvent);
     },
     newestId: async () => {
       await givePlaces(db);
@@ -62,8 +55,20 @@ export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
   };
 }
 
+/** @param row that has its place */
+export function toEvent(row: Row): JobEvent {
+  return {
+    id: String(row.sequence),
+    jobId: row.jobId,
+    at: row.at.toISOString(),
+    from: row.fromState,
+    to: row.toState,
+    phase: row.phase as Phase | null,
+  };
+}
+
 /** Gives places to events that have none. Events of one job are written one after the other, so their ids say which comes first. */
-async function givePlaces(db: PrismaClient): Promise<void> {
+export async function givePlaces(db: PrismaClient): Promise<void> {
   const isNeeded = await db.jobEvent.findFirst({ where: { sequence: null }, select: { id: true } });
   if (isNeeded === null) return;
   await db.$transaction(async (tx) => {

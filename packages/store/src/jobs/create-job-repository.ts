@@ -2,6 +2,7 @@ import { DATASET_ROLES, type Job, newId, type Report, TritforgeError } from '@tr
 import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 import { checkJobMinutes } from '../limits/quotas.js';
+import { endOf } from '../repositories/expiry.js';
 import { lockForUse } from '../repositories/job-references.js';
 import { readPage } from '../repositories/page.js';
 import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/reach.js';
@@ -33,6 +34,11 @@ export function createJobDesk(db: PrismaClient, queue: QueueOutlook, reach: Reac
       });
       return { ...page, items: await toJobs(db, queue, page.items) };
     },
+    keepFor: async (id, seconds) => {
+      await db.$executeRaw`
+        UPDATE jobs SET expires_at = ${endOf(seconds)}, kept_seconds = ${seconds}::int WHERE id = ${id} AND ${within(reach)}`;
+      return (await get(id)) ?? notFound(id);
+    },
     getReport: async (jobId) => {
       const row = await db.jobReport.findFirst({ where: { jobId, job: reach } });
       return row && (row.report as unknown as Report);
@@ -42,14 +48,17 @@ export function createJobDesk(db: PrismaClient, queue: QueueOutlook, reach: Reac
     cancel: async (id) => {
       const when = Prisma.sql`state IN ('queued', 'running') AND ${within(reach)}`;
       await transition(db, { id, when, to: 'canceled', set: ended(null) });
-      const job = await get(id);
-      if (!job) throw new TritforgeError('JOB_NOT_FOUND', `There is no job ${id}.`);
+      const job = (await get(id)) ?? notFound(id);
       if (job.state === 'canceled') return job;
       throw new TritforgeError('JOB_ALREADY_ENDED', `The job ${id} has ended: it ${job.state}.`, {
         remediation: 'There is nothing to cancel.',
       });
     },
   };
+}
+
+function notFound(id: string): never {
+  throw new TritforgeError('JOB_NOT_FOUND', `There is no job ${id}.`);
 }
 
 /** Jobs of all projects, as whoever runs them sees them. */
@@ -119,10 +128,13 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
     },
     select: { id: true },
   });
-  if (job.startWithinSeconds != null) {
+  const { startWithinSeconds = null, expiresInSeconds = null } = job;
+  if (startWithinSeconds !== null || expiresInSeconds !== null) {
     // By the clock of the database, as all times are.
     await tx.$executeRaw`
-      UPDATE jobs SET start_by = created_at + make_interval(secs => ${job.startWithinSeconds}::int) WHERE id = ${id}`;
+      UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
+        expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
+      WHERE id = ${id}`;
   }
   const created = await readJob(tx, queue, { projectId }, id);
   if (!created) throw new Error(`job ${id} vanished from its own transaction`);

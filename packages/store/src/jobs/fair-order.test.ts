@@ -15,7 +15,10 @@ describe('the order of jobs', () => {
     otherModelId = (await addModel(service.store, 'another model')).id;
   });
   after(() => service.close());
-  beforeEach(() => sql('DELETE FROM jobs'));
+  beforeEach(async () => {
+    await sql('DELETE FROM jobs');
+    await sql('DELETE FROM past_runs');
+  });
 
   const sql = (text: string, values: unknown[] = []) =>
     withClient(service.databaseUrl, (client) => client.query(text, values));
@@ -35,12 +38,13 @@ describe('the order of jobs', () => {
     }
   };
   /** As if a worker had run a job of the sender for so long, until so long ago. */
-  const ran = async (keyId: string, seconds: number, agoSeconds = 0, model = modelId) => {
+  const ran = async (keyId: string, seconds: number, agoSeconds = 0, model = modelId): Promise<string> => {
     const { id } = await service.store.jobs.create({ modelId: model, recipe: {}, keyId });
     await sql(
       `UPDATE jobs SET state = 'succeeded', finished_at = now() - make_interval(secs => $3), started_at = now() - make_interval(secs => $2 + $3) WHERE id = $1`,
       [id, seconds, agoSeconds],
     );
+    return id;
   };
 
   it('is that in which they were sent, where one sends them', async () => {
@@ -70,6 +74,15 @@ describe('the order of jobs', () => {
     assert.deepEqual(await claimAll(), [...ofEarly, ...ofModest, ...ofGreedy]);
   });
 
+  it('counts jobs that were deleted since', async () => {
+    const [greedy, modest] = [await makeKey(), await makeKey()];
+    await service.store.deleteJob(await ran(greedy, 600));
+    await ran(modest, 60);
+    const [ofGreedy, ofModest] = [await send(greedy, 1), await send(modest, 1)];
+    assert.equal((await service.store.jobs.get(ofGreedy[0]!))!.queuePosition, 2);
+    assert.deepEqual(await claimAll(), [...ofModest, ...ofGreedy]);
+  });
+
   it('is what queue positions say', async () => {
     const keys = [await makeKey(30), await makeKey(10), undefined];
     await ran(keys[0]!, 100);
@@ -97,6 +110,17 @@ describe('the order of jobs', () => {
     await service.store.jobs.claimNext(WORKER);
     assert.deepEqual(await estimateOf(second!), { startsInSeconds: 20, runsForSeconds: 20 });
     assert.equal((await service.store.jobs.get(first!))!.estimate, null);
+  });
+
+  it('comes with the same estimate when those jobs are deleted', async () => {
+    const key = await makeKey();
+    const past: string[] = [];
+    for (const seconds of [10, 20, 30]) past.push(await ran(key, seconds));
+    const [id] = await send(key, 1);
+    const before = (await service.store.jobs.get(id!))!.estimate;
+    assert.deepEqual(before, { startsInSeconds: 0, runsForSeconds: 20 });
+    for (const job of past) await service.store.deleteJob(job);
+    assert.deepEqual((await service.store.jobs.get(id!))!.estimate, before);
   });
 
   it('lets each of many workers that look at once take another one', async () => {

@@ -11,28 +11,26 @@
 import type { Estimate } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
 import { lockUntilEnd } from '../locks.js';
+import { HISTORY, runsWithin } from './past-runs.js';
 import { ABANDONED, EXPIRED } from './transition.js';
 
 const DEFAULT_PRIORITY = 10;
 const WINDOW = Prisma.sql`interval '1 hour'`;
-/** Jobs that say how long jobs take. */
-const HISTORY = 500;
 /** Before any job has ended. */
 const USUAL_SECONDS = 60;
 
 /** What jobs took, and seconds of workers by sender in the window; a running job counts as at least what is usual. */
 const USED = Prisma.sql`
   history AS (
-    SELECT model_id, recipe->>'method' AS method, extract(epoch FROM finished_at - started_at)::double precision AS seconds
-    FROM jobs WHERE state = 'succeeded' ORDER BY id DESC LIMIT ${HISTORY}
+    SELECT model_id, method, extract(epoch FROM finished_at - started_at)::double precision AS seconds FROM ${HISTORY} AS newest
   ), usual AS (
     SELECT coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds), ${USUAL_SECONDS})::double precision AS seconds FROM history
   ), used AS (
     SELECT coalesce(key_id, project_id) AS sender, sum(greatest(
       extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, now() - ${WINDOW})),
-      CASE WHEN state = 'running' THEN usual.seconds ELSE 0 END
+      CASE WHEN finished_at IS NULL THEN usual.seconds ELSE 0 END
     ))::double precision AS seconds
-    FROM usual, jobs WHERE state = 'running' OR (started_at IS NOT NULL AND finished_at > now() - ${WINDOW})
+    FROM usual, ${runsWithin(WINDOW)} AS runs
     GROUP BY 1
   )`;
 

@@ -24,6 +24,8 @@ export interface NewJob {
   readonly gates?: Gates | null | undefined;
   readonly deadlineSeconds?: number | null | undefined;
   readonly startWithinSeconds?: number | null | undefined;
+  /** How long it is kept after its end; kept until somebody deletes it when left out. */
+  readonly expiresInSeconds?: number | null | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -85,6 +87,11 @@ export interface JobDesk {
   get(id: string): Promise<Job | null>;
   /** @throws TritforgeError CURSOR_INVALID */
   list(filter?: JobFilter, page?: PageRequest): Promise<Page<Job>>;
+  /**
+   * Keeps the job for so many seconds from now, or from its end where it has not ended; until somebody deletes it where that is null.
+   * @throws TritforgeError JOB_NOT_FOUND
+   */
+  keepFor(id: string, seconds: number | null): Promise<Job>;
   /** The report of a job that has one, or null. */
   getReport(id: string): Promise<Report | null>;
   /**

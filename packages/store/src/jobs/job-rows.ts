@@ -23,6 +23,7 @@ export function toJob(row: JobRow, outlook: Outlook | null): Job {
     createdAt: row.createdAt.toISOString(),
     startedAt: row.startedAt?.toISOString() ?? null,
     finishedAt: row.finishedAt?.toISOString() ?? null,
+    expiresAt: expiryOf(row),
     attempts: row.attempts,
     engineVersion: row.engineVersion,
     modelId: row.modelId,
@@ -40,6 +41,17 @@ export function toJob(row: JobRow, outlook: Outlook | null): Job {
     error: row.error as Job['error'],
     artifactIds: row.artifacts.map((artifact) => artifact.id),
   };
+}
+
+/** When a job is deleted: how long it is kept counts anew from its end (see sweep-expired.ts). */
+export function expiryOf({
+  expiresAt,
+  keptSeconds,
+  finishedAt,
+}: Pick<JobRow, 'expiresAt' | 'keptSeconds' | 'finishedAt'>): string | null {
+  if (expiresAt === null || keptSeconds === null) return null;
+  const countedMs = finishedAt === null ? 0 : finishedAt.getTime() + keptSeconds * 1000;
+  return new Date(Math.max(expiresAt.getTime(), countedMs)).toISOString();
 }
 
 function datasetsOf(row: JobRow): JobDatasets {

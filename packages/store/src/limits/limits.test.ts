@@ -142,4 +142,25 @@ describe('quotas', () => {
     await ran(24);
     await send();
   });
+
+  it('of job minutes and storage: a job that is deleted gives back its storage, and no minutes', async () => {
+    const { id: projectId } = await service.store.projects.create('deleting', 50);
+    const project = service.store.inProject(projectId);
+    const model = await upload(projectId, 'm'.repeat(10));
+    const limits = { jobMinutesPerDay: 10 };
+    const keyId = (await service.store.keys.create({ projectId, name: 'ten', scopes: [], limits })).key.id;
+    const job = await project.submitJob({ modelId: model.id, recipe: {}, keyId });
+    const claim = (await service.store.jobs.claim(job.id, WORKER))!;
+    const artifacts = [await makeArtifact(service.store, 'a'.repeat(40))];
+    await service.store.jobs.finish(claim, { state: 'succeeded', report: REPORT, artifacts });
+    await withClient(service.databaseUrl, (client) =>
+      client.query(`UPDATE jobs SET started_at = finished_at - interval '11 minutes' WHERE id = $1`, [job.id]),
+    );
+    await assert.rejects(upload(projectId, 'x'), { code: 'QUOTA_EXCEEDED' });
+    await project.deleteJob(job.id);
+    assert.deepEqual(await project.storageUse(), { models: 10, datasets: 0, artifacts: 0 });
+    await upload(projectId, 'x');
+    assert.ok(Math.abs((await project.jobMinutesOfDay(keyId)) - 11) < 0.1);
+    await assert.rejects(project.submitJob({ modelId: model.id, recipe: {}, keyId }), { code: 'QUOTA_EXCEEDED' });
+  });
 });

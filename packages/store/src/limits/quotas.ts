@@ -1,6 +1,7 @@
 /** What a project and its keys have used, beside what they may. */
 import { TritforgeError } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
+import { runsWithin } from '../jobs/past-runs.js';
 
 /** What a project stores, in bytes: a file counts as often as it is part of something. */
 export interface StorageUse {
@@ -33,7 +34,10 @@ export async function reserveStorage(tx: Database, projectId: string, addedBytes
   throw new TritforgeError(
     'QUOTA_EXCEEDED',
     `The project stores ${used} of ${project.storage_bytes} bytes, and the upload has ${addedBytes}`,
-    { remediation: 'Delete models and datasets that are not needed any more, or ask the operator for more storage.' },
+    {
+      remediation:
+        'Delete models, datasets and jobs that are not needed any more, or ask the operator for more storage.',
+    },
   );
 }
 
@@ -50,11 +54,11 @@ export async function checkJobMinutes(db: Database, keyId: string): Promise<void
   );
 }
 
-/** Minutes that workers spent on jobs of a key in the last 24 hours. */
+/** Minutes that workers spent on jobs of a key in the last 24 hours, whether the jobs are still there or not. */
 export async function jobMinutesOfDay(db: Database, keyId: string): Promise<number> {
-  const day = Prisma.sql`now() - interval '24 hours'`;
+  const day = Prisma.sql`interval '24 hours'`;
   const [row] = await db.$queryRaw<[{ minutes: number }]>`
-    SELECT coalesce(sum(extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, ${day}))), 0)::double precision / 60 AS minutes
-    FROM jobs WHERE key_id = ${keyId} AND started_at IS NOT NULL AND (state = 'running' OR finished_at > ${day})`;
+    SELECT coalesce(sum(extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, now() - ${day}))), 0)::double precision / 60 AS minutes
+    FROM ${runsWithin(day)} AS runs WHERE key_id = ${keyId}`;
   return row.minutes;
 }

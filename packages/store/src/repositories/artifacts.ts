@@ -1,8 +1,9 @@
 import { type Artifact, newId } from '@tritforge/contracts';
 import { publishBlobs } from '../blobs/blob-references.js';
 import { type Database, storableText, toJson } from '../database.js';
-import type { Artifact as ArtifactRow, PrismaClient } from '../generated/client.js';
-import { type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import type { Prisma, PrismaClient } from '../generated/client.js';
+import { expiryOf } from '../jobs/job-rows.js';
+import { type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import type { Reach } from './reach.js';
 
 export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
@@ -17,9 +18,13 @@ export interface ArtifactRepository {
   listByJob(jobId: string): Promise<Artifact[]>;
 }
 
-const WITH_FILES = { files: { orderBy: { position: 'asc' } } } as const;
+/** What an artifact's row needs beside it to be shown. */
+const SHOWN = {
+  files: { orderBy: { position: 'asc' } },
+  job: { select: { expiresAt: true, keptSeconds: true, finishedAt: true } },
+} as const satisfies Prisma.ArtifactInclude;
 
-function toArtifact(row: ArtifactRow & { files: FileRow[] }): Artifact {
+function toArtifact(row: Prisma.ArtifactGetPayload<{ include: typeof SHOWN }>): Artifact {
   return {
     id: row.id,
     jobId: row.jobId,
@@ -33,20 +38,21 @@ function toArtifact(row: ArtifactRow & { files: FileRow[] }): Artifact {
     requires: row.requires as Artifact['requires'],
     bitsPerWeight: row.bitsPerWeight as Artifact['bitsPerWeight'],
     createdAt: row.createdAt.toISOString(),
+    expiresAt: expiryOf(row.job),
   };
 }
 
 export function createArtifactRepository(db: PrismaClient, reach: Reach): ArtifactRepository {
   return {
     get: async (id) => {
-      const row = await db.artifact.findFirst({ where: { id, job: reach }, include: WITH_FILES });
+      const row = await db.artifact.findFirst({ where: { id, job: reach }, include: SHOWN });
       return row && toArtifact(row);
     },
     listByJob: async (jobId) => {
       const rows = await db.artifact.findMany({
         where: { jobId, job: reach },
         orderBy: { position: 'asc' },
-        include: WITH_FILES,
+        include: SHOWN,
       });
       return rows.map(toArtifact);
     },

@@ -1,9 +1,10 @@
 import { type Model, type ModelSummary, newId, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, publishBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, lockBlobs, publishBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
-import { storableText, toJson } from '../database.js';
+import { type Database, storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
 import { reserveStorage } from '../limits/quotas.js';
+import { keepFor, keepLonger } from './expiry.js';
 import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import { lockForDelete } from './job-references.js';
 import { type Page, type PageRequest, readPage } from './page.js';
@@ -13,6 +14,8 @@ export interface NewModel {
   /** The first is the .onnx file. */
   readonly files: readonly NewFile[];
   readonly summary: ModelSummary;
+  /** Kept until somebody deletes it when left out. */
+  readonly expiresInSeconds?: number | null | undefined;
 }
 
 /** A row that was asked for, and whether it is new. */
@@ -25,7 +28,8 @@ export interface Created<T> {
 /** Models of a project, identified by the bytes of their .onnx file and the names and bytes of their external data. */
 export interface ModelRepository {
   /**
-   * Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called.
+   * Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called, and the later of
+   * both expiries.
    * @throws TritforgeError QUOTA_EXCEEDED
    */
   create(model: NewModel): Promise<Created<Model>>;
@@ -34,6 +38,8 @@ export interface ModelRepository {
   findByContent(files: readonly { readonly name: string; readonly digest: string }[]): Promise<Model | null>;
   /** @throws TritforgeError CURSOR_INVALID */
   list(page?: PageRequest): Promise<Page<Model>>;
+  /** Keeps the model for so many seconds from now; until somebody deletes it where that is null. @throws TritforgeError MODEL_NOT_FOUND */
+  keepFor(id: string, seconds: number | null): Promise<Model>;
   /**
    * Deletes the row, and each of its files that nothing else refers to. Jobs that have ended keep the id.
    *
@@ -59,47 +65,51 @@ function toModel(row: ModelRow & { files: FileRow[] }): Model {
     files: toStoredFiles(row.files),
     summary: row.summary as ModelSummary,
     createdAt: row.createdAt.toISOString(),
+    expiresAt: row.expiresAt?.toISOString() ?? null,
   };
 }
 
 export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reach: Reach): ModelRepository {
   const projectId = projectOf(reach);
   const ofContent = (contentKey: string) => ({ projectId_contentKey: { projectId, contentKey } });
+  const get = async (id: string): Promise<Model | null> => {
+    const row = await db.model.findFirst({ where: { id, ...reach }, include: WITH_FILES });
+    return row && toModel(row);
+  };
   return {
-    create: ({ files, summary }) => {
+    create: ({ files, summary, expiresInSeconds = null }) => {
       const [main] = files;
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
+      const staged = files.map(({ blob }) => blob);
       return db.$transaction(async (tx) => {
+        // Whoever writes this content holds these locks, and a row that is there is kept until this ends.
+        await lockBlobs(tx, staged);
+        const created = !(await keepLonger(tx, 'model', { projectId, contentKey: key }, expiresInSeconds));
         // Before content is published, so that a refusal leaves no files.
-        const isNew = (await tx.model.findUnique({ where: ofContent(key), select: { id: true } })) === null;
-        if (isNew) await reserveStorage(tx, projectId, totalBytes(files));
-        await publishBlobs(
-          tx,
-          files.map((file) => file.blob),
-        );
-        const existing = await tx.model.findUnique({ where: ofContent(key), include: WITH_FILES });
-        if (existing) return { value: toModel(existing), created: false };
-        const row = await tx.model.create({
-          data: {
-            id: newId('model'),
-            projectId,
-            contentKey: key,
-            fileName: storableText(main.name),
-            sizeBytes: totalBytes(files),
-            digest: main.blob.digest,
-            summary: toJson(summary),
-            files: { create: toFileRows(files) },
-          },
-          include: WITH_FILES,
-        });
-        return { value: toModel(row), created: true };
+        if (created) await reserveStorage(tx, projectId, totalBytes(files));
+        await publishBlobs(tx, staged);
+        if (created) {
+          const id = newId('model');
+          await tx.model.create({
+            data: {
+              id,
+              projectId,
+              contentKey: key,
+              fileName: storableText(main.name),
+              sizeBytes: totalBytes(files),
+              digest: main.blob.digest,
+              summary: toJson(summary),
+              files: { create: toFileRows(files) },
+            },
+          });
+          await keepFor(tx, 'model', { projectId }, id, expiresInSeconds);
+        }
+        const row = await tx.model.findUniqueOrThrow({ where: ofContent(key), include: WITH_FILES });
+        return { value: toModel(row), created };
       });
     },
-    get: async (id) => {
-      const row = await db.model.findFirst({ where: { id, ...reach }, include: WITH_FILES });
-      return row && toModel(row);
-    },
+    get,
     findByContent: async (files) => {
       const row = await db.model.findUnique({ where: ofContent(modelKey(files)), include: WITH_FILES });
       return row && toModel(row);
@@ -110,16 +120,30 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       );
       return { ...page, items: page.items.map(toModel) };
     },
+    keepFor: async (id, seconds) => {
+      const isThere = await keepFor(db, 'model', reach, id, seconds);
+      return (isThere ? await get(id) : null) ?? notFound(id);
+    },
     delete: async (id) => {
       const digests = await db.$transaction(async (tx) => {
-        if (!(await lockForDelete(tx, 'model', reach, id))) {
-          throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${id}.`);
-        }
-        const files = await tx.modelFile.findMany({ where: { modelId: id } });
-        await tx.model.delete({ where: { id } });
-        return files.map((file) => file.digest);
+        if (!(await lockForDelete(tx, 'model', reach, id))) notFound(id);
+        return removeModels(tx, [id]);
       });
       await deleteUnreferencedBlobs(db, blobs, digests);
     },
   };
+}
+
+function notFound(id: string): never {
+  throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${id}.`);
+}
+
+/**
+ * Deletes models within a transaction that holds the locks of their rows.
+ * @returns the digests of their files, for `deleteUnreferencedBlobs` behind the transaction
+ */
+export async function removeModels(tx: Database, ids: readonly string[]): Promise<string[]> {
+  const files = await tx.modelFile.findMany({ where: { modelId: { in: [...ids] } }, select: { digest: true } });
+  await tx.model.deleteMany({ where: { id: { in: [...ids] } } });
+  return files.map(({ digest }) => digest);
 }

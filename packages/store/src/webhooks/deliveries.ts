@@ -8,7 +8,7 @@
  */
 import { isTerminal, newId } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
-import { createEventLog, type JobEvent } from '../events/event-log.js';
+import { createEventLog, type JobEvent, toEvent } from '../events/event-log.js';
 import type { PrismaClient } from '../generated/client.js';
 import { toJobs, WITH_ARTIFACT_IDS } from '../jobs/job-rows.js';
 import type { QueueOutlook } from '../jobs/queue-outlook.js';
@@ -120,6 +120,22 @@ export function createDeliveryQueue(db: PrismaClient, queue: QueueOutlook): Deli
     sweep: () =>
       db.$executeRaw`DELETE FROM webhook_deliveries WHERE state <> 'pending' AND created_at < clock_timestamp() - ${KEPT}`,
   };
+}
+
+/**
+ * Writes messages for those events of jobs that have none yet, within the transaction that deletes the jobs and so their events. The events
+ * have their places.
+ */
+export async function writeLastMessages(tx: Database, queue: QueueOutlook, jobIds: readonly string[]): Promise<void> {
+  const unsaid = async () => {
+    const { sequence } = await tx.webhookCursor.findUniqueOrThrow({ where: { id: CURSOR } });
+    const where = { jobId: { in: [...jobIds] }, sequence: { gt: sequence } };
+    return tx.jobEvent.findMany({ where, orderBy: { sequence: 'asc' } });
+  };
+  // Most jobs ended long ago, and need no lock.
+  if ((await unsaid()).length === 0) return;
+  await lockUntilEnd(tx, 'messages');
+  await writeMessages(tx, queue, (await unsaid()).map(toEvent));
 }
 
 async function writeMessages(tx: Database, queue: QueueOutlook, events: readonly JobEvent[]): Promise<void> {

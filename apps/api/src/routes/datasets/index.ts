@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { Dataset, idSchema, Preprocess } from '@tritforge/contracts';
+import { Dataset, ExpiresInSeconds, idSchema, Preprocess, Retention } from '@tritforge/contracts';
 import type { NewFile } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
-import { DATASET_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { DATASET_ERRORS, JSON_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
 import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
@@ -14,6 +14,7 @@ import { answerOnce, sendAnswer } from '../../once/answer-once.js';
 import { digestsOf } from '../../once/digests-of.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
+import { parseJsonBodies } from '../../plugins/json-bodies.js';
 import { formBody, locationHeader, MULTIPART } from '../../uploads/body-schemas.js';
 import { checkDatasetFile, keepDataset } from '../../uploads/dataset-upload.js';
 import { readJsonPart } from '../../uploads/json-part.js';
@@ -27,7 +28,7 @@ const checkPreprocess = compileCheck(Preprocess, 'PREPROCESS_INVALID', 'preproce
 
 /** `/datasets` */
 export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { inspector, uploads } = deps;
+  const { inspector, uploads, config } = deps;
   const datasetsOf = (request: FastifyRequest) => accessOf(request).store.datasets;
   acceptUploads(app, [MULTIPART], { json: false });
 
@@ -41,24 +42,33 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
         description:
           'A form with the file as the part `data` (.npz of arrays named as the inputs of the model, or .zip or .tar ' +
           'of images with a csv of labels) and, as JSON in the part `preprocess`, how samples become inputs. The same ' +
-          'bytes with the same preprocess give the same dataset.',
+          'bytes with the same preprocess give the same dataset, which is kept for the longer of both times.',
         tags,
         headers: idempotencyHeader,
+        querystring: Type.Object({ expiresInSeconds: Type.Optional(ExpiresInSeconds) }),
         body: { content: { [MULTIPART]: formBody({ data: 'file', preprocess: Preprocess }, ['data']) } },
         response: {
           200: jsonResponse('The dataset was here already.', Dataset, locationHeader),
           201: jsonResponse('The dataset is stored.', Dataset, locationHeader),
-          ...problems('BODY_NOT_JSON', 'BODY_TOO_LARGE', ...ONCE_ERRORS, ...UPLOAD_ERRORS, ...DATASET_ERRORS),
+          ...problems(
+            'QUERY_INVALID',
+            'BODY_NOT_JSON',
+            'BODY_TOO_LARGE',
+            ...ONCE_ERRORS,
+            ...UPLOAD_ERRORS,
+            ...DATASET_ERRORS,
+          ),
         },
       },
     },
     async (request, reply) => {
+      const { expiresInSeconds = config.datasetRetentionSeconds } = request.query;
       const answer = await uploads.serve(request, reply, async (session) => {
         const { file, preprocess } = await receiveParts(deps, request, session);
         return answerOnce(request, { files: digestsOf([file]), preprocess }, async () => {
           const checks = { inspector, store: accessOf(request).store };
           const checked = await checkDatasetFile(checks, session, file, preprocess);
-          const { value, created } = await keepDataset(checks.store, session, checked);
+          const { value, created } = await keepDataset(checks.store, session, checked, expiresInSeconds);
           return { status: created ? 201 : 200, headers: { location: `/datasets/${value.id}` }, body: value };
         });
       });
@@ -99,6 +109,8 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
     async (request) => lookUp('dataset', request.params.id, (id) => datasetsOf(request).get(id)),
   );
 
+  await app.register(datasetChanges, deps);
+
   app.delete(
     '/datasets/:id',
     {
@@ -117,6 +129,30 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
       requireId('dataset', id);
       await datasetsOf(request).delete(id);
       return reply.status(204).send();
+    },
+  );
+};
+
+/** What takes JSON below `/datasets`. */
+const datasetChanges: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { config }) => {
+  parseJsonBodies(app, config.maxJsonBytes);
+  app.patch(
+    '/datasets/:id',
+    {
+      config: { scope: 'datasets:write' },
+      schema: {
+        operationId: 'updateDataset',
+        summary: 'Change how long a dataset is kept',
+        tags,
+        params,
+        body: Retention,
+        response: { 200: jsonResponse('The dataset.', Dataset), ...problems('DATASET_NOT_FOUND', ...JSON_ERRORS) },
+      },
+    },
+    async (request) => {
+      const { id } = request.params;
+      requireId('dataset', id);
+      return accessOf(request).store.datasets.keepFor(id, request.body.expiresInSeconds);
     },
   );
 };

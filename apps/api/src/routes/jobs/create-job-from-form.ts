@@ -68,8 +68,9 @@ export async function createJobFromForm(
     }
     const evaluation = datasets.get('evaluation');
     if (evaluation) checkLabels(wanted.metric, evaluation.summary);
+    const job = { ...wanted, keyId: accessOf(request).key?.id };
     return queued(
-      await keepAndSubmit(checks, session, { model, datasets }, { ...wanted, keyId: accessOf(request).key?.id }, claim),
+      await keepAndSubmit(checks, session, { model, datasets }, { job, kept: keptFor(wanted, deps) }, claim),
     );
   };
   return answerOnce(request, { model: digestsOf(files), data, wanted, preprocess }, work, 'within');
@@ -97,26 +98,38 @@ async function checkAgainstModel(
   return dataset;
 }
 
+/** How long the job and what it brings along are kept, in seconds; null until somebody deletes them. */
+type KeptFor = Readonly<Record<'model' | 'dataset' | 'job', number | null>>;
+
+function keptFor({ expiresInSeconds }: JobOptions, { config }: RouteDeps): KeptFor {
+  if (expiresInSeconds !== undefined) {
+    return { model: expiresInSeconds, dataset: expiresInSeconds, job: expiresInSeconds };
+  }
+  const { modelRetentionSeconds: model, datasetRetentionSeconds: dataset, jobRetentionSeconds: job } = config;
+  return { model, dataset, job };
+}
+
 /** Stores everything and submits the job; what is new is deleted again when that fails half-way. */
 async function keepAndSubmit(
   { store }: CheckDeps,
   session: UploadSession,
   checked: { model: CheckedModel; datasets: CheckedDatasets },
-  wanted: Omit<JobOptions, 'preprocess'> & Pick<NewJob, 'keyId'>,
+  { job: wanted, kept }: { job: Omit<JobOptions, 'preprocess'> & Pick<NewJob, 'keyId'>; kept: KeptFor },
   claim: OnceClaim | null,
 ): Promise<Job> {
   const undo: (() => Promise<void>)[] = [];
   try {
-    const model = await keepModel(store, session, checked.model);
+    const model = await keepModel(store, session, checked.model, kept.model);
     if (model.created) undo.push(() => store.models.delete(model.value.id));
     const datasets: JobDatasets = {};
     for (const [role, file] of checked.datasets) {
-      const dataset = await keepDataset(store, session, file);
+      const dataset = await keepDataset(store, session, file, kept.dataset);
       if (dataset.created) undo.push(() => store.datasets.delete(dataset.value.id));
       datasets[role] = dataset.value.id;
     }
     session.signal.throwIfAborted();
-    const job = { ...wanted, recipe: wanted.recipe ?? {}, modelId: model.value.id, datasets };
+    const inputs = { modelId: model.value.id, datasets };
+    const job = { ...wanted, ...inputs, recipe: wanted.recipe ?? {}, expiresInSeconds: kept.job };
     return await store.submitJob(job, onceJob(claim));
   } catch (error) {
     // Another request may use a resource by now; it then stays.

@@ -13,15 +13,16 @@ export const POLL_SECONDS = 1;
 
 /** Creates a job of a model and datasets that are stored. @throws TritforgeError of every check */
 export async function createJob(
-  { inspector }: RouteDeps,
+  { inspector, config }: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
   wanted: JobRequest,
 ): Promise<Answer> {
   const { store, key } = accessOf(request);
+  const { recipe = {}, expiresInSeconds = config.jobRetentionSeconds } = wanted;
   const work = async (claim: OnceClaim | null) => {
     await checkJob({ store, inspector }, session, wanted);
-    return queued(await store.submitJob({ ...wanted, recipe: wanted.recipe ?? {}, keyId: key?.id }, onceJob(claim)));
+    return queued(await store.submitJob({ ...wanted, recipe, expiresInSeconds, keyId: key?.id }, onceJob(claim)));
   };
   return answerOnce(request, wanted, work, 'within');
 }
@@ -46,8 +47,14 @@ async function checkJob({ store, inspector }: CheckDeps, session: UploadSession,
   checkWanted(wanted, roles);
   const evaluation = used[roles.indexOf('evaluation')];
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-  for (const { fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {
-    const [path] = await session.layOutPublished([{ name: fileName, digest }]);
-    await inspector.checkDataset({ path: path!, preprocess }, model.summary.inputs, session.signal);
+  for (const { id, fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {
+    try {
+      const [path] = await session.layOutPublished([{ name: fileName, digest }]);
+      await inspector.checkDataset({ path: path!, preprocess }, model.summary.inputs, session.signal);
+    } catch (error) {
+      // It may have expired meanwhile, and its file with it.
+      await lookUp('dataset', id, (known) => store.datasets.get(known));
+      throw error;
+    }
   }
 }

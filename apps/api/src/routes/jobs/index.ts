@@ -8,13 +8,14 @@ import {
   JobOptions,
   JobRequest,
   Report,
+  Retention,
   TritforgeError,
 } from '@tritforge/contracts';
 import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
 import type { ProjectStore } from '@tritforge/store';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
-import { DATASET_ERRORS, MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { DATASET_ERRORS, JSON_ERRORS, MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
 import { matchesEtag, weakEtag } from '../../http/etag.js';
 import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
@@ -119,10 +120,11 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
         );
         if (preferredWait(request) === null) return sendAnswer(reply, answer);
         const { id } = answer.body as Job;
-        const read = () => find(accessOf(request).store, id);
-        const job = await waitFor({ watch: store.watch, jobId: id }, request, reply, read, ({ state }) =>
-          isTerminal(state),
-        );
+        const read = () => accessOf(request).store.jobs.get(id);
+        const isOver = (job: Job | null) => job === null || isTerminal(job.state);
+        const job = await waitFor({ watch: store.watch, jobId: id }, request, reply, read, isOver);
+        // It was deleted: by now, or before the request was sent again.
+        if (job === null) return sendAnswer(reply, answer);
         return sendAnswer(
           reply,
           isTerminal(job.state) ? { ...answer, status: 200, body: job } : { ...answer, body: job },
@@ -215,6 +217,50 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       const { id } = request.params;
       requireId('job', id);
       return sendOnce(request, reply, 200, () => accessOf(request).store.cancelJob(id));
+    },
+  );
+
+  app.patch(
+    '/jobs/:id',
+    {
+      config: { scope: 'jobs:write' },
+      schema: {
+        operationId: 'updateJob',
+        summary: 'Change how long a job is kept',
+        description: 'With its report, artifacts and events.',
+        tags,
+        params,
+        body: Retention,
+        response: { 200: jsonResponse('The job.', Job), ...problems('JOB_NOT_FOUND', ...JSON_ERRORS) },
+      },
+    },
+    async (request) => {
+      const { id } = request.params;
+      requireId('job', id);
+      return accessOf(request).store.jobs.keepFor(id, request.body.expiresInSeconds);
+    },
+  );
+
+  app.delete(
+    '/jobs/:id',
+    {
+      config: { scope: 'jobs:write' },
+      schema: {
+        operationId: 'deleteJob',
+        summary: 'Delete a job',
+        description:
+          'With its report, artifacts and events. A job that has not ended is canceled first. Its model and datasets stay, and what it used ' +
+          'of quotas stays used.',
+        tags,
+        params,
+        response: { 204: emptyResponse('The job is gone.'), ...problems('JOB_NOT_FOUND', 'JOB_NOT_ENDED') },
+      },
+    },
+    async (request, reply) => {
+      const { id } = request.params;
+      requireId('job', id);
+      await accessOf(request).store.deleteJob(id);
+      return reply.status(204).send();
     },
   );
 

@@ -1,11 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { idSchema, Model, TritforgeError } from '@tritforge/contracts';
+import { ExpiresInSeconds, idSchema, Model, Retention, TritforgeError } from '@tritforge/contracts';
 import type { NewFile } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
 import { announcedFileName } from '../../http/content-disposition.js';
-import { MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
+import { JSON_ERRORS, MODEL_ERRORS, ONCE_ERRORS, UPLOAD_ERRORS } from '../../http/error-groups.js';
 import { idempotencyHeader } from '../../http/idempotency-key.js';
 import { lookUp, requireId } from '../../http/lookup.js';
 import { pageBody, pageQuery, pageRequest, pageSchema } from '../../http/pagination.js';
@@ -14,6 +14,7 @@ import { answerOnce, sendAnswer } from '../../once/answer-once.js';
 import { digestsOf } from '../../once/digests-of.js';
 import { acceptUploads } from '../../plugins/accept-uploads.js';
 import { accessOf } from '../../plugins/authentication.js';
+import { parseJsonBodies } from '../../plugins/json-bodies.js';
 import { binaryBody, formBody, locationHeader, MULTIPART, OCTET_STREAM } from '../../uploads/body-schemas.js';
 import { checkModel, keepModel, ModelParts } from '../../uploads/model-upload.js';
 import { unexpectedPart } from '../../uploads/part-errors.js';
@@ -24,7 +25,7 @@ const tags = ['models'];
 
 /** `/models` */
 export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps) => {
-  const { inspector, uploads } = deps;
+  const { inspector, uploads, config } = deps;
   const modelsOf = (request: FastifyRequest) => accessOf(request).store.models;
   acceptUploads(app, [MULTIPART, OCTET_STREAM], { json: false });
 
@@ -38,13 +39,14 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
         description:
           'The .onnx file alone as the body, or a form with the part `model` and one part `data` per external data ' +
           'file, its file name being the one that the model refers to. The model is checked before it is kept. The ' +
-          'same bytes give the same model.',
+          'same bytes give the same model, which is kept for the longer of both times.',
         tags,
         headers: idempotencyHeader,
         querystring: Type.Object({
           fileName: Type.Optional(
             Type.String({ minLength: 1, maxLength: 255, description: 'File name of a model that is the whole body.' }),
           ),
+          expiresInSeconds: Type.Optional(ExpiresInSeconds),
         }),
         body: {
           content: {
@@ -60,11 +62,13 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
       },
     },
     async (request, reply) => {
+      const { fileName, expiresInSeconds = config.modelRetentionSeconds } = request.query;
       const answer = await uploads.serve(request, reply, async (session) => {
-        const files = await receiveFiles(deps, request, request.query.fileName, session);
+        const files = await receiveFiles(deps, request, fileName, session);
         return answerOnce(request, digestsOf(files), async () => {
           const checks = { inspector, store: accessOf(request).store };
-          const { value, created } = await keepModel(checks.store, session, await checkModel(checks, session, files));
+          const model = await checkModel(checks, session, files);
+          const { value, created } = await keepModel(checks.store, session, model, expiresInSeconds);
           return { status: created ? 201 : 200, headers: { location: `/models/${value.id}` }, body: value };
         });
       });
@@ -105,6 +109,8 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
     async (request) => lookUp('model', request.params.id, (id) => modelsOf(request).get(id)),
   );
 
+  await app.register(modelChanges, deps);
+
   app.delete(
     '/models/:id',
     {
@@ -123,6 +129,30 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
       requireId('model', id);
       await modelsOf(request).delete(id);
       return reply.status(204).send();
+    },
+  );
+};
+
+/** What takes JSON below `/models`. */
+const modelChanges: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { config }) => {
+  parseJsonBodies(app, config.maxJsonBytes);
+  app.patch(
+    '/models/:id',
+    {
+      config: { scope: 'models:write' },
+      schema: {
+        operationId: 'updateModel',
+        summary: 'Change how long a model is kept',
+        tags,
+        params,
+        body: Retention,
+        response: { 200: jsonResponse('The model.', Model), ...problems('MODEL_NOT_FOUND', ...JSON_ERRORS) },
+      },
+    },
+    async (request) => {
+      const { id } = request.params;
+      requireId('model', id);
+      return accessOf(request).store.models.keepFor(id, request.body.expiresInSeconds);
     },
   );
 };
