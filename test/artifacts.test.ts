@@ -1,7 +1,6 @@
 /** Downloads: ranges, digests and conditional requests. The job is finished by hand, as a worker would. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import type { Artifact, Job, Model, Report } from '@tritforge/contracts';
@@ -36,7 +35,7 @@ after(() => stack.close());
 
 /** Ends a job with an artifact of two files. */
 async function finish(id: string): Promise<void> {
-  const store = await openStore({ databaseUrl: stack.databaseUrl, blobDir: join(stack.dataDir, 'blobs') });
+  const store = await openStore(stack.storeConfig);
   try {
     const claim = await store.jobs.claim(id, { id: 'test', engineVersion: '0.0.0' });
     const files = [

@@ -5,13 +5,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { deployMigrations, type EmbeddedPostgres, startEmbeddedPostgres } from '@tritforge/store';
+import {
+  deployMigrations,
+  type EmbeddedPostgres,
+  readSettings,
+  SHARED_SETTINGS,
+  type StoreConfig,
+  startEmbeddedPostgres,
+  storeConfigOf,
+} from '@tritforge/store';
+import { startTestS3, type TestS3 } from '@tritforge/store/testing/s3-server';
 import { Client } from 'pg';
 import { Conformance, type OpenapiDocument } from './conformance.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const API = 'apps/api/dist/server.js';
 const START_TIMEOUT_MS = 30_000;
+/** Below the data folder, so that it goes with it. */
+const S3_FOLDER = 's3';
 
 /** What of a service a test can look at: how many rows each table has, and which files lie in its folders. */
 export interface Footprint {
@@ -24,6 +35,15 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How many workers run; none by default. */
   readonly workers?: number;
+  /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
+  readonly storage?: 'folder' | 's3';
+}
+
+/** What a stack is made of beside its processes. */
+interface Running {
+  readonly settings: Readonly<Record<string, string>>;
+  readonly postgres: EmbeddedPostgres;
+  readonly s3: TestS3 | null;
 }
 
 /** A running service: PostgreSQL, the API and workers as processes of their own, in a folder of their own. */
@@ -36,14 +56,14 @@ export class Stack {
   readonly #processes: readonly ChildProcess[];
   readonly #further: ChildProcess[] = [];
   readonly #postgres: EmbeddedPostgres;
+  readonly #s3: TestS3 | null;
   readonly #db: Client;
   #loadedConformance: Promise<Conformance> | null = null;
 
   constructor(
     url: string,
-    settings: Readonly<Record<string, string>>,
+    { settings, postgres, s3 }: Running,
     processes: readonly [api: ChildProcess, ...workers: ChildProcess[]],
-    postgres: EmbeddedPostgres,
     db: Client,
   ) {
     this.url = url;
@@ -52,7 +72,15 @@ export class Stack {
     [this.api] = processes;
     this.#processes = processes;
     this.#postgres = postgres;
+    this.#s3 = s3;
     this.#db = db;
+  }
+
+  /** What this process opens the store of the service with. */
+  get storeConfig(): StoreConfig {
+    // Where the SDK looks for them.
+    Object.assign(process.env, this.#s3?.credentials);
+    return storeConfigOf(readSettings(SHARED_SETTINGS, this.#settings));
   }
 
   /** The processes that run jobs. */
@@ -77,7 +105,8 @@ export class Stack {
 
   /** Row counts and files as they are now. */
   async footprint(): Promise<Footprint> {
-    const files = await Promise.all(['blobs', 'scratch'].map((folder) => listFiles(join(this.dataDir, folder))));
+    const folders = ['blobs', 'scratch', S3_FOLDER].map((folder) => listFiles(join(this.dataDir, folder)));
+    const files = await Promise.all(folders);
     return { rows: await countRows(this.#db), files: files.flat().sort() };
   }
 
@@ -101,6 +130,11 @@ export class Stack {
     return { url: await addressOf(api), process: api };
   }
 
+  /** Stops the object storage under the running service, where it has one. */
+  async stopS3(): Promise<void> {
+    await this.#s3?.close();
+  }
+
   /** Stops the database under the running service. */
   stopDatabase(): Promise<void> {
     return this.#postgres.stop();
@@ -110,23 +144,30 @@ export class Stack {
     await Promise.all([...this.#processes, ...this.#further].map(stop));
     await this.#db.end();
     await this.#postgres.destroy();
+    await this.#s3?.close();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
 
 /** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
-export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): Promise<Stack> {
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { env = {}, workers = 0, storage = process.env.TRITFORGE_TEST_STORAGE ?? 'folder' } = options;
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);
   const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true });
   const databaseUrl = postgres.databaseUrl('tritforge');
   await deployMigrations(databaseUrl);
+  const s3 = storage === 's3' ? await startTestS3(join(dataDir, S3_FOLDER)) : null;
   const settings = {
     DATABASE_URL: databaseUrl,
     TRITFORGE_DATA_DIR: dataDir,
     TRITFORGE_PORT: '0',
     REDIS_URL: '',
+    TRITFORGE_S3_BUCKET: '',
+    TRITFORGE_S3_ENDPOINT: '',
+    ...s3?.credentials,
+    ...s3?.settings,
     ...env,
   };
   const api = start(API, settings);
@@ -136,7 +177,7 @@ export async function startStack({ env = {}, workers = 0 }: StackOptions = {}): 
   // A test may stop the database.
   db.on('error', () => {});
   await db.connect();
-  return new Stack(await addressOf(api), settings, [api, ...workerProcesses], postgres, db);
+  return new Stack(await addressOf(api), { settings, postgres, s3 }, [api, ...workerProcesses], db);
 }
 
 function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {

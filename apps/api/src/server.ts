@@ -1,6 +1,5 @@
 /** Entry point of the API process: settings from the environment, then listen until a signal ends it. */
-import { join } from 'node:path';
-import { deployMigrations, openStore } from '@tritforge/store';
+import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
 import { buildApp } from './app.js';
 import { childInspector } from './child-inspector.js';
 import { type ApiConfig, readConfig } from './config.js';
@@ -9,12 +8,9 @@ import { scratchDirOf, sweepScratch } from './uploads/scratch.js';
 const SCRATCH_MAX_AGE_MS = 24 * 3600 * 1000;
 
 async function serve(config: ApiConfig): Promise<void> {
-  const { databaseUrl, redisUrl, dataDir } = config;
-  if (databaseUrl === null) {
-    throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
-  }
-  await deployMigrations(databaseUrl);
-  const store = await openStore({ databaseUrl, redisUrl, blobDir: join(dataDir, 'blobs') });
+  const storeConfig = storeConfigOf(config);
+  await deployMigrations(storeConfig.databaseUrl);
+  const store = await openStore(storeConfig);
   await sweepScratch(scratchDirOf(config), SCRATCH_MAX_AGE_MS);
   const app = await buildApp(
     { store, inspector: childInspector(config), config },

@@ -17,6 +17,6 @@ describe('the configuration of the worker', () => {
   });
 
   test('says what each variable means', () => {
-    for (const { env, meaning } of Object.values(SETTINGS)) assert.match(`${env}: ${meaning}`, /^[A-Z_]+: .+\.$/);
+    for (const { env, meaning } of Object.values(SETTINGS)) assert.match(`${env}: ${meaning}`, /^[A-Z0-9_]+: .+\.$/);
   });
 });

@@ -20,6 +20,8 @@ const REQUIRED_ONNXRUNTIME: Readonly<Record<ArtifactProfile, string>> = {
 /** A result that is stored but not published yet. */
 export interface StagedResult {
   readonly outcome: Outcome;
+  /** Sends the files to where publishing them is short, which may take long. Call it while the lease of the job is held. */
+  send(): Promise<void>;
   /** Removes what was not published. */
   discard(): Promise<void>;
 }
@@ -39,6 +41,9 @@ export async function stageResult(
   const discard = async () => {
     await Promise.all(staged.map((blob) => blob.discard()));
   };
+  const send = async () => {
+    for (const blob of staged) await blob.send();
+  };
   const stage = async (name: string): Promise<NewFile> => {
     const blob = await blobs.putFile(join(outputDir, name), { signal });
     staged.push(blob);
@@ -50,7 +55,7 @@ export async function stageResult(
     const error = gateError(job, report);
     const outcome: Outcome =
       error === null ? { state: 'succeeded', report, artifacts } : { state: 'failed', error, report, artifacts };
-    return { outcome, discard };
+    return { outcome, send, discard };
   } catch (error) {
     await discard();
     throw error;

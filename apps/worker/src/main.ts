@@ -1,18 +1,14 @@
 /** Entry point of the worker process: settings from the environment, then jobs until a signal ends it. */
-import { join } from 'node:path';
-import { deployMigrations, openStore } from '@tritforge/store';
+import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.js';
 import { startWorker } from './worker.js';
 
 async function serve(config: WorkerConfig): Promise<void> {
-  const { databaseUrl, redisUrl, dataDir } = config;
-  if (databaseUrl === null) {
-    throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
-  }
+  const storeConfig = storeConfigOf(config);
   const logger = pino({ level: config.logLevel, base: { service: 'worker', pid: process.pid } });
-  await deployMigrations(databaseUrl);
-  const store = await openStore({ databaseUrl, redisUrl, blobDir: join(dataDir, 'blobs') });
+  await deployMigrations(storeConfig.databaseUrl);
+  const store = await openStore(storeConfig);
   const worker = await startWorker({ store, config, logger });
 
   let isClosing = false;

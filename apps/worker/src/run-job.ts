@@ -140,9 +140,10 @@ async function publish(
   { store, logger }: JobRunner,
   claim: JobClaim,
   lease: JobLease,
-  { outcome, discard }: StagedResult,
+  { outcome, send, discard }: StagedResult,
 ): Promise<Ended> {
   try {
+    await untilReachable(logger, send);
     await lease.end();
     if (lease.signal.aborted || !(await untilReachable(logger, () => store.jobs.finish(claim, outcome)))) {
       return abandon(logger);

@@ -135,6 +135,7 @@ const registry = {
   // Service
   SERVICE_OVERLOADED: { status: 503, title: 'The service is busy', retryable: true },
   SERVICE_UNAVAILABLE: { status: 503, title: 'A part of the service cannot be reached', retryable: true },
+  CONTENT_CORRUPT: { status: 500, title: 'A stored file does not have the digest that it was stored under' },
   STORAGE_FULL: { status: 507, title: 'The service has no space left', retryable: true },
   INTERNAL: { status: 500, title: 'The service failed' },
 } as const satisfies Record<string, ErrorKind>;

@@ -5,6 +5,7 @@ export type { KeyRepository, KnownKey, NewKey, ShownKey } from './access/keys.js
 export { type AccessStore, openAccess } from './access/open-access.js';
 export type { ProjectRepository } from './access/projects.js';
 export type { BlobRange, BlobStorage, StagedBlob, StageOptions } from './blobs/blob-storage.js';
+export type { S3Config } from './blobs/s3/s3-config.js';
 export {
   type EmbeddedPostgres,
   type EmbeddedPostgresOptions,
@@ -47,6 +48,7 @@ export {
   url,
 } from './settings.js';
 export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';
+export { storeConfigOf } from './store-config.js';
 export type { Expired } from './sweep-expired.js';
 export { UPLOAD_LEASE_MS } from './uploads/upload-locks.js';
 export type { Upload, UploadLimits, UploadRepository } from './uploads/uploads.js';

@@ -47,6 +47,21 @@ export function oneOf(...choices: string[]): (text: string) => string {
   };
 }
 
+/** The name of a bucket. */
+function bucketName(value: string): string {
+  if (!/^[\w.-]{3,255}$/.test(value)) throw new Error('the name of a bucket, without URL and slashes');
+  return value;
+}
+
+/** Folders of a bucket, to begin keys with; ends with a slash. */
+function keyPrefix(value: string): string {
+  const segments = value.replace(/\/$/, '').split('/');
+  if (!segments.every((segment) => /^[\w!*'().-]+$/.test(segment) && !/^\.+$/.test(segment)) || value.length > 500) {
+    throw new Error("folders between slashes, of letters, digits and _!*'().-, such as team/tritforge");
+  }
+  return `${segments.join('/')}/`;
+}
+
 /** What every process of the service is told. */
 export interface SharedConfig {
   readonly logLevel: string;
@@ -56,6 +71,13 @@ export interface SharedConfig {
   readonly redisUrl: string | null;
   /** Folder of the embedded database, the blobs and scratch files. */
   readonly dataDir: string;
+  /** Bucket of the blobs; null keeps them in `dataDir`. */
+  readonly s3Bucket: string | null;
+  /** What keys in the bucket begin with: empty, or with a slash at its end. */
+  readonly s3Prefix: string;
+  readonly s3Endpoint: string | null;
+  readonly s3Region: string | null;
+  readonly s3Addressing: 'auto' | 'path' | 'virtual';
   /** Where webhooks may be sent to. */
   readonly webhookTargets: 'public' | 'any';
 }
@@ -85,6 +107,36 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     fallback: resolve('.data'),
     meaning: 'Folder of the embedded database, the stored files and scratch files.',
     parse: folder,
+  },
+  s3Bucket: {
+    env: 'TRITFORGE_S3_BUCKET',
+    fallback: null,
+    meaning: 'Bucket of models, datasets and artifacts; they lie in the data folder when unset.',
+    parse: bucketName,
+  },
+  s3Prefix: {
+    env: 'TRITFORGE_S3_PREFIX',
+    fallback: '',
+    meaning: 'Folders of the bucket that belong to the service, such as team/tritforge; all of it when unset.',
+    parse: keyPrefix,
+  },
+  s3Endpoint: {
+    env: 'TRITFORGE_S3_ENDPOINT',
+    fallback: null,
+    meaning: 'URL of an S3 service other than AWS.',
+    parse: url('http:', 'https:'),
+  },
+  s3Region: {
+    env: 'TRITFORGE_S3_REGION',
+    fallback: null,
+    meaning: 'Region of the bucket; when unset us-east-1 with an endpoint, else what the AWS SDK finds.',
+    parse: text,
+  },
+  s3Addressing: {
+    env: 'TRITFORGE_S3_ADDRESSING',
+    fallback: 'auto',
+    meaning: 'Where requests name the bucket: path, virtual (in the host name) or auto (path with an endpoint).',
+    parse: oneOf('auto', 'path', 'virtual') as (text: string) => SharedConfig['s3Addressing'],
   },
   webhookTargets: {
     env: 'TRITFORGE_WEBHOOK_TARGETS',

@@ -5,7 +5,8 @@ import { createKeyRepository, type KeyRepository } from './access/keys.js';
 import { createProjectRepository, type ProjectRepository } from './access/projects.js';
 import { sweepBlobs } from './blobs/blob-references.js';
 import type { BlobStorage } from './blobs/blob-storage.js';
-import { openFileBlobStorage } from './blobs/file-blob-storage.js';
+import { openBlobStorage } from './blobs/open-blob-storage.js';
+import type { S3Config } from './blobs/s3/s3-config.js';
 import { connectDatabase, pingDatabase } from './database.js';
 import { createEventLog, type EventLog } from './events/event-log.js';
 import { type JobWatch, openJobWatch } from './events/job-watch.js';
@@ -37,8 +38,13 @@ export interface StoreConfig {
   readonly databaseUrl: string;
   /** `redis://…` or `rediss://…`; without it jobs are dispatched through the database. */
   readonly redisUrl?: string | null | undefined;
-  /** Directory of the blobs and of uploads on their way; created when missing. All processes of one service share it. */
+  /**
+   * Directory of the blobs and of uploads on their way; created when missing. All processes of one service share it; where the blobs are in
+   * a bucket, for uploads that arrive in pieces alone.
+   */
   readonly blobDir: string;
+  /** The bucket of the blobs; without it they are in `blobDir`. */
+  readonly s3?: S3Config | null | undefined;
   /** Start of the queue's name, `tritforge` by default; keeps several services on one Redis apart. */
   readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
@@ -157,7 +163,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
   const closers = [() => db.$disconnect()];
   try {
     await pingDatabase(db);
-    const blobs = await openFileBlobStorage(config.blobDir);
+    const blobs = await openBlobStorage(config.blobDir, config.s3 ?? null);
     closers.unshift(() => blobs.close());
     const uploadFiles = await openUploadFiles(path.join(config.blobDir, 'uploads'));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;

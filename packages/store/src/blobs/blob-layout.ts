@@ -1,43 +1,32 @@
-import { randomBytes } from 'node:crypto';
-import { hostname } from 'node:os';
 import path from 'node:path';
 
 /**
- * The folder of the filesystem driver:
+ * The folder of what the service stores:
  *
- *     <blobDir>/sha256/ab/abcdef…     published content, read-only, named by its digest
  *     <blobDir>/staging/<name>/    what one open storage has not published yet
  *     <blobDir>/uploads/<id>       what arrives in pieces (see uploads/upload-files.ts)
+ *     <blobDir>/sha256/ab/abcdef…  content that the filesystem driver has published, read-only, named by its digest
  *
- * All are on one file system, so that publishing is a rename.
+ * All are on one file system, so that publishing is a rename. The S3 driver publishes to `<prefix>sha256/ab/abcdef…` of a bucket instead.
  */
-export interface BlobLayout {
-  readonly stagingRoot: string;
-  /** The staging folder of this storage. */
-  readonly stagingDir: string;
-  readonly contentRoot: string;
-  /** Where content with a digest lies. @throws RangeError when the digest is malformed. */
-  pathOf(digest: string): string;
-  /** A new name in the staging folder. */
-  newStagingPath(): string;
+export function stagingRootOf(blobDir: string): string {
+  return path.resolve(blobDir, 'staging');
 }
 
-const DIGEST = /^sha256:[0-9a-f]{64}$/;
+/** Where all published content lies, below the folder or the prefix. */
+export const CONTENT_ROOT = 'sha256';
 
-/** Gives each caller a staging folder of its own, so that leftovers of the dead can be told from uploads that go on. */
-export function blobLayout(blobDir: string): BlobLayout {
-  const stagingRoot = path.resolve(blobDir, 'staging');
-  const stagingDir = path.join(stagingRoot, `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`);
-  const contentRoot = path.resolve(blobDir, 'sha256');
-  return {
-    stagingRoot,
-    stagingDir,
-    contentRoot,
-    pathOf: (digest) => {
-      if (!DIGEST.test(digest)) throw new RangeError(`${JSON.stringify(digest)} is not a digest`);
-      const hex = digest.slice('sha256:'.length);
-      return path.join(contentRoot, hex.slice(0, 2), hex);
-    },
-    newStagingPath: () => path.join(stagingDir, randomBytes(12).toString('hex')),
-  };
+const DIGEST = /^sha256:([0-9a-f]{64})$/;
+
+/** The hexadecimal digits of a digest. @throws RangeError when it is malformed */
+export function hexOf(digest: string): string {
+  const hex = DIGEST.exec(digest)?.[1];
+  if (hex === undefined) throw new RangeError(`${JSON.stringify(digest)} is not a digest`);
+  return hex;
+}
+
+/** Where content with a digest lies, below the folder or the prefix. @throws RangeError when the digest is malformed */
+export function contentPathOf(digest: string): string {
+  const hex = hexOf(digest);
+  return `${CONTENT_ROOT}/${hex.slice(0, 2)}/${hex}`;
 }

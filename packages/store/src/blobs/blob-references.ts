@@ -32,6 +32,26 @@ export async function publishBlobs(tx: Database, blobs: readonly StagedBlob[]): 
   for (const blob of blobs) await blob.publish();
 }
 
+/**
+ * Runs a transaction that publishes blobs, once their content is where publishing is short. When it fails, what no row refers to is
+ * deleted again; where that fails too, it is swept later.
+ */
+export async function withBlobs<T>(
+  db: PrismaClient,
+  blobs: BlobStorage,
+  staged: readonly StagedBlob[],
+  work: (tx: Database) => Promise<T>,
+): Promise<T> {
+  try {
+    for (const blob of staged) await blob.send();
+    return await db.$transaction(work);
+  } catch (error) {
+    const digests = staged.map(({ digest }) => digest);
+    await deleteUnreferencedBlobs(db, blobs, digests).catch(() => {});
+    throw error;
+  }
+}
+
 /** Deletes those of the digests that no row refers to. Call it after the transaction that removed the rows. Returns how many those are. */
 export async function deleteUnreferencedBlobs(
   db: PrismaClient,

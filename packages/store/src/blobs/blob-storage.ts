@@ -22,8 +22,17 @@ export interface StagedBlob {
   /** Gives the content a second name, such as the one that a model refers to its external data by (see `materialize`). */
   linkTo(targetPath: string): Promise<void>;
   /**
+   * Does ahead what takes long of `publish` and needs no lock: sends the content to a storage that is far away. Does nothing on the
+   * file system, nor when the content is there already. What is sent and never published belongs to nobody and is swept.
+   *
+   * @throws TritforgeError SERVICE_UNAVAILABLE, STORAGE_FULL
+   */
+  send(): Promise<void>;
+  /**
    * Moves the content under its digest, atomically; does nothing when it is there already. Repositories call it while
    * they hold the lock of the digest: without that lock a concurrent delete may take the content away again.
+   *
+   * @throws TritforgeError SERVICE_UNAVAILABLE, STORAGE_FULL
    */
   publish(): Promise<void>;
   /** Removes the staged content unless it is published. May be called twice. */
@@ -36,7 +45,10 @@ export interface BlobRange {
   readonly end?: number;
 }
 
-/** Where bytes live, addressed by their digest. The content of a digest never changes. */
+/**
+ * Where bytes live, addressed by their digest. The content of a digest never changes. Every method of a storage that is reached over a
+ * network throws TritforgeError SERVICE_UNAVAILABLE when it cannot be reached, refuses or has no such bucket.
+ */
 export interface BlobStorage {
   /**
    * Streams `source` to a staging area with bounded memory, hashing on the way.
@@ -57,12 +69,15 @@ export interface BlobStorage {
   open(digest: string, range?: BlobRange): Readable;
   /**
    * Makes a read-only file with the content at `targetPath`, which must not exist: a hard link where the file system
-   * allows it, else a copy. Write to such a file never; it may be the stored content itself.
+   * allows it, else a copy. Write to such a file never; it may be the stored content itself. Content that comes over a network is
+   * compared with its digest, and leaves no file when it is another.
+   *
+   * @throws TritforgeError CONTENT_CORRUPT, STORAGE_FULL; an Error with the code ENOENT when there is no such content.
    */
   materialize(digest: string, targetPath: string): Promise<void>;
   /** Deletes published content; does nothing when there is none. Only for callers that hold the lock of the digest. */
   delete(digest: string): Promise<void>;
-  /** Digests of all published content, in no order. */
+  /** Digests of published content, in no order. Content that was sent lately may be left out: its row may be on its way. */
   list(): AsyncIterable<string>;
   /** Checks that content can be written and read. @throws when it cannot. */
   ping(): Promise<void>;

@@ -12,6 +12,11 @@ export function storageError(error: unknown): unknown {
   });
 }
 
+/** Passes an error of the file system on as what it means for callers. @throws always */
+export function rethrowStorageError(error: unknown): never {
+  throw storageError(error);
+}
+
 /** @throws TritforgeError UPLOAD_TOO_LARGE when `sizeBytes` is over the limit. */
 export function checkSize(sizeBytes: number, maxBytes: number): void {
   if (sizeBytes <= maxBytes) return;

@@ -1,5 +1,5 @@
 import { type Dataset, type DatasetSummary, newId, type Preprocess, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, lockBlobs, publishBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, lockBlobs, publishBlobs, withBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { Dataset as DatasetRow, PrismaClient } from '../generated/client.js';
@@ -23,7 +23,7 @@ export interface NewDataset {
 export interface DatasetRepository {
   /**
    * Publishes the file and writes the row; the same content and preprocess gives the row that exists, and the later of both expiries.
-   * @throws TritforgeError QUOTA_EXCEEDED
+   * @throws TritforgeError QUOTA_EXCEEDED, SERVICE_UNAVAILABLE, STORAGE_FULL
    */
   create(dataset: NewDataset): Promise<Created<Dataset>>;
   get(id: string): Promise<Dataset | null>;
@@ -61,7 +61,7 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, re
   return {
     create: ({ file, preprocess, summary, expiresInSeconds = null }) => {
       const key = datasetKey(file.blob.digest, preprocess);
-      return db.$transaction(async (tx) => {
+      return withBlobs(db, blobs, [file.blob], async (tx) => {
         // Whoever writes this content holds this lock, and a row that is there is kept until this ends.
         await lockBlobs(tx, [file.blob]);
         const created = !(await keepLonger(tx, 'dataset', { projectId, contentKey: key }, expiresInSeconds));

@@ -1,5 +1,5 @@
 import { type Model, type ModelSummary, newId, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, lockBlobs, publishBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, lockBlobs, publishBlobs, withBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { type Database, storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
@@ -30,7 +30,7 @@ export interface ModelRepository {
   /**
    * Publishes the files and writes the row; the same content gives the row that exists, whatever the file is called, and the later of
    * both expiries.
-   * @throws TritforgeError QUOTA_EXCEEDED
+   * @throws TritforgeError QUOTA_EXCEEDED, SERVICE_UNAVAILABLE, STORAGE_FULL
    */
   create(model: NewModel): Promise<Created<Model>>;
   get(id: string): Promise<Model | null>;
@@ -82,7 +82,7 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
       const staged = files.map(({ blob }) => blob);
-      return db.$transaction(async (tx) => {
+      return withBlobs(db, blobs, staged, async (tx) => {
         // Whoever writes this content holds these locks, and a row that is there is kept until this ends.
         await lockBlobs(tx, staged);
         const created = !(await keepLonger(tx, 'model', { projectId, contentKey: key }, expiresInSeconds));

@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, rm, stat, writeFile } from 'node:fs/promi
 import path from 'node:path';
 import type { Readable } from 'node:stream';
 import { TritforgeError } from '@tritforge/contracts';
-import { storageError } from '../blobs/storage-errors.js';
+import { rethrowStorageError } from '../blobs/storage-errors.js';
 
 const READ_CHUNK_BYTES = 1 << 20;
 
@@ -31,7 +31,7 @@ export async function openUploadFiles(folder: string): Promise<UploadFiles> {
   const pathOf = (id: string) => path.join(folder, id);
   return {
     create: async (id) => {
-      await writeFile(pathOf(id), '', { flag: 'wx', mode: 0o600 }).catch(rethrow);
+      await writeFile(pathOf(id), '', { flag: 'wx', mode: 0o600 }).catch(rethrowStorageError);
     },
     sizeOf: async (id) => {
       try {
@@ -49,7 +49,7 @@ export async function openUploadFiles(folder: string): Promise<UploadFiles> {
         return arrivedBytes;
       } catch (error) {
         if (error instanceof TritforgeError && error.code === 'DIGEST_MISMATCH') await file.truncate(offsetBytes);
-        return rethrow(error);
+        return rethrowStorageError(error);
       } finally {
         await file.close();
       }
@@ -69,8 +69,4 @@ async function writeChunks(file: FileHandle, offsetBytes: number, source: AsyncI
     }
   }
   return position;
-}
-
-function rethrow(error: unknown): never {
-  throw storageError(error);
 }

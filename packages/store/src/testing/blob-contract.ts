@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { it } from 'node:test';
 import { TritforgeError } from '@tritforge/contracts';
-import { makeTestDir } from '../testing/index.js';
-import type { BlobStorage } from './blob-storage.js';
-import { openFileBlobStorage } from './file-blob-storage.js';
+import type { BlobStorage } from '../blobs/blob-storage.js';
 
-const MIB = 1 << 20;
+export const MIB = 1 << 20;
 
 /** A stream of `count` chunks that are made when they are asked for; counts how many that were. */
 function chunks(count: number, make: (index: number) => Buffer = () => Buffer.alloc(MIB, 7)) {
@@ -27,11 +25,21 @@ function chunks(count: number, make: (index: number) => Buffer = () => Buffer.al
   return { source, state };
 }
 
-const textStream = (text: string): Readable => Readable.from([Buffer.from(text)]);
-const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+/** A stream of a text. */
+export const textStream = (text: string): Readable => Readable.from([Buffer.from(text)]);
+/** `sha256:<hex>` of the bytes. */
+export const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-/** The behaviour of every driver; `stagedFiles` counts what lies in its staging area. */
-function blobContract(storage: () => BlobStorage, stagedFiles: () => Promise<number>, dir: () => string): void {
+/** What lies in the staging folders below the folder of a storage. */
+async function countStaged(blobDir: string): Promise<number> {
+  const entries = await readdir(path.join(blobDir, 'staging'), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).length;
+}
+
+/** The behaviour of every driver, whose folder `dir` is. */
+export function blobContract(storage: () => BlobStorage, dir: () => string): void {
+  const stagedFiles = () => countStaged(dir());
+
   it('stages a stream, publishes it under its digest and reads it back', async () => {
     const bytes = randomBytes(3 * MIB + 17);
     const staged = await storage().stage(Readable.from([bytes.subarray(0, 5), bytes.subarray(5)]));
@@ -186,68 +194,38 @@ function blobContract(storage: () => BlobStorage, stagedFiles: () => Promise<num
     }
   });
 
-  it('answers a ping', () => storage().ping());
-}
-
-describe('blob storage on the file system', () => {
-  let dir: string;
-  let blobDir: string;
-  let storage: BlobStorage;
-  before(async () => {
-    dir = await makeTestDir();
-  });
-  after(() => rm(dir, { recursive: true, force: true }));
-  beforeEach(async () => {
-    blobDir = path.join(dir, `blobs-${randomBytes(4).toString('hex')}`);
-    storage = await openFileBlobStorage(blobDir);
-  });
-
-  const stagedFiles = async (): Promise<number> => {
-    const entries = await readdir(path.join(blobDir, 'staging'), { recursive: true, withFileTypes: true });
-    return entries.filter((entry) => entry.isFile()).length;
-  };
-  const scratch = (): string => {
-    return blobDir;
-  };
-
-  blobContract(() => storage, stagedFiles, scratch);
-
-  it('replaces content that a crash left incomplete', async () => {
-    const staged = await storage.stage(textStream('complete'));
-    const hex = staged.digest.slice('sha256:'.length);
-    const shard = path.join(blobDir, 'sha256', hex.slice(0, 2));
-    await mkdir(shard, { recursive: true });
-    await writeFile(path.join(shard, hex), 'comp');
+  it('publishes what was sent ahead, and what was deleted meanwhile', async () => {
+    const staged = await storage().stage(textStream('sent ahead'));
+    await staged.send();
+    await staged.send();
+    await storage().delete(staged.digest);
     await staged.publish();
-    assert.equal((await buffer(storage.open(staged.digest))).toString(), 'complete');
+    assert.equal((await buffer(storage().open(staged.digest))).toString(), 'sent ahead');
+    assert.equal(await stagedFiles(), 0);
+  });
+
+  it('says that there is no such content, and makes no file of it', async () => {
+    const digest = digestOf(Buffer.from('never uploaded'));
+    assert.equal(await storage().stat(digest), null);
+    const target = path.join(dir(), 'nothing');
+    await assert.rejects(storage().materialize(digest, target), { code: 'ENOENT' });
+    await assert.rejects(stat(target), { code: 'ENOENT' });
+    await assert.rejects(buffer(storage().open(digest, { start: 3 })), { code: 'ENOENT' });
   });
 
   it('lists all published content', async () => {
-    const staged = await Promise.all(['a', 'b', 'c'].map((text) => storage.stage(textStream(text))));
-    await Promise.all(staged.map((blob) => blob.publish()));
+    const staged = await Promise.all(['a', 'b', 'c'].map((text) => storage().stage(textStream(text))));
+    for (const blob of staged) await blob.publish();
     const listed: string[] = [];
-    for await (const digest of storage.list()) listed.push(digest);
+    for await (const digest of storage().list()) listed.push(digest);
     assert.deepEqual(listed.sort(), staged.map((blob) => blob.digest).sort());
   });
 
-  it('removes what a dead process staged, and nothing of a living one', async () => {
-    const living = await storage.stage(textStream('living'));
-    const dead = path.join(blobDir, 'staging', 'host-1-dead');
-    await mkdir(dead);
-    await writeFile(path.join(dead, 'half'), 'half');
-    const longAgo = new Date(Date.now() - 3_600_000);
-    await utimes(dead, longAgo, longAgo);
-    const other = await openFileBlobStorage(blobDir);
-    await assert.rejects(stat(dead), { code: 'ENOENT' });
-    assert.equal(await readFile(living.localPath, 'utf8'), 'living');
-    await other.close();
-    await living.publish();
-    assert.deepEqual(await storage.stat(living.digest), { sizeBytes: 'living'.length });
-  });
-
   it('discards on close what was staged and not published', async () => {
-    const staged = await storage.stage(textStream('forgotten'));
-    await storage.close();
+    const staged = await storage().stage(textStream('forgotten'));
+    await storage().close();
     await assert.rejects(stat(staged.localPath), { code: 'ENOENT' });
   });
-});
+
+  it('answers a ping', () => storage().ping());
+}

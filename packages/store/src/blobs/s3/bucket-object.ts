@@ -1,0 +1,18 @@
+import type { S3Client } from '@aws-sdk/client-s3';
+import { s3Error } from './s3-errors.js';
+
+/** A place for content: a key of a bucket, and the client that reaches it. */
+export interface BucketObject {
+  readonly client: S3Client;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/** Passes errors of the SDK on as what they mean for callers. @throws TritforgeError SERVICE_UNAVAILABLE, STORAGE_FULL */
+export async function asking<T>(bucket: string, request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    throw s3Error(error, bucket);
+  }
+}

@@ -1,0 +1,134 @@
+import { rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import {
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  paginateListObjectsV2,
+} from '@aws-sdk/client-s3';
+import { CONTENT_ROOT, contentPathOf } from '../blob-layout.js';
+import type { BlobRange, BlobStorage, StagedBlob } from '../blob-storage.js';
+import { linkOrCopy } from '../link-or-copy.js';
+import { openStagingArea, type StagedFile } from '../staging-area.js';
+import { asking, type BucketObject } from './bucket-object.js';
+import { download } from './download.js';
+import { readObject } from './read-object.js';
+import { createS3Client } from './s3-client.js';
+import { S3_TIMING, type S3Config } from './s3-config.js';
+import { isMissing, s3Error } from './s3-errors.js';
+import { sendObject } from './send-object.js';
+
+const SHARDED_HEX = /^([0-9a-f]{2})\/(\1[0-9a-f]{62})$/;
+
+/**
+ * Opens the blobs in a bucket, below a prefix. Content is staged in `blobDir` of the local disk, which processes need not share, and is an
+ * object only when all of it has arrived and is hashed.
+ *
+ * @throws TritforgeError SERVICE_UNAVAILABLE when the bucket cannot be listed or written to, STORAGE_FULL
+ */
+export async function openS3BlobStorage(config: S3Config, blobDir: string): Promise<BlobStorage> {
+  const { bucket, prefix, timing } = config;
+  const { pingMs, settleMs } = { ...S3_TIMING, ...timing };
+  const client = createS3Client(config);
+  const objectOf = (digest: string): BucketObject => ({ client, bucket, key: `${prefix}${contentPathOf(digest)}` });
+  const root = { client, bucket, key: `${prefix}${CONTENT_ROOT}/` };
+  try {
+    await list(root);
+    await probe({ client, bucket, key: `${prefix}probe` });
+  } catch (error) {
+    client.destroy();
+    throw error;
+  }
+  const staging = await openStagingArea(blobDir);
+  const staged = (file: StagedFile) => stagedBlob(file, objectOf(file.digest));
+
+  return {
+    stage: async (source, options = {}) => staged(await staging.receive(source, options)),
+    putFile: async (file, options = {}) => staged(await staging.takeOver(file, options)),
+    stat: async (digest) => {
+      const sizeBytes = await sizeOf(objectOf(digest));
+      return sizeBytes === null ? null : { sizeBytes };
+    },
+    open: (digest, range = {}) => streamOf(objectOf(digest), range),
+    materialize: (digest, targetPath) => download(objectOf(digest), digest, targetPath),
+    delete: (digest) => remove(objectOf(digest)),
+    list: () => listDigests(root, settleMs),
+    ping: async () => {
+      await staging.ping();
+      await list(root, AbortSignal.timeout(pingMs));
+    },
+    close: async () => {
+      await staging.close();
+      client.destroy();
+    },
+  };
+}
+
+function stagedBlob(file: StagedFile, object: BucketObject): StagedBlob {
+  const { localPath, digest, sizeBytes } = file;
+  const send = async (): Promise<void> => {
+    if ((await sizeOf(object)) !== sizeBytes) await sendObject(object, file);
+  };
+  const discard = () => rm(localPath, { force: true });
+  return {
+    digest,
+    sizeBytes,
+    localPath,
+    linkTo: (targetPath) => linkOrCopy(localPath, targetPath),
+    send,
+    publish: async () => {
+      await send();
+      await discard();
+    },
+    discard,
+  };
+}
+
+/** The size of an object, or null when there is none. */
+async function sizeOf({ client, bucket, key }: BucketObject): Promise<number | null> {
+  try {
+    const { ContentLength } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    return ContentLength ?? null;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw s3Error(error, bucket);
+  }
+}
+
+/** A stream that reads when it is read from, and ends its request when it is destroyed. */
+function streamOf(object: BucketObject, range: BlobRange): Readable {
+  const abort = new AbortController();
+  const content = Readable.from(readObject(object, range, abort.signal), { objectMode: false });
+  return content.once('close', () => abort.abort());
+}
+
+async function remove({ client, bucket, key }: BucketObject): Promise<void> {
+  await asking(bucket, client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })));
+}
+
+/** Asks for one key below another: the cheapest request whose error says what is wrong. */
+async function list({ client, bucket, key }: BucketObject, signal?: AbortSignal): Promise<void> {
+  const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 });
+  await asking(bucket, client.send(command, { ...(signal && { abortSignal: signal }) }));
+}
+
+/** Writes an object and deletes it again. */
+async function probe(object: BucketObject): Promise<void> {
+  const { client, bucket, key } = object;
+  await asking(bucket, client.send(new PutObjectCommand({ Bucket: bucket, Key: key, Body: 'probe' })));
+  await remove(object);
+}
+
+async function* listDigests({ client, bucket, key }: BucketObject, settleMs: number): AsyncIterable<string> {
+  const settledBefore = Date.now() - settleMs;
+  const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: key })[Symbol.asyncIterator]();
+  for (;;) {
+    const { value: page, done } = await asking(bucket, pages.next());
+    if (done) return;
+    for (const { Key = '', LastModified } of page.Contents ?? []) {
+      const hex = SHARDED_HEX.exec(Key.slice(key.length))?.[2];
+      if (hex !== undefined && (LastModified?.getTime() ?? 0) <= settledBefore) yield `sha256:${hex}`;
+    }
+  }
+}

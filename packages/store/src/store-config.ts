@@ -1,0 +1,32 @@
+import path from 'node:path';
+import type { S3Config } from './blobs/s3/s3-config.js';
+import { SHARED_SETTINGS, type SharedConfig } from './settings.js';
+import type { StoreConfig } from './store.js';
+
+/**
+ * What API and workers open their store with.
+ * @throws Error that names the setting which is missing
+ */
+export function storeConfigOf(config: SharedConfig): StoreConfig {
+  const { databaseUrl, redisUrl, dataDir } = config;
+  if (databaseUrl === null) {
+    throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
+  }
+  return { databaseUrl, redisUrl, blobDir: path.join(dataDir, 'blobs'), s3: s3ConfigOf(config) };
+}
+
+/** The bucket that the settings name, or null. @throws Error when they say more of a bucket that they do not name */
+function s3ConfigOf(config: SharedConfig): S3Config | null {
+  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3Addressing } = config;
+  if (s3Bucket !== null) {
+    return { bucket: s3Bucket, prefix: s3Prefix, endpoint: s3Endpoint, region: s3Region, addressing: s3Addressing };
+  }
+  const { s3Bucket: bucket, ...others } = SHARED_SETTINGS;
+  for (const key of ['s3Prefix', 's3Endpoint', 's3Region', 's3Addressing'] as const) {
+    if (config[key] === others[key].fallback) continue;
+    throw new Error(
+      `${others[key].env} is set and ${bucket.env} is not. Set both, or neither to store files in the data folder.`,
+    );
+  }
+  return null;
+}
