@@ -156,6 +156,7 @@ it('keep every byte that a row names, and none that no row names', async () => {
     }
     const digests = await referenced();
     for (const digest of digests) {
+      assert.ok(await store!.blobs.stat(digest), `${where}: a row has lost its bytes`);
       const bytes = await buffer(store!.blobs.open(digest));
       assert.equal(`sha256:${createHash('sha256').update(bytes).digest('hex')}`, digest, where);
     }
