@@ -130,6 +130,11 @@ export class Stack {
     return { url: await addressOf(api), process: api };
   }
 
+  /** Puts an object into the bucket of a service that stores its files in one, as others do who use it too. */
+  async putObject(key: string, content: Buffer): Promise<void> {
+    await this.#s3?.put(key, content);
+  }
+
   /** Stops the object storage under the running service, where it has one. */
   async stopS3(): Promise<void> {
     await this.#s3?.close();

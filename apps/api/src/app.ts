@@ -74,7 +74,7 @@ export async function buildApp(
   methods.collect(app);
   const routeDeps: RouteDeps = {
     ...deps,
-    uploads: new UploadDesk(store.blobs, scratchDirOf(config), config),
+    uploads: new UploadDesk(store, scratchDirOf(config), config),
   };
   await app.register(rootRoutes, { version: VERSION });
   await app.register(healthRoutes, routeDeps);

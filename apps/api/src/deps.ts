@@ -6,7 +6,7 @@ import type { UploadDesk } from './uploads/upload-desk.js';
 /** The store without what reaches across projects: resources are those of whoever asks (see plugins/authentication.ts). */
 export type ServiceStore = Pick<
   Store,
-  'audit' | 'blobs' | 'jobCounts' | 'inProject' | 'keys' | 'ping' | 'projects' | 'rateLimits' | 'watch'
+  'audit' | 'blobs' | 'jobCounts' | 'inProject' | 'keys' | 'ping' | 'projects' | 'rateLimits' | 'sources' | 'watch'
 >;
 
 /** What the service runs on. */

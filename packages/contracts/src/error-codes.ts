@@ -33,6 +33,8 @@ const registry = {
   UPLOAD_OFFSET_MISMATCH: { status: 409, title: 'The upload goes on at another offset' },
   UPLOAD_LOCKED: { status: 423, title: 'Another request works on the upload', retryable: true },
   UPLOAD_PROTOCOL_UNSUPPORTED: { status: 412, title: 'The request names no version of tus that is supported' },
+  SOURCE_NOT_ALLOWED: { status: 403, title: 'The service takes no files from this address' },
+  SOURCE_NOT_FOUND: { status: 404, title: 'There is no object at the address, or the service may not read it' },
   INSPECTION_TIMEOUT: { status: 422, title: 'Checking the file took too long' },
   INSPECTION_MEMORY_EXCEEDED: { status: 422, title: 'Checking the file took too much memory' },
   INSPECTION_CRASHED: { status: 500, title: 'The process that checked the file died', retryable: true },

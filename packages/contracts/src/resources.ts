@@ -36,6 +36,10 @@ export const ModelSummary = Type.Object({
 });
 export type ModelSummary = Static<typeof ModelSummary>;
 
+const Source = Type.Union([Type.String(), Type.Null()], {
+  description: 'Address of the object that the file was read from when it was stored first; null when it was sent.',
+});
+
 export const Model = Type.Object(
   {
     id: idSchema('model'),
@@ -46,6 +50,7 @@ export const Model = Type.Object(
       description: 'The .onnx file first, then its external data.',
     }),
     summary: ModelSummary,
+    source: Source,
     createdAt: Timestamp,
     expiresAt: InputExpiresAt,
   },
@@ -73,6 +78,7 @@ export const Dataset = Type.Object(
     digest: Digest,
     preprocess: nullable(Preprocess),
     summary: DatasetSummary,
+    source: Source,
     createdAt: Timestamp,
     expiresAt: InputExpiresAt,
   },

@@ -47,6 +47,7 @@ export {
   text,
   url,
 } from './settings.js';
+export type { ObjectSources } from './sources/object-sources.js';
 export { type Check, openStore, type ProjectStore, type Reconciled, type Store, type StoreConfig } from './store.js';
 export { storeConfigOf } from './store-config.js';
 export type { Expired } from './sweep-expired.js';

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { parseSourcePlaces, type SourcePlace } from './sources/allowed-sources.js';
 
 /** One environment variable: its name, default, check and meaning. */
 export interface Setting<T> {
@@ -78,6 +79,8 @@ export interface SharedConfig {
   readonly s3Endpoint: string | null;
   readonly s3Region: string | null;
   readonly s3Addressing: 'auto' | 'path' | 'virtual';
+  /** Where objects lie that clients may name in place of files. */
+  readonly sources: readonly SourcePlace[];
   /** Where webhooks may be sent to. */
   readonly webhookTargets: 'public' | 'any';
 }
@@ -137,6 +140,13 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     fallback: 'auto',
     meaning: 'Where requests name the bucket: path, virtual (in the host name) or auto (path with an endpoint).',
     parse: oneOf('auto', 'path', 'virtual') as (text: string) => SharedConfig['s3Addressing'],
+  },
+  sources: {
+    env: 'TRITFORGE_SOURCES',
+    fallback: [],
+    meaning:
+      'Buckets, or folders of them, whose objects clients may name in place of files, such as s3://models s3://data/public; none when unset.',
+    parse: parseSourcePlaces,
   },
   webhookTargets: {
     env: 'TRITFORGE_WEBHOOK_TARGETS',

@@ -33,6 +33,19 @@ describe('the configuration of the store', () => {
     assert.equal(read({ TRITFORGE_S3_BUCKET: 'models' }).s3?.prefix, '');
   });
 
+  test('reaches sources in the same way, and never those where the service stores files', () => {
+    const { sources, s3 } = read({ TRITFORGE_SOURCES: 's3://models/nets', TRITFORGE_S3_ENDPOINT: 'http://localhost:9000' });
+    assert.equal(s3, null);
+    assert.deepEqual(sources, {
+      allowed: [{ bucket: 'models', prefix: 'nets/' }],
+      forbidden: [],
+      connection: { endpoint: 'http://localhost:9000', region: null, addressing: 'auto' },
+    });
+    const own = read({ TRITFORGE_S3_BUCKET: 'models', TRITFORGE_S3_PREFIX: 'own' });
+    const [{ bucket, prefix } = { bucket: '', prefix: '' }] = own.sources?.forbidden ?? [];
+    assert.deepEqual([bucket, prefix], ['models', 'own/']);
+  });
+
   test('names what is missing', () => {
     assert.throws(() => read({ DATABASE_URL: '' }), /DATABASE_URL is not set/);
     assert.throws(

@@ -1,7 +1,10 @@
 import path from 'node:path';
 import type { S3Config } from './blobs/s3/s3-config.js';
 import { SHARED_SETTINGS, type SharedConfig } from './settings.js';
+import type { SourcesConfig } from './sources/object-sources.js';
 import type { StoreConfig } from './store.js';
+
+const CONNECTION = ['s3Endpoint', 's3Region', 's3Addressing'] as const;
 
 /**
  * What API and workers open their store with.
@@ -12,7 +15,13 @@ export function storeConfigOf(config: SharedConfig): StoreConfig {
   if (databaseUrl === null) {
     throw new Error('DATABASE_URL is not set. `npm start` sets it to the embedded PostgreSQL that it starts.');
   }
-  return { databaseUrl, redisUrl, blobDir: path.join(dataDir, 'blobs'), s3: s3ConfigOf(config) };
+  const s3 = s3ConfigOf(config);
+  return { databaseUrl, redisUrl, blobDir: path.join(dataDir, 'blobs'), s3, sources: sourcesConfigOf(config, s3) };
+}
+
+function sourcesConfigOf(config: SharedConfig, s3: S3Config | null): SourcesConfig {
+  const { sources, s3Endpoint: endpoint, s3Region: region, s3Addressing: addressing } = config;
+  return { allowed: sources, forbidden: s3 === null ? [] : [s3], connection: { endpoint, region, addressing } };
 }
 
 /** The bucket that the settings name, or null. @throws Error when they say more of a bucket that they do not name */
@@ -22,7 +31,9 @@ function s3ConfigOf(config: SharedConfig): S3Config | null {
     return { bucket: s3Bucket, prefix: s3Prefix, endpoint: s3Endpoint, region: s3Region, addressing: s3Addressing };
   }
   const { s3Bucket: bucket, ...others } = SHARED_SETTINGS;
-  for (const key of ['s3Prefix', 's3Endpoint', 's3Region', 's3Addressing'] as const) {
+  // Sources are reached in the same way.
+  const useless = ['s3Prefix', ...(config.sources.length === 0 ? CONNECTION : [])] as const;
+  for (const key of useless) {
     if (config[key] === others[key].fallback) continue;
     throw new Error(
       `${others[key].env} is set and ${bucket.env} is not. Set both, or neither to store files in the data folder.`,

@@ -27,6 +27,7 @@ import { type ArtifactRepository, createArtifactRepository } from './repositorie
 import { createDatasetRepository, type DatasetRepository } from './repositories/datasets.js';
 import { createModelRepository, type ModelRepository } from './repositories/models.js';
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
+import { type ObjectSources, openObjectSources, type SourcesConfig } from './sources/object-sources.js';
 import { type Expired, sweepExpired } from './sweep-expired.js';
 import { openUploadFiles, type UploadFiles } from './uploads/upload-files.js';
 import { createUploadRepository, sweepUploads, type UploadRepository } from './uploads/uploads.js';
@@ -45,6 +46,8 @@ export interface StoreConfig {
   readonly blobDir: string;
   /** The bucket of the blobs; without it they are in `blobDir`. */
   readonly s3?: S3Config | null | undefined;
+  /** Objects that may be named in place of files; none by default. */
+  readonly sources?: SourcesConfig | undefined;
   /** Start of the queue's name, `tritforge` by default; keeps several services on one Redis apart. */
   readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
@@ -110,6 +113,7 @@ export interface Store extends ProjectStore {
   readonly projects: ProjectRepository;
   readonly keys: KeyRepository;
   readonly blobs: BlobStorage;
+  readonly sources: ObjectSources;
   readonly queue: JobQueue;
   readonly watch: JobWatch;
   readonly rateLimits: RateLimits;
@@ -147,6 +151,11 @@ const DEFAULT_LEASE_MS = 10_000;
 const DEFAULT_QUEUE_PREFIX = 'tritforge';
 /** A queued row that is younger than this may still be on its way to the queue. */
 const DISPATCH_GRACE_MS = 2_000;
+const NO_SOURCES: SourcesConfig = {
+  allowed: [],
+  forbidden: [],
+  connection: { endpoint: null, region: null, addressing: 'auto' },
+};
 /** Rows offered to the queue in one reconciliation: the oldest, which must be among the next to run. */
 const OFFER_LIMIT = 20;
 
@@ -165,6 +174,8 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     await pingDatabase(db);
     const blobs = await openBlobStorage(config.blobDir, config.s3 ?? null);
     closers.unshift(() => blobs.close());
+    const sources = openObjectSources(config.sources ?? NO_SOURCES);
+    closers.unshift(() => sources.close());
     const uploadFiles = await openUploadFiles(path.join(config.blobDir, 'uploads'));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
     const queue = await openQueue({ databaseUrl, redisUrl, prefix });
@@ -173,7 +184,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     closers.unshift(() => watch.close());
     const rateLimits = openRateLimits({ databaseUrl, redisUrl });
     closers.unshift(() => rateLimits.close());
-    return assemble(config, { db, blobs, uploadFiles, queue, watch, rateLimits }, () => closeAll(closers));
+    return assemble(config, { db, blobs, sources, uploadFiles, queue, watch, rateLimits }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -185,14 +196,14 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 }
 
 /** What a store is connected to. */
-interface Parts extends Pick<Store, 'blobs' | 'queue' | 'watch' | 'rateLimits'> {
+interface Parts extends Pick<Store, 'blobs' | 'sources' | 'queue' | 'watch' | 'rateLimits'> {
   readonly db: PrismaClient;
   readonly uploadFiles: UploadFiles;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, uploadFiles, queue, watch, rateLimits }: Parts,
+  { db, blobs, sources, uploadFiles, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const queueOutlook = new QueueOutlook(db);
@@ -228,6 +239,7 @@ function assemble(
     projects: createProjectRepository(db),
     keys: createKeyRepository(db),
     blobs,
+    sources,
     queue,
     watch,
     rateLimits,

@@ -33,6 +33,8 @@ export const UPLOAD_ERRORS: readonly ErrorCode[] = [
   'QUOTA_EXCEEDED',
   'UPLOAD_NOT_FOUND',
   'UPLOAD_UNFINISHED',
+  'SOURCE_NOT_ALLOWED',
+  'SOURCE_NOT_FOUND',
 ];
 
 /** Codes of model files that fail their inspection. */

@@ -8,8 +8,10 @@ type FormPart = 'file' | 'files' | Type.TSchema;
 const file = Type.Unsafe<string>({
   type: 'string',
   contentMediaType: OCTET_STREAM,
-  description: 'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`).',
-  examples: ['upload:upl_01k9zq3v5w8e6r2t4y7u9i1o3p'],
+  description:
+    'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`), or the address ' +
+    '`s3://bucket/key` of an object that the service may read.',
+  examples: ['upload:upl_01k9zq3v5w8e6r2t4y7u9i1o3p', 's3://models/resnet50.onnx'],
 });
 
 /** How OpenAPI shows a form: a part is one file, any number of files, or JSON of a schema. */

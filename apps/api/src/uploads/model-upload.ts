@@ -19,7 +19,7 @@ export class ModelParts {
   }
 
   /** @throws TritforgeError MULTIPART_PART_DUPLICATE and those of staging */
-  async takeModel(part: Pick<Part, 'content' | 'fileName'>): Promise<void> {
+  async takeModel(part: Pick<Part, 'content' | 'fileName' | 'source'>): Promise<void> {
     await this.#model.take(part, this.#session);
   }
 

@@ -8,6 +8,8 @@ export interface Part {
   /** As it was sent, folders included; undefined when the part has none. */
   readonly fileName: string | undefined;
   readonly content: Readable;
+  /** Address of the object that the content is read from; none for what was sent. */
+  readonly source?: string;
 }
 
 /** Headers of one part. */

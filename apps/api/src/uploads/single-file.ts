@@ -18,10 +18,13 @@ export class SingleFile {
   }
 
   /** @throws TritforgeError MULTIPART_PART_DUPLICATE and those of staging */
-  async take({ content, fileName }: Pick<Part, 'content' | 'fileName'>, session: UploadSession): Promise<void> {
+  async take(
+    { content, fileName, source }: Pick<Part, 'content' | 'fileName' | 'source'>,
+    session: UploadSession,
+  ): Promise<void> {
     if (this.#hasArrived) throw duplicatePart(this.#part);
     this.#hasArrived = true;
-    this.#file = { name: safeFileName(fileName, this.#fallbackName), blob: await session.stage(content) };
+    this.#file = { name: safeFileName(fileName, this.#fallbackName), blob: await session.stage(content), source };
   }
 
   /** Whether the part has come. */

@@ -1,7 +1,7 @@
 import { TritforgeError } from '@tritforge/contracts';
-import type { BlobStorage } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { ApiConfig } from '../config.js';
+import type { ServiceStore } from '../deps.js';
 import { announcedSha256 } from '../http/content-digest.js';
 import { accessOf } from '../plugins/authentication.js';
 import { type Part, readParts } from './multipart.js';
@@ -14,13 +14,13 @@ const LINGER_MS = 10_000;
 
 /** Takes uploads in: limits how many run at once and cleans up after each, however it ends. */
 export class UploadDesk {
-  readonly #blobs: BlobStorage;
+  readonly #store: Pick<ServiceStore, 'blobs' | 'sources'>;
   readonly #scratchDir: string;
   readonly #config: ApiConfig;
   #open = 0;
 
-  constructor(blobs: BlobStorage, scratchDir: string, config: ApiConfig) {
-    this.#blobs = blobs;
+  constructor(store: Pick<ServiceStore, 'blobs' | 'sources'>, scratchDir: string, config: ApiConfig) {
+    this.#store = store;
     this.#scratchDir = scratchDir;
     this.#config = config;
   }
@@ -37,7 +37,7 @@ export class UploadDesk {
     lingerAfterEarlyAnswer(request, reply);
     if (this.#open >= this.#config.maxConcurrentUploads) throw overloaded(this.#open);
     this.#open++;
-    const session = new UploadSession(this.#blobs, this.#scratchDir, signalOfClient(reply));
+    const session = new UploadSession(this.#store.blobs, this.#scratchDir, signalOfClient(reply));
     try {
       return await work(session);
     } finally {
@@ -55,12 +55,13 @@ export class UploadDesk {
     });
   }
 
-  /** Reads a multipart body, whose parts may refer to uploads; see `readParts` and `takeReferred`. */
+  /** Reads a multipart body, whose parts may refer to uploads and objects of buckets; see `readParts` and `takeReferred`. */
   async readParts(request: FastifyRequest, take: (part: Part) => Promise<void>): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
     const { uploads } = accessOf(request).store;
+    const referred = { uploads, sources: this.#store.sources, maxBytes: this.#config.maxUploadBytes };
     await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, (part) =>
-      takeReferred(part, uploads, take),
+      takeReferred(part, referred, take),
     );
   }
 }

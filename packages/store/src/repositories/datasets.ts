@@ -46,6 +46,7 @@ function toDataset(row: DatasetRow): Dataset {
     digest: row.digest,
     preprocess: row.preprocess as Preprocess | null,
     summary: row.summary as DatasetSummary,
+    source: row.source,
     createdAt: row.createdAt.toISOString(),
     expiresAt: row.expiresAt?.toISOString() ?? null,
   };
@@ -80,6 +81,7 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, re
               digest: file.blob.digest,
               preprocess: preprocess === null ? Prisma.DbNull : toJson(preprocess),
               summary: toJson(summary),
+              source: file.source === undefined ? null : storableText(file.source),
             },
           });
           await keepFor(tx, 'dataset', { projectId }, id, expiresInSeconds);

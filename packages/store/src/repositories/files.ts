@@ -7,6 +7,8 @@ export interface NewFile {
   /** For external data the name that the model refers to it by. */
   readonly name: string;
   readonly blob: StagedBlob;
+  /** Address of the object that it was read from; none for what was sent. */
+  readonly source?: string | undefined;
 }
 
 /** A file as rows keep it. */

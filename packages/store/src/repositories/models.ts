@@ -64,6 +64,7 @@ function toModel(row: ModelRow & { files: FileRow[] }): Model {
     digest: row.digest,
     files: toStoredFiles(row.files),
     summary: row.summary as ModelSummary,
+    source: row.source,
     createdAt: row.createdAt.toISOString(),
     expiresAt: row.expiresAt?.toISOString() ?? null,
   };
@@ -100,6 +101,7 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
               sizeBytes: totalBytes(files),
               digest: main.blob.digest,
               summary: toJson(summary),
+              source: main.source === undefined ? null : storableText(main.source),
               files: { create: toFileRows(files) },
             },
           });

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -22,6 +22,8 @@ export interface TestS3 {
   readonly credentials: Readonly<Record<string, string>>;
   /** Environment variables that make a service store its files there. */
   readonly settings: Readonly<Record<string, string>>;
+  /** Writes an object where the server keeps it. */
+  put(key: string, content: Buffer): Promise<void>;
   /** Files of unfinished multipart uploads. */
   unfinishedParts(): Promise<string[]>;
   close(): Promise<void>;
@@ -39,6 +41,11 @@ export async function startTestS3(dir: string): Promise<TestS3> {
     // The account that the server knows.
     credentials: { AWS_ACCESS_KEY_ID: 'S3RVER', AWS_SECRET_ACCESS_KEY: 'S3RVER' },
     settings: { TRITFORGE_S3_BUCKET: BUCKET, TRITFORGE_S3_ENDPOINT: endpoint },
+    put: async (key, content) => {
+      const file = path.join(dir, BUCKET, `${key}._S3rver_object`);
+      await mkdir(path.dirname(file), { recursive: true });
+      await writeFile(file, content);
+    },
     unfinishedParts: () => filesBelow(path.join(dir, BUCKET, '._S3rver_uploads')),
     close: async () => {
       if (server.exitCode !== null || server.signalCode !== null) return;

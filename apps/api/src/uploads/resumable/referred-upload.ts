@@ -1,38 +1,68 @@
 import { Readable } from 'node:stream';
 import { TritforgeError } from '@tritforge/contracts';
-import type { Upload, UploadRepository } from '@tritforge/store';
+import type { ObjectSources, Upload, UploadRepository } from '@tritforge/store';
 import { lookUp } from '../../http/lookup.js';
 import type { Part } from '../multipart.js';
 
-/** A field whose text names an upload, with the line break that `curl -F name='<FILE'` may add. */
-const REFERENCE = /^upload:(\S{1,64})\s{0,2}$/;
-const MAX_REFERENCE_BYTES = 80;
+/** Fields whose text names an upload or an object, with the line break that `curl -F name='<FILE'` may add. */
+const UPLOAD = /^upload:(\S{1,64})\s{0,2}$/;
+const OBJECT = /^(s3:\/\/[^\r\n]{1,1300})\s{0,2}$/;
+const MAX_REFERENCE_BYTES = 1310;
+
+/** What a field can refer to. */
+export interface Referred {
+  readonly uploads: UploadRepository;
+  readonly sources: ObjectSources;
+  /** Largest object that is read. */
+  readonly maxBytes: number;
+}
 
 /**
- * Takes a part of a form. A field without a file name whose text is `upload:` and the id of a finished upload stands for that upload, whose
- * metadata `filename` is the name of the file.
- * @throws TritforgeError UPLOAD_NOT_FOUND, UPLOAD_UNFINISHED, and what `take` throws
+ * Takes a part of a form. A field without a file name stands for a file when its text is `upload:` and the id of a finished upload, whose
+ * metadata `filename` is the name of the file, or the address of an object, whose name is the last segment of its key.
+ * @throws TritforgeError UPLOAD_NOT_FOUND, UPLOAD_UNFINISHED, SOURCE_NOT_ALLOWED, SOURCE_NOT_FOUND, UPLOAD_TOO_LARGE, SERVICE_UNAVAILABLE, and
+ *   what `take` throws
  */
 export async function takeReferred(
   part: Part,
-  uploads: UploadRepository,
+  referred: Referred,
   take: (part: Part) => Promise<void>,
 ): Promise<void> {
   // Nothing that is sent as a file is taken for anything else.
   if (part.fileName !== undefined) return take(part);
   const { start, content } = await startOf(part.content);
-  const id = REFERENCE.exec(start.toString('latin1'))?.[1];
-  if (id === undefined) return take({ ...part, content });
-  const upload = await lookUp('upload', id, (known) => uploads.get(known));
-  if (upload.offsetBytes < upload.sizeBytes) throw unfinished(upload, part.name);
-  const file = uploads.open(id);
+  const file = await fileOf(start.toString('utf8'), part.name, referred);
+  if (file === null) return take({ ...part, content });
   // Whoever reads it gets its errors; where nobody does they must not end the process.
-  file.on('error', () => {});
+  file.content.on('error', () => {});
   try {
-    await take({ name: part.name, fileName: upload.metadata.filename ?? undefined, content: file });
+    await take({ name: part.name, ...file });
   } finally {
-    file.destroy();
+    file.content.destroy();
   }
+}
+
+/** The file that a text refers to; null where it refers to none. */
+async function fileOf(text: string, field: string, referred: Referred): Promise<Omit<Part, 'name'> | null> {
+  const [id, address] = [UPLOAD.exec(text)?.[1], OBJECT.exec(text)?.[1]];
+  if (id !== undefined) return uploadedFile(id, field, referred);
+  return address === undefined ? null : sourceFile(address, field, referred);
+}
+
+async function uploadedFile(id: string, field: string, { uploads }: Referred): Promise<Omit<Part, 'name'>> {
+  const upload = await lookUp('upload', id, (known) => uploads.get(known));
+  if (upload.offsetBytes < upload.sizeBytes) throw unfinished(upload, field);
+  return { fileName: upload.metadata.filename ?? undefined, content: uploads.open(id) };
+}
+
+async function sourceFile(source: string, field: string, { sources, maxBytes }: Referred): Promise<Omit<Part, 'name'>> {
+  const { fileName, sizeBytes, content } = await sources.open(source, field);
+  if (sizeBytes <= maxBytes) return { fileName, content, source };
+  content.destroy();
+  throw new TritforgeError('UPLOAD_TOO_LARGE', `${source} has ${sizeBytes} bytes, and this service takes ${maxBytes}`, {
+    field,
+    remediation: 'Name a smaller file, or ask the operator to raise TRITFORGE_MAX_UPLOAD_BYTES.',
+  });
 }
 
 /** All of a short content, or at least so much of a longer one that it cannot be a reference; and the content from its start. */

@@ -6,6 +6,8 @@ export interface BucketObject {
   readonly client: S3Client;
   readonly bucket: string;
   readonly key: string;
+  /** Which of the objects that the key may have in the course of time; any when left out. */
+  readonly etag?: string;
 }
 
 /** Passes errors of the SDK on as what they mean for callers. @throws TritforgeError SERVICE_UNAVAILABLE, STORAGE_FULL */

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import type { BlobRange } from '../blob-storage.js';
 import type { BucketObject } from './bucket-object.js';
@@ -15,8 +15,8 @@ interface Answer {
 }
 
 /**
- * Reads an object, or a range of it, chunk by chunk as it is consumed. An answer that breaks off is gone on with behind what has arrived: the
- * content of a key never changes.
+ * Reads an object, or a range of it, chunk by chunk as it is consumed. An answer that breaks off is gone on with behind what has arrived, so
+ * the content of the key must not change, or the object must have an etag.
  *
  * @throws TritforgeError SERVICE_UNAVAILABLE; an Error with the code ENOENT when there is no such object
  */
@@ -31,26 +31,35 @@ export async function* readObject(
     try {
       for await (const chunk of body as AsyncIterable<Uint8Array>) {
         // Some servers send more than the range that was asked for.
+        if (position >= endBytes) return;
         yield chunk.subarray(0, endBytes - position);
         position += chunk.byteLength;
         failures = 0;
-        if (position >= endBytes) return;
       }
       return;
     } catch (error) {
+      if (position >= endBytes) return;
       if (signal.aborted || failures === MAX_RESUMPTIONS) throw s3Error(error, object.bucket);
     }
   }
 }
 
+/** A stream that reads when it is read from, and ends its request when it is destroyed. */
+export function streamOf(object: BucketObject, range: BlobRange): Readable {
+  const abort = new AbortController();
+  const content = Readable.from(readObject(object, range, abort.signal), { objectMode: false });
+  return content.once('close', () => abort.abort());
+}
+
 async function ask(
-  { client, bucket, key }: BucketObject,
+  { client, bucket, key, etag }: BucketObject,
   start: number,
   end: number | undefined,
   signal: AbortSignal,
 ): Promise<Answer> {
   const range = start > 0 || end !== undefined ? { Range: `bytes=${start}-${end ?? ''}` } : {};
-  const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...range });
+  const version = etag === undefined ? {} : { IfMatch: etag };
+  const command = new GetObjectCommand({ Bucket: bucket, Key: key, ...range, ...version });
   const { Body, ContentLength, ContentRange } = await client.send(command, { abortSignal: signal }).catch((error) => {
     throw isMissing(error) ? missingObject(key) : s3Error(error, bucket);
   });

@@ -1,5 +1,4 @@
 import { rm } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import {
   DeleteObjectCommand,
   HeadObjectCommand,
@@ -8,17 +7,20 @@ import {
   paginateListObjectsV2,
 } from '@aws-sdk/client-s3';
 import { CONTENT_ROOT, contentPathOf } from '../blob-layout.js';
-import type { BlobRange, BlobStorage, StagedBlob } from '../blob-storage.js';
+import type { BlobStorage, StagedBlob } from '../blob-storage.js';
 import { linkOrCopy } from '../link-or-copy.js';
 import { openStagingArea, type StagedFile } from '../staging-area.js';
+import { atMost } from './at-most.js';
 import { asking, type BucketObject } from './bucket-object.js';
 import { download } from './download.js';
-import { readObject } from './read-object.js';
+import { streamOf } from './read-object.js';
 import { createS3Client } from './s3-client.js';
 import { S3_TIMING, type S3Config } from './s3-config.js';
 import { isMissing, s3Error } from './s3-errors.js';
 import { sendObject } from './send-object.js';
 
+/** Files that one process sends at once: each takes memory for some of its parts. */
+const FILES_AT_ONCE = 4;
 const SHARDED_HEX = /^([0-9a-f]{2})\/(\1[0-9a-f]{62})$/;
 
 /**
@@ -41,7 +43,11 @@ export async function openS3BlobStorage(config: S3Config, blobDir: string): Prom
     throw error;
   }
   const staging = await openStagingArea(blobDir);
-  const staged = (file: StagedFile) => stagedBlob(file, objectOf(file.digest));
+  const inTurn = atMost(FILES_AT_ONCE);
+  const staged = (file: StagedFile) => {
+    const object = objectOf(file.digest);
+    return stagedBlob(file, object, () => inTurn(() => sendObject(object, file)));
+  };
 
   return {
     stage: async (source, options = {}) => staged(await staging.receive(source, options)),
@@ -65,10 +71,13 @@ export async function openS3BlobStorage(config: S3Config, blobDir: string): Prom
   };
 }
 
-function stagedBlob(file: StagedFile, object: BucketObject): StagedBlob {
-  const { localPath, digest, sizeBytes } = file;
+function stagedBlob(
+  { localPath, digest, sizeBytes }: StagedFile,
+  object: BucketObject,
+  sendAll: () => Promise<void>,
+): StagedBlob {
   const send = async (): Promise<void> => {
-    if ((await sizeOf(object)) !== sizeBytes) await sendObject(object, file);
+    if ((await sizeOf(object)) !== sizeBytes) await sendAll();
   };
   const discard = () => rm(localPath, { force: true });
   return {
@@ -94,13 +103,6 @@ async function sizeOf({ client, bucket, key }: BucketObject): Promise<number | n
     if (isMissing(error)) return null;
     throw s3Error(error, bucket);
   }
-}
-
-/** A stream that reads when it is read from, and ends its request when it is destroyed. */
-function streamOf(object: BucketObject, range: BlobRange): Readable {
-  const abort = new AbortController();
-  const content = Readable.from(readObject(object, range, abort.signal), { objectMode: false });
-  return content.once('close', () => abort.abort());
 }
 
 async function remove({ client, bucket, key }: BucketObject): Promise<void> {

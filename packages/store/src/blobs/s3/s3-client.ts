@@ -1,5 +1,5 @@
 import { S3Client } from '@aws-sdk/client-s3';
-import { S3_TIMING, type S3Config } from './s3-config.js';
+import { S3_TIMING, type S3Connection } from './s3-config.js';
 
 /** What a request is tried in all: answers that ask for patience, server errors and connections that fail. Delays double, with jitter. */
 const MAX_ATTEMPTS = 4;
@@ -11,8 +11,8 @@ const MAX_SOCKETS = 1024;
 /** What services other than AWS take for any region. */
 const ANY_REGION = 'us-east-1';
 
-/** A client of the service that the bucket is in. Connects when it is used. */
-export function createS3Client({ endpoint, region, addressing, timing }: S3Config): S3Client {
+/** A client of the service that buckets are in. Connects when it is used. */
+export function createS3Client({ endpoint, region, addressing, timing }: S3Connection): S3Client {
   const { connectMs, idleMs } = { ...S3_TIMING, ...timing };
   const knownRegion = region ?? (endpoint === null ? null : ANY_REGION);
   return new S3Client({

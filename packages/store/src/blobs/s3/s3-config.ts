@@ -1,8 +1,5 @@
-/** A bucket, or a part of it, in which a service stores its content. Credentials are those that the AWS SDK finds by itself. */
-export interface S3Config {
-  readonly bucket: string;
-  /** What all keys begin with: empty, or with a slash at its end. */
-  readonly prefix: string;
+/** How buckets are reached. Credentials are those that the AWS SDK finds by itself. */
+export interface S3Connection {
   /** URL of a service other than AWS; null for AWS. */
   readonly endpoint: string | null;
   /** Null for what the SDK finds, or `us-east-1` with an endpoint. */
@@ -11,6 +8,13 @@ export interface S3Config {
   readonly addressing: 'auto' | 'path' | 'virtual';
   /** Differs in tests. */
   readonly timing?: Partial<S3Timing> | undefined;
+}
+
+/** A bucket, or a part of it, in which a service stores its content. */
+export interface S3Config extends S3Connection {
+  readonly bucket: string;
+  /** What all keys begin with: empty, or with a slash at its end. */
+  readonly prefix: string;
 }
 
 /** How long what may take, in milliseconds. */
