@@ -64,7 +64,7 @@ test('what is no object, too large, empty or not allowed is refused by name and 
   assert.deepEqual(await stack.footprint(), before);
 });
 
-test('what the service stores itself is nobody\'s source', async () => {
+test("what the service stores itself is nobody's source", async () => {
   const { digest } = await expectJson<Model>(await post('/models', [['model', file(classifier(83), 'own.onnx')]]), 201);
   const hex = digest.slice('sha256:'.length);
   await refused(`s3://tritforge-test/service/sha256/${hex.slice(0, 2)}/${hex}`, 'SOURCE_NOT_ALLOWED');

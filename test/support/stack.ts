@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import {
   deployMigrations,
   type EmbeddedPostgres,
+  oneOf,
   readSettings,
   SHARED_SETTINGS,
   type StoreConfig,
@@ -23,6 +24,8 @@ const API = 'apps/api/dist/server.js';
 const START_TIMEOUT_MS = 30_000;
 /** Below the data folder, so that it goes with it. */
 const S3_FOLDER = 's3';
+/** What the S3 server keeps beside an object for itself. */
+const S3_NOTES = /\._S3rver_(object\.md5|metadata\.json)$/;
 
 /** What of a service a test can look at: how many rows each table has, and which files lie in its folders. */
 export interface Footprint {
@@ -107,7 +110,13 @@ export class Stack {
   async footprint(): Promise<Footprint> {
     const folders = ['blobs', 'scratch', S3_FOLDER].map((folder) => listFiles(join(this.dataDir, folder)));
     const files = await Promise.all(folders);
-    return { rows: await countRows(this.#db), files: files.flat().sort() };
+    return {
+      rows: await countRows(this.#db),
+      files: files
+        .flat()
+        .filter((path) => !S3_NOTES.test(path))
+        .sort(),
+    };
   }
 
   /** Largest resident memory of the API process so far, in bytes (Linux). */
@@ -156,7 +165,8 @@ export class Stack {
 
 /** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0, storage = process.env.TRITFORGE_TEST_STORAGE ?? 'folder' } = options;
+  const { env = {}, workers = 0 } = options;
+  const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);

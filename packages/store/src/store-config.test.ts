@@ -34,7 +34,10 @@ describe('the configuration of the store', () => {
   });
 
   test('reaches sources in the same way, and never those where the service stores files', () => {
-    const { sources, s3 } = read({ TRITFORGE_SOURCES: 's3://models/nets', TRITFORGE_S3_ENDPOINT: 'http://localhost:9000' });
+    const { sources, s3 } = read({
+      TRITFORGE_SOURCES: 's3://models/nets',
+      TRITFORGE_S3_ENDPOINT: 'http://localhost:9000',
+    });
     assert.equal(s3, null);
     assert.deepEqual(sources, {
       allowed: [{ bucket: 'models', prefix: 'nets/' }],

@@ -33,9 +33,13 @@ export function createSourceReader(connection: S3Connection): SourceReader {
 function sourceError(error: unknown, { bucket, key }: SourceAddress, field: string): TritforgeError {
   const { $metadata } = error as { readonly $metadata?: { readonly httpStatusCode?: number } };
   if (!isMissing(error) && $metadata?.httpStatusCode !== 403) return s3Error(error, bucket);
-  return new TritforgeError('SOURCE_NOT_FOUND', `There is no object s3://${bucket}/${key}, or the service may not read it.`, {
-    field,
-    remediation: 'Check the address, and that the operator has given the service access to it.',
-    cause: error,
-  });
+  return new TritforgeError(
+    'SOURCE_NOT_FOUND',
+    `There is no object s3://${bucket}/${key}, or the service may not read it.`,
+    {
+      field,
+      remediation: 'Check the address, and that the operator has given the service access to it.',
+      cause: error,
+    },
+  );
 }

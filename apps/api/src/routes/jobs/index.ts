@@ -102,6 +102,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
               'RECIPE_INVALID',
               'CALIBRATION_REQUIRED',
               'METRIC_UNSUPPORTED',
+              'CONTENT_CORRUPT',
               ...ONCE_ERRORS,
               ...UPLOAD_ERRORS,
               ...MODEL_ERRORS,

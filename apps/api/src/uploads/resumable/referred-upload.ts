@@ -23,11 +23,7 @@ export interface Referred {
  * @throws TritforgeError UPLOAD_NOT_FOUND, UPLOAD_UNFINISHED, SOURCE_NOT_ALLOWED, SOURCE_NOT_FOUND, UPLOAD_TOO_LARGE, SERVICE_UNAVAILABLE, and
  *   what `take` throws
  */
-export async function takeReferred(
-  part: Part,
-  referred: Referred,
-  take: (part: Part) => Promise<void>,
-): Promise<void> {
+export async function takeReferred(part: Part, referred: Referred, take: (part: Part) => Promise<void>): Promise<void> {
   // Nothing that is sent as a file is taken for anything else.
   if (part.fileName !== undefined) return take(part);
   const { start, content } = await startOf(part.content);
