@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -13,18 +23,23 @@ import { type Stack, startStack } from './support/stack.js';
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..', '..');
 const readme = readFileSync(path.join(root, 'README.md'), 'utf8');
 
-/** The shell blocks below a heading, up to the next one. */
-function shellBlocks(heading: string): string {
-  const section = readme.split(heading)[1]?.split(/\n##/)[0];
+/** The blocks of a language below a heading, up to the next one. */
+function blocks(heading: string, language: 'sh' | 'js'): string {
+  const section = readme.split(`${heading}\n`)[1]?.split(/\n##/)[0];
   assert.ok(section !== undefined, `README.md has no heading "${heading}"`);
-  return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]).join('\n');
+  const found = [...section.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, 'g'))];
+  return found.map((match) => match[1]).join('\n');
 }
 
 /** Runs the blocks below a heading, and gives what they print. */
 async function paste(heading: string, cwd: string): Promise<string> {
-  const shell = spawn('bash', ['-euo', 'pipefail', '-c', shellBlocks(heading)], {
+  return outputOf('bash', ['-euo', 'pipefail', '-c', blocks(heading, 'sh')], cwd);
+}
+
+async function outputOf(command: string, args: readonly string[], cwd: string): Promise<string> {
+  const shell = spawn(command, args, {
     cwd,
-    env: { ...process.env, TRITFORGE: stack.url, DATABASE_URL: stack.databaseUrl },
+    env: { ...process.env, TRITFORGE: stack.url, TRITFORGE_SERVER: stack.url, DATABASE_URL: stack.databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -97,6 +112,36 @@ test('the lines about keys work when pasted', { skip: missing && `there is no ${
   assert.match(output, /\{"items":\[\],"nextCursor":null\}/);
   assert.match(output, /^nightly +key_.* vision +tf_/m);
 });
+
+test(
+  'the lines about the command line on a service work when pasted',
+  {
+    skip: missing && `there is no ${missing} here`,
+  },
+  () =>
+    withExample(async (folder) => {
+      const script = JSON.stringify(path.join(root, 'scripts/tritforge.mjs'));
+      writeFileSync(path.join(folder, 'package.json'), JSON.stringify({ scripts: { tritforge: `node ${script}` } }));
+      const output = await paste('### From the command line of another machine', folder);
+      assert.match(output, /original +int8 +fgq N=4\n/);
+      assert.match(output, /^gate maxAccuracyDrop +passed/m);
+      assert.match(output, /^state +succeeded$/m);
+      assert.deepEqual(readdirSync(path.join(folder, 'weights-only')).sort(), [
+        'model.fgq-n64.portable.onnx',
+        'model.fgq-n64.report.html',
+        'model.fgq-n64.report.json',
+      ]);
+    }),
+);
+
+test('the lines about TypeScript work when pasted', () =>
+  withExample(async (folder) => {
+    symlinkSync(path.join(root, 'node_modules'), path.join(folder, 'node_modules'));
+    const code = blocks('### From TypeScript', 'js');
+    const output = await outputOf(process.execPath, ['--input-type=module', '--eval', code], folder);
+    assert.match(output, /\[ 'out\/model\.fgq-n4\.portable\.onnx' \]/);
+    assert.ok(existsSync(path.join(folder, 'out/model.fgq-n4.portable.onnx')));
+  }));
 
 test('the README names every setting of API and worker with its meaning', () => {
   for (const { env, meaning } of Object.values({ ...API_SETTINGS, ...WORKER_SETTINGS })) {

@@ -1,5 +1,6 @@
 import { TritforgeError } from '@tritforge/contracts';
 import { CommanderError } from 'commander';
+import { CommandError } from './command-error.js';
 
 /** Exit codes of the command line. */
 export const EXIT = {
@@ -8,6 +9,9 @@ export const EXIT = {
   badInput: 2,
   gateFailed: 3,
   jobFailed: 4,
+  unreachable: 5,
+  canceled: 6,
+  timedOut: 7,
   hungUp: 129,
   interrupted: 130,
   terminated: 143,
@@ -25,6 +29,7 @@ const JOB_FAILURES: ReadonlySet<string> = new Set([
 /** The exit code that tells a script what kind of failure an error is. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.badInput;
+  if (error instanceof CommandError) return error.exitCode;
   if (!(error instanceof TritforgeError)) return EXIT.internalError;
   if (error.code === 'GATE_FAILED') return EXIT.gateFailed;
   if (JOB_FAILURES.has(error.code)) return EXIT.jobFailed;

@@ -73,6 +73,10 @@ const registry = {
     title: 'A request with this idempotency key is still being worked on',
     retryable: true,
   },
+  // Clients, of whom the service knows nothing
+  SERVICE_UNREACHABLE: { status: 503, title: 'The service cannot be reached', retryable: true },
+  ANSWER_INVALID: { status: 502, title: 'What answers is not the service' },
+  WAIT_TIMEOUT: { status: 504, title: 'The job has not ended in the time that it was waited for', retryable: true },
   // The command line
   ENGINE_UNAVAILABLE: { status: 400, title: 'The engine that was asked for cannot run on this machine' },
   USAGE_INVALID: { status: 400, title: 'The command line is not valid' },

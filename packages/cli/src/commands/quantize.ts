@@ -1,18 +1,21 @@
 import { writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { type Gates, type Metric, type Recipe, type Report, resolveRecipe, TritforgeError } from '@tritforge/contracts';
+import { type Metric, type Report, resolveRecipe } from '@tritforge/contracts';
 import { type QuantizeTaskRequest, quantizeInChild } from '@tritforge/quant-core/process';
 import { renderReport } from '@tritforge/report-html';
 import type { CommandContext } from '../command-context.js';
+import { type GateFlags, gatesOf, requireGates } from '../gates.js';
 import { datasetFile, modelFile, readPreprocess } from '../input-files.js';
 import { openProgressDisplay } from '../output/progress-bar.js';
 import { describeReport } from '../output/quantize-tables.js';
+import { titleOf } from '../output/recipe-title.js';
+import { reportStem } from '../output/report-stem.js';
 import { type Workplace, withOutputFolder } from '../output-folder.js';
 import { type RecipeFlags, recipeOf } from '../recipe-flags.js';
 import { type LimitFlags, limitsOf } from '../work-limits.js';
 
 /** Flags of `tritforge quantize`. */
-export interface QuantizeFlags extends RecipeFlags, LimitFlags {
+export interface QuantizeFlags extends RecipeFlags, LimitFlags, GateFlags {
   readonly out: string;
   readonly calibration?: string;
   readonly evaluation?: string;
@@ -20,9 +23,6 @@ export interface QuantizeFlags extends RecipeFlags, LimitFlags {
   readonly metric?: Metric;
   readonly threads?: number;
   readonly solverThreads?: number;
-  readonly gateMaxAccuracyDrop?: number;
-  readonly gateMaxSize?: number;
-  readonly gateMinSpeedup?: number;
 }
 
 /**
@@ -45,7 +45,7 @@ export async function quantizeCommand(model: string, flags: QuantizeFlags, conte
   process.stdout.write(
     context.asJson ? `${JSON.stringify(report)}\n` : describeReport(report, titleOf(request.recipe)),
   );
-  requireGates(report);
+  requireGates(report.gates);
 }
 
 async function requestOf(model: string, flags: QuantizeFlags): Promise<Omit<QuantizeTaskRequest, 'outputDir'>> {
@@ -62,14 +62,6 @@ async function requestOf(model: string, flags: QuantizeFlags): Promise<Omit<Quan
     gates: gatesOf(flags),
     threads: flags.threads,
     solverThreads: flags.solverThreads,
-  };
-}
-
-function gatesOf({ gateMaxAccuracyDrop, gateMaxSize, gateMinSpeedup }: QuantizeFlags): Gates {
-  return {
-    ...(gateMaxAccuracyDrop !== undefined && { maxAccuracyDrop: gateMaxAccuracyDrop }),
-    ...(gateMaxSize !== undefined && { maxSizeBytes: gateMaxSize }),
-    ...(gateMinSpeedup !== undefined && { minSpeedup: gateMinSpeedup }),
   };
 }
 
@@ -95,29 +87,8 @@ async function quantizeWithProgress(
   }
 }
 
-/** The reports, as JSON and as a page, are named as the artifacts, without their profile. */
 async function writeReports(report: Report, fileStem: string, { resultsDir }: Workplace): Promise<void> {
-  const { fileName, profile } = report.artifacts[0] ?? { fileName: fileStem, profile: '' };
-  const stem = fileName.replace(/\.onnx$/, '').replace(`.${profile}`, '');
-  await writeFile(join(resultsDir, `${stem}.report.json`), `${JSON.stringify(report, null, 2)}\n`);
-  await writeFile(join(resultsDir, `${stem}.report.html`), renderReport(report));
-}
-
-function titleOf(recipe: Recipe): string {
-  const { method, paper, weights, activations, fineTune } = resolveRecipe(recipe);
-  const { bits } = activations;
-  const inputs = bits === null || bits === 8 ? '' : `, ${bits}-bit inputs`;
-  const planes = weights.residualPlanes === 0 ? '' : ', second planes';
-  const groups = method === 'fgq' || method === 'int4' ? ` N=${weights.groupSize}` : '';
-  const training = fineTune === null ? '' : ', fine-tuned';
-  return `${method}${groups}${method === 'fgq' ? planes : ''}${inputs}${training}${paper ? ', as published' : ''}`;
-}
-
-function requireGates({ gates }: Report): void {
-  const failed = gates.filter(({ passed }) => !passed);
-  if (failed.length === 0) return;
-  const list = failed.map(({ name, value, limit }) => `${name} is ${value ?? 'unknown'}, the limit is ${limit}`);
-  throw new TritforgeError('GATE_FAILED', `${list.join('; ')}.`, {
-    remediation: 'Choose a smaller group size, exclude the layers with the lowest SQNR, or relax the gate.',
-  });
+  const stem = join(resultsDir, reportStem(report, fileStem));
+  await writeFile(`${stem}.report.json`, `${JSON.stringify(report, null, 2)}\n`);
+  await writeFile(`${stem}.report.html`, renderReport(report));
 }

@@ -2,9 +2,12 @@ import type { TaskProgress } from '@tritforge/quant-core/process';
 import { Presets, SingleBar } from 'cli-progress';
 import { formatDuration } from './duration.js';
 
+/** How far something is, in a phase of the engine or another one. */
+export type ShownProgress = Omit<TaskProgress, 'phase'> & { readonly phase: string };
+
 /** A progress bar on standard error when that is a terminal; otherwise nothing is shown. */
 export interface ProgressDisplay {
-  readonly show: (progress: TaskProgress) => void;
+  readonly show: (progress: ShownProgress) => void;
   /** Takes the bar off the screen. */
   close(): void;
 }

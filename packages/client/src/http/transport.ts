@@ -1,0 +1,113 @@
+import { randomUUID } from 'node:crypto';
+import type { ClientOptions } from '../options.js';
+import { Backoff } from './backoff.js';
+import { connectionFailure, failureOf, notTheService } from './passing.js';
+
+const RETRY_MS = 120_000;
+
+/** A request to the service. */
+export interface ServiceRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'DELETE';
+  /** With its query, from `/`. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Makes the body, for each attempt anew. */
+  readonly body?: () => NonNullable<RequestInit['body']>;
+  /** Statuses from 300 that are answers and no failures. */
+  readonly accepts?: readonly number[];
+  /** How long one attempt may take with its answer, in milliseconds. */
+  readonly timeoutMs?: number;
+  /** In place of that of the client. */
+  readonly retryMs?: number | undefined;
+  readonly idempotencyKey?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Sends requests, and sends them again while their failures pass. */
+export class Transport {
+  /** Of the service, without a slash at its end. */
+  readonly url: string;
+  readonly retryMs: number;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  /** @throws TypeError when the address or the key cannot be one; it does not repeat the key */
+  constructor({ url, apiKey, retryMs = RETRY_MS }: ClientOptions) {
+    this.url = addressOf(url);
+    this.retryMs = retryMs;
+    this.#headers = apiKey === undefined ? {} : { authorization: `Bearer ${checkedKey(apiKey)}` };
+  }
+
+  /** The JSON of the answer. @throws as {@link Transport.send} */
+  json<T>(request: ServiceRequest): Promise<T> {
+    return this.send(request, (response) => this.jsonOf<T>(response));
+  }
+
+  /** Sends a request whose answer has nothing to read. @throws as {@link Transport.send} */
+  async done(request: ServiceRequest): Promise<void> {
+    await this.send(request, async (response) => response.body?.cancel());
+  }
+
+  /**
+   * Sends a request until it succeeds. Every POST carries an Idempotency-Key, so that it is done once however often it is sent.
+   *
+   * @param read is called with the answer, and again with that of the next attempt when the connection breaks while it reads
+   * @throws ProblemError, TritforgeError SERVICE_UNREACHABLE, ANSWER_INVALID, the reason of the signal, and what `read` throws
+   */
+  async send<T>(request: ServiceRequest, read: (response: Response) => Promise<T>): Promise<T> {
+    const backoff = new Backoff(request.retryMs ?? this.retryMs, request.signal);
+    const keyed = withKey(request);
+    for (;;) {
+      try {
+        return await this.attempt(keyed, read);
+      } catch (error) {
+        await backoff.pause(error);
+      }
+    }
+  }
+
+  /** Sends a request once. @throws Passing where another attempt makes sense, and as {@link Transport.send} */
+  async attempt<T>(request: ServiceRequest, read: (response: Response) => Promise<T>): Promise<T> {
+    const { method, path, headers, body, accepts = [] } = request;
+    try {
+      const response = await fetch(`${this.url}${path}`, {
+        method,
+        headers: { ...this.#headers, ...headers },
+        ...(body && { body: body() }),
+        ...signalOf(request),
+      });
+      if (!response.ok && !accepts.includes(response.status)) throw await failureOf(response, this.url);
+      return await read(response);
+    } catch (error) {
+      throw connectionFailure(error, this.url);
+    }
+  }
+
+  /** The JSON of an answer. @throws TritforgeError ANSWER_INVALID */
+  async jsonOf<T>(response: Response): Promise<T> {
+    if (!response.headers.get('content-type')?.startsWith('application/json'))
+      throw notTheService(this.url, `answered ${response.status} without JSON`);
+    return (await response.json()) as T;
+  }
+}
+
+function withKey(request: ServiceRequest): ServiceRequest {
+  if (request.method !== 'POST') return request;
+  return { ...request, headers: { ...request.headers, 'idempotency-key': request.idempotencyKey ?? randomUUID() } };
+}
+
+function signalOf({ signal, timeoutMs }: ServiceRequest): Pick<RequestInit, 'signal'> {
+  const signals = [...(signal ? [signal] : []), ...(timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)])];
+  return signals.length === 0 ? {} : { signal: AbortSignal.any(signals) };
+}
+
+function addressOf(url: string): string {
+  const { protocol, username, password, origin, pathname, search, hash } = new URL(url);
+  if ((protocol !== 'http:' && protocol !== 'https:') || username || password || search || hash)
+    throw new TypeError('The address of a service begins with http:// or https://, without user, password and query.');
+  return `${origin}${pathname.replace(/\/+$/, '')}`;
+}
+
+function checkedKey(apiKey: string): string {
+  if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError('An API key has visible ASCII characters alone.');
+  return apiKey;
+}
