@@ -30,6 +30,11 @@ export async function withOutputFolder<T>(path: string, work: (workplace: Workpl
   }
 }
 
+/** @throws TritforgeError USAGE_INVALID when the folder cannot be made or written to; nothing is left of the attempt */
+export async function requireOutputFolder(path: string): Promise<void> {
+  await withOutputFolder(path, async () => {});
+}
+
 async function makeWorkDir(path: string, outputDir: string): Promise<{ workDir: string; firstCreated?: string }> {
   try {
     const firstCreated = await mkdir(outputDir, { recursive: true });

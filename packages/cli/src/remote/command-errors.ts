@@ -7,6 +7,7 @@ import { requireGates } from '../gates.js';
 const CLIENT_ERRORS: ReadonlyMap<string, number> = new Map([
   ['SERVICE_UNREACHABLE', EXIT.unreachable],
   ['ANSWER_INVALID', EXIT.unreachable],
+  ['DIGEST_MISMATCH', EXIT.unreachable],
   ['WAIT_TIMEOUT', EXIT.timedOut],
 ]);
 /** Ends of jobs that are told apart from a failure of the work. */

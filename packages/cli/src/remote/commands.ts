@@ -5,6 +5,7 @@ import { type GateFlags, gatesOf } from '../gates.js';
 import { inputFile, modelFile, readPreprocess } from '../input-files.js';
 import { describeReport } from '../output/quantize-tables.js';
 import { titleOf } from '../output/recipe-title.js';
+import { requireOutputFolder } from '../output-folder.js';
 import { type RecipeFlags, recipeOf } from '../recipe-flags.js';
 import { onService, requireSuccess } from './command-errors.js';
 import { type ConnectionFlags, connect } from './connection.js';
@@ -36,6 +37,7 @@ export interface SubmitFlags extends RecipeFlags, GateFlags, EndFlags {
 /** Starts a job and prints its id, or waits for what it comes to. @throws CommandError, TritforgeError */
 export async function submitCommand(model: string, flags: SubmitFlags, context: CommandContext): Promise<void> {
   const client = await connect(flags);
+  if (flags.out !== undefined) await requireOutputFolder(flags.out);
   const wanted = await jobOf(model, flags);
   await onService(async () => {
     const { idempotencyKey } = flags;
@@ -49,6 +51,7 @@ export async function submitCommand(model: string, flags: SubmitFlags, context: 
 /** Waits for a job and prints what it came to. @throws CommandError, TritforgeError */
 export async function waitCommand(id: string, flags: EndFlags, context: CommandContext): Promise<void> {
   const client = await connect(flags);
+  if (flags.out !== undefined) await requireOutputFolder(flags.out);
   await onService(() => comeToTheEnd(client, id, flags, context));
 }
 
@@ -73,6 +76,7 @@ export async function downloadCommand(
   context: CommandContext,
 ): Promise<void> {
   const client = await connect(flags);
+  await requireOutputFolder(flags.out);
   const files = await onService(async () => {
     const job = await client.jobs.get(id, { signal: context.signal });
     if (!isTerminal(job.state)) throw notEnded(job);

@@ -48,6 +48,10 @@ export async function downloadFile(transport: Transport, file: Download, options
       throw otherDigest(file, part.digest());
     }
     await part.sync();
+  } catch (error) {
+    // Nothing to go on with.
+    if (part.sizeBytes === 0) await rm(partPath, { force: true });
+    throw error;
   } finally {
     await part.close();
   }

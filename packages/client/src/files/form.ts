@@ -1,8 +1,8 @@
-import { openAsBlob } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import type { Transport } from '../http/transport.js';
 import type { CallOptions } from '../options.js';
+import { multipartBody, type Part } from './multipart-body.js';
 import { createUpload, discardUpload, sendContent } from './resumable-upload.js';
 import type { DatasetFile, ModelFiles, NamedFile } from './sources.js';
 
@@ -29,29 +29,32 @@ export class FileSender {
     parts: readonly FormPart[],
     { signal, idempotencyKey }: CallOptions & { readonly idempotencyKey?: string | undefined },
   ): Promise<T> {
-    const form = new FormData();
     const uploads: string[] = [];
     try {
+      const form: Part[] = [];
       for (const { part, value } of parts) {
-        if (typeof value === 'string') form.append(part, value);
-        else if ((await stat(value.path)).size < this.#resumeFromBytes)
-          form.append(part, await openAsBlob(value.path), value.name);
-        else form.append(part, `upload:${await this.#sendAhead(value, uploads, signal)}`);
+        const content = typeof value === 'string' ? value : await this.#contentOf(value, uploads, signal);
+        form.push({ name: part, content });
       }
-      return await this.#transport.json({ method: 'POST', path, body: () => form, signal, idempotencyKey });
+      return await this.#transport.json({ method: 'POST', path, body: multipartBody(form), signal, idempotencyKey });
     } finally {
       // What this misses goes by itself after a day.
       await Promise.allSettled(uploads.map((id) => discardUpload(this.#transport, id)));
     }
   }
 
-  /** @param uploads gets the id as soon as there is one */
-  async #sendAhead(file: NamedFile, uploads: string[], signal: AbortSignal | undefined): Promise<string> {
-    const content = await openAsBlob(file.path);
-    const id = await createUpload(this.#transport, content.size, file.name, signal);
+  /** @param uploads gets the id of an upload as soon as there is one */
+  async #contentOf(
+    { path, name }: NamedFile,
+    uploads: string[],
+    signal: AbortSignal | undefined,
+  ): Promise<Part['content']> {
+    const { size: sizeBytes } = await stat(path);
+    if (sizeBytes < this.#resumeFromBytes) return { path, fileName: name, sizeBytes };
+    const id = await createUpload(this.#transport, sizeBytes, name, signal);
     uploads.push(id);
-    await sendContent(this.#transport, id, content, signal);
-    return id;
+    await sendContent(this.#transport, id, { path, sizeBytes }, signal);
+    return `upload:${id}`;
   }
 }
 

@@ -1,10 +1,11 @@
 /** Uploads by tus 1.0. */
-import type { Blob } from 'node:buffer';
 import { Backoff } from '../http/backoff.js';
+import type { StreamedBody } from '../http/streamed-body.js';
 import type { ServiceRequest, Transport } from '../http/transport.js';
+import { fileBytes } from './file-bytes.js';
 
 const VERSION = { 'tus-resumable': '1.0.0' };
-const PIECE = { ...VERSION, 'content-type': 'application/offset+octet-stream' };
+const PIECE_TYPE = 'application/offset+octet-stream';
 const DISCARD_MS = 10_000;
 
 /** Starts an upload. Returns its id, `upl_…`. @throws as {@link Transport.send} */
@@ -31,17 +32,17 @@ export async function createUpload(
 export async function sendContent(
   transport: Transport,
   id: string,
-  content: Blob,
+  file: { readonly path: string; readonly sizeBytes: number },
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const path = `/uploads/${id}`;
   const backoff = new Backoff(transport.retryMs, signal);
   let arrived = 0;
-  while (arrived < content.size) {
+  while (arrived < file.sizeBytes) {
     const offset = arrived;
     try {
-      const headers = { ...PIECE, 'upload-offset': `${offset}` };
-      const body = () => content.slice(offset);
+      const headers = { ...VERSION, 'upload-offset': `${offset}` };
+      const body = restOf(file, offset);
       arrived = await transport.attempt({ method: 'PATCH', path, headers, body, signal }, offsetOf);
     } catch (error) {
       await backoff.pause(error);
@@ -50,6 +51,11 @@ export async function sendContent(
       if (arrived > offset) backoff.reset();
     }
   }
+}
+
+function restOf({ path, sizeBytes }: { path: string; sizeBytes: number }, offset: number): StreamedBody {
+  const open = () => fileBytes(path, offset, sizeBytes);
+  return { contentType: PIECE_TYPE, sizeBytes: sizeBytes - offset, open };
 }
 
 /** Deletes an upload. */

@@ -16,25 +16,30 @@ export function longestPauseMs(attempt: number): number {
 export class Backoff {
   readonly #patienceMs: number;
   readonly #signal: AbortSignal | undefined;
-  #giveUpMs: number;
+  readonly #latestMs: number;
+  #giveUpMs: number | null = null;
   #attempt = 0;
 
-  /** @param patienceMs after so long without {@link Backoff.reset} it gives up */
-  constructor(patienceMs: number, signal: AbortSignal | undefined) {
+  /**
+   * @param patienceMs for so long after the first failure there are further attempts
+   * @param latestMs on the clock of `performance.now()`: no attempt begins after that
+   */
+  constructor(patienceMs: number, signal: AbortSignal | undefined, latestMs = Number.POSITIVE_INFINITY) {
     this.#patienceMs = patienceMs;
     this.#signal = signal;
-    this.#giveUpMs = performance.now() + patienceMs;
+    this.#latestMs = latestMs;
   }
 
-  /** Something succeeded: patience and pauses start anew. */
+  /** Something succeeded: the next failure is the first one. */
   reset(): void {
     this.#attempt = 0;
-    this.#giveUpMs = performance.now() + this.#patienceMs;
+    this.#giveUpMs = null;
   }
 
   /** Waits until the next attempt. @throws the error when it does not pass, or not in time; the reason of the signal */
   async pause(error: unknown): Promise<void> {
     if (!(error instanceof Passing)) throw error;
+    this.#giveUpMs ??= Math.min(this.#latestMs, performance.now() + this.#patienceMs);
     const pauseMs = Math.max(error.retryAfterMs, longestPauseMs(this.#attempt++) * (0.5 + Math.random() / 2));
     if (performance.now() + pauseMs > this.#giveUpMs) throw error.failure;
     await sleep(pauseMs, undefined, { ...(this.#signal && { signal: this.#signal }) }).catch(() => {});

@@ -1,6 +1,7 @@
 import { TritforgeError } from '@tritforge/contracts';
 import { ProblemError } from '../problem-error.js';
 import { retryAfterMs } from './retry-after.js';
+import { UnreadableFile } from './streamed-body.js';
 
 /** A failure that passes: the same request may succeed in a while. */
 export class Passing extends Error {
@@ -69,8 +70,8 @@ export function connectionFailure(error: unknown, url: string): unknown {
   const isBroken = error instanceof TypeError && (error.message === 'fetch failed' || error.message === 'terminated');
   if (!isTimeout && !isBroken) return error;
   const cause = error.cause as (Error & { code?: string }) | undefined;
-  // A file changed or went away while it was sent.
-  if (cause?.name === 'NotReadableError') return cause;
+  if (cause instanceof UnreadableFile) return cause.cause;
+  if (cause?.message === 'unexpected redirect') return notTheService(url, 'redirects to another address');
   const reason = isTimeout ? 'it does not answer' : reasonOf(cause) || error.message;
   const failure = new TritforgeError('SERVICE_UNREACHABLE', `No connection to ${url}: ${reason}`, {
     remediation: 'Check the address, and whether the service runs.',

@@ -45,7 +45,7 @@ const cutOff: Answer = (_request, response) => {
   response.writeHead(200, { 'content-type': 'application/json', 'content-length': '100' });
   response.write('{"ok":', () => response.destroy());
 };
-const POST = { method: 'POST', path: '/jobs', body: () => '{}' } as const;
+const POST = { method: 'POST', path: '/jobs', body: '{}' } as const;
 
 test('what passes is sent again with one key, until it succeeds', async () => {
   const passing = [status(503), status(502), cutOff, problem('IDEMPOTENCY_IN_PROGRESS', 409), json];
@@ -70,12 +70,26 @@ test('it comes back when the service asks for it, and not when that is too late'
   });
 });
 
+test('patience begins with the first failure', async () => {
+  const late: Answer = (request, response) => void setTimeout(() => status(503)(request, response), 700);
+  await withAnswers([late, json], async (url, requests) => {
+    assert.deepEqual(await new Transport({ url, retryMs: 600 }).json(POST), { ok: true });
+    assert.equal(requests.length, 2);
+  });
+  await withAnswers([status(503)], async (url, requests) => {
+    const latestMs = performance.now() + 100;
+    await assert.rejects(new Transport({ url }).json({ ...POST, latestMs }), { code: 'ANSWER_INVALID' });
+    assert.equal(requests.length, 1);
+  });
+});
+
 test('what stays is sent once', async () => {
   for (const [answer, code] of [
     [problem('MODEL_INVALID', 422), 'MODEL_INVALID'],
     [problem('OF_THE_FUTURE', 400), 'OF_THE_FUTURE'],
     [status(404), 'ANSWER_INVALID'],
     [status(500), 'ANSWER_INVALID'],
+    [status(307, { location: '/elsewhere' }), 'ANSWER_INVALID'],
   ] as const) {
     await withAnswers([answer], async (url, requests) => {
       await assert.rejects(new Transport({ url }).json(POST), { code });

@@ -2,8 +2,14 @@ import { randomUUID } from 'node:crypto';
 import type { ClientOptions } from '../options.js';
 import { Backoff } from './backoff.js';
 import { connectionFailure, failureOf, notTheService } from './passing.js';
+import type { StreamedBody } from './streamed-body.js';
 
 const RETRY_MS = 120_000;
+/**
+ * A body could be sent again to where a redirect leads, or with what a window knows of its user, and is kept in memory for that unless
+ * neither can happen.
+ */
+const SENT_AS_IT_IS = { redirect: 'error', window: null } as const;
 
 /** A request to the service. */
 export interface ServiceRequest {
@@ -11,14 +17,15 @@ export interface ServiceRequest {
   /** With its query, from `/`. */
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Makes the body, for each attempt anew. */
-  readonly body?: () => NonNullable<RequestInit['body']>;
+  readonly body?: string | StreamedBody;
   /** Statuses from 300 that are answers and no failures. */
   readonly accepts?: readonly number[];
   /** How long one attempt may take with its answer, in milliseconds. */
   readonly timeoutMs?: number;
   /** In place of that of the client. */
   readonly retryMs?: number | undefined;
+  /** On the clock of `performance.now()`: no attempt after a failure begins later. */
+  readonly latestMs?: number | undefined;
   readonly idempotencyKey?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -54,7 +61,7 @@ export class Transport {
    * @throws ProblemError, TritforgeError SERVICE_UNREACHABLE, ANSWER_INVALID, the reason of the signal, and what `read` throws
    */
   async send<T>(request: ServiceRequest, read: (response: Response) => Promise<T>): Promise<T> {
-    const backoff = new Backoff(request.retryMs ?? this.retryMs, request.signal);
+    const backoff = new Backoff(request.retryMs ?? this.retryMs, request.signal, request.latestMs);
     const keyed = withKey(request);
     for (;;) {
       try {
@@ -68,17 +75,23 @@ export class Transport {
   /** Sends a request once. @throws Passing where another attempt makes sense, and as {@link Transport.send} */
   async attempt<T>(request: ServiceRequest, read: (response: Response) => Promise<T>): Promise<T> {
     const { method, path, headers, body, accepts = [] } = request;
+    const content = typeof body === 'object' ? body.open() : null;
     try {
       const response = await fetch(`${this.url}${path}`, {
         method,
-        headers: { ...this.#headers, ...headers },
-        ...(body && { body: body() }),
+        headers: { ...this.#headers, ...(typeof body === 'object' && headersOf(body)), ...headers },
+        ...(typeof body === 'string' && { body }),
+        ...(content !== null && { body: ReadableStream.from(content), duplex: 'half' as const }),
+        ...SENT_AS_IT_IS,
         ...signalOf(request),
       });
       if (!response.ok && !accepts.includes(response.status)) throw await failureOf(response, this.url);
       return await read(response);
     } catch (error) {
       throw connectionFailure(error, this.url);
+    } finally {
+      // Closes the file that it was reading when the connection broke.
+      void content?.return().catch(() => {});
     }
   }
 
@@ -93,6 +106,11 @@ export class Transport {
 function withKey(request: ServiceRequest): ServiceRequest {
   if (request.method !== 'POST') return request;
   return { ...request, headers: { ...request.headers, 'idempotency-key': request.idempotencyKey ?? randomUUID() } };
+}
+
+/** The length is known, so that the service and proxies need not take the body in pieces of unknown number. */
+function headersOf({ contentType, sizeBytes }: StreamedBody): Record<string, string> {
+  return { 'content-type': contentType, 'content-length': String(sizeBytes) };
 }
 
 function signalOf({ signal, timeoutMs }: ServiceRequest): Pick<RequestInit, 'signal'> {

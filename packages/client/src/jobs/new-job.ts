@@ -40,7 +40,7 @@ export async function createJob(
     ids[role] = typeof source === 'string' ? source : (await uploadDataset(files, source, { signal: call.signal })).id;
   const request: JobRequest = { modelId, datasets: ids, ...options };
   const headers = { 'content-type': 'application/json' };
-  return transport.json({ ...call, method: 'POST', path: '/jobs', headers, body: () => JSON.stringify(request) });
+  return transport.json({ ...call, method: 'POST', path: '/jobs', headers, body: JSON.stringify(request) });
 }
 
 /** The form that brings model and datasets along; null where there is none that could. */

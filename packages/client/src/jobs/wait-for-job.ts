@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminal, type Job, TritforgeError } from '@tritforge/contracts';
-import type { Transport } from '../http/transport.js';
+import type { ServiceRequest, Transport } from '../http/transport.js';
 import type { CallOptions } from '../options.js';
 
 /** How to wait for a job. */
@@ -40,7 +40,7 @@ export async function waitForJob(
   for (;;) {
     const askedMs = performance.now();
     const leftMs = giveUpMs - askedMs;
-    const request = { retryMs: Math.min(absenceMs, Math.max(0, leftMs)), signal };
+    const request = { retryMs: absenceMs, latestMs: giveUpMs, signal };
     const look = await lookAt(transport, id, known, Math.min(HOLD_SECONDS, Math.ceil(leftMs / 1000)), request);
     if (look !== known) onProgress?.(look.job);
     known = look;
@@ -58,7 +58,7 @@ function lookAt(
   id: string,
   known: Look | null,
   holdSeconds: number,
-  request: { readonly retryMs: number; readonly signal: AbortSignal | undefined },
+  request: Pick<ServiceRequest, 'retryMs' | 'latestMs' | 'signal'>,
 ): Promise<Look> {
   const held = known?.etag ? { 'if-none-match': known.etag, prefer: `wait=${holdSeconds}` } : {};
   return transport.send(
