@@ -101,6 +101,14 @@ test('a job can be sent with every use of data, as a form and as JSON, and its e
   assert.deepEqual([...used], ['calibration', 'evaluation', 'training']);
 });
 
+test('what is a file says so to generators of clients', () => {
+  const form = document.paths['/jobs']!.post!.requestBody!.content['multipart/form-data']!.schema;
+  const { model, data } = (form as { properties: Record<string, { format?: string; items?: object }> }).properties;
+  const download = document.paths['/artifacts/{id}/content']!.get!.responses['200']!.content!;
+  for (const schema of [model!, data!.items!, download['application/octet-stream']!.schema])
+    assert.equal((schema as { format?: string }).format, 'binary');
+});
+
 test('every path answers other methods with 405 and the methods that it has', async () => {
   for (const [path, methods] of Object.entries(document.paths)) {
     const response = await stack.fetch(path.replace('{id}', 'x').replace('{code}', 'x').replace('{delivery}', 'x'), {

@@ -151,14 +151,11 @@ test('the README names every setting of API and worker with its meaning', () => 
 });
 
 test('the links of the documents lead to files that exist', () => {
-  for (const document of [
-    'README.md',
-    'ARCHITECTURE.md',
-    'CONTRIBUTING.md',
-    'CHANGELOG.md',
-    'docs/datasets.md',
-    'docs/operations.md',
-  ]) {
+  const documents = [
+    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/datasets.md', 'docs/operations.md'],
+    ...['clients/python/README.md', 'examples/github-action/README.md', 'examples/airflow/README.md'],
+  ];
+  for (const document of documents) {
     const text = readFileSync(path.join(root, document), 'utf8');
     for (const [, target] of text.matchAll(/\]\((?!https?:|#)([^)#]+)/g)) {
       const file = path.join(root, path.dirname(document), target!);

@@ -5,9 +5,11 @@ export const OCTET_STREAM = 'application/octet-stream';
 
 type FormPart = 'file' | 'files' | Type.TSchema;
 
+/** Bytes. The format is how OpenAPI 3.0 said it, and what generators of clients still know files by. */
+export const BYTES = { type: 'string', format: 'binary', contentMediaType: OCTET_STREAM };
+
 const file = Type.Unsafe<string>({
-  type: 'string',
-  contentMediaType: OCTET_STREAM,
+  ...BYTES,
   description:
     'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`), or the address ' +
     '`s3://bucket/key` of an object that the service may read.',
@@ -33,7 +35,7 @@ function partSchema(part: FormPart): object {
 }
 
 /** A file that is the whole body. */
-export const binaryBody = { schema: { type: 'string', contentMediaType: OCTET_STREAM } };
+export const binaryBody = { schema: BYTES };
 
 /** Header that names the resource that a request made. */
 export const locationHeader = { Location: Type.String({ description: 'Path of the resource.' }) };

@@ -6,6 +6,7 @@ import type { RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
 import { emptyResponse, jsonResponse, problems } from '../../http/responses.js';
 import { accessOf } from '../../plugins/authentication.js';
+import { BYTES, OCTET_STREAM } from '../../uploads/body-schemas.js';
 import { chosenFile, sendContent } from './content.js';
 
 const params = Type.Object({ id: idSchema('artifact') });
@@ -72,8 +73,6 @@ function fileResponse(description: string, headers: Record<string, Type.TSchema>
   return {
     description,
     headers,
-    content: {
-      'application/octet-stream': { schema: { type: 'string', contentMediaType: 'application/octet-stream' } },
-    },
+    content: { [OCTET_STREAM]: { schema: BYTES } },
   };
 }
