@@ -114,6 +114,24 @@ test('a job is submitted, waited for, looked at and downloaded by its id', async
   assert.equal(readdirSync(out).length, 3);
 });
 
+test('a download over a line that breaks again and again leaves whole files', async () => {
+  const wire = await Wire.to(stack.url);
+  try {
+    const id = await idOf(MODEL, ...WEIGHTS_ONLY);
+    await succeed('wait', id);
+    const [straight, broken] = [newPath(), newPath()];
+    await succeed('download', id, '--out', straight);
+    wire.cut(...Array.from({ length: 3 }, () => ({ direction: 'answers', afterBytes: 25_000 }) as const));
+    const run = await outcomeOf(start(['download', id, '--out', broken], { TRITFORGE_SERVER: wire.url }));
+    assert.equal(run.exitCode, 0, run.stderr);
+    assert.equal(wire.cutsLeft, 0);
+    const contents = (out: string) => readdirSync(out).map((name) => [name, readFileSync(join(out, name))]);
+    assert.deepEqual(contents(broken), contents(straight));
+  } finally {
+    await wire.close();
+  }
+});
+
 test('models and data may be what the service has, and a key for retries starts one job', async () => {
   const first = await jobOf(await idOf(MODEL, ...CALIBRATION));
   const byIds = [first.modelId, '--calibration', first.datasets.calibration!, '--idempotency-key', 'nightly-1'];
@@ -171,13 +189,18 @@ test('Ctrl-C ends the waiting with 130 and says how to go on; the job is cancele
   assert.match(stderr, new RegExp(`The job goes on\\.\n {2}tritforge wait ${id} --server ${stack.url}\n`));
   assert.equal((await jobOf(id)).state, 'running');
 
-  const canceling = start(['wait', id, '--cancel-on-interrupt']);
-  const outcome = outcomeOf(canceling);
-  // Until it listens for signals.
-  await sleep(1500);
-  canceling.kill('SIGINT');
-  assert.equal((await outcome).exitCode, 130);
-  assert.equal((await jobOf(id)).state, 'canceled');
+  const wire = await Wire.to(stack.url);
+  try {
+    const canceling = start(['wait', id, '--cancel-on-interrupt'], { TRITFORGE_SERVER: wire.url });
+    const outcome = outcomeOf(canceling);
+    // Who has asked for the job listens for signals.
+    await eventually(async () => wire.answeredBytes > 0, 20_000);
+    canceling.kill('SIGINT');
+    assert.equal((await outcome).exitCode, 130);
+    assert.equal((await jobOf(id)).state, 'canceled');
+  } finally {
+    await wire.close();
+  }
 });
 
 test('goes on waiting while the service dies and comes back', async () => {
@@ -231,7 +254,8 @@ test('a key comes from a file or the environment, and is never printed', async (
   const inWords = await outcomeOf(start(['status', id], wrong));
   assert.match(inWords.stderr, /^error UNAUTHENTICATED: .+\n {2}.+\n {2}The service logs it as request .+\n$/);
   const torn = await failure(2, ['status', id], { TRITFORGE_API_KEY: 'tf_wrong secret' });
-  for (const said of [JSON.stringify(refused), inWords.stderr, JSON.stringify(torn)])
+  const inAddress = await failure(2, ['status', id], { TRITFORGE_SERVER: 'http://me:wrong-secret@localhost' });
+  for (const said of [JSON.stringify([refused, torn, inAddress]), inWords.stderr])
     assert.doesNotMatch(said, /wrong.secret/);
 });
 
@@ -255,6 +279,7 @@ const mistakes: [code: string, args: string[], env?: Record<string, string>][] =
   ['USAGE_INVALID', [...submit, '--label', 'nightly']],
   ['USAGE_INVALID', [...submit, '--key-file', join(folder, 'none')]],
   ['USAGE_INVALID', [...submit, '--retry-for', 'long']],
+  ['USAGE_INVALID', [...submit, '--out', MODEL]],
   ['MODEL_NOT_FOUND', ['submit', join(folder, 'none.onnx')]],
   ['MODEL_EXTERNAL_DATA_MISSING', [...submit, '--data', join(folder, 'none.data')]],
   ['DATASET_NOT_FOUND', [...submit, '--evaluation', join(folder, 'none.npz')]],

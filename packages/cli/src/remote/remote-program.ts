@@ -46,12 +46,7 @@ export function addRemote(program: Command, context: CommandContext): void {
 
 function withConnection(command: Command): Command {
   return command
-    .addOption(
-      new Option('--server <url>', 'address of the service')
-        .env('TRITFORGE_SERVER')
-        .argParser(serverUrl)
-        .makeOptionMandatory(),
-    )
+    .addOption(new Option('--server <url>', 'address of the service').env('TRITFORGE_SERVER').makeOptionMandatory())
     .option('--key-file <file>', 'file that holds the API key (default: the key in TRITFORGE_API_KEY)')
     .option(
       '--retry-for <duration>',
@@ -66,17 +61,6 @@ function withEnd(command: Command, out: string): Command {
     .option('-o, --out <dir>', out)
     .option('--timeout <duration>', 'stop waiting after so long; the job goes on', durationMs)
     .option('--cancel-on-interrupt', 'cancel the job at Ctrl-C while waiting for it');
-}
-
-/** Checks the address of a service. */
-function serverUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null;
-  const isPlain =
-    url !== null && /^https?:$/.test(url.protocol) && `${url.username}${url.password}${url.search}${url.hash}` === '';
-  if (isPlain) return text;
-  throw new InvalidArgumentError(
-    'Give an address such as https://tritforge.example, without user, password and query.',
-  );
 }
 
 function collectLabel(text: string, labels: Readonly<Record<string, string>> = {}): Record<string, string> {
