@@ -50,6 +50,7 @@ test('the complete form trains where the recipe did, for as long, and nowhere el
     anchor: 0.03,
     batch: 64,
     workers: 2,
+    keep: 'best',
     normalize: false,
     weightScales: 'learned',
     activationRanges: 'lsq',

@@ -160,6 +160,14 @@ export const FineTune = Type.Object(
         description: 'Stop after so many epochs without a better result. Not before the end when left out.',
       }),
     ),
+    keep: Type.Optional(
+      Type.Enum(['best', 'last'], {
+        description:
+          'Which epoch is the result. best: that of the least loss on samples kept aside. last: the last one that is better than the start ' +
+          'there; for long trainings whose rate falls to nothing, on samples that the original was trained on itself: of those it is so sure ' +
+          'that the first epochs, which are still closest to it, look best. best, and with the method nce last.',
+      }),
+    ),
     normalize: Type.Optional(
       Type.Boolean({
         description:
@@ -176,7 +184,7 @@ export const FineTune = Type.Object(
     additionalProperties: false,
     description:
       'Train the quantized network to give the outputs of the original, on the training dataset or, without one, on the ' +
-      'calibration dataset. What is best on samples kept aside is the result: never worse than without.',
+      'calibration dataset. The result is never worse on samples kept aside than without.',
   },
 );
 export type FineTune = Static<typeof FineTune>;
@@ -198,6 +206,7 @@ export interface ResolvedFineTune {
   workers: number;
   /** Null: never stop early. */
   patience: number | null;
+  keep: 'best' | 'last';
   normalize: boolean;
   weightScales: WeightScales;
   activationRanges: RangeLearning;
@@ -206,8 +215,8 @@ export interface ResolvedFineTune {
 
 const DEFAULT_RATES = { adamw: 0.005, sgd: 0.01 } as const;
 
-/** @param isUniform whether the method is uniform */
-export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFineTune {
+/** @param isUniform whether weights and activations have 2 bits @param isSearched whether the network has other channels than it came with */
+export function resolveFineTune(asked: FineTune, isUniform: boolean, isSearched: boolean): ResolvedFineTune {
   return {
     epochs: asked.epochs ?? null,
     minutes: asked.minutes ?? (asked.epochs === undefined ? 10 : null),
@@ -221,6 +230,7 @@ export function resolveFineTune(asked: FineTune, isUniform: boolean): ResolvedFi
     batch: asked.batch ?? 64,
     workers: asked.workers ?? 2,
     patience: asked.patience ?? null,
+    keep: asked.keep ?? (isSearched ? 'last' : 'best'),
     normalize: asked.normalize ?? isUniform,
     weightScales: asked.weightScales ?? (isUniform ? 'least-squares' : 'learned'),
     activationRanges: asked.activationRanges ?? 'lsq',

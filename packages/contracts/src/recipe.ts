@@ -346,7 +346,7 @@ export function resolveRecipe(recipe: Recipe): ResolvedRecipe {
     firstLast: { bits: recipe.firstLast?.bits === undefined ? 8 : recipe.firstLast.bits },
     correction: (['mean', 'variance'] as const).filter((kind) => corrected.includes(kind)),
     equalize: recipe.equalize ?? false,
-    fineTune: fineTune === undefined ? null : resolveFineTune(fineTune, isUniform(method)),
+    fineTune: fineTune === undefined ? null : resolveFineTune(fineTune, isUniform(method), searchesChannels(recipe)),
     layers: recipe.layers ?? [],
     artifacts: (['portable', 'compat', 'accelerated', 'ort-nbits'] as const).filter((profile) => wanted.has(profile)),
     seed: recipe.seed ?? 0,

@@ -92,6 +92,7 @@ function optionsOf(asked: ResolvedFineTune, { prepared, layers }: Start): Settin
   const { epochs, minutes, batch, workers, learningRate } = asked;
   return {
     patience: asked.patience,
+    keep: asked.keep,
     length: epochs === null ? { minutes: minutes! } : { epochs },
     batch,
     threads: workers,

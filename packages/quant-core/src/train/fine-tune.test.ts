@@ -41,6 +41,7 @@ async function tune(
     data,
     length: { epochs: 4 },
     patience: null,
+    keep: 'best',
     batch: 8,
     threads: 2,
     optimiser: { kind: 'adamw', betas: [0.9, 0.999], epsilon: 1e-8 },
@@ -210,6 +211,23 @@ test('a training that leaves the numbers ends there', async (t) => {
 test('patience ends a training that gets no better', async (t) => {
   const { curve } = await tune(t, { learningRate: 10, length: { epochs: 9 }, patience: 2 });
   assert.equal(curve.length, 3);
+});
+
+test('the last epoch is kept where that is asked for, unless the start is better', async (t) => {
+  // So large a rate that the least loss is not the last.
+  const changes = { length: { epochs: 6 }, learningRate: 0.1 };
+  const [best, last] = [await tune(t, changes), await tune(t, { ...changes, keep: 'last' })];
+  assert.deepEqual(losses(last), losses(best));
+  const kept = (curve: FineTuned['curve']) => curve.findLast(({ isBest }) => isBest)!;
+  const least = Math.min(...best.curve.map(({ heldOutLoss }) => heldOutLoss));
+  assert.equal(kept(best.curve).heldOutLoss, least);
+  assert.equal(
+    kept(last.curve),
+    last.curve.findLast(({ heldOutLoss }) => heldOutLoss < last.curve[0]!.heldOutLoss),
+  );
+  assert.ok(kept(last.curve).heldOutLoss > least);
+  const worse = await tune(t, { learningRate: 10, length: { epochs: 2 }, keep: 'last' });
+  assert.deepEqual([kept(worse.curve).epoch, worse.codes.size], [0, 0]);
 });
 
 test('a training that is to settle ends at once, with the best so far', async (t) => {

@@ -52,13 +52,15 @@ export interface TuningSteps {
   readonly anchor: number;
   /** Epochs without a better one after which to stop; null for never. */
   readonly patience: number | null;
+  /** The epoch of the least loss on held-out samples, or the last one that is better there than the start. */
+  readonly keep: 'best' | 'last';
   readonly seed: number;
   /** How samples are varied; null where they are not. */
   readonly augmentation: Augmentation | null;
   readonly onEpoch?: ((epoch: Epoch) => void) | undefined;
   readonly onStep?: ((step: Step) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Ends the training where it is; the best so far is the result. */
+  /** Ends the training where it is; the best so far, or the last, is the result. */
   readonly settle?: AbortSignal | undefined;
 }
 
@@ -119,7 +121,7 @@ export class TuningLoop {
       const latent = threads.latent.slice();
       const { stored, heldOutLoss } = await this.#judgeAsStored(latent);
       if (!Number.isFinite(trainingLoss + heldOutLoss)) return { best, curve, divergedAt: epoch };
-      const isBest = heldOutLoss < least;
+      const isBest = heldOutLoss < (options.keep === 'last' ? curve[0]!.heldOutLoss : least);
       if (isBest) [best, least] = [stored, heldOutLoss];
       curve.push({ epoch, seconds: clock.seconds, trainingLoss, heldOutLoss, isBest });
       await file?.write({ latent, best, optimiser: optimiser.state, curve, seconds: clock.seconds });
