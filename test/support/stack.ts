@@ -101,7 +101,9 @@ export class Stack {
 
   #conformance(): Promise<Conformance> {
     this.#loadedConformance ??= fetch(`${this.url}/openapi.json`)
-      .then((response) => response.json())
+      .then((response) =>
+        response.ok ? response.json() : Promise.reject(new Error(`${response.status} of the document`)),
+      )
       .then((document) => new Conformance(document as OpenapiDocument));
     return this.#loadedConformance;
   }
