@@ -6,6 +6,8 @@ import { type ApiConfig, readConfig } from './config.js';
 import { scratchDirOf, sweepScratch } from './uploads/scratch.js';
 
 const SCRATCH_MAX_AGE_MS = 24 * 3600 * 1000;
+/** Between two looks, while the service closes, for connections whose last request has been answered. */
+const IDLE_CHECK_MS = 50;
 
 async function serve(config: ApiConfig): Promise<void> {
   const storeConfig = storeConfigOf(config);
@@ -24,6 +26,7 @@ async function serve(config: ApiConfig): Promise<void> {
     isClosing = true;
     app.log.info({ reason }, 'closing');
     setTimeout(() => app.server.closeAllConnections(), config.shutdownSeconds * 1000).unref();
+    setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS).unref();
     await app.close();
     await store.close();
     process.exit(0);
