@@ -44,7 +44,7 @@ export const NceReport = Type.Object(
           accuracy: nullable(Type.Number({ description: 'In the metric of the report.' })),
           drop: nullable(Type.Number()),
           pairedStandardError: nullable(Type.Number()),
-          heldOutLoss: Type.Number({ description: 'Of the best epoch of its training.' }),
+          heldOutLoss: Type.Number({ description: 'Of the epoch of its training that it is from.' }),
         }),
         { description: 'Networks of other widths, trained in the same way.' },
       ),

@@ -120,7 +120,7 @@ describe('the page of a report', () => {
     const rows = [...section.matchAll(/<tr><td>.*?<\/tr>/g)].map(([row]) => row.replace(/<[^>]*>/g, '|'));
     assert.equal(rows.length, 4);
     assert.match(rows[0]!, /^\|+0\|+0\.4\|+–\|+0\.5\|+start\|/);
-    assert.match(rows[2]!, /^\|+2\|+0\.1\|+0\.12\|+8\.5\|+best\|/);
+    assert.match(rows[2]!, /^\|+2\|+0\.1\|+0\.12\|+8\.5\|+result\|/);
   });
 
   test('says that training did not help where no epoch was better than the start', () => {

@@ -46,6 +46,7 @@ async function sweep(
 ): Promise<number> {
   const { count, digests } = await db.$transaction(async (tx) => {
     const expired = await lock(tx);
+    if (expired.length === 0) return { count: 0, digests: [] };
     await recordExpiry(tx, kind, expired);
     const digests = await remove(
       tx,

@@ -33,6 +33,7 @@ export interface Epoch {
   readonly trainingLoss: number | null;
   /** On samples kept aside. */
   readonly heldOutLoss: number;
+  /** Whether it takes the place of the one that was to be kept so far. */
   readonly isBest: boolean;
 }
 

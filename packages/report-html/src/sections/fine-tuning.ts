@@ -31,7 +31,7 @@ function outcome({ bestEpoch }: FineTuneReport, curve: Curve): Markup | null {
 }
 
 function plot({ bestEpoch }: FineTuneReport, curve: Curve): Markup {
-  const description = `Loss on samples kept aside and on those trained on, over ${lastEpoch(curve)} epochs, with the start as a line and the best epoch marked; the table below has the figures`;
+  const description = `Loss on samples kept aside and on those trained on, over ${lastEpoch(curve)} epochs, with the start as a line and the epoch of the artifact marked; the table below has the figures`;
   return html`<div class="plots">${lossCurve(curve, bestEpoch, description)}</div>
 ${legend(LEGEND)}`;
 }
@@ -40,7 +40,7 @@ const LEGEND: readonly LegendEntry[] = [
   [html`<path class="l-held-out" d="M0 7H14"/>`, 'samples kept aside'],
   [html`<path class="l-training" d="M0 7H14"/>`, 'samples trained on, mean over the epoch'],
   [html`<path class="l-start" d="M0 7H14"/>`, 'samples kept aside, before the training'],
-  [html`<path class="p-result" d="M7 0l7 7l-7 7l-7 -7z"/>`, 'best epoch'],
+  [html`<path class="p-result" d="M7 0l7 7l-7 7l-7 -7z"/>`, 'epoch of the artifact'],
 ];
 
 function epochTable({ bestEpoch }: FineTuneReport, curve: Curve): Markup {
@@ -55,7 +55,7 @@ function epochTable({ bestEpoch }: FineTuneReport, curve: Curve): Markup {
 }
 
 function remark(epoch: number, bestEpoch: number): string {
-  return [epoch === 0 ? 'start' : '', epoch === bestEpoch ? 'best' : ''].filter((word) => word !== '').join(', ');
+  return [epoch === 0 ? 'start' : '', epoch === bestEpoch ? 'result' : ''].filter((word) => word !== '').join(', ');
 }
 
 /** Epochs at equal distances, the first, the best and the last among them. */
