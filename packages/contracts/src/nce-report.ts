@@ -49,6 +49,16 @@ export const NceReport = Type.Object(
         { description: 'Networks of other widths, trained in the same way.' },
       ),
     ),
+    refined: Type.Optional(
+      Type.Object(
+        {
+          networks: Type.Integer({ description: 'That were measured.' }),
+          before: Type.Number({ description: 'Loss of the likeliest widths.' }),
+          after: Type.Number({ description: 'Of those in their place.' }),
+        },
+        { description: 'What exchanging channels behind the search came to, where the recipe asks for it.' },
+      ),
+    ),
     course: Type.Array(
       Type.Object({
         epoch: Type.Integer(),

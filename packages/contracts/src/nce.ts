@@ -144,15 +144,32 @@ export const Nce = Type.Object(
       }),
     ),
     candidates: Type.Optional(
-      Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1 }), {
+      Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 10 }), {
         minItems: 1,
         maxItems: 20,
         default: [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1],
         description:
-          'Numbers of channels at the start, as shares of those that the network came with; 1 is always among them.',
+          'Numbers of channels at the start, as multiples of those that the network came with, none above expansion.cap; 1 is always ' +
+          'among them.',
       }),
     ),
     expansion: Type.Optional(NceExpansion),
+    start: Type.Optional(
+      Type.Enum(['model', 'none'], {
+        default: 'model',
+        description:
+          'Weights that the search begins with. model: those of the network that was uploaded, which fit its own channels best. none: random ' +
+          'ones, to which all channels are alike.',
+      }),
+    ),
+    refine: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description:
+          'Then exchange channels between layers, within the budgets, for as long as the network of the search gets better on samples that ' +
+          'its weights were not trained on.',
+      }),
+    ),
     inherit: Type.Optional(
       Type.Enum(['supernet', 'model', 'none'], {
         default: 'model',
@@ -202,6 +219,8 @@ export interface ResolvedNce {
   warmUp: number;
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
+  start: 'model' | 'none';
+  refine: boolean;
   inherit: 'supernet' | 'model' | 'none';
   controls: ('original' | 'uniform' | 'random')[];
   /** Null: searched. */
@@ -227,6 +246,8 @@ export function resolveNce(asked: Nce): ResolvedNce {
     warmUp: asked.warmUp ?? 0.1,
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
+    start: asked.start ?? 'model',
+    refine: asked.refine ?? false,
     inherit: asked.inherit ?? 'model',
     controls: asked.controls ?? [],
     widths: asked.widths ?? null,

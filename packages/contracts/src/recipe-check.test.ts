@@ -174,6 +174,10 @@ test('the search for channels goes with every settled precision, and with nothin
   assert.equal(fieldOf({ method: 'nce', nce: { epochs: 2, widths: { a: 4 } } }), 'recipe.nce.epochs');
   assert.equal(fieldOf({ method: 'nce', nce: { inherit: 'supernet', widths: { a: 4 } } }), 'recipe.nce.inherit');
   const features = { layers: [{ name: '*' }] };
+  assert.equal(fieldOf({ method: 'nce', nce: { start: 'none', widths: { a: 4 } } }), 'recipe.nce.start');
+  assert.equal(fieldOf({ method: 'nce', nce: { refine: true, widths: { a: 4 } } }), 'recipe.nce.refine');
+  assert.equal(fieldOf({ method: 'nce', nce: { candidates: [0.5, 2.5] } }), 'recipe.nce.candidates');
+  checkRecipe({ method: 'nce', nce: { candidates: [0.5, 2.5], expansion: { cap: 2.5 } } });
   assert.equal(fieldOf({ method: 'nce', fineTune: { features } }), 'recipe.fineTune.features');
   assert.equal(fieldOf({ method: 'nce', equalize: true }), 'recipe.equalize');
   assert.equal(fieldOf({ method: 'nce', sensitivity: true }), 'recipe.sensitivity');

@@ -137,6 +137,14 @@ function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): voi
     );
   }
   if (nce?.widths !== undefined) checkWidths(nce);
+  const cap = nce?.expansion?.cap ?? 2;
+  if (nce?.candidates?.some((share) => share > cap)) {
+    throw contradiction(
+      'recipe.nce.candidates',
+      `has candidates above recipe.nce.expansion.cap, which is ${cap}`,
+      'Raise cap, or leave them out.',
+    );
+  }
   const foreign = [
     ['fineTune.features', fineTune?.features !== undefined, 'compares layers that have other numbers of channels then'],
     ['equalize', equalize === true, 'is for networks whose channels stay'],
@@ -147,11 +155,13 @@ function checkNce({ method, nce, fineTune, equalize, sensitivity }: Recipe): voi
 }
 
 /** Where widths are given nothing is searched. */
-function checkWidths({ epochs, minutes, inherit }: NonNullable<Recipe['nce']>): void {
+function checkWidths({ epochs, minutes, inherit, start, refine }: NonNullable<Recipe['nce']>): void {
   const searching = [
     ['epochs', epochs !== undefined],
     ['minutes', minutes !== undefined],
     ['inherit', inherit === 'supernet'],
+    ['start', start === 'none'],
+    ['refine', refine === true],
   ] as const;
   for (const [field, isGiven] of searching)
     if (isGiven) {

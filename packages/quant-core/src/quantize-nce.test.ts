@@ -76,6 +76,17 @@ test('channels are searched within the budgets, and the artifact has them', asyn
   assert.deepEqual(readdirSync(request.scratchDir), []);
 });
 
+test('a search may begin with nothing, with candidates of any size, and exchange channels in the end', async (t) => {
+  const nce: typeof NCE = { ...NCE, start: 'none', refine: true, candidates: [0.5, 1.5] };
+  const { widths, macs, parameters, course, refined } = (await run(await wideRequest(t, { ...RECIPE, nce }))).nce!;
+  assert.deepEqual(
+    course[0]!.choices.map(({ channels }) => channels),
+    widths.map(({ original }) => [0.5, 1, 1.5].map((share) => share * original)),
+  );
+  assert.ok(macs.result <= macs.limit && parameters.result <= parameters.limit);
+  assert.ok(refined!.networks > 1 && refined!.after <= refined!.before);
+});
+
 test('the file keeps to the bytes that it may have, which are told beforehand', async (t) => {
   for (const artifacts of [['portable'], ['accelerated']] as const) {
     const nce = { ...NCE, epochs: 2, budgets: { bytes: 0.6 } };

@@ -51,7 +51,7 @@ function movesFrom(settled: Settled, choices: Choices): { id: WidthId; to: numbe
 }
 
 /** How far budgets are exceeded, in shares of them, all together. */
-function excessOf(
+export function excessOf(
   at: ReadonlyMap<WidthId, number>,
   choices: Choices,
   budgets: readonly Budget[],

@@ -1,5 +1,6 @@
 /** What a report says of the numbers of channels that a network was given. */
 import type { NceReport } from '@tritforge/contracts';
+import type { Refined } from '../nce/refine-widths.js';
 import type { SearchEpoch } from '../nce/search/search-options.js';
 import type { FixedWidth, SearchSpace } from '../nce/search-space.js';
 import type { ChannelCounts } from '../nce/widths/width-graph.js';
@@ -14,13 +15,15 @@ export interface SettledChannels {
   readonly budgets: readonly ChannelBudget[];
   /** Of the first artifact, where they are limited. */
   readonly bytes: number | null;
+  /** What exchanging channels came to; null where that was not asked for. */
+  readonly refined: Omit<Refined, 'widths'> | null;
   /** That the search was on, and how it went; none where nothing was searched. */
   readonly samples: number;
   readonly course: readonly SearchEpoch[];
 }
 
 export function channelsReport(settled: SettledChannels): NceReport {
-  const { space, fixed, chosen, budgets, bytes, samples, course } = settled;
+  const { space, fixed, chosen, budgets, bytes, refined, samples, course } = settled;
   return {
     samples,
     seconds: course.at(-1)?.seconds ?? 0,
@@ -38,6 +41,7 @@ export function channelsReport(settled: SettledChannels): NceReport {
       limit: budget.allowed,
       result: (budget.name === 'bytes' ? bytes : null) ?? costWithin(budget, space, chosen),
     })),
+    ...(refined && { refined: { networks: refined.measured, before: refined.before, after: refined.after } }),
     course: course.map((epoch) => epochReport(epoch, budgets)),
   };
 }

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { type NceReport, type ResolvedFineTune, type ResolvedNce, TritforgeError } from '@tritforge/contracts';
 import type { ActivationScale } from '../artifact/build-graph.js';
 import type { Model } from '../ir/index.js';
-import type { Choices } from '../nce/budget-loss.js';
+import type { Budget, Choices } from '../nce/budget-loss.js';
 import { startCandidates } from '../nce/candidates.js';
 import { type ControlSpace, controlWidths } from '../nce/controls.js';
 import { deriveNetwork } from '../nce/derive.js';
 import { namedWidths } from '../nce/named-widths.js';
+import type { Refined } from '../nce/refine-widths.js';
 import type { Searched, SearchOptions, SearchStep } from '../nce/search/search-options.js';
 import { searchWidths } from '../nce/search/search-widths.js';
 import { type FixedWidth, type SearchSpace, searchableWidths, searchSpace } from '../nce/search-space.js';
@@ -29,6 +30,7 @@ import { augmentationOf, lossOf } from './fine-tune-options.js';
 import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
 import type { ProgressMeter } from './progress-meter.js';
+import { refineChannels } from './refine-channels.js';
 import type { Control } from './run-controls.js';
 
 const CHECKPOINT = 'channels.training';
@@ -71,7 +73,7 @@ interface Open {
 }
 
 /** Where a search ended. */
-interface Found extends Pick<SettledChannels, 'chosen' | 'bytes' | 'samples' | 'course'> {
+interface Found extends Pick<SettledChannels, 'chosen' | 'bytes' | 'refined' | 'samples' | 'course'> {
   readonly model: Model;
 }
 
@@ -90,7 +92,9 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
   const orders = await channelOrders(space);
   // Candidates take the first channels, so those that matter most come first.
   const baseOf: Searched['baseOf'] = async (counts) =>
-    plan(await deriveNetwork(space.template, space.graph, repeated(orders, counts)), template.scales);
+    nce.start === 'none'
+      ? plan(await fromNothing(space, counts, recipe.seed))
+      : plan(await deriveNetwork(space.template, space.graph, repeated(orders, counts)), template.scales);
   const sizeAt = async (counts: ChannelCounts) => sizeOf(await baseOf(counts));
   const budgets = await channelBudgets(nce.budgets, { prepared, space, template, searched, sizeAt });
   const settled = { space, fixed, budgets };
@@ -99,7 +103,11 @@ export async function searchChannels(prepared: Model, step: SearchChannelsStep):
     const model = await (nce.inherit === 'none'
       ? fromNothing(space, chosen, recipe.seed)
       : fromModel(space, orders, chosen));
-    return { model, report: channelsReport({ ...settled, chosen, bytes: null, samples: 0, course: [] }), controls: [] };
+    return {
+      model,
+      report: channelsReport({ ...settled, chosen, bytes: null, refined: null, samples: 0, course: [] }),
+      controls: [],
+    };
   }
   const { model, ...found } = await search({ prepared, space, searched, orders, baseOf, sizeAt, budgets }, step);
   const report = channelsReport({ ...settled, ...found });
@@ -137,14 +145,19 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
     const options = await optionsOf(open, { data: samples, stored, loss, scratchDir }, step);
     const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
-      const { positions, chosen, bytes } = await settledWithin(open, state.choices);
+      const settle = async (within: readonly Budget[]) => {
+        const likeliest = settleWidths(state.choices, within, space.graph);
+        const ended = { state, options, graph: space.graph, meter: step.meter };
+        return nce.refine ? refineChannels(likeliest, within, ended) : { widths: likeliest };
+      };
+      const { positions, chosen, bytes, refined } = await settledWithin(open, state.choices, settle);
       const models = {
         supernet: () => inheritedNetwork(state.supernet, state, { positions, channels: chosen }),
         model: () => fromModel(space, orders, chosen),
         none: () => fromNothing(space, chosen, recipe.seed),
       };
       const model = await models[nce.inherit]();
-      return { model, chosen, bytes, samples: stored.fitting.length, course: state.course };
+      return { model, chosen, bytes, refined, samples: stored.fitting.length, course: state.course };
     } finally {
       await state.supernet.close();
     }
@@ -153,22 +166,24 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
   }
 }
 
-/** The likeliest widths within the budgets; a file that turns out larger than it was expected to be gets less room. */
+/** Widths within the budgets; a file that turns out larger than it was expected to be gets less room. */
 async function settledWithin(
-  { space, budgets, sizeAt }: Open,
+  { budgets, sizeAt }: Open,
   choices: Choices,
-): Promise<{ positions: Settled; chosen: Map<WidthId, number>; bytes: number | null }> {
+  settle: (within: readonly Budget[]) => Promise<Refined | { readonly widths: Settled }>,
+) {
   let excess = 0;
   for (;;) {
     const within = budgets.map((budget) =>
       budget.name === 'bytes' ? { ...budget, limit: budget.limit - excess } : budget,
     );
-    const positions = settleWidths(choices, within, space.graph);
+    const { widths: positions, ...refined } = await settle(within);
     const chosen = channelsAt(positions, choices);
+    const settled = { positions, chosen, refined: 'measured' in refined ? refined : null };
     const allowed = budgets.find(({ name }) => name === 'bytes')?.allowed;
-    if (allowed === undefined) return { positions, chosen, bytes: null };
+    if (allowed === undefined) return { ...settled, bytes: null };
     const bytes = await sizeAt(chosen);
-    if (bytes <= allowed) return { positions, chosen, bytes };
+    if (bytes <= allowed) return { ...settled, bytes };
     excess += bytes - allowed;
   }
 }

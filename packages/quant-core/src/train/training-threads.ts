@@ -77,11 +77,16 @@ export class TrainingThreads {
     );
   }
 
+  /** The mean of {@link losses}. */
+  async evaluate(batches: readonly (readonly number[])[], seed: number | null, signal?: AbortSignal): Promise<number> {
+    return mean(await this.losses(batches, seed, signal));
+  }
+
   /**
-   * The mean loss of batches without an update, each as large as a thread's part.
+   * The loss of each batch without an update, each as large as a thread's part.
    * @param seed varies samples, the same way each time; null leaves them as they are
    */
-  async evaluate(batches: readonly (readonly number[])[], seed: number | null, signal?: AbortSignal): Promise<number> {
+  async losses(batches: readonly (readonly number[])[], seed: number | null, signal?: AbortSignal): Promise<number[]> {
     const losses: number[] = [];
     const tasks = batches.map(
       (records, i): ThreadTask => ({
@@ -91,7 +96,7 @@ export class TrainingThreads {
       }),
     );
     for await (const answer of this.#inTurns(tasks, signal)) losses.push(lossOf(answer));
-    return mean(losses);
+    return losses;
   }
 
   /** What a further graph computes of each batch, in the order of the batches. */

@@ -49,6 +49,14 @@ test('says what came out, before and after and against the limits', () => {
   assert.match(sectionOf({ ...nce, macs: wider }), /100 before, 150 after \(\+50\.0 %\), which is 75\.0 % of the/);
 });
 
+test('says what exchanging channels came to, where that was asked for', () => {
+  assert.doesNotMatch(section, /exchange/);
+  const gained = sectionOf({ ...nce, refined: { networks: 1234, before: 0.51234, after: 0.5 } });
+  assert.match(gained, /exchanged behind it, 1,234 networks measured: the loss went from 0\.5123 to 0\.5000\./);
+  const stayed = sectionOf({ ...nce, refined: { networks: 13, before: 0.5, after: 0.5 } });
+  assert.match(stayed, /No exchange of channels behind it lowered the loss of 0\.5000, 13 networks measured\./);
+});
+
 test('networks of other widths stand beside the result', () => {
   const name = 'uniform' as const;
   const control = { name, widths: [16], macs: 12_000_000, parameters: 75_000, sizeBytes: 45_600 };

@@ -27,11 +27,20 @@ ${nce.widths.length > 0 && bars(nce.widths)}${widthTable(nce.widths)}${fixedTabl
 };
 
 /** Where the numbers come from. */
-function origin({ samples, seconds, course: epochs }: NceReport, { nce }: Recipe): string {
+function origin({ samples, seconds, refined, course: epochs }: NceReport, { nce }: Recipe): string {
   if (epochs.length === 0) return 'The recipe names the channels; nothing was searched.';
   const halves = 'weights are trained on one half of them, and the other half decides how likely each candidate is';
   const all = 'weights are trained on them, and by the same steps each candidate becomes more or less likely';
-  return `Searched on ${formatCount(samples)} samples for ${duration(seconds)}: ${nce?.bilevel === false ? all : halves}.`;
+  const start = nce?.start === 'none' ? ', from random weights' : '';
+  const searched = `Searched on ${formatCount(samples)} samples for ${duration(seconds)}${start}: ${nce?.bilevel === false ? all : halves}.`;
+  return refined === undefined ? searched : `${searched} ${exchanges(refined)}`;
+}
+
+function exchanges({ networks, before, after }: NonNullable<NceReport['refined']>): string {
+  const measured = `${formatCount(networks)} networks measured`;
+  return after < before
+    ? `Channels were exchanged behind it, ${measured}: the loss went from ${decimals(before, 4)} to ${decimals(after, 4)}.`
+    : `No exchange of channels behind it lowered the loss of ${decimals(before, 4)}, ${measured}.`;
 }
 
 function outcome(widths: readonly Width[]): Markup {

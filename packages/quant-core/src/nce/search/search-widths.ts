@@ -23,6 +23,7 @@ import { pairGradient, samplePair } from '../sample-pair.js';
 import type { Pairs } from '../supernet/supernet.js';
 import type { WidthId } from '../widths/width-table.js';
 import type { SearchEpoch, Searched, SearchOptions } from './search-options.js';
+import { type SearchSamples, searchSamples } from './search-samples.js';
 import { type SearchNotes, SearchState } from './search-state.js';
 
 /** Share of the search in which the rate of weights rises. */
@@ -53,18 +54,13 @@ class SearchLoop {
   readonly #searched: Searched;
   readonly #options: SearchOptions;
   readonly #clock: TrainingClock;
-  /** The samples that weights learn from, and those that choices are made by; null where those are the same. */
-  readonly #own: readonly number[];
-  readonly #other: readonly number[] | null;
+  readonly #samples: SearchSamples;
 
   constructor(searched: Searched, options: SearchOptions, clock: TrainingClock) {
-    const order = shuffled(options.samples.fitting, mulberry32(options.seed));
-    const half = Math.floor(order.length / 2);
     this.#searched = searched;
     this.#options = options;
     this.#clock = clock;
-    this.#own = options.bilevel ? order.slice(0, half) : order;
-    this.#other = options.bilevel ? order.slice(half) : null;
+    this.#samples = searchSamples(options);
   }
 
   async run(state: SearchState, file: CheckpointFile<SearchNotes> | undefined): Promise<void> {
@@ -89,8 +85,9 @@ class SearchLoop {
     const { seed, temperature: range, learningRate, signal, onStep } = this.#options;
     const random = mulberry32(seed + EPOCH_STRIDE * epoch);
     const { supernet, choices } = state;
-    const own = piecesOf(shuffled(this.#own, random), supernet.batch);
-    const other = this.#other && piecesOf(shuffled(this.#other, random), supernet.batch);
+    const samples = this.#samples;
+    const own = piecesOf(shuffled(samples.own, random), supernet.batch);
+    const other = samples.other && piecesOf(shuffled(samples.other, random), supernet.batch);
     const steps = Math.min(own.length, other?.length ?? own.length);
     let [weightLoss, choiceLoss, done] = [0, 0, 0];
     let temperature = range.from;

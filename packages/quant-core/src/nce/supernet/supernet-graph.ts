@@ -16,7 +16,7 @@ import { type DistillationLoss, type DistilledGraph, distilledGraph } from '../.
 import type { Start } from '../../train/fine-tune.js';
 import { type NormalizedLayer, type NormalizedStudent, withNormalizations } from '../../train/normalized-student.js';
 import type { Parameter } from '../../train/parameter-vector.js';
-import { type PartGraph, partGraph } from '../../train/part-graph.js';
+import { onlyWhatComputes, type PartGraph, partGraph } from '../../train/part-graph.js';
 import { type RunShapes, runShapes } from '../../train/run-shapes.js';
 import { inTrainingMode, momentsGraph, statisticsGraph } from '../../train/running-statistics.js';
 import { buildStudentGraph } from '../../train/student-graph.js';
@@ -45,6 +45,8 @@ export interface SupernetOptions {
 
 export interface SupernetGraphs {
   readonly training: DistilledGraph;
+  /** The loss of the training graph alone. */
+  readonly judging: PartGraph;
   /** Takes what is trained but for gains, without normalizations: means and variances of what normalized layers put out. */
   readonly moments: PartGraph;
   /** Takes all: the same of what goes into the normalizations. */
@@ -80,13 +82,14 @@ export async function supernetGraphs(
     parameters: [...trained.keys(), ...matrices],
     held: student.held,
   });
-  const { parameters } = training;
+  const { parameters, lossOutput, parameterInput } = training;
   const stored = parameters.slice(0, trained.size).filter(({ name }) => trained.get(name)!.kind !== 'gain');
   const partOf = (part: { model: Model; output: string }, of: readonly Parameter[]) =>
     partGraph(part.model, part.output, of);
   const outputs = layers.map(({ output }) => output);
   return {
     training,
+    judging: { model: onlyWhatComputes(training.model, lossOutput), output: lossOutput, parameterInput },
     moments: partOf(momentsGraph(student.model, outputs, symbols), stored),
     statistics: partOf(statisticsGraph(model, measured, symbols), parameters),
     teacher,

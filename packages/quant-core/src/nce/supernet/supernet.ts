@@ -104,9 +104,9 @@ export class Supernet {
     const latent = latentParameters(trained, graphs.trained, { ...base, weights: new Map() }, setup.weightScales);
     const folder = join(setup.scratchDir, 'supernet');
     await mkdir(folder);
-    const { training, teacher, run, moments, statistics } = graphs;
+    const { training, judging, teacher, run, moments, statistics } = graphs;
     const threads = await openTuningThreads(
-      { training, teacher, run, judging: null, normalized: { moments, statistics } },
+      { training, teacher, run, judging, normalized: { moments, statistics } },
       samples.store,
       { weights: latent.weights, length: vectorLength(parameters) },
       { ...setup, scratchDir: folder },
@@ -221,6 +221,14 @@ export class Supernet {
     });
     this.latent.chain(this.gradient, this.#threads.latent, this.#threads.parameters);
     return { loss, byAffines, byShares };
+  }
+
+  /**
+   * The loss of each batch by what was quantized and mixed last, normalized by the batch, without variations of the samples.
+   * @param batches each as large as a thread's part
+   */
+  losses(batches: readonly (readonly number[])[]): Promise<number[]> {
+    return this.#threads.losses(batches, null, this.#signal);
   }
 
   /** What the quantized weights and everything else are, by what was quantized and mixed last. */
