@@ -1,10 +1,8 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import {
   deployMigrations,
   type EmbeddedPostgres,
@@ -15,12 +13,13 @@ import {
   startEmbeddedPostgres,
   storeConfigOf,
 } from '@tritforge/store';
+import { startTestRedis, type TestRedis } from '@tritforge/store/testing/redis-server';
 import { startTestS3, type TestS3 } from '@tritforge/store/testing/s3-server';
 import { Client } from 'pg';
 import { Conformance, type OpenapiDocument } from './conformance.js';
+import { countRows, listFiles } from './footprint.js';
+import { type Program, startProcess, stopProcess } from './service-process.js';
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const API = 'apps/api/dist/server.js';
 const START_TIMEOUT_MS = 30_000;
 /** Below the data folder, so that it goes with it. */
 const S3_FOLDER = 's3';
@@ -40,6 +39,8 @@ export interface StackOptions {
   readonly workers?: number;
   /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
   readonly storage?: 'folder' | 's3';
+  /** What dispatches jobs: the database or Redis; as TRITFORGE_TEST_QUEUE says by default, else the database. */
+  readonly queue?: 'postgres' | 'redis';
 }
 
 /** What a stack is made of beside its processes. */
@@ -47,6 +48,7 @@ interface Running {
   readonly settings: Readonly<Record<string, string>>;
   readonly postgres: EmbeddedPostgres;
   readonly s3: TestS3 | null;
+  readonly redis: TestRedis | null;
 }
 
 /** A running service: PostgreSQL, the API and workers as processes of their own, in a folder of their own. */
@@ -60,12 +62,13 @@ export class Stack {
   readonly #further: ChildProcess[] = [];
   readonly #postgres: EmbeddedPostgres;
   readonly #s3: TestS3 | null;
+  readonly #redis: TestRedis | null;
   readonly #db: Client;
   #loadedConformance: Promise<Conformance> | null = null;
 
   constructor(
     url: string,
-    { settings, postgres, s3 }: Running,
+    { settings, postgres, s3, redis }: Running,
     processes: readonly [api: ChildProcess, ...workers: ChildProcess[]],
     db: Client,
   ) {
@@ -76,6 +79,7 @@ export class Stack {
     this.#processes = processes;
     this.#postgres = postgres;
     this.#s3 = s3;
+    this.#redis = redis;
     this.#db = db;
   }
 
@@ -136,7 +140,7 @@ export class Stack {
 
   /** Starts another API process of the same service. */
   async startApi(): Promise<{ readonly url: string; readonly process: ChildProcess }> {
-    const api = start(API, this.#settings);
+    const api = start('api', this.#settings);
     this.#further.push(api);
     return { url: await addressOf(api), process: api };
   }
@@ -157,18 +161,24 @@ export class Stack {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#processes, ...this.#further].map(stop));
+    await Promise.all([...this.#processes, ...this.#further].map(stopProcess));
     await this.#db.end();
     await this.#postgres.destroy();
     await this.#s3?.close();
+    await this.#redis?.close();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
 
-/** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
+/**
+ * Starts a stack in a folder of its own; `close` ends it and removes the folder.
+ * @throws Error that says why there is no Redis where one is asked for
+ */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { env = {}, workers = 0 } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
+  const queue = options.queue ?? oneOf('postgres', 'redis')(process.env.TRITFORGE_TEST_QUEUE || 'postgres');
+  const redis = queue === 'redis' ? await startRedis() : null;
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);
@@ -180,29 +190,31 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     DATABASE_URL: databaseUrl,
     TRITFORGE_DATA_DIR: dataDir,
     TRITFORGE_PORT: '0',
-    REDIS_URL: '',
+    REDIS_URL: redis?.redisUrl ?? '',
     TRITFORGE_S3_BUCKET: '',
     TRITFORGE_S3_ENDPOINT: '',
     ...s3?.credentials,
     ...s3?.settings,
     ...env,
   };
-  const api = start(API, settings);
-  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
+  const api = start('api', settings);
+  const workerProcesses = Array.from({ length: workers }, () => start('worker', settings));
   for (const worker of workerProcesses) worker.stdout?.resume();
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
   await db.connect();
-  return new Stack(await addressOf(api), { settings, postgres, s3 }, [api, ...workerProcesses], db);
+  return new Stack(await addressOf(api), { settings, postgres, s3, redis }, [api, ...workerProcesses], db);
 }
 
-function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, ['--enable-source-maps', join(ROOT, path)], {
-    env: { ...process.env, ...env },
-    // With the channel a service ends when the test process dies, however it dies.
-    stdio: ['ignore', 'pipe', process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore', 'ipc'],
-  });
+function start(program: Program, settings: Readonly<Record<string, string>>): ChildProcess {
+  return startProcess(program, settings, process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore');
+}
+
+async function startRedis(): Promise<TestRedis> {
+  const redis = await startTestRedis();
+  if (typeof redis === 'string') throw new Error(redis);
+  return redis;
 }
 
 /** Where the API listens, from its log. */
@@ -219,31 +231,4 @@ async function addressOf(api: ChildProcess): Promise<string> {
     return url;
   }
   throw new Error('the API ended before it listened; set TRITFORGE_TEST_LOG=1 to see why');
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  await ended;
-  clearTimeout(timer);
-}
-
-async function countRows(db: Client): Promise<Record<string, number>> {
-  // The audit log notes what was refused, too.
-  const tables = await db.query(
-    "select tablename from pg_tables where schemaname = 'public' and tablename <> 'audit_entries' order by 1",
-  );
-  const counts: [string, number][] = [];
-  for (const { tablename } of tables.rows) {
-    const { rows } = await db.query(`select count(*)::int as count from "${tablename}"`);
-    counts.push([tablename, rows[0].count]);
-  }
-  return Object.fromEntries(counts);
-}
-
-async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
 }

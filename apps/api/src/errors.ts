@@ -11,6 +11,12 @@ const RETRY_AFTER_SECONDS = 5;
 
 type Translation = readonly [code: ErrorCode, message: string, remediation: string];
 
+const NO_SPACE: Translation = [
+  'STORAGE_FULL',
+  'The service has no space left',
+  'Tell the operator of the service, and try again later.',
+];
+
 const DATABASE_GONE: Translation = [
   'SERVICE_UNAVAILABLE',
   'The database of the service cannot be reached',
@@ -44,7 +50,9 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, Translation>> = {
   P1017: DATABASE_GONE,
   P2024: DATABASE_GONE,
   ECONNREFUSED: DATABASE_GONE,
-  ENOSPC: ['STORAGE_FULL', 'The service has no space left', 'Tell the operator of the service, and try again later.'],
+  ENOSPC: NO_SPACE,
+  EDQUOT: NO_SPACE,
+  EFBIG: NO_SPACE,
   ECONNRESET: ['UPLOAD_INCOMPLETE', 'The connection ended before the body had arrived', 'Send the request again.'],
 };
 
