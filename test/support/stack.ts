@@ -21,6 +21,7 @@ import { Conformance, type OpenapiDocument } from './conformance.js';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const API = 'apps/api/dist/server.js';
+const WORKER = 'apps/worker/dist/main.js';
 const START_TIMEOUT_MS = 30_000;
 /** Below the data folder, so that it goes with it. */
 const S3_FOLDER = 's3';
@@ -38,6 +39,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How many workers run; none by default. */
   readonly workers?: number;
+  /** Whether the database waits for the disk, as that of a service does and tests need not. */
+  readonly durable?: boolean;
   /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
   readonly storage?: 'folder' | 's3';
 }
@@ -134,11 +137,23 @@ export class Stack {
     return (await Promise.all(children)).some((pids) => pids.trim() !== '');
   }
 
+  /** The process of the database that all others of it come from. */
+  get postgresPid(): number {
+    return this.#postgres.pid;
+  }
+
   /** Starts another API process of the same service. */
   async startApi(): Promise<{ readonly url: string; readonly process: ChildProcess }> {
     const api = start(API, this.#settings);
     this.#further.push(api);
     return { url: await addressOf(api), process: api };
+  }
+
+  /** Starts another worker of the same service. */
+  startWorker(): ChildProcess {
+    const worker = startWorker(this.#settings);
+    this.#further.push(worker);
+    return worker;
   }
 
   /** Puts an object into the bucket of a service that stores its files in one, as others do who use it too. */
@@ -167,12 +182,12 @@ export class Stack {
 
 /** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0 } = options;
+  const { env = {}, workers = 0, durable = false } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true });
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true, durable });
   const databaseUrl = postgres.databaseUrl('tritforge');
   await deployMigrations(databaseUrl);
   const s3 = storage === 's3' ? await startTestS3(join(dataDir, S3_FOLDER)) : null;
@@ -188,8 +203,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...env,
   };
   const api = start(API, settings);
-  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
-  for (const worker of workerProcesses) worker.stdout?.resume();
+  const workerProcesses = Array.from({ length: workers }, () => startWorker(settings));
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
@@ -203,6 +217,12 @@ function start(path: string, env: Readonly<Record<string, string>>): ChildProces
     // With the channel a service ends when the test process dies, however it dies.
     stdio: ['ignore', 'pipe', process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore', 'ipc'],
   });
+}
+
+function startWorker(env: Readonly<Record<string, string>>): ChildProcess {
+  const worker = start(WORKER, env);
+  worker.stdout?.resume();
+  return worker;
 }
 
 /** Where the API listens, from its log. */
