@@ -37,6 +37,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How many workers run; none by default. */
   readonly workers?: number;
+  /** Whether the database waits for the disk, as that of a service does and tests need not. */
+  readonly durable?: boolean;
   /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
   readonly storage?: 'folder' | 's3';
   /** What dispatches jobs: the database or Redis; as TRITFORGE_TEST_QUEUE says by default, else the database. */
@@ -138,11 +140,23 @@ export class Stack {
     return (await Promise.all(children)).some((pids) => pids.trim() !== '');
   }
 
+  /** The process of the database that all others of it come from. */
+  get postgresPid(): number {
+    return this.#postgres.pid;
+  }
+
   /** Starts another API process of the same service. */
   async startApi(): Promise<{ readonly url: string; readonly process: ChildProcess }> {
     const api = start('api', this.#settings);
     this.#further.push(api);
     return { url: await addressOf(api), process: api };
+  }
+
+  /** Starts another worker of the same service. */
+  startWorker(): ChildProcess {
+    const worker = startWorker(this.#settings);
+    this.#further.push(worker);
+    return worker;
   }
 
   /** Puts an object into the bucket of a service that stores its files in one, as others do who use it too. */
@@ -175,14 +189,14 @@ export class Stack {
  * @throws Error that says why there is no Redis where one is asked for
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0 } = options;
+  const { env = {}, workers = 0, durable = false } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
   const queue = options.queue ?? oneOf('postgres', 'redis')(process.env.TRITFORGE_TEST_QUEUE || 'postgres');
   const redis = queue === 'redis' ? await startRedis() : null;
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true });
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true, durable });
   const databaseUrl = postgres.databaseUrl('tritforge');
   await deployMigrations(databaseUrl);
   const s3 = storage === 's3' ? await startTestS3(join(dataDir, S3_FOLDER)) : null;
@@ -198,8 +212,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...env,
   };
   const api = start('api', settings);
-  const workerProcesses = Array.from({ length: workers }, () => start('worker', settings));
-  for (const worker of workerProcesses) worker.stdout?.resume();
+  const workerProcesses = Array.from({ length: workers }, () => startWorker(settings));
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
@@ -215,6 +228,12 @@ async function startRedis(): Promise<TestRedis> {
   const redis = await startTestRedis();
   if (typeof redis === 'string') throw new Error(redis);
   return redis;
+}
+
+function startWorker(settings: Readonly<Record<string, string>>): ChildProcess {
+  const worker = start('worker', settings);
+  worker.stdout?.resume();
+  return worker;
 }
 
 /** Where the API listens, from its log. */

@@ -25,9 +25,13 @@ import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
 import { uploadRoutes } from './routes/uploads/index.js';
 import { webhookRoutes } from './routes/webhooks/index.js';
+import { PassedChecks } from './uploads/passed-checks.js';
 import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
 import { VERSION } from './version.js';
+
+/** A digest each. */
+const REMEMBERED_FITS = 10_000;
 
 /**
  * The HTTP service, ready to listen. Closing it ends running requests first; it does not close the store.
@@ -75,6 +79,7 @@ export async function buildApp(
   const routeDeps: RouteDeps = {
     ...deps,
     uploads: new UploadDesk(store, scratchDirOf(config), config),
+    fits: new PassedChecks(REMEMBERED_FITS),
   };
   await app.register(rootRoutes, { version: VERSION });
   await app.register(healthRoutes, routeDeps);

@@ -1,6 +1,7 @@
 import type { ProjectStore, Store } from '@tritforge/store';
 import type { ApiConfig } from './config.js';
 import type { Inspector } from './inspector.js';
+import type { PassedChecks } from './uploads/passed-checks.js';
 import type { UploadDesk } from './uploads/upload-desk.js';
 
 /** The store without what reaches across projects: resources are those of whoever asks (see plugins/authentication.ts). */
@@ -25,4 +26,9 @@ export interface CheckDeps {
 /** What routes work with. */
 export interface RouteDeps extends ApiDeps {
   readonly uploads: UploadDesk;
+  /** Datasets that fit the inputs of models. */
+  readonly fits: PassedChecks;
 }
+
+/** What jobs are checked with. */
+export type JobCheckDeps = CheckDeps & Pick<RouteDeps, 'fits'>;

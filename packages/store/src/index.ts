@@ -11,7 +11,7 @@ export {
   type EmbeddedPostgresOptions,
   startEmbeddedPostgres,
 } from './embedded-postgres/index.js';
-export type { EventLog, JobEvent } from './events/event-log.js';
+export { EVENTS_PER_READ, type EventLog, type JobEvent } from './events/event-log.js';
 export type { JobFollower, JobWatch } from './events/job-watch.js';
 export type { JobCounts } from './jobs/job-counts.js';
 export type {

@@ -9,7 +9,7 @@ import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/rea
 import { type AttemptLimits, createAttempts } from './attempts.js';
 import { nextJobs, takeTurns } from './fair-order.js';
 import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
-import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
+import { type JobRow, toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
 import type { QueueOutlook } from './queue-outlook.js';
 import { ended, transition } from './transition.js';
 
@@ -110,7 +110,7 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
     throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
   }
   if (job.keyId !== undefined) await checkJobMinutes(tx, job.keyId);
-  const { id } = await tx.job.create({
+  const created = await tx.job.create({
     data: {
       id: newId('job'),
       projectId,
@@ -126,19 +126,25 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
       labels: toJson(storableLabels(labels)),
       events: { create: { toState: 'queued' } },
     },
-    select: { id: true },
   });
   const { startWithinSeconds = null, expiresInSeconds = null } = job;
-  if (startWithinSeconds !== null || expiresInSeconds !== null) {
-    // By the clock of the database, as all times are.
-    await tx.$executeRaw`
-      UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
-        expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
-      WHERE id = ${id}`;
-  }
-  const created = await readJob(tx, queue, { projectId }, id);
-  if (!created) throw new Error(`job ${id} vanished from its own transaction`);
-  return created;
+  const isTimed = startWithinSeconds !== null || expiresInSeconds !== null;
+  const row = isTimed ? await setTimes(tx, created.id, startWithinSeconds, expiresInSeconds) : created;
+  return toJob({ ...row, artifacts: [] }, await queue.ofNew(tx, row.id));
+}
+
+/** By the clock of the database, as all times are. */
+async function setTimes(
+  tx: Database,
+  id: string,
+  startWithinSeconds: number | null,
+  expiresInSeconds: number | null,
+): Promise<Omit<JobRow, 'artifacts'>> {
+  await tx.$executeRaw`
+    UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
+      expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
+    WHERE id = ${id}`;
+  return tx.job.findUniqueOrThrow({ where: { id } });
 }
 
 function storableLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

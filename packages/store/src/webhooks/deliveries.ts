@@ -140,7 +140,7 @@ export async function writeLastMessages(tx: Database, queue: QueueOutlook, jobId
 
 async function writeMessages(tx: Database, queue: QueueOutlook, events: readonly JobEvent[]): Promise<void> {
   const changes = events.filter(({ from, to }) => from !== to);
-  if (changes.length === 0) return;
+  if (changes.length === 0 || (await tx.webhook.findFirst({ where: { disabledAt: null } })) === null) return;
   const rows = await tx.job.findMany({
     where: { id: { in: changes.map(({ jobId }) => jobId) } },
     include: WITH_ARTIFACT_IDS,
