@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import {
   deployMigrations,
@@ -40,6 +41,8 @@ export interface StackOptions {
   readonly workers?: number;
   /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
   readonly storage?: 'folder' | 's3';
+  /** Gets all that the processes write. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** What a stack is made of beside its processes. */
@@ -167,7 +170,7 @@ export class Stack {
 
 /** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0 } = options;
+  const { env = {}, workers = 0, onOutput } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
@@ -187,8 +190,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...s3?.settings,
     ...env,
   };
-  const api = start(API, settings);
-  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
+  const api = start(API, settings, onOutput);
+  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings, onOutput));
   for (const worker of workerProcesses) worker.stdout?.resume();
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
@@ -197,12 +200,19 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   return new Stack(await addressOf(api), { settings, postgres, s3 }, [api, ...workerProcesses], db);
 }
 
-function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, ['--enable-source-maps', join(ROOT, path)], {
+function start(path: string, env: Readonly<Record<string, string>>, onOutput?: StackOptions['onOutput']): ChildProcess {
+  const unread = process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore';
+  const child = spawn(process.execPath, ['--enable-source-maps', join(ROOT, path)], {
     env: { ...process.env, ...env },
     // With the channel a service ends when the test process dies, however it dies.
-    stdio: ['ignore', 'pipe', process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore', 'ipc'],
+    stdio: ['ignore', 'pipe', onOutput === undefined ? unread : 'pipe', 'ipc'],
   });
+  if (onOutput === undefined) return child;
+  const [, output, errors] = child.stdio;
+  // Whoever waits for the address of the API reads its output later; paused, it keeps what comes until then.
+  (output as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString())).pause();
+  (errors as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString()));
+  return child;
 }
 
 /** Where the API listens, from its log. */
