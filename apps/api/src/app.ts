@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { maxHeaderSize } from 'node:http';
 import helmet from '@fastify/helmet';
 import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
@@ -49,6 +50,8 @@ export async function buildApp(
     // A missing Host header is refused in checkRequestHeads, as a problem document.
     http: { requireHostHeader: false },
     exposeHeadRoutes: true,
+    // What is too long for an id is answered by its route, as an id that is not there.
+    routerOptions: { maxParamLength: maxHeaderSize },
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: sendConnectionError,
   });
