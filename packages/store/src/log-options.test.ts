@@ -16,7 +16,7 @@ test('everything else stays', () => {
     'postgresql://db:5432/x',
     'http://127.0.0.1:8080/jobs?at=a@b',
     '{"key":"key_01k9zq3v5w8e6r2t4y7u9i1o3p","prefix":"tf_abc"}',
-    'file:///work/app.js:10:20 a@b',
+    'file:///srv/app.js:10:20 a@b',
   ]) {
     assert.equal(withoutSecrets(text), text);
   }
