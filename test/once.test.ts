@@ -1,20 +1,24 @@
 /** Requests that are sent again: with an Idempotency-Key each is done once. */
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
-import { request } from 'node:http';
+import { createHash, randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import type { Dataset, Job, Model } from '@tritforge/contracts';
+import type { Artifact, Dataset, Job, Model, WebhookDelivery, WebhookWithSecret } from '@tritforge/contracts';
 import { labelledSamples } from './support/datasets.js';
+import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, type FormEntries, file, form, json } from './support/http.js';
 import { jobEnd } from './support/jobs.js';
 import { clientOf } from './support/keys.js';
 import { classifier } from './support/models.js';
 import { randomIntegers } from './support/random.js';
 import { type Stack, startStack } from './support/stack.js';
+import { append, metadata, offsetOf } from './support/tus.js';
 
 let stack: Stack;
 before(async () => {
-  stack = await startStack({ workers: 1 });
+  stack = await startStack({ workers: 1, env: { TRITFORGE_WEBHOOK_TARGETS: 'any' } });
 });
 after(() => stack.close());
 
@@ -115,27 +119,95 @@ function cutOff(path: string, { method, headers, body }: RequestInit, afterMs: n
   });
 }
 
-test('a pipeline that sends everything twice and loses answers at random gets one job and one artifact', async () => {
+/** A receiver of webhooks that loses the first message: it reads it and ends the connection. */
+async function forgetfulReceiver(): Promise<{ readonly ids: string[]; readonly url: string; close(): void }> {
+  const ids: string[] = [];
+  const server = createServer((message, response) => {
+    ids.push(message.headers['webhook-id'] as string);
+    message.resume().on('end', () => (ids.length === 1 ? message.socket.destroy() : response.writeHead(204).end()));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  return { ids, url: `http://127.0.0.1:${port}/`, close: () => server.close() };
+}
+
+test('a pipeline that sends everything twice and loses answers at random gets one of each, and its files whole', async () => {
   const random = randomIntegers(5);
   const client = await clientOf(stack, 'pipeline');
+  const receiver = await forgetfulReceiver();
+  const lose = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = { ...(init.headers as object), authorization: `Bearer ${client.secret}` };
+    await cutOff(path, { ...init, headers }, random() % 150);
+    return new Response();
+  };
   const blindly = async (path: string, init: RequestInit): Promise<Response> => {
     const keyed = withKey(init, randomUUID());
-    const headers = { ...(keyed.headers as object), authorization: `Bearer ${client.secret}` };
-    for (let cut = 0; cut < 2; cut++) await cutOff(path, { ...keyed, headers }, random() % 150);
+    for (let cut = 0; cut < 2; cut++) await lose(path, keyed);
     const [first, second] = await Promise.all([client.fetch(path, keyed), client.fetch(path, keyed)]);
     assert.equal(first.status, second.status);
+    assert.equal(first.headers.get('location'), second.headers.get('location'));
     assert.equal(await first.text(), await second.clone().text());
     return second;
   };
-  const upload = form([['model', file(classifier(9), 'm.onnx')]]);
-  const { id: modelId } = (await (await blindly('/models', upload)).json()) as Model;
-  const data = form([['data', file(labelledSamples(4), 'data.npz')]]);
-  const { id: evaluation } = (await (await blindly('/datasets', data)).json()) as Dataset;
-  const wanted = json({ modelId, recipe: WEIGHTS_ONLY, datasets: { evaluation } });
-  const { id } = (await (await blindly('/jobs', wanted)).json()) as Job;
-  assert.equal((await jobEnd(client, id)).state, 'succeeded');
-  for (const path of ['/models', '/datasets', '/jobs', `/jobs/${id}/artifacts`]) {
-    const { items } = await expectJson<{ items: unknown[] }>(await client.fetch(path), 200);
-    assert.equal(items.length, 1, path);
+  try {
+    const hook = (await (await blindly('/webhooks', json({ url: receiver.url }))).json()) as WebhookWithSecret;
+    const rotated = await blindly(`/webhooks/${hook.id}/rotate`, { method: 'POST' });
+    assert.equal(rotated.status, 200);
+
+    const bytes = classifier(9);
+    const described = { 'upload-length': `${bytes.length}`, 'upload-metadata': metadata({ filename: 'm.onnx' }) };
+    const begun = await blindly('/uploads', { method: 'POST', headers: { 'tus-resumable': '1.0.0', ...described } });
+    const path = begun.headers.get('location')!;
+    for (let offset = 0; offset < bytes.length; offset = await offsetOf(client.fetch, path)) {
+      const piece = bytes.subarray(offset, offset + 50_000);
+      await append(lose, path, offset, piece);
+      // What came after all is not written again.
+      for (let time = 0; time < 2; time++) {
+        const { status } = await append(client.fetch, path, offset, piece);
+        assert.ok(status === 204 || status === 409, `${status}`);
+      }
+    }
+    const upload = form([['model', `upload:${path.split('/').at(-1)}`]]);
+    const model = (await (await blindly('/models', upload)).json()) as Model;
+    assert.equal(model.digest, `sha256:${createHash('sha256').update(bytes).digest('hex')}`);
+    const data = form([['data', file(labelledSamples(4), 'data.npz')]]);
+    const { id: evaluation } = (await (await blindly('/datasets', data)).json()) as Dataset;
+
+    const wanted = json({ modelId: model.id, recipe: WEIGHTS_ONLY, datasets: { evaluation } });
+    const { id } = (await (await blindly('/jobs', wanted)).json()) as Job;
+    const job = await jobEnd(client, id);
+    assert.equal(job.state, 'succeeded');
+    for (const list of ['/models', '/datasets', '/jobs', `/jobs/${id}/artifacts`, '/webhooks']) {
+      const { items } = await expectJson<{ items: unknown[] }>(await client.fetch(list), 200);
+      assert.equal(items.length, 1, list);
+    }
+    const content = `/artifacts/${job.artifactIds[0]}/content`;
+    const artifact = await expectJson<Artifact>(await client.fetch(`/artifacts/${job.artifactIds[0]}`), 200);
+    await lose(content, { method: 'GET' });
+    for (let time = 0; time < 2; time++) {
+      const file = Buffer.from(await (await client.fetch(content)).arrayBuffer());
+      assert.equal(`sha256:${createHash('sha256').update(file).digest('hex')}`, artifact.digest);
+    }
+
+    // One message, which was sent again under its id.
+    await eventually(async () => receiver.ids.length === 2, 20_000);
+    assert.equal(receiver.ids[0], receiver.ids[1]);
+    const deliveries = async () => {
+      const page = await client.fetch(`/webhooks/${hook.id}/deliveries`);
+      const { items } = await expectJson<{ items: WebhookDelivery[] }>(page, 200);
+      return items.map((delivery) => [delivery.id, delivery.state, delivery.attempts]);
+    };
+    await eventually(async () => (await deliveries())[0]?.[1] === 'delivered');
+    assert.deepEqual(await deliveries(), [[receiver.ids[0], 'delivered', 2]]);
+
+    // Deleting twice leaves what deleting once leaves.
+    await lose(`/jobs/${id}`, { method: 'DELETE' });
+    for (let time = 0; time < 2; time++) {
+      const { status } = await client.fetch(`/jobs/${id}`, { method: 'DELETE' });
+      assert.ok(status === 204 || status === 404, `${status}`);
+    }
+    assert.equal((await client.fetch(`/models/${model.id}`)).status, 200);
+  } finally {
+    receiver.close();
   }
 });

@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import {
   deployMigrations,
   type EmbeddedPostgres,
@@ -43,6 +44,8 @@ export interface StackOptions {
   readonly storage?: 'folder' | 's3';
   /** What dispatches jobs: the database or Redis; as TRITFORGE_TEST_QUEUE says by default, else the database. */
   readonly queue?: 'postgres' | 'redis';
+  /** Gets all that the processes write. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** What a stack is made of beside its processes. */
@@ -189,7 +192,7 @@ export class Stack {
  * @throws Error that says why there is no Redis where one is asked for
  */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0, durable = false } = options;
+  const { env = {}, workers = 0, durable = false, onOutput } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
   const queue = options.queue ?? oneOf('postgres', 'redis')(process.env.TRITFORGE_TEST_QUEUE || 'postgres');
   const redis = queue === 'redis' ? await startRedis() : null;
@@ -211,8 +214,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     ...s3?.settings,
     ...env,
   };
-  const api = start('api', settings);
-  const workerProcesses = Array.from({ length: workers }, () => startWorker(settings));
+  const api = start('api', settings, onOutput);
+  const workerProcesses = Array.from({ length: workers }, () => startWorker(settings, onOutput));
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
@@ -220,8 +223,17 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   return new Stack(await addressOf(api), { settings, postgres, s3, redis }, [api, ...workerProcesses], db);
 }
 
-function start(program: Program, settings: Readonly<Record<string, string>>): ChildProcess {
-  return startProcess(program, settings, process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore');
+type OnOutput = StackOptions['onOutput'];
+
+function start(program: Program, settings: Readonly<Record<string, string>>, onOutput?: OnOutput): ChildProcess {
+  const unread = process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore';
+  const child = startProcess(program, settings, onOutput === undefined ? unread : 'pipe');
+  if (onOutput === undefined) return child;
+  const [, output, errors] = child.stdio;
+  // Whoever waits for the address of the API reads its output later; paused, it keeps what comes until then.
+  (output as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString())).pause();
+  (errors as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString()));
+  return child;
 }
 
 async function startRedis(): Promise<TestRedis> {
@@ -230,8 +242,8 @@ async function startRedis(): Promise<TestRedis> {
   return redis;
 }
 
-function startWorker(settings: Readonly<Record<string, string>>): ChildProcess {
-  const worker = start('worker', settings);
+function startWorker(settings: Readonly<Record<string, string>>, onOutput?: OnOutput): ChildProcess {
+  const worker = start('worker', settings, onOutput);
   worker.stdout?.resume();
   return worker;
 }

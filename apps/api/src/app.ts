@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
+import { maxHeaderSize } from 'node:http';
 import helmet from '@fastify/helmet';
 import { TritforgeError } from '@tritforge/contracts';
 import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
-import { sendConnectionError, sendError } from './errors.js';
+import { sendError } from './errors.js';
+import { ConnectionErrors } from './http/connection-errors.js';
 import { apiMetrics } from './metrics/api-metrics.js';
 import { keepAudit } from './plugins/audit.js';
 import { authenticate } from './plugins/authentication.js';
@@ -12,6 +14,7 @@ import { MethodGuard } from './plugins/method-not-allowed.js';
 import { documentApi } from './plugins/openapi.js';
 import { relievePressure } from './plugins/pressure.js';
 import { checkRequestHeads } from './plugins/request-checks.js';
+import { endSlowClients } from './plugins/slow-clients.js';
 import { validateWithTypebox } from './plugins/validation.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
 import { auditRoutes } from './routes/audit/index.js';
@@ -32,6 +35,8 @@ import { VERSION } from './version.js';
 
 /** A digest each. */
 const REMEMBERED_FITS = 10_000;
+/** Between two looks, at most, for connections whose head is not there in time. */
+const HEAD_CHECK_MS = 30_000;
 
 /**
  * The HTTP service, ready to listen. Closing it ends running requests first; it does not close the store.
@@ -42,6 +47,8 @@ export async function buildApp(
   options: { logger: NonNullable<FastifyServerOptions['logger']> },
 ): Promise<FastifyInstance> {
   const { config, store } = deps;
+  const slowMs = config.slowClientSeconds * 1000;
+  const connections = new ConnectionErrors();
   const app = fastify({
     logger: options.logger,
     genReqId: () => randomUUID(),
@@ -50,11 +57,18 @@ export async function buildApp(
     forceCloseConnections: 'idle',
     // Uploads may take hours; their pace is watched where they are read.
     requestTimeout: 0,
-    // A missing Host header is refused in checkRequestHeads, as a problem document.
-    http: { requireHostHeader: false },
+    http: {
+      // A missing Host header is refused in checkRequestHeads, as a problem document.
+      requireHostHeader: false,
+      requestTimeout: 0,
+      headersTimeout: slowMs,
+      connectionsCheckingInterval: Math.min(slowMs / 2, HEAD_CHECK_MS),
+    },
     exposeHeadRoutes: true,
+    // What is too long for an id is answered by its route, as an id that is not there.
+    routerOptions: { maxParamLength: maxHeaderSize },
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
-    clientErrorHandler: sendConnectionError,
+    clientErrorHandler: (error, socket) => connections.answer(error, socket),
   });
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((request) => {
@@ -62,11 +76,13 @@ export async function buildApp(
       remediation: 'GET / and /openapi.json list the routes.',
     });
   });
+  app.server.on('request', (_request, response) => connections.note(response));
   app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id));
 
   checkRequestHeads(app);
   validateWithTypebox(app);
-  parseJsonBodies(app, config.maxJsonBytes);
+  endSlowClients(app, slowMs);
+  parseJsonBodies(app, config);
   await relievePressure(app, config.maxEventLoopDelayMs);
   await app.register(helmet, { contentSecurityPolicy: false });
   await documentApi(app, VERSION, config.anonymous);

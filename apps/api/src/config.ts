@@ -20,6 +20,7 @@ export interface ApiConfig extends SharedConfig {
   readonly maxJsonBytes: number;
   readonly maxConcurrentUploads: number;
   readonly uploadIdleSeconds: number;
+  readonly slowClientSeconds: number;
   readonly maxProjectUploads: number;
   readonly maxProjectUploadBytes: number;
   readonly uploadLifetimeSeconds: number;
@@ -84,6 +85,12 @@ export const SETTINGS: Settings<ApiConfig> = {
     env: 'TRITFORGE_UPLOAD_IDLE_SECONDS',
     fallback: 60,
     meaning: 'How long an upload may stand still before it is given up. Its total time is not limited.',
+    parse: integer(1, 3600),
+  },
+  slowClientSeconds: {
+    env: 'TRITFORGE_SLOW_CLIENT_SECONDS',
+    fallback: 60,
+    meaning: 'How long the head of a request and a JSON body may take to arrive, and how long a client may take nothing of an answer.',
     parse: integer(1, 3600),
   },
   maxProjectUploads: {

@@ -1,5 +1,3 @@
-import { STATUS_CODES } from 'node:http';
-import type { Socket } from 'node:net';
 import { ERROR_CODES, type ErrorCode, type Problem, TritforgeError } from '@tritforge/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 
@@ -29,16 +27,6 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, Translation>> = {
     'CONTENT_TYPE_UNSUPPORTED',
     'This route does not take a body of this content type',
     'Send one of the content types that /openapi.json lists for the route.',
-  ],
-  FST_ERR_CTP_BODY_TOO_LARGE: [
-    'BODY_TOO_LARGE',
-    'The JSON body is larger than the service allows',
-    'Send a smaller body; files travel in multipart uploads.',
-  ],
-  FST_ERR_CTP_INVALID_CONTENT_LENGTH: [
-    'REQUEST_MALFORMED',
-    'The body is longer or shorter than Content-Length says',
-    'Send the length of the body in bytes, or chunked transfer encoding.',
   ],
   FST_ERR_BAD_URL: [
     'REQUEST_MALFORMED',
@@ -102,6 +90,8 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
   else if (known.status >= 500) request.log.error({ err: error }, known.message);
   else request.log.info({ code: known.code, field: known.context.field }, known.message);
   if (known.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS));
+  // What remains of the request would be taken for the next one, or waited for.
+  if (known.status === 408) reply.header('connection', 'close');
   return reply
     .status(known.status)
     .type(PROBLEM_MEDIA_TYPE)
@@ -110,36 +100,4 @@ export function sendError(error: unknown, request: FastifyRequest, reply: Fastif
 
 function pathOf(request: FastifyRequest): string {
   return request.url.split('?', 1)[0] ?? '/';
-}
-
-/** Answers a connection whose bytes are not a request that Node could parse. */
-export function sendConnectionError(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const known = connectionError(error);
-  const body = JSON.stringify(toProblem(known, '/'));
-  socket.end(
-    `HTTP/1.1 ${known.status} ${STATUS_CODES[known.status]}\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-    () => socket.destroySoon(),
-  );
-}
-
-function connectionError(error: NodeJS.ErrnoException): TritforgeError {
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    return new TritforgeError('HEADERS_TOO_LARGE', 'The request line and headers are larger than 16 KiB', {
-      remediation: 'Send fewer or shorter headers and a shorter URL.',
-    });
-  }
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    return new TritforgeError('REQUEST_TIMEOUT', 'The headers of the request did not arrive in time', {
-      remediation: 'Send the whole request head at once.',
-    });
-  }
-  return new TritforgeError('REQUEST_MALFORMED', 'The connection does not carry a valid HTTP/1.1 request', {
-    remediation: 'Check that the client speaks HTTP, not TLS, and sends well-formed headers.',
-    cause: error,
-  });
 }

@@ -1,5 +1,5 @@
 /** Entry point of the API process: settings from the environment, then listen until a signal ends it. */
-import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
+import { deployMigrations, logOptions, openStore, storeConfigOf, withoutSecrets } from '@tritforge/store';
 import { buildApp } from './app.js';
 import { childInspector } from './child-inspector.js';
 import { type ApiConfig, readConfig } from './config.js';
@@ -16,7 +16,7 @@ async function serve(config: ApiConfig): Promise<void> {
   await sweepScratch(scratchDirOf(config), SCRATCH_MAX_AGE_MS);
   const app = await buildApp(
     { store, inspector: childInspector(config), config },
-    { logger: { level: config.logLevel, base: { service: 'api', pid: process.pid } } },
+    { logger: logOptions(config, 'api') },
   );
   await app.listen({ host: config.host, port: config.port });
 
@@ -39,6 +39,7 @@ async function serve(config: ApiConfig): Promise<void> {
 try {
   await serve(readConfig(process.env));
 } catch (error) {
-  process.stderr.write(`The API cannot start: ${error instanceof Error ? error.message : error}\n`);
+  const why = error instanceof Error ? error.message : error;
+  process.stderr.write(withoutSecrets(`The API cannot start: ${why}\n`));
   process.exit(1);
 }

@@ -1,12 +1,12 @@
 /** Entry point of the worker process: settings from the environment, then jobs until a signal ends it. */
-import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
+import { deployMigrations, logOptions, openStore, storeConfigOf, withoutSecrets } from '@tritforge/store';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.js';
 import { startWorker } from './worker.js';
 
 async function serve(config: WorkerConfig): Promise<void> {
   const storeConfig = storeConfigOf(config);
-  const logger = pino({ level: config.logLevel, base: { service: 'worker', pid: process.pid } });
+  const logger = pino(logOptions(config, 'worker'));
   await deployMigrations(storeConfig.databaseUrl);
   const store = await openStore(storeConfig);
   const worker = await startWorker({ store, config, logger });
@@ -28,6 +28,7 @@ async function serve(config: WorkerConfig): Promise<void> {
 try {
   await serve(readConfig(process.env));
 } catch (error) {
-  process.stderr.write(`The worker cannot start: ${error instanceof Error ? error.message : error}\n`);
+  const why = error instanceof Error ? error.message : error;
+  process.stderr.write(withoutSecrets(`The worker cannot start: ${why}\n`));
   process.exit(1);
 }

@@ -26,6 +26,7 @@ export type {
 } from './jobs/job-repository.js';
 export type { StorageUse } from './limits/quotas.js';
 export type { RateLimits, RateState } from './limits/rate-limits.js';
+export { logOptions, withoutSecrets } from './log-options.js';
 export { deployMigrations } from './migrations/index.js';
 export type { Answer, OnceClaim, OnceJob, OnceRepository } from './once/once.js';
 export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';

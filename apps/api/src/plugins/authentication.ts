@@ -37,6 +37,9 @@ export function accessOf({ access }: FastifyRequest): Access {
 
 type Anonymous = ApiConfig['anonymous'];
 
+/** Headers that proxies add. */
+const PASSED_ON = /^(forwarded|via|x-forwarded-.+|x-real-ip|(x-|x-cluster-|true-)client-ip|cf-connecting-ip)$/;
+
 /**
  * Refuses requests without a valid key, or whose key may not do what the route does, before their body is read. Call it before routes
  * are added.
@@ -89,13 +92,15 @@ async function accessFor(request: FastifyRequest, store: ServiceStore, anonymous
 /**
  * Why a request needs a key; null where it needs none. Loopback: the connection comes from this machine and was not passed on by a proxy,
  * and the client meant this machine when it wrote the address, which a page in a browser cannot make it do by a name that it lets point
- * here (DNS rebinding).
+ * here (DNS rebinding). Pages of others may send forms to this machine all the same, which their browsers say.
  */
 function whyKeyIsNeeded({ headers, raw }: FastifyRequest, anonymous: Anonymous): string | null {
   if (anonymous === 'always') return null;
   if (anonymous === 'never' || !isLoopback(raw.socket.remoteAddress ?? '')) return '';
-  const passedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'].find((name) => headers[name] !== undefined);
+  const passedOn = Object.keys(headers).find((name) => PASSED_ON.test(name));
   if (passedOn !== undefined) return `, and somebody passed it on, as its header ${passedOn} says`;
+  const { origin } = headers;
+  if (origin !== undefined && origin !== `http://${headers.host}`) return ', and a page of another origin sent it';
   const host = (headers.host ?? '')
     .replace(/:\d+$/, '')
     .replace(/^\[(.*)\]$/, '$1')

@@ -1,7 +1,8 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 import type { ApiConfig } from '../config.js';
+import { BODY_ERRORS } from '../http/error-groups.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
 import { withProblems } from '../http/responses.js';
 import { type RouteScope, scopesOf } from './authentication.js';
@@ -51,7 +52,9 @@ export async function documentApi(
       ],
     },
     transform: ({ schema, url, route }) => ({
-      schema: nameSchemas(withSecurity(withOwnName(schema ?? {}), route.config?.scope, anonymous)),
+      schema: nameSchemas(
+        withSecurity(withBodyProblems(withOwnName(schema ?? {}), route.method), route.config?.scope, anonymous),
+      ),
       url,
     }),
     transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
@@ -65,6 +68,13 @@ export async function documentApi(
 function withOwnName(schema: FastifySchema): FastifySchema {
   const { operationId } = schema as { operationId?: string };
   return operationId === undefined ? schema : { ...schema, ...{ operationId: operationId.replace(/-head$/, '') } };
+}
+
+/** What a route says of bodies where its method has some, also where it takes none. */
+function withBodyProblems(schema: FastifySchema, method: RouteOptions['method']): FastifySchema {
+  const { response } = schema as { response?: Record<number, object> };
+  if (response === undefined || [method].flat().every((name) => name === 'GET' || name === 'HEAD')) return schema;
+  return { ...schema, response: withProblems(response, ...BODY_ERRORS) };
 }
 
 /** What a route that asks for a scope says of keys. */

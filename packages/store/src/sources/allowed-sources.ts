@@ -53,7 +53,7 @@ export function allowedSource(
   });
 }
 
-/** Whether a key means the same to servers that keep objects as files: no segment leads elsewhere. */
+/** Whether a key means the same to servers that keep objects as files: no segment leads elsewhere, and none has control characters. */
 function isPlain(key: string): boolean {
-  return key.split('/').every((segment) => segment !== '.' && segment !== '..');
+  return key.split('/').every((segment) => segment !== '.' && segment !== '..') && !/\p{Cc}/u.test(key);
 }

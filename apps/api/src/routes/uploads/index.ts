@@ -111,7 +111,7 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, de
     },
     async (request, reply) => {
       const { 'upload-length': length, 'upload-metadata': metadata } = request.headers;
-      const answer = await deps.uploads.serve(request, reply, () =>
+      const answer = await deps.uploads.serve(reply, () =>
         answerOnce(request, { length, metadata }, () => create(deps, request)),
       );
       return sendAnswer(reply, answer);
@@ -164,7 +164,7 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, de
     },
     async (request, reply) => {
       const { id } = request.params;
-      const answer = await deps.uploads.serve(request, reply, () => answerById(deps, request, id));
+      const answer = await deps.uploads.serve(reply, () => answerById(deps, request, id));
       return sendAnswer(reply, answer);
     },
   );

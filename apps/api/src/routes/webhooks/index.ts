@@ -204,6 +204,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     async (request, reply) => {
       const { id, delivery } = request.params;
       requireId('webhook', id);
+      requireId('delivery', delivery);
       return sendOnce(request, reply, 202, () => webhooksOf(request).replay(id, delivery));
     },
   );
