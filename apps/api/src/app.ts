@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import helmet from '@fastify/helmet';
 import { TritforgeError } from '@tritforge/contracts';
-import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import type { Telemetry } from '@tritforge/telemetry';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { sendConnectionError, sendError } from './errors.js';
 import { apiMetrics } from './metrics/api-metrics.js';
@@ -13,6 +14,7 @@ import { documentApi } from './plugins/openapi.js';
 import { relievePressure } from './plugins/pressure.js';
 import { checkRequestHeads } from './plugins/request-checks.js';
 import { validateWithTypebox } from './plugins/validation.js';
+import { adminRoutes } from './routes/admin/index.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
 import { auditRoutes } from './routes/audit/index.js';
 import { datasetRoutes } from './routes/datasets/index.js';
@@ -25,21 +27,19 @@ import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
 import { uploadRoutes } from './routes/uploads/index.js';
 import { webhookRoutes } from './routes/webhooks/index.js';
+import { traceRequests } from './traces/trace-requests.js';
 import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
 import { VERSION } from './version.js';
 
-/**
- * The HTTP service, ready to listen. Closing it ends running requests first; it does not close the store.
- * @param options.logger pino options, or false
- */
+/** The HTTP service, ready to listen. Closing it ends running requests first; it closes neither the store nor the telemetry. */
 export async function buildApp(
   deps: ApiDeps,
-  options: { logger: NonNullable<FastifyServerOptions['logger']> },
+  { logger, telemetry }: { logger: FastifyBaseLogger; telemetry: Telemetry },
 ): Promise<FastifyInstance> {
   const { config, store } = deps;
   const app = fastify({
-    logger: options.logger,
+    loggerInstance: logger,
     genReqId: () => randomUUID(),
     // Requests that come in while the service closes are still answered; readiness says that it closes.
     return503OnClosing: false,
@@ -52,6 +52,7 @@ export async function buildApp(
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: sendConnectionError,
   });
+  traceRequests(app, telemetry);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((request) => {
     throw new TritforgeError('NOT_FOUND', `There is no route ${request.method} ${request.url.split('?', 1)[0]}`, {
@@ -88,6 +89,7 @@ export async function buildApp(
   await app.register(metricsRoutes, { registry });
   await app.register(webhookRoutes, routeDeps);
   await app.register(artifactRoutes, routeDeps);
+  await app.register(adminRoutes, { queue: store.queue });
   methods.install(app);
   return app;
 }
