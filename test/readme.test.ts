@@ -97,6 +97,10 @@ test('the lines about sending again work when pasted', { skip: missing && `there
   assert.equal(jobs[1], jobs[0]);
 });
 
+test('the lines about traces work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  assert.match(await paste('### Traces', root), /"state":"queued".*Look for the trace [0-9a-f]{32}\n/s);
+});
+
 test('the lines about retention work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
   assert.match(await paste('### Retention', root), /"id":"mdl_\w+".*"expiresAt":null/);
   const audited = async () => {

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto';
 import { maxHeaderSize } from 'node:http';
 import helmet from '@fastify/helmet';
 import { TritforgeError } from '@tritforge/contracts';
-import fastify, { type FastifyInstance, type FastifyServerOptions } from 'fastify';
+import type { Telemetry } from '@tritforge/telemetry';
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import type { ApiDeps, RouteDeps } from './deps.js';
 import { sendError } from './errors.js';
 import { ConnectionErrors } from './http/connection-errors.js';
@@ -16,6 +17,7 @@ import { relievePressure } from './plugins/pressure.js';
 import { checkRequestHeads } from './plugins/request-checks.js';
 import { endSlowClients } from './plugins/slow-clients.js';
 import { validateWithTypebox } from './plugins/validation.js';
+import { adminRoutes } from './routes/admin/index.js';
 import { artifactRoutes } from './routes/artifacts/index.js';
 import { auditRoutes } from './routes/audit/index.js';
 import { datasetRoutes } from './routes/datasets/index.js';
@@ -28,6 +30,7 @@ import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
 import { uploadRoutes } from './routes/uploads/index.js';
 import { webhookRoutes } from './routes/webhooks/index.js';
+import { traceRequests } from './traces/trace-requests.js';
 import { PassedChecks } from './uploads/passed-checks.js';
 import { scratchDirOf } from './uploads/scratch.js';
 import { UploadDesk } from './uploads/upload-desk.js';
@@ -38,19 +41,16 @@ const REMEMBERED_FITS = 10_000;
 /** Between two looks, at most, for connections whose head is not there in time. */
 const HEAD_CHECK_MS = 30_000;
 
-/**
- * The HTTP service, ready to listen. Closing it ends running requests first; it does not close the store.
- * @param options.logger pino options, or false
- */
+/** The HTTP service, ready to listen. Closing it ends running requests first; it closes neither the store nor the telemetry. */
 export async function buildApp(
   deps: ApiDeps,
-  options: { logger: NonNullable<FastifyServerOptions['logger']> },
+  { logger, telemetry }: { logger: FastifyBaseLogger; telemetry: Telemetry },
 ): Promise<FastifyInstance> {
   const { config, store } = deps;
   const slowMs = config.slowClientSeconds * 1000;
   const connections = new ConnectionErrors();
   const app = fastify({
-    logger: options.logger,
+    loggerInstance: logger,
     genReqId: () => randomUUID(),
     // Requests that come in while the service closes are still answered; readiness says that it closes.
     return503OnClosing: false,
@@ -70,6 +70,7 @@ export async function buildApp(
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply),
     clientErrorHandler: (error, socket) => connections.answer(error, socket),
   });
+  traceRequests(app, telemetry);
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply));
   app.setNotFoundHandler((request) => {
     throw new TritforgeError('NOT_FOUND', `There is no route ${request.method} ${request.url.split('?', 1)[0]}`, {
@@ -109,6 +110,7 @@ export async function buildApp(
   await app.register(metricsRoutes, { registry });
   await app.register(webhookRoutes, routeDeps);
   await app.register(artifactRoutes, routeDeps);
+  await app.register(adminRoutes, { queue: store.queue });
   methods.install(app);
   return app;
 }

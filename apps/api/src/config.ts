@@ -8,9 +8,10 @@ import {
   type SharedConfig,
   text,
 } from '@tritforge/store';
+import { TELEMETRY_SETTINGS, type TelemetryConfig } from '@tritforge/telemetry';
 
 /** What the API process can be told. Sizes in bytes, times in the unit their name says. */
-export interface ApiConfig extends SharedConfig {
+export interface ApiConfig extends SharedConfig, TelemetryConfig {
   readonly host: string;
   readonly port: number;
   /** Who needs no API key. */
@@ -43,6 +44,7 @@ const LARGEST = Number.MAX_SAFE_INTEGER;
 /** Every environment variable of the API: its name, default, check and meaning. */
 export const SETTINGS: Settings<ApiConfig> = {
   ...SHARED_SETTINGS,
+  ...TELEMETRY_SETTINGS,
   host: { env: 'TRITFORGE_HOST', fallback: '127.0.0.1', meaning: 'Address to listen on.', parse: text },
   port: {
     env: 'TRITFORGE_PORT',

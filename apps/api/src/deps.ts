@@ -1,4 +1,4 @@
-import type { ProjectStore, Store } from '@tritforge/store';
+import type { JobQueue, ProjectStore, Store } from '@tritforge/store';
 import type { ApiConfig } from './config.js';
 import type { Inspector } from './inspector.js';
 import type { PassedChecks } from './uploads/passed-checks.js';
@@ -8,7 +8,7 @@ import type { UploadDesk } from './uploads/upload-desk.js';
 export type ServiceStore = Pick<
   Store,
   'audit' | 'blobs' | 'jobCounts' | 'inProject' | 'keys' | 'ping' | 'projects' | 'rateLimits' | 'sources' | 'watch'
->;
+> & { readonly queue: Pick<JobQueue, 'onRedis'> };
 
 /** What the service runs on. */
 export interface ApiDeps {

@@ -1,5 +1,6 @@
 import { ERROR_CODES, type ErrorCode, type Problem, TritforgeError } from '@tritforge/contracts';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { spanOf } from './traces/trace-requests.js';
 
 /** Media type of every error answer (RFC 9457). */
 export const PROBLEM_MEDIA_TYPE = 'application/problem+json';
@@ -86,6 +87,9 @@ function usualRemediation(code: ErrorCode): string {
 /** Answers with the problem document of an error and logs what is not the caller's fault. */
 export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const known = toTritforgeError(error, request.id);
+  const span = spanOf(request);
+  span.set({ 'tritforge.error.code': known.code });
+  if (known.status >= 500) span.fail(known.code);
   if (known.status === 503) request.log.warn({ err: error }, known.message);
   else if (known.status >= 500) request.log.error({ err: error }, known.message);
   else request.log.info({ code: known.code, field: known.context.field }, known.message);

@@ -1,9 +1,10 @@
 import { availableParallelism } from 'node:os';
 import { machineMemoryBytes } from '@tritforge/quant-core/process';
 import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig, text } from '@tritforge/store';
+import { TELEMETRY_SETTINGS, type TelemetryConfig } from '@tritforge/telemetry';
 
 /** What the worker process can be told. Sizes in bytes, times in the unit their name says. */
-export interface WorkerConfig extends SharedConfig {
+export interface WorkerConfig extends SharedConfig, TelemetryConfig {
   readonly concurrency: number;
   readonly jobMemoryBytes: number;
   readonly jobScratchBytes: number;
@@ -24,6 +25,7 @@ const JOB_MEMORY_SHARE = 0.75;
 /** Every environment variable of the worker: its name, default, check and meaning. */
 export const SETTINGS: Settings<WorkerConfig> = {
   ...SHARED_SETTINGS,
+  ...TELEMETRY_SETTINGS,
   concurrency: {
     env: 'TRITFORGE_WORKER_CONCURRENCY',
     fallback: 1,

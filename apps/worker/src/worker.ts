@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '@tritforge/store';
+import { NO_TELEMETRY, type Telemetry } from '@tritforge/telemetry';
 import type { Logger } from 'pino';
 import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
@@ -22,6 +23,8 @@ export interface WorkerDeps {
   readonly store: Store;
   readonly config: WorkerConfig;
   readonly logger: Logger;
+  /** Nothing is traced when left out. */
+  readonly telemetry?: Telemetry;
   /** Time between two looks for jobs that crashes left behind; 5 s when left out. */
   readonly reconcileIntervalMs?: number;
 }
@@ -36,12 +39,12 @@ export interface RunningWorker {
 
 /** Starts to take jobs. @throws when the queue cannot be reached */
 export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
-  const { store, config, logger, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
+  const { store, config, logger, telemetry = NO_TELEMETRY, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
   const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
   const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   const checkpoints = checkpointFolders(join(config.dataDir, 'checkpoints'), store);
   const metrics = new WorkerMetrics(config.concurrency);
-  const runner = { store, config, logger, scratch, checkpoints, workerId, metrics };
+  const runner = { store, config, logger, scratch, checkpoints, workerId, metrics, telemetry };
   const { metricsPort, metricsHost } = config;
   const metricsServer = metricsPort === null ? null : await serveMetrics(metrics.registry, metricsHost, metricsPort);
   if (metricsServer !== null) logger.info({ host: metricsHost, port: metricsServer.port }, 'metrics are served');
@@ -78,7 +81,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const webhooks = repeat(WEBHOOK_INTERVAL_MS, async () => {
     try {
       const options = { allowPrivate: config.webhookTargets === 'any', timeoutMs: WEBHOOK_TIMEOUT_MS };
-      await dispatchWebhooks({ deliveries: store.deliveries, logger, options, metrics, signal: closing.signal });
+      const { deliveries } = store;
+      await dispatchWebhooks({ deliveries, logger, options, metrics, telemetry, signal: closing.signal });
     } catch (error) {
       logger.warn({ err: error }, 'webhooks could not be sent; it is tried again');
     }

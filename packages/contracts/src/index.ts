@@ -14,5 +14,6 @@ export * from './recipe-check.js';
 export * from './report.js';
 export * from './resources.js';
 export * from './retention.js';
+export * from './trace-context.js';
 export * from './tritforge-error.js';
 export * from './webhooks.js';

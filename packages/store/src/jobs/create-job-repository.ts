@@ -9,7 +9,7 @@ import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/rea
 import { type AttemptLimits, createAttempts } from './attempts.js';
 import { nextJobs, takeTurns } from './fair-order.js';
 import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
-import { type JobRow, toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
+import { type JobRow, toJob, toJobs, toTraceContext, WITH_ARTIFACT_IDS } from './job-rows.js';
 import type { QueueOutlook } from './queue-outlook.js';
 import { ended, transition } from './transition.js';
 
@@ -69,7 +69,8 @@ export function createJobRepository(db: PrismaClient, queue: QueueOutlook, limit
     const token = await start(tx, id, worker);
     const row = token && (await tx.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
     if (!token || !row) return null;
-    return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
+    const { attempts: attempt, projectId, traceContext } = row;
+    return { jobId: id, token, attempt, projectId, traceContext: toTraceContext(traceContext), job: toJob(row, null) };
   };
   return {
     ...desk,
@@ -124,6 +125,7 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
       gates: job.gates ? toJson(job.gates) : Prisma.DbNull,
       deadlineSeconds: job.deadlineSeconds ?? null,
       labels: toJson(storableLabels(labels)),
+      traceContext: job.traceContext ? toJson(job.traceContext) : Prisma.DbNull,
       events: { create: { toState: 'queued' } },
     },
   });

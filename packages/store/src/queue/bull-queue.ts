@@ -49,6 +49,7 @@ export async function openQueue(config: QueueConfig): Promise<JobQueue> {
   });
   return {
     backend: config.redisUrl === null ? 'postgres' : 'redis',
+    onRedis: config.redisUrl === null ? null : queue,
     add: async (jobId, { first = false } = {}) => {
       await answered(put(queue, jobId, first));
     },
