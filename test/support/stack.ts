@@ -104,7 +104,12 @@ export class Stack {
       .then((response) =>
         response.ok ? response.json() : Promise.reject(new Error(`${response.status} of the document`)),
       )
-      .then((document) => new Conformance(document as OpenapiDocument));
+      .then((document) => new Conformance(document as OpenapiDocument))
+      .catch((error) => {
+        // The service may have been away; the next answer asks again.
+        this.#loadedConformance = null;
+        throw error;
+      });
     return this.#loadedConformance;
   }
 
