@@ -188,6 +188,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     REDIS_URL: '',
     TRITFORGE_S3_BUCKET: '',
     TRITFORGE_S3_ENDPOINT: '',
+    TRITFORGE_S3_PUBLIC_ENDPOINT: '',
     ...s3?.credentials,
     ...s3?.settings,
     ...env,
