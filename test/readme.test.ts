@@ -32,14 +32,14 @@ function blocks(heading: string, language: 'sh' | 'js'): string {
 }
 
 /** Runs the blocks below a heading, and gives what they print. */
-async function paste(heading: string, cwd: string): Promise<string> {
-  return outputOf('bash', ['-euo', 'pipefail', '-c', blocks(heading, 'sh')], cwd);
+async function paste(heading: string, cwd: string, of = stack): Promise<string> {
+  return outputOf('bash', ['-euo', 'pipefail', '-c', blocks(heading, 'sh')], cwd, of);
 }
 
-async function outputOf(command: string, args: readonly string[], cwd: string): Promise<string> {
+async function outputOf(command: string, args: readonly string[], cwd: string, of = stack): Promise<string> {
   const shell = spawn(command, args, {
     cwd,
-    env: { ...process.env, TRITFORGE: stack.url, TRITFORGE_SERVER: stack.url, DATABASE_URL: stack.databaseUrl },
+    env: { ...process.env, TRITFORGE: of.url, TRITFORGE_SERVER: of.url, DATABASE_URL: of.databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -82,6 +82,20 @@ test('the curl lines of the README work when pasted', { skip: missing && `there 
 test('the lines about large files work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
   assert.match(await paste('### Large files', root), /"id":"mdl_\w+","fileName":"model.onnx"/);
 });
+
+test(
+  'the lines about uploads straight to the bucket work when pasted',
+  { skip: missing && `there is no ${missing} here` },
+  async () => {
+    const of = await startStack({ storage: 's3' });
+    try {
+      const output = await paste('#### Straight to the bucket', root, of);
+      assert.match(output, /"finishedAt":"2.*"id":"mdl_\w+","fileName":"model.onnx"/s);
+    } finally {
+      await of.close();
+    }
+  },
+);
 
 test('the lines about following jobs work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
   withExample(async (folder) => {

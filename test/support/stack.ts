@@ -113,7 +113,12 @@ export class Stack {
       .then((response) =>
         response.ok ? response.json() : Promise.reject(new Error(`${response.status} of the document`)),
       )
-      .then((document) => new Conformance(document as OpenapiDocument));
+      .then((document) => new Conformance(document as OpenapiDocument))
+      .catch((error) => {
+        // The service may have been away; the next answer asks again.
+        this.#loadedConformance = null;
+        throw error;
+      });
     return this.#loadedConformance;
   }
 
@@ -210,6 +215,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     REDIS_URL: redis?.redisUrl ?? '',
     TRITFORGE_S3_BUCKET: '',
     TRITFORGE_S3_ENDPOINT: '',
+    TRITFORGE_S3_PUBLIC_ENDPOINT: '',
     ...s3?.credentials,
     ...s3?.settings,
     ...env,

@@ -28,6 +28,7 @@ import { jobRoutes } from './routes/jobs/index.js';
 import { meRoutes } from './routes/me/index.js';
 import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
+import { directUploadRoutes } from './routes/uploads/direct.js';
 import { uploadRoutes } from './routes/uploads/index.js';
 import { webhookRoutes } from './routes/webhooks/index.js';
 import { traceRequests } from './traces/trace-requests.js';
@@ -100,6 +101,7 @@ export async function buildApp(
   };
   await app.register(rootRoutes, { version: VERSION });
   await app.register(healthRoutes, routeDeps);
+  await app.register(directUploadRoutes, routeDeps);
   await app.register(uploadRoutes, routeDeps);
   await app.register(modelRoutes, routeDeps);
   await app.register(datasetRoutes, routeDeps);

@@ -73,6 +73,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await store.sweepPastRuns();
       await store.deliveries.sweep();
       await checkpoints.sweep();
+      const parts = await store.sweepBucketUploads();
+      if (parts > 0) logger.info({ parts }, 'deleted uploads to the bucket that no row refers to');
     } catch (error) {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
     }

@@ -1,6 +1,7 @@
 /** What API, worker, engine, command line and clients share: schemas, states, ids, error codes. */
 export * from './access.js';
 export * from './complete-recipe.js';
+export * from './direct-uploads.js';
 export * from './error-codes.js';
 export * from './fine-tune.js';
 export * from './ids.js';

@@ -79,6 +79,8 @@ export interface SharedConfig {
   /** What keys in the bucket begin with: empty, or with a slash at its end. */
   readonly s3Prefix: string;
   readonly s3Endpoint: string | null;
+  /** URL by which clients reach the bucket; null for `s3Endpoint`, `none` where they do not. */
+  readonly s3PublicEndpoint: string | null;
   readonly s3Region: string | null;
   readonly s3Addressing: 'auto' | 'path' | 'virtual';
   /** Where objects lie that clients may name in place of files. */
@@ -133,6 +135,13 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     meaning: 'URL of an S3 service other than AWS.',
     parse: url('http:', 'https:'),
     isSecret: true,
+  },
+  s3PublicEndpoint: {
+    env: 'TRITFORGE_S3_PUBLIC_ENDPOINT',
+    fallback: null,
+    meaning:
+      'URL by which clients reach the bucket to send large files straight to it, or none where they do not; that of the service when unset.',
+    parse: (value) => (value === 'none' ? value : url('http:', 'https:')(value)),
   },
   s3Region: {
     env: 'TRITFORGE_S3_REGION',

@@ -41,7 +41,7 @@ export async function documentApi(
         },
       },
       tags: [
-        { name: 'uploads', description: 'Large files in pieces, resumable, by the tus protocol 1.0.' },
+        { name: 'uploads', description: 'Large files in pieces, by the tus protocol 1.0 or straight to the bucket.' },
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },

@@ -50,8 +50,13 @@ export class UploadDesk {
   /** Reads a multipart body, whose parts may refer to uploads and objects of buckets; see `readParts` and `takeReferred`. */
   async readParts(request: FastifyRequest, take: (part: Part) => Promise<void>): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
-    const { uploads } = accessOf(request).store;
-    const referred = { uploads, sources: this.#store.sources, maxBytes: this.#config.maxUploadBytes };
+    const { uploads, directUploads } = accessOf(request).store;
+    const referred = {
+      uploads,
+      directUploads,
+      sources: this.#store.sources,
+      maxBytes: this.#config.maxUploadBytes,
+    };
     await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, (part) =>
       takeReferred(part, referred, take),
     );

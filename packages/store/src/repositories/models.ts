@@ -1,5 +1,5 @@
 import { type Model, type ModelSummary, newId, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, lockBlobs, publishBlobs, withBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, withBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { type Database, storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
@@ -83,13 +83,12 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
       const staged = files.map(({ blob }) => blob);
-      return withBlobs(db, blobs, staged, async (tx) => {
-        // Whoever writes this content holds these locks, and a row that is there is kept until this ends.
-        await lockBlobs(tx, staged);
+      return withBlobs(db, blobs, staged, async (tx, publish) => {
+        // Whoever writes this content holds the locks of its digests, and a row that is there is kept until this ends.
         const created = !(await keepLonger(tx, 'model', { projectId, contentKey: key }, expiresInSeconds));
         // Before content is published, so that a refusal leaves no files.
         if (created) await reserveStorage(tx, projectId, totalBytes(files));
-        await publishBlobs(tx, staged);
+        await publish();
         if (created) {
           const id = newId('model');
           await tx.model.create({
