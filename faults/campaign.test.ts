@@ -23,14 +23,14 @@ test('a service takes every kind of fault, and is as if nothing had been', LIMIT
     results.flatMap(({ wrong }) => wrong),
     [],
   );
-  assert.deepEqual(
-    results.flatMap(({ faults }) => faults.map(({ plan }) => plan.kind)).sort(),
-    [...kinds].sort(),
-  );
+  assert.deepEqual(results.flatMap(({ faults }) => faults.map(({ plan }) => plan.kind)).sort(), [...kinds].sort());
 });
 
 test('a kind of fault that needs another backend is refused by name', async () => {
   const sizes = { minFaults: 1, maxFaults: 1, tasks: 1 };
   const options = { ...BACKENDS, seed: 1, rounds: [1], only: 'kill-redis', sizes } as const;
-  await assert.rejects(runCampaign(options, () => {}), /kill-redis needs other backends/);
+  await assert.rejects(
+    runCampaign(options, () => {}),
+    /kill-redis needs other backends/,
+  );
 });

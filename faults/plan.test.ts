@@ -27,7 +27,10 @@ test('over some rounds there is every sight, way, victim and number of faults', 
     const { ways, lastsMs } = FAULT_KINDS[kind];
     const ofKind = faults.filter((fault) => fault.kind === kind);
     assert.deepEqual(new Set(ofKind.map(({ way }) => way)), new Set(ways), kind);
-    assert.ok(ofKind.every(({ forMs }) => forMs >= lastsMs[0] && forMs < lastsMs[1]), kind);
+    assert.ok(
+      ofKind.every(({ forMs }) => forMs >= lastsMs[0] && forMs < lastsMs[1]),
+      kind,
+    );
   }
   assert.deepEqual(new Set(plans(1, 200).map((plan) => plan.faults.length)), new Set([1, 2, 3]));
 });

@@ -56,10 +56,16 @@ test('a large file goes straight to the bucket over a line that breaks, and leav
   assert.equal(wire.cutsLeft, 0);
   assert.deepEqual(made.files[1], { name: 'w.bin', sizeBytes: SIZE_BYTES, digest });
   assert.deepEqual(sent.at(-1), { fileName: 'w.bin', sentBytes: SIZE_BYTES, sizeBytes: SIZE_BYTES });
-  assert.ok(sent.some(({ sentBytes }, i) => sentBytes < (sent[i - 1]?.sentBytes ?? 0)), 'some bytes were sent again');
+  assert.ok(
+    sent.some(({ sentBytes }, i) => sentBytes < (sent[i - 1]?.sentBytes ?? 0)),
+    'some bytes were sent again',
+  );
   const { rows, files } = await stack.footprint();
   assert.equal(rows.uploads, 0);
-  assert.deepEqual(files.filter((path) => /uploads/.test(path)), []);
+  assert.deepEqual(
+    files.filter((path) => /uploads/.test(path)),
+    [],
+  );
   assert.ok(!(await actions()).includes('createUpload'));
   await stack.fetch(`/models/${made.id}`, { method: 'DELETE' });
 });

@@ -279,7 +279,12 @@ test('an upload is not there for another project, nor for tus, and needs a key t
   const part = partsOf(upload, content)[0]!;
   const body = json({ parts: [{ number: 1, digest: part.digest }] });
   const ended = json({ parts: [{ number: 1, digest: part.digest, etag: 'x' }] });
-  const requests = [['', undefined], ['', { method: 'DELETE' }], ['/parts', body], ['/finish', ended]] as const;
+  const requests = [
+    ['', undefined],
+    ['', { method: 'DELETE' }],
+    ['/parts', body],
+    ['/finish', ended],
+  ] as const;
   for (const [what, init] of requests) {
     await expectProblem(await reader.fetch(`${path}${what}`, init), 'SCOPE_MISSING');
     for (const foreign of [theirs.fetch, ours])
@@ -394,7 +399,10 @@ test('addresses name the bucket as clients reach it, and a bucket that is away i
 test('a dataset is made of an upload', async () => {
   const content = samples(4, 314);
   const id = await uploadedDirect(ours, { content, fileName: 'd.npz' });
-  const parts = [['preprocess', '{"scale":0.5}'], ['data', `upload:${id}`]] as const;
+  const parts = [
+    ['preprocess', '{"scale":0.5}'],
+    ['data', `upload:${id}`],
+  ] as const;
   const dataset = await expectJson<Dataset>(await ours('/datasets', form(parts)), 201);
   assert.deepEqual([dataset.fileName, dataset.digest], ['d.npz', digestOf(content)]);
 });

@@ -83,19 +83,17 @@ test('the lines about large files work when pasted', { skip: missing && `there i
   assert.match(await paste('### Large files', root), /"id":"mdl_\w+","fileName":"model.onnx"/);
 });
 
-test(
-  'the lines about uploads straight to the bucket work when pasted',
-  { skip: missing && `there is no ${missing} here` },
-  async () => {
-    const of = await startStack({ storage: 's3' });
-    try {
-      const output = await paste('#### Straight to the bucket', root, of);
-      assert.match(output, /"finishedAt":"2.*"id":"mdl_\w+","fileName":"model.onnx"/s);
-    } finally {
-      await of.close();
-    }
-  },
-);
+test('the lines about uploads straight to the bucket work when pasted', {
+  skip: missing && `there is no ${missing} here`,
+}, async () => {
+  const of = await startStack({ storage: 's3' });
+  try {
+    const output = await paste('#### Straight to the bucket', root, of);
+    assert.match(output, /"finishedAt":"2.*"id":"mdl_\w+","fileName":"model.onnx"/s);
+  } finally {
+    await of.close();
+  }
+});
 
 test('the lines about following jobs work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
   withExample(async (folder) => {

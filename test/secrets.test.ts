@@ -183,7 +183,10 @@ test('nothing of it is where it does not belong', async () => {
   await eventually(async () => /"level":(40|50)/.test(output));
   for (const [what, { secret }] of secrets) {
     // What the searched text has of it, and around it.
-    for (const [where, text] of [['the log', output], ['answers', told.join('\n')]] as const) {
+    for (const [where, text] of [
+      ['the log', output],
+      ['answers', told.join('\n')],
+    ] as const) {
       const at = text.indexOf(secret);
       assert.equal(at, -1, `${what} is in ${where}: ${text.slice(Math.max(0, at - 300), at)}`);
     }

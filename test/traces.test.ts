@@ -71,7 +71,12 @@ test('a job is one trace, from the request of the caller to the webhook', async 
   const wanted = ['POST /jobs', 'send jobs', 'process jobs', 'POST webhook'];
   await eventually(async () => wanted.every((name) => named(name).length === 1));
 
-  const [request, send, process, delivery] = wanted.map((name) => named(name)[0]!) as [CollectedSpan, CollectedSpan, CollectedSpan, CollectedSpan];
+  const [request, send, process, delivery] = wanted.map((name) => named(name)[0]!) as [
+    CollectedSpan,
+    CollectedSpan,
+    CollectedSpan,
+    CollectedSpan,
+  ];
   assert.deepEqual(
     [request, send, process, delivery].map(({ service, kind, parentSpanId, isError }) => [
       service,

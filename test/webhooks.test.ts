@@ -158,7 +158,9 @@ const hosts = (text: string) => text.split(' ').map((host) => `https://${host}/`
 /** Addresses of this machine and its network, also as a check by text would miss them. */
 const REFUSED: readonly string[] = [
   ...['http://example.com/hook', 'http://127.0.0.1/', 'https://'],
-  ...hosts('user:password@example.com user@example.com example.com@127.0.0.1 127.0.0.1#@example.com 127.0.0.1?@example.com'),
+  ...hosts(
+    'user:password@example.com user@example.com example.com@127.0.0.1 127.0.0.1#@example.com 127.0.0.1?@example.com',
+  ),
   ...hosts('127.0.0.1 127.1 127.0.1 127.255.255.254 127.0.0.1. 127.0.0.1:8443 0 0.0.0.0'),
   ...hosts('2130706433 0x7f000001 0x7f.1 017700000001 0177.0.0.1 %31%32%37.0.0.1 ①②⑦.⓪.⓪.① 127。0。0。1'),
   ...hosts('256.256.256.256 1.1.1.1.1'),
@@ -180,8 +182,7 @@ test('where webhooks must not be sent to is refused when they are made', async (
   try {
     for (const url of REFUSED)
       await expectProblem(await strict.fetch('/webhooks', json({ url })), 'WEBHOOK_TARGET_REFUSED');
-    for (const url of NO_TARGETS)
-      await expectProblem(await strict.fetch('/webhooks', json({ url })), 'BODY_INVALID');
+    for (const url of NO_TARGETS) await expectProblem(await strict.fetch('/webhooks', json({ url })), 'BODY_INVALID');
     assert.equal((await strict.fetch('/webhooks', json({ url: 'https://example.com/hook' }))).status, 201);
   } finally {
     await strict.close();

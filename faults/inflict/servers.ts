@@ -1,8 +1,8 @@
 /** Faults of servers, and of the way to them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { FaultPlan } from '../plan.js';
-import type { LineState } from '../service/line.js';
 import type { Lines } from '../service/foundation.js';
+import type { LineState } from '../service/line.js';
 import type { Service } from '../service/service.js';
 
 export async function killDatabase({ database, startDatabase }: Service, { forMs }: FaultPlan): Promise<void> {

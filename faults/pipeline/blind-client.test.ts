@@ -59,7 +59,10 @@ test('one attempt has no answer where it fails', async () => {
 test('two answers to requests with one key are told', async () => {
   // Every so often it sends one twice.
   for (let request = 0; request < 20 && client.attempts.differences.length === 0; request++) {
-    turns = [[202, { id: 1 }], [202, { id: 2 }]];
+    turns = [
+      [202, { id: 1 }],
+      [202, { id: 2 }],
+    ];
     await client.withKey(`${request}`)('/jobs', { method: 'POST' });
   }
   assert.deepEqual(client.attempts.differences, ['POST /jobs had two answers with one key']);

@@ -7,7 +7,7 @@ import { append, offsetOf, started, terminate } from '#test/support/tus';
 import type { BlindClient, Send } from './blind-client.js';
 import type { AcceptedJob, Ledger } from './ledger.js';
 import type { TaskKind } from './task-kinds.js';
-import { type Work, WORKS, type WorkName } from './works.js';
+import { WORKS, type Work, type WorkName } from './works.js';
 
 const PIECE_BYTES = 64_000;
 const PIECE_PAUSE_MS = 400;

@@ -61,7 +61,10 @@ export async function startService(backends: Backends): Promise<Service> {
   try {
     const foundation = await layFoundation(dataDir, backends, OWN_LINES + 1, closers);
     const { processes, ports } = await startProcesses(foundation, closers);
-    const api = await openLines(ports.filter((_, index) => PROGRAMS[index] === 'api'), closers);
+    const api = await openLines(
+      ports.filter((_, index) => PROGRAMS[index] === 'api'),
+      closers,
+    );
     const settings = settingsOf(foundation, OWN_LINES);
     const { database, redis, lines } = foundation;
     return {

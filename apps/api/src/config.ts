@@ -92,7 +92,8 @@ export const SETTINGS: Settings<ApiConfig> = {
   slowClientSeconds: {
     env: 'TRITFORGE_SLOW_CLIENT_SECONDS',
     fallback: 60,
-    meaning: 'How long the head of a request and a JSON body may take to arrive, and how long a client may take nothing of an answer.',
+    meaning:
+      'How long the head of a request and a JSON body may take to arrive, and how long a client may take nothing of an answer.',
     parse: integer(1, 3600),
   },
   maxProjectUploads: {

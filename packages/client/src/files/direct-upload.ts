@@ -147,11 +147,7 @@ class PartSender {
   }
 
   /** @returns the tag that the bucket gives the part */
-  async #put(
-    { startBytes, endBytes }: FilePart,
-    { url, headers }: SignedPart,
-    signal: AbortSignal,
-  ): Promise<string> {
+  async #put({ startBytes, endBytes }: FilePart, { url, headers }: SignedPart, signal: AbortSignal): Promise<string> {
     let sentBytes = 0;
     const count = (bytes: number) => {
       sentBytes += bytes;

@@ -58,7 +58,10 @@ export class FileSender {
     const { size: sizeBytes } = await stat(path);
     if (sizeBytes < this.#resumeFromBytes) return { path, fileName: name, sizeBytes };
     const onProgress = (sentBytes: number) => onUploadProgress?.({ fileName: name, sentBytes, sizeBytes });
-    const [file, options] = [{ path, sizeBytes }, { signal, onProgress }];
+    const [file, options] = [
+      { path, sizeBytes },
+      { signal, onProgress },
+    ];
     const id = (await this.#toBucket(file, name, sent, options)) ?? (await this.#toService(file, name, sent, options));
     return `upload:${id}`;
   }

@@ -20,9 +20,7 @@ function announce(content: Buffer, digest: string | null = null) {
 /** The content in chunks of a size. */
 function chunked(content: Buffer, chunkBytes: number): Readable {
   const count = Math.ceil(content.length / chunkBytes);
-  return Readable.from(
-    Array.from({ length: count }, (_, i) => content.subarray(i * chunkBytes, (i + 1) * chunkBytes)),
-  );
+  return Readable.from(Array.from({ length: count }, (_, i) => content.subarray(i * chunkBytes, (i + 1) * chunkBytes)));
 }
 
 describe('the check of what arrived in parts', () => {
@@ -45,7 +43,11 @@ describe('the check of what arrived in parts', () => {
     await refused(damaged, announce(content), /^Part 2 of the upload arrived/);
     await refused(content.subarray(0, 34), announce(content), /^Part 4 of the upload arrived/);
     await refused(Buffer.concat([content, randomBytes(9)]), announce(content), /^Part 4 of the upload arrived/);
-    await refused(content, { ...announce(content), parts: announce(content).parts.slice(0, 3) }, /^Part 4 .* announced was none/);
+    await refused(
+      content,
+      { ...announce(content), parts: announce(content).parts.slice(0, 3) },
+      /^Part 4 .* announced was none/,
+    );
     await refused(content, announce(content, digestOf(damaged)), /^The file arrived/);
   });
 });
