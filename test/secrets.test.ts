@@ -146,7 +146,7 @@ test('a job that succeeds, one that is canceled and one whose process and worker
     return jobWhen(client, job.id, ({ state }) => state === 'running');
   };
   await send(`/jobs/${(await running()).id}/cancel`, { method: 'POST' });
-  await running();
+  assert.equal((await running()).state, 'running');
   const died = once(stack.workers[0]!, 'exit');
   stack.workers[0]!.kill('SIGKILL');
   await died;
