@@ -24,6 +24,11 @@ async function connected(): Promise<Socket> {
   return socket;
 }
 
+/** Waits for the end of a connection, by a reset too, to which `once` would throw. */
+function ended(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once('close', () => resolve()));
+}
+
 async function echoed(socket: Socket, text: string): Promise<string> {
   socket.write(text);
   const [chunk] = await once(socket, 'data');
@@ -34,7 +39,7 @@ test('an open line passes everything on, and a cut one takes new connections', a
   const socket = await connected();
   assert.equal(await echoed(socket, 'first'), 'first');
   line.cut();
-  await once(socket, 'close');
+  await ended(socket);
   const next = await connected();
   assert.equal(await echoed(next, 'second'), 'second');
   next.destroy();
@@ -44,10 +49,10 @@ test('a closed line resets connections, new ones too, until it is open', async (
   const socket = await connected();
   assert.equal(await echoed(socket, 'first'), 'first');
   line.set('closed');
-  await once(socket, 'close');
+  await ended(socket);
   const refused = connect(line.port, '127.0.0.1');
   refused.on('error', () => {});
-  await once(refused, 'close');
+  await ended(refused);
   line.set('open');
   const next = await connected();
   assert.equal(await echoed(next, 'second'), 'second');
