@@ -97,7 +97,7 @@ export const BAD_DATASETS: readonly BadUpload[] = [
     zip([{ name: `${'x'.repeat(60_000)}.png`, content: randomBytes(2, 500) }]),
   ),
   images('a gzip bomb', 'DATASET_TOO_LARGE', gzipSync(Buffer.alloc(100_000_000))),
-  images('a gzip bomb in a gzip bomb', 'DATASET_CORRUPT', gzipSync(gzipSync(Buffer.alloc(20_000_000)))),
+  images('a gzip bomb in a gzip bomb', 'DATASET_FORMAT_UNKNOWN', gzipSync(gzipSync(Buffer.alloc(20_000_000)))),
   images('a gzip file that was cut', 'DATASET_CORRUPT', gzipSync(randomBytes(3, 5000)).subarray(0, 3000)),
   alone('arrays of 20,000 names', 'DATASET_LENGTH_MISMATCH', npz(manyArrays(20_000))),
   images(

@@ -1,6 +1,7 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
+import { TritforgeError } from '@tritforge/contracts';
+import type { FastifyInstance, FastifyRequest, FastifySchema, RouteOptions } from 'fastify';
 import type { ApiConfig } from '../config.js';
 import { BODY_ERRORS } from '../http/error-groups.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
@@ -61,7 +62,17 @@ export async function documentApi(
   });
   // Made once, before the first request would have to wait for it.
   app.addHook('onReady', async () => void app.swagger());
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+  await app.register(async (pages) => {
+    pages.addHook('onRequest', refuseNul);
+    await pages.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+  });
+}
+
+/** What serves the files fails at it. */
+async function refuseNul({ url }: FastifyRequest): Promise<void> {
+  if (url.includes('%00')) {
+    throw new TritforgeError('NOT_FOUND', 'No page has a name with NUL', { remediation: 'Begin at /docs.' });
+  }
 }
 
 /** The plugin takes a HEAD for the twin of a GET and marks its name. Those that are shown have none. */
@@ -83,18 +94,14 @@ function withSecurity(
   scope: RouteScope | undefined,
   anonymous: ApiConfig['anonymous'],
 ): FastifySchema {
-  if (scope === undefined || scope === 'public') return schema;
+  const { hide = false, response = {} } = schema as { hide?: boolean; response?: Record<number, object> };
+  if (hide || scope === undefined || scope === 'public') return schema;
   return {
     ...schema,
     security: [
       ...(scope === 'any' ? [{ apiKey: [] }] : scopesOf(scope).map((one) => ({ apiKey: [one] }))),
       ...(anonymous === 'never' ? [] : [{}]),
     ],
-    response: withProblems(
-      schema.response as Record<number, object>,
-      'UNAUTHENTICATED',
-      'SCOPE_MISSING',
-      'RATE_LIMITED',
-    ),
+    response: withProblems(response, 'UNAUTHENTICATED', 'SCOPE_MISSING', 'RATE_LIMITED'),
   };
 }
