@@ -57,7 +57,7 @@ export async function sendToBucket(
   const sender = new PartSender(transport, upload, file, options);
   const parts: SentParts['parts'] = [];
   while (parts.length < upload.parts) parts.push(...(await sender.sendNext()));
-  const timeoutMs = ANSWER_MS + file.sizeBytes / SLOWEST_BYTES_PER_MS;
+  const timeoutMs = ANSWER_MS + Math.ceil(file.sizeBytes / SLOWEST_BYTES_PER_MS);
   // When the answer is lost the service may still be at it.
   const patience = { timeoutMs, retryMs: transport.retryMs + timeoutMs, signal: options.signal };
   await transport.done({ ...jsonPost(`${PATH}/${upload.id}/finish`, { parts }), ...patience });
