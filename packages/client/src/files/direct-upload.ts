@@ -149,7 +149,9 @@ class PartSender {
   /** @returns the tag that the bucket gives the part */
   async #put({ startBytes, endBytes }: FilePart, { url, headers }: SignedPart, signal: AbortSignal): Promise<string> {
     let sentBytes = 0;
+    let isOver = false;
     const count = (bytes: number) => {
+      if (isOver) return;
       sentBytes += bytes;
       this.#sentBytes += bytes;
       this.#options.onProgress(this.#sentBytes);
@@ -160,6 +162,8 @@ class PartSender {
       return await exchange({ method: 'PUT', url, place, headers, body, signal }, (response) => tagOf(response, place));
     } catch (error) {
       count(-sentBytes);
+      // The file may be read a little further than the connection lasts.
+      isOver = true;
       throw error;
     }
   }
