@@ -104,7 +104,10 @@ export class Stack {
   async fetch(path: string, init?: RequestInit): Promise<Response> {
     const response = await fetch(`${this.url}${path}`, init);
     const conformance = await this.#conformance();
-    await conformance.check(init?.method ?? 'GET', path, response.clone());
+    const copy = response.clone();
+    await conformance.check(init?.method ?? 'GET', path, copy);
+    // The connection of a stream ends only when nobody reads it any more.
+    if (!copy.bodyUsed) void copy.body?.cancel();
     return response;
   }
 
