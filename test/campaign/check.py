@@ -42,6 +42,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+# Pieces of uploads are bytes.
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
 # Requests of a round to an operation; those that a process of its own looks at take longer.
 CASES_OF_A_ROUND = 40
 CASES_OF_AN_UPLOAD = 15
@@ -153,7 +155,7 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tritforge-campaign-") as data:
         pathlib.Path(data).chmod(0o755)
-        settings = {"TRITFORGE_DATA_DIR": data, "TRITFORGE_ANONYMOUS": "never", "TRITFORGE_JOB_SECONDS": "5"}
+        settings = {"TRITFORGE_DATA_DIR": data, "TRITFORGE_ANONYMOUS": "never", "TRITFORGE_JOB_SECONDS": "20"}
         with started_service(**settings) as url:
             keys = make_keys(ROOT, data)
             schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
