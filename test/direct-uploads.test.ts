@@ -1,25 +1,23 @@
 /** Uploads straight to the bucket: finished, damaged, given up, and everything at once. */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEntry, Dataset, DirectUpload, Model, SignedPart } from '@tritforge/contracts';
-import { openStore } from '@tritforge/store';
-import { Client as Database } from 'pg';
 import { samples } from './support/datasets.js';
 import {
   type DirectFile,
   deleteDirect,
+  digestOf,
   finish,
+  PART_BYTES,
   type Part,
   partsOf,
   put,
   send,
   sign,
   start,
+  threeParts,
   uploadedDirect,
 } from './support/direct.js';
-import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, form, json } from './support/http.js';
 import { clientOf } from './support/keys.js';
 import { classifier, externalWeight, matMul } from './support/models.js';
@@ -27,9 +25,7 @@ import { randomBytes } from './support/random.js';
 import { type Stack, startStack } from './support/stack.js';
 import { head, started } from './support/tus.js';
 
-const MIB = 2 ** 20;
-const LARGEST = 64 * MIB;
-const PART = 8 * MIB;
+const LARGEST = 64 * 2 ** 20;
 
 let stack: Stack;
 let log = '';
@@ -42,21 +38,13 @@ before(async () => {
 after(() => stack.close());
 
 const ours = (path: string, init?: RequestInit) => stack.fetch(path, init);
-const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`;
-
-/** Three parts that differ, the last of which is short; with the weights of `matMul` at the start. */
-function weights(seed: number): Buffer {
-  const content = Buffer.alloc(2 * PART + 4096, randomBytes(seed, 4096));
-  for (const part of [0, 1, 2]) content.writeUInt32LE(part, part * PART + 64);
-  return content.fill(0, 0, 64);
-}
 
 test('a model whose weights went straight to the bucket is the model that is sent in a form', async () => {
-  const file: DirectFile = { content: weights(301), fileName: 'w.bin' };
+  const file: DirectFile = { content: threeParts(301), fileName: 'w.bin' };
   const upload = await start(ours, file);
   assert.deepEqual(
     [upload.sizeBytes, upload.partBytes, upload.parts, upload.fileName, upload.digest, upload.finishedAt],
-    [file.content.length, PART, 3, 'w.bin', digestOf(file.content), null],
+    [file.content.length, PART_BYTES, 3, 'w.bin', digestOf(file.content), null],
   );
   const endsMs = Date.parse(upload.expiresAt) - Date.now();
   assert.ok(Math.abs(endsMs - 24 * 3600_000) < 60_000);
@@ -89,11 +77,11 @@ test('a file smaller than a part, without name and digest, has its digest when i
 });
 
 test('addresses take one part with its length and digest, expire, and can be had again', async () => {
-  const content = weights(303);
+  const content = threeParts(303);
   const upload = await start(ours, { content });
   const parts = partsOf(upload, content);
   const [third, first] = await sign(ours, upload.id, [parts[2]!, parts[0]!]);
-  assert.deepEqual([third!.number, third!.sizeBytes, first!.number, first!.sizeBytes], [3, 4096, 1, PART]);
+  assert.deepEqual([third!.number, third!.sizeBytes, first!.number, first!.sizeBytes], [3, 4096, 1, PART_BYTES]);
   const { searchParams, pathname } = new URL(first!.url);
   assert.match(pathname, new RegExp(`/uploads/${upload.id}$`));
   assert.equal(searchParams.get('X-Amz-Expires'), '3600');
@@ -110,7 +98,7 @@ test('addresses take one part with its length and digest, expire, and can be had
 });
 
 test('parts that are no parts of the upload are refused by their number', async () => {
-  const content = weights(304);
+  const content = threeParts(304);
   const upload = await start(ours, { content });
   const [one, two, three] = await send(ours, upload, content);
   const post = (what: string, parts: unknown) => ours(`/uploads/direct/${upload.id}/${what}`, json({ parts }));
@@ -134,7 +122,7 @@ test('parts that are no parts of the upload are refused by their number', async 
 });
 
 test('a part that has not arrived can still be sent, and one that is sent again replaces the one before', async () => {
-  const content = weights(305);
+  const content = threeParts(305);
   const upload = await start(ours, { content });
   const [first, second, third] = partsOf(upload, content);
   const tags = new Map<number, string>();
@@ -152,9 +140,9 @@ test('a part that has not arrived can still be sent, and one that is sent again 
 
 test('what arrives and is not what was announced is deleted, whatever the bucket has checked', async () => {
   const before = await stack.footprint();
-  const content = weights(306);
+  const content = threeParts(306);
   const other = Buffer.from(content);
-  other[PART + 5]! ^= 1;
+  other[PART_BYTES + 5]! ^= 1;
   const attempt = async (file: DirectFile, sent: Buffer, listed = sent) => {
     const upload = await start(ours, file);
     const parts = await send(ours, upload, sent, listed);
@@ -168,7 +156,7 @@ test('what arrives and is not what was announced is deleted, whatever the bucket
   const part = await attempt({ content }, other, content);
   assert.match((await expectProblem(part.answer, 'DIGEST_MISMATCH')).detail, /^Part 2 of the upload arrived/);
   // Parts in each other's place.
-  const [one, two, three] = [0, 1, 2].map((i) => content.subarray(i * PART, (i + 1) * PART));
+  const [one, two, three] = [0, 1, 2].map((i) => content.subarray(i * PART_BYTES, (i + 1) * PART_BYTES));
   const turned = Buffer.concat([two!, one!, three!]);
   await expectProblem((await attempt({ content }, turned)).answer, 'DIGEST_MISMATCH');
   const short = await attempt({ content }, content.subarray(0, -1), content);
@@ -189,85 +177,6 @@ test('what cannot become an upload is refused when it is created, and leaves not
   await expectProblem(await post({ sizeBytes: 9, parts: 3 }), 'BODY_INVALID');
   await expectProblem(await post('{'), 'BODY_NOT_JSON');
   assert.deepEqual(await stack.footprint(), before);
-});
-
-test('a creation is done once with an idempotency key, and so is a finish', async () => {
-  const content = classifier(307);
-  const keyed = (path: string, body: unknown, key: string) => {
-    const { headers, ...init } = json(body);
-    return ours(path, { ...init, headers: { ...(headers as Record<string, string>), 'idempotency-key': key } });
-  };
-  const body = { sizeBytes: content.length, fileName: 'm.onnx' };
-  const create = () => keyed('/uploads/direct', body, 'direct-1');
-  const answers = await Promise.all([create(), create(), create()]);
-  const uploads = await Promise.all(answers.map((answer) => expectJson<DirectUpload>(answer, 201)));
-  assert.equal(new Set(uploads.map(({ id }) => id)).size, 1);
-  assert.equal(answers[0]!.headers.get('location'), `/uploads/direct/${uploads[0]!.id}`);
-  await expectProblem(await keyed('/uploads/direct', { ...body, sizeBytes: 5 }, 'direct-1'), 'IDEMPOTENCY_KEY_REUSED');
-
-  const parts = await send(ours, uploads[0]!, content);
-  const path = `/uploads/direct/${uploads[0]!.id}/finish`;
-  const first = await expectJson(await keyed(path, { parts }, 'direct-2'), 200);
-  const again = await keyed(path, { parts }, 'direct-2');
-  assert.equal(again.headers.get('idempotency-replayed'), 'true');
-  assert.deepEqual(await expectJson(again, 200), first);
-});
-
-test('a finish that is sent many times at once, also to another process, finishes once', async () => {
-  const other = await stack.startApi();
-  const content = weights(308);
-  const upload = await start(ours, { content });
-  const body = json({ parts: await send(ours, upload, content) });
-  const path = `/uploads/direct/${upload.id}/finish`;
-  const there = () => fetch(`${other.url}${path}`, body);
-  const answers = await Promise.all([ours(path, body), there(), ours(path, body), there()]);
-  const finished = await Promise.all(answers.map((answer) => expectJson<DirectUpload>(answer, 200)));
-  assert.equal(new Set(finished.map((one) => JSON.stringify(one))).size, 1);
-  assert.deepEqual(await expectJson(await ours(path, body), 200), finished[0]);
-  other.process.kill();
-});
-
-test('a finish and a delete at once leave a finished upload or none, and nothing else', async () => {
-  const before = await stack.footprint();
-  for (let round = 0; round < 6; round++) {
-    const content = randomBytes(round, PART + 100);
-    const upload = await start(ours, { content });
-    const parts = await send(ours, upload, content);
-    const [ended, deleted] = await Promise.all([
-      ours(`/uploads/direct/${upload.id}/finish`, json({ parts })),
-      sleep(round * 15).then(() => deleteDirect(ours, upload.id)),
-    ]);
-    assert.ok([200, 404].includes(ended.status), await ended.text());
-    assert.equal(deleted.status, 204);
-    await expectProblem(await deleteDirect(ours, upload.id), 'UPLOAD_NOT_FOUND');
-  }
-  assert.deepEqual(await stack.footprint(), before);
-});
-
-test('a process that is killed while it finishes leaves an upload that another one finishes', async () => {
-  const content = weights(309);
-  const upload = await start(ours, { content });
-  const parts = await send(ours, upload, content);
-  const { s3, ...config } = stack.storeConfig;
-  assert.ok(s3);
-  // As far as it comes before its row says so: the bucket has joined the parts, and the lock is held.
-  const db = new Database({ connectionString: stack.databaseUrl });
-  await db.connect();
-  const store = await openStore({ ...config, s3 });
-  try {
-    await store.directUploads!.finish(upload.id, parts);
-    const lock = 'UPDATE uploads SET token = $1, lease_until = clock_timestamp() + $2::interval WHERE id = $3';
-    await db.query('UPDATE uploads SET finished_at = NULL WHERE id = $1', [upload.id]);
-    await db.query(lock, ['gone', '1 second', upload.id]);
-    const finished = await finish(ours, upload.id, parts);
-    assert.equal(finished.digest, digestOf(content));
-    await db.query(lock, ['other', '1 minute', upload.id]);
-    const { status, retryable } = await expectProblem(await deleteDirect(ours, upload.id), 'UPLOAD_LOCKED');
-    assert.deepEqual([status, retryable], [423, true]);
-  } finally {
-    await store.close();
-    await db.end();
-  }
 });
 
 test('an upload is not there for another project, nor for tus, and needs a key that may write', async () => {
@@ -304,64 +213,6 @@ test('an upload is not there for another project, nor for tus, and needs a key t
   const noted = new Set(items.map(({ action, status }) => `${action} ${status}`));
   for (const done of ['createDirectUpload 201', 'signUploadParts 200', 'finishDirectUpload 200'])
     assert.ok(noted.has(done), done);
-});
-
-test('uploads of both ways count together, and expired ones go away with their parts and objects', async () => {
-  const of = await startStack({
-    storage: 's3',
-    env: {
-      TRITFORGE_MAX_PROJECT_UPLOADS: '3',
-      TRITFORGE_MAX_PROJECT_UPLOAD_BYTES: '1000',
-      TRITFORGE_UPLOAD_LIFETIME_SECONDS: '8',
-    },
-    workers: 1,
-  });
-  try {
-    const there = (at: string, init?: RequestInit) => of.fetch(at, init);
-    const before = await of.footprint();
-    const content = randomBytes(311, 500);
-    const finished = await start(there, { content });
-    await finish(there, finished.id, await send(there, finished, content));
-    const unfinished = await start(there, { content: content.subarray(0, 300) });
-    await send(there, unfinished, content.subarray(0, 300));
-    await started(there, 100);
-    await expectProblem(await there('/uploads/direct', json({ sizeBytes: 1 })), 'QUOTA_EXCEEDED');
-    await eventually(async () => (await of.footprint()).rows.uploads === 0, 25_000);
-    await expectProblem(await there(`/uploads/direct/${finished.id}`), 'UPLOAD_NOT_FOUND');
-    assert.deepEqual(await of.footprint(), before);
-    await expectProblem(await there('/uploads/direct', json({ sizeBytes: 1001 })), 'QUOTA_EXCEEDED');
-    assert.deepEqual(await of.footprint(), before);
-  } finally {
-    await of.close();
-  }
-});
-
-test('what a crash left in the bucket without a row is swept, and nothing else', async () => {
-  const content = randomBytes(312, 700);
-  const kept = await uploadedDirect(ours, { content });
-  const waiting = await start(ours, { content });
-  const { s3, ...config } = stack.storeConfig;
-  assert.ok(s3);
-  const store = await openStore({ ...config, s3: { ...s3, timing: { settleMs: 0 } } });
-  const db = new Database({ connectionString: stack.databaseUrl });
-  await db.connect();
-  try {
-    await store.sweepBucketUploads();
-    const before = await stack.footprint();
-    const lost = [await uploadedDirect(ours, { content }), (await start(ours, { content })).id];
-    assert.notDeepEqual((await stack.footprint()).files, before.files);
-    await db.query('DELETE FROM uploads WHERE id = ANY($1)', [lost]);
-    const careful = await openStore({ ...config, s3 });
-    assert.equal(await careful.sweepBucketUploads(), 0);
-    await careful.close();
-    assert.equal(await store.sweepBucketUploads(), 2);
-    assert.deepEqual(await stack.footprint(), before);
-    assert.equal((await ours(`/uploads/direct/${kept}`)).status, 200);
-    await finish(ours, waiting.id, await send(ours, waiting, content));
-  } finally {
-    await db.end();
-    await store.close();
-  }
 });
 
 test('without a bucket that clients reach the answer says to use tus', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { DirectUpload, SentParts, SignedPart } from '@tritforge/contracts';
 import { expectJson, json } from './http.js';
+import { randomBytes } from './random.js';
 import type { Fetch } from './tus.js';
 
 /** Uploads straight to the bucket, by whoever fetches. */
@@ -17,7 +18,17 @@ export interface Part {
   readonly bytes: Buffer;
 }
 
-const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`;
+export const digestOf = (content: Buffer) => `sha256:${createHash('sha256').update(content).digest('hex')}`;
+
+/** What a part has at least, but for the last one. */
+export const PART_BYTES = 8 * 2 ** 20;
+
+/** Three parts that differ, the last of which is short; with the weights of `matMul` at the start. */
+export function threeParts(seed: number): Buffer {
+  const content = Buffer.alloc(2 * PART_BYTES + 4096, randomBytes(seed, 4096));
+  for (const part of [0, 1, 2]) content.writeUInt32LE(part, part * PART_BYTES + 64);
+  return content.fill(0, 0, 64);
+}
 
 /** Starts an upload of a file. */
 export async function start(fetch: Fetch, { content, fileName }: DirectFile): Promise<DirectUpload> {
