@@ -1,4 +1,4 @@
-import type { Backends } from './service/foundation.js';
+import { type Backends, LEASE_SECONDS } from './service/foundation.js';
 
 /** A kind of fault. */
 export interface FaultKindInfo {
@@ -64,8 +64,7 @@ export const FAULT_KINDS = {
   'pause-worker': {
     meaning: 'a worker is stopped for longer than its lease (SIGSTOP), and goes on (SIGCONT)',
     ways: ['alone', 'with its children'],
-    // The lease is 10 seconds.
-    lastsMs: [11_000, 14_000],
+    lastsMs: [LEASE_SECONDS * 1000 + 500, LEASE_SECONDS * 1000 + 3_000],
   },
   'duplicate-deliveries': {
     meaning: 'every job is put on the queue again and again, whatever its state',

@@ -56,7 +56,7 @@ export interface StoreConfig {
   readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
   readonly maxAttempts?: number | undefined;
-  /** How long a claim lives without a heartbeat; 10 s by default. Renew it five times in that span. */
+  /** How long a claim, and a delivery of the queue, lives without a heartbeat; 10 s by default. Renew claims five times in that span. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -191,7 +191,8 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     closers.unshift(() => sources.close());
     const uploadFiles = await openUploadFiles(path.join(config.blobDir, UPLOADS_ROOT));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
-    const queue = await openQueue({ databaseUrl, redisUrl, prefix });
+    const { leaseMs: lockMs = DEFAULT_LEASE_MS } = config;
+    const queue = await openQueue({ databaseUrl, redisUrl, prefix, timing: { lockMs } });
     closers.unshift(() => queue.close());
     const watch = openJobWatch(databaseUrl);
     closers.unshift(() => watch.close());
