@@ -118,8 +118,9 @@ async function settle({ service }: CheckContext): Promise<string[]> {
 
 /** Gets rid of what crashes left: as the service does it when a process of it starts, and when it has waited for long enough. */
 async function sweep(service: Service, round: number): Promise<void> {
-  await ageFolders(service);
-  const restarted = [service.apis, service.workers].map((processes) => processes[round % processes.length]!);
+  const restarted = (await ageFolders(service))
+    ? [service.apis, service.workers].map((processes) => processes[round % processes.length]!)
+    : [];
   await Promise.all(
     restarted.map((process) =>
       process.exclusively(async () => {
