@@ -29,7 +29,7 @@ export type { StorageUse } from './limits/quotas.js';
 export type { RateLimits, RateState } from './limits/rate-limits.js';
 export { logOptions, withoutSecrets } from './log-options.js';
 export { deployMigrations } from './migrations/index.js';
-export type { Answer, OnceClaim, OnceJob, OnceRepository } from './once/once.js';
+export type { Answer, Once, OnceClaim, OnceRepository } from './once/once.js';
 export type { ConsumeOptions, Consumer, Delivery, JobQueue } from './queue/job-queue.js';
 export type { ArtifactRepository, NewArtifact } from './repositories/artifacts.js';
 export type { DatasetRepository, NewDataset } from './repositories/datasets.js';
