@@ -17,8 +17,8 @@ export interface CampaignOptions extends Backends {
   readonly seed: number;
   /** Numbers of the rounds, from 1. */
   readonly rounds: readonly number[];
-  /** The one kind of fault that there is; all that the backends have when null. */
-  readonly only: FaultKind | null;
+  /** The kinds of faults that there are; all that the backends have when null. */
+  readonly only: readonly FaultKind[] | null;
   readonly sizes: PlanSizes;
 }
 
@@ -39,8 +39,8 @@ export async function runCampaign(
   onRound: (result: RoundResult) => void,
   signal?: AbortSignal,
 ): Promise<CampaignResult> {
-  const kinds = kindsFor(backends).filter((kind) => only === null || kind === only);
-  if (kinds.length === 0) throw new Error(`${only} needs other backends: see --queue and --storage.`);
+  const kinds = kindsFor(backends).filter((kind) => only === null || only.includes(kind));
+  if (kinds.length === 0) throw new Error(`${only?.join(', ')} needs other backends: see --queue and --storage.`);
   const service = await startService(backends);
   const receiver = await startReceiver();
   const results: RoundResult[] = [];

@@ -1,4 +1,5 @@
-import type { Backends } from './service/foundation.js';
+import { UPLOAD_LEASE_MS } from '@tritforge/store';
+import { type Backends, LEASE_SECONDS } from './service/foundation.js';
 
 /** A kind of fault. */
 export interface FaultKindInfo {
@@ -12,6 +13,7 @@ export interface FaultKindInfo {
 }
 
 const LINE_WAYS = ['cut', 'closed', 'silent'];
+const PAUSE_WAYS = ['alone', 'with its children'];
 const SHORT_MS = [200, 3_000] as const;
 
 /** Every kind of fault. */
@@ -63,9 +65,13 @@ export const FAULT_KINDS = {
   },
   'pause-worker': {
     meaning: 'a worker is stopped for longer than its lease (SIGSTOP), and goes on (SIGCONT)',
-    ways: ['alone', 'with its children'],
-    // The lease is 10 seconds.
-    lastsMs: [11_000, 14_000],
+    ways: PAUSE_WAYS,
+    lastsMs: [LEASE_SECONDS * 1000 + 500, LEASE_SECONDS * 1000 + 3_000],
+  },
+  'pause-api': {
+    meaning: 'an API process is stopped for longer than its lease of an upload (SIGSTOP), and goes on (SIGCONT)',
+    ways: PAUSE_WAYS,
+    lastsMs: [UPLOAD_LEASE_MS + 500, UPLOAD_LEASE_MS + 3_000],
   },
   'duplicate-deliveries': {
     meaning: 'every job is put on the queue again and again, whatever its state',

@@ -35,7 +35,8 @@ async function main(): Promise<void> {
     const leftMs = ((Date.now() - startedMs) / done) * (rounds.length - done);
     process.stdout.write(`${roundLine(result, rounds.at(-1)!, leftMs)}\n`);
   };
-  const campaign = { ...options, rounds, sizes: SIZES };
+  const only = options.only === null ? null : [options.only];
+  const campaign = { ...options, rounds, only, sizes: SIZES };
   const { rounds: results, keptDir } = await runCampaign(campaign, show, stopping.signal);
   // Of one that was ended early, the rounds that there were.
   const command = commandOf({ ...options, rounds: results.length }, options.round ?? undefined);

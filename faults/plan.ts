@@ -45,7 +45,7 @@ export interface PlanSizes {
   readonly tasks: number;
 }
 
-export const SIZES: PlanSizes = { minFaults: 1, maxFaults: 3, tasks: 6 };
+export const SIZES: PlanSizes = { minFaults: 1, maxFaults: 3, tasks: 4 };
 
 const LATEST_FAULT_MS = 6_000;
 const LATEST_TASK_MS = 2_500;

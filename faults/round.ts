@@ -90,6 +90,7 @@ async function trouble(
   const noting = (what: string) => (error: unknown) => {
     wrong.push(`${what}: ${messageOf(error)}`);
   };
+  const over = new AbortController();
   const tasks = plan.tasks.map((task, index) => {
     const random = randomOf(seed, round, 2 + index);
     const client = createBlindClient(service.urls, random, attempts);
@@ -97,13 +98,13 @@ async function trouble(
     return runTask(task, { client, ledger, random, key }).catch(noting(`the task "${task.kind}"`));
   });
   const faults = plan.faults.map(async (fault): Promise<DoneFault> => {
-    const moment = await waitFor(fault.moment, service.db, since);
+    const moment = await waitFor(fault.moment, service.db, since, over.signal);
     await inTime(FAULT_WITHIN_MS, inflict(service, fault)).catch(noting(`the fault ${fault.kind}`));
     return { plan: fault, moment };
   });
-  const done = await Promise.all(faults);
   await Promise.all(tasks);
-  return done;
+  over.abort();
+  return Promise.all(faults);
 }
 
 /** Waits until no job waits or runs any more. */
@@ -117,14 +118,17 @@ async function settle({ service }: CheckContext): Promise<string[]> {
 
 /** Gets rid of what crashes left: as the service does it when a process of it starts, and when it has waited for long enough. */
 async function sweep(service: Service, round: number): Promise<void> {
-  await ageFolders(service);
-  for (const processes of [service.apis, service.workers]) {
-    const process = processes[round % processes.length]!;
-    await process.exclusively(async () => {
-      await process.stop();
-      await process.start();
-    });
-  }
+  const restarted = (await ageFolders(service))
+    ? [service.apis, service.workers].map((processes) => processes[round % processes.length]!)
+    : [];
+  await Promise.all(
+    restarted.map((process) =>
+      process.exclusively(async () => {
+        await process.stop();
+        await process.start();
+      }),
+    ),
+  );
   await service.withStore(async (store) => {
     await store.sweepBlobs();
     await store.sweepUploads();

@@ -6,6 +6,7 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
 import type { Artifact, Dataset, Job, Model, WebhookDelivery, WebhookWithSecret } from '@tritforge/contracts';
+import { Client as Database } from 'pg';
 import { labelledSamples } from './support/datasets.js';
 import { eventually } from './support/eventually.js';
 import { expectJson, expectProblem, type FormEntries, file, form, json } from './support/http.js';
@@ -14,7 +15,7 @@ import { clientOf } from './support/keys.js';
 import { classifier } from './support/models.js';
 import { randomIntegers } from './support/random.js';
 import { type Stack, startStack } from './support/stack.js';
-import { append, metadata, offsetOf } from './support/tus.js';
+import { append, type Fetch, metadata, offsetOf, started } from './support/tus.js';
 
 let stack: Stack;
 before(async () => {
@@ -29,6 +30,12 @@ const withKey = (init: RequestInit, key: string): RequestInit => ({
 });
 const post = (path: string, init: RequestInit, key: string) => stack.fetch(path, withKey(init, key));
 const rows = async () => (await stack.footprint()).rows;
+
+async function inDatabase(sql: string, ...values: unknown[]): Promise<void> {
+  const db = new Database({ connectionString: stack.databaseUrl });
+  await db.connect();
+  await db.query(sql, values).finally(() => db.end());
+}
 
 async function uploadedModel(seed: number): Promise<Model> {
   const response = await stack.fetch('/models', form([['model', file(classifier(seed), 'm.onnx')]]));
@@ -46,6 +53,22 @@ test('many requests with one key at once make one job, and all get its answer', 
   assert.deepEqual(new Set(responses.map(({ headers }) => headers.get('location'))), new Set([`/jobs/${jobs[0]!.id}`]));
   assert.equal(responses.filter(({ headers }) => headers.get('idempotency-replayed') === 'true').length, 11);
   assert.equal((await rows()).jobs, before.jobs! + 1);
+});
+
+test('an upload that a process made which was killed before it could say so is found by the next request', async () => {
+  const key = randomUUID();
+  const fetch: Fetch = (path, init) => stack.fetch(path, init);
+  const start = () => started((path, init) => post(path, init!, key), 10, 'killed.onnx');
+  const path = await start();
+  await append(fetch, path, 0, Buffer.from('begun'));
+  const before = await rows();
+  await inDatabase(
+    `UPDATE once_keys SET status = NULL, headers = NULL, body = NULL, lease_until = clock_timestamp() - interval '1 second' WHERE key = $1`,
+    key,
+  );
+  assert.equal(await start(), path);
+  assert.equal(await offsetOf(fetch, path), 5);
+  assert.deepEqual(await rows(), before);
 });
 
 test('the same form is the same request, whatever its boundary and the order of its parts', async () => {

@@ -13,17 +13,23 @@ const PASSED_SECONDS = EXPIRY_SECONDS + 24 * 3600;
 /** Folders of processes are called after their host and process. */
 const OWNER = /-(\d+)-[^-]+$/;
 
-/** Folders of processes that were killed look as if they had not been touched for two days. */
-export async function ageFolders({ dataDir, apis, workers }: Service): Promise<void> {
+/**
+ * Folders of processes that were killed look as if they had not been touched for two days.
+ * @returns whether there were any
+ */
+export async function ageFolders({ dataDir, apis, workers }: Service): Promise<boolean> {
+  let found = false;
   const living = new Set([...apis, ...workers, process].map(({ pid }) => `${pid}`));
   const longAgo = new Date(Date.now() - LONG_AGO_MS);
   for (const parent of ['work', 'blobs/staging', 'scratch/api']) {
     for (const name of await readdir(join(dataDir, parent)).catch(() => [])) {
       if (living.has(OWNER.exec(name)?.[1] ?? '')) continue;
+      found = true;
       // Somebody may remove it just now.
       await utimes(join(dataDir, parent, name), longAgo, longAgo).catch(() => {});
     }
   }
+  return found;
 }
 
 /**

@@ -2,7 +2,7 @@ import type { FaultKind } from '../fault-kinds.js';
 import type { FaultPlan } from '../plan.js';
 import type { Service } from '../service/service.js';
 import { delayDeliveries, duplicateDeliveries } from './deliveries.js';
-import { fillDisk, killApi, killChild, killWorker, pauseWorker } from './processes.js';
+import { fillDisk, killApi, killChild, killWorker, pauseApi, pauseWorker } from './processes.js';
 import { cutApi, cutDatabase, cutRedis, cutStorage, killDatabase, killRedis } from './servers.js';
 
 /** How each kind of fault is done: it begins at once, and has been made good when the promise resolves. */
@@ -18,6 +18,7 @@ const FAULTS: Readonly<Record<FaultKind, (service: Service, plan: FaultPlan) => 
   'cut-storage': cutStorage,
   'full-disk': fillDisk,
   'pause-worker': pauseWorker,
+  'pause-api': pauseApi,
   'duplicate-deliveries': duplicateDeliveries,
   'delay-deliveries': delayDeliveries,
 };

@@ -40,13 +40,20 @@ export async function killChild(service: Service, { victim, way }: FaultPlan): P
   });
 }
 
-/** Stops a worker for longer than the lease of its job, as a machine that sleeps does, or a disk that hangs. */
-export async function pauseWorker({ workers }: Service, { victim, way, forMs }: FaultPlan): Promise<void> {
-  const worker = ofTwo(workers, victim);
-  await worker.exclusively(async () => {
-    const { pid } = worker;
+export async function pauseWorker({ workers }: Service, plan: FaultPlan): Promise<void> {
+  await pause(ofTwo(workers, plan.victim), plan);
+}
+
+export async function pauseApi({ apis }: Service, plan: FaultPlan): Promise<void> {
+  await pause(ofTwo(apis, plan.victim), plan);
+}
+
+/** Stops a process for longer than the lease of what it works on, as a machine that sleeps does, or a disk that hangs. */
+async function pause(target: ServiceProcess, { way, forMs }: FaultPlan): Promise<void> {
+  await target.exclusively(async () => {
+    const { pid } = target;
     if (pid === null) return;
-    const stopped = [pid, ...(way === 'alone' ? [] : await childrenOf(worker))];
+    const stopped = [pid, ...(way === 'alone' ? [] : await childrenOf(target))];
     for (const one of stopped) signal(one, 'SIGSTOP');
     try {
       await sleep(forMs);

@@ -1,22 +1,26 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Moment, Sight } from '../plan.js';
 import { holdsWithin } from '../until.js';
 
 /** Not every round has everything to see. */
-const PATIENCE_MS = 8_000;
+const PATIENCE_MS = 15_000;
 
 /**
- * Waits for the moment of a fault.
+ * Waits for the moment of a fault, at most until there is nothing that it could meet any more.
  * @param since the beginning of the round: what was made before is not of it
+ * @param over aborts when all tasks of the round have ended
  * @returns what it came to, in words
  */
-export async function waitFor(moment: Moment, db: Pool, since: Date): Promise<string> {
+export async function waitFor(moment: Moment, db: Pool, since: Date, over: AbortSignal): Promise<string> {
   if ('afterMs' in moment) {
-    await sleep(moment.afterMs);
+    await holdsWithin(moment.afterMs, async () => over.aborted);
     return `after ${(moment.afterMs / 1000).toFixed(1)} s`;
   }
-  const isSeen = await holdsWithin(PATIENCE_MS, () => sees(db, moment.seen, since));
+  let isSeen = false;
+  await holdsWithin(PATIENCE_MS, async () => {
+    isSeen = await sees(db, moment.seen, since);
+    return isSeen || over.aborted;
+  });
   return isSeen ? `at ${moment.seen}` : `without ${moment.seen}`;
 }
 
@@ -36,6 +40,7 @@ function queryFor(sight: Sight, since: Date): [text: string, values: unknown[]] 
     case 'ended':
       return [`${jobs} finished_at IS NOT NULL) AS seen`, [since]];
     default:
-      return [`${jobs} state = 'running' AND phase = $2) AS seen`, [since, sight]];
+      // Some phases are over before anybody looks.
+      return ['SELECT EXISTS (SELECT 1 FROM job_events WHERE at >= $1 AND phase = $2) AS seen', [since, sight]];
   }
 }

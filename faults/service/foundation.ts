@@ -12,6 +12,9 @@ export interface Backends {
   readonly queue: 'postgres' | 'redis';
 }
 
+/** How long a job stays with a worker that is gone: shorter than usual, as it is waited for in so many rounds. */
+export const LEASE_SECONDS = 4;
+
 /** Lines to one server; none where the service does without it. */
 export type Lines = readonly Line[];
 
@@ -63,6 +66,7 @@ export function settingsOf({ dataDir, database, s3, lines }: Foundation, user: n
     DATABASE_URL: Object.assign(new URL(database.url), { port: `${lines.database[user]!.port}` }).href,
     REDIS_URL: redisLine === undefined ? '' : `redis://127.0.0.1:${redisLine.port}`,
     TRITFORGE_DATA_DIR: dataDir,
+    TRITFORGE_JOB_LEASE_SECONDS: `${LEASE_SECONDS}`,
     TRITFORGE_WEBHOOK_TARGETS: 'any',
     TRITFORGE_S3_BUCKET: s3?.bucket ?? '',
     TRITFORGE_S3_ENDPOINT: storageLine === undefined ? '' : `http://127.0.0.1:${storageLine.port}`,

@@ -52,21 +52,22 @@ export async function startService(backends: Backends): Promise<Service> {
   // PostgreSQL runs as another user where this is root, and must reach its files.
   await chmod(dataDir, 0o755);
   const closers = new Closers();
-  const close = async (isKept: boolean, database: DatabaseServer | null) => {
+  let foundation: Foundation | null = null;
+  const close = async (isKept: boolean) => {
     await closers.closeAll();
     // Whoever started the cluster removes it by its name.
-    if (isKept && database !== null) await rename(database.dataDir, join(dataDir, 'postgres-kept'));
+    if (isKept && foundation !== null) await rename(foundation.database.dataDir, join(dataDir, 'postgres-kept'));
     if (!isKept) await rm(dataDir, { recursive: true, force: true });
   };
   try {
-    const foundation = await layFoundation(dataDir, backends, OWN_LINES + 1, closers);
+    foundation = await layFoundation(dataDir, backends, OWN_LINES + 1, closers);
     const { processes, ports } = await startProcesses(foundation, closers);
     const api = await openLines(
       ports.filter((_, index) => PROGRAMS[index] === 'api'),
       closers,
     );
     const settings = settingsOf(foundation, OWN_LINES);
-    const { database, redis, lines } = foundation;
+    const { database, redis, s3, lines } = foundation;
     return {
       dataDir,
       urls: api.map(({ port }) => `http://127.0.0.1:${port}`),
@@ -76,15 +77,16 @@ export async function startService(backends: Backends): Promise<Service> {
       redis,
       lines: { ...lines, api },
       db: openPool(settings.DATABASE_URL!, closers),
-      withStore: (work) => withStore(settings, foundation, work),
+      withStore: (work) => withStore(settings, s3, work),
       startDatabase: () => startAgain(database, lines.database),
       startRedis: async () => {
         if (redis !== null) await startAgain(redis, lines.redis);
       },
-      close: (isKept) => close(isKept, database),
+      close,
     };
   } catch (error) {
-    await close(false, null);
+    // What does not start on it says why in its log.
+    await close(foundation !== null);
     throw error;
   }
 }
@@ -123,7 +125,7 @@ function openPool(connectionString: string, closers: Closers): Pool {
 
 async function withStore<T>(
   settings: Readonly<Record<string, string>>,
-  { s3 }: Foundation,
+  s3: Foundation['s3'],
   work: (store: Store) => Promise<T>,
 ): Promise<T> {
   // Where the SDK looks for them.

@@ -1,4 +1,5 @@
 import { ERROR_CODES, type ErrorCode, type Problem, TritforgeError } from '@tritforge/contracts';
+import { isDatabaseGone } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { spanOf } from './traces/trace-requests.js';
 
@@ -34,10 +35,6 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, Translation>> = {
     'The path is not valid percent-encoded UTF-8',
     'Percent-encode the path as UTF-8.',
   ],
-  P1001: DATABASE_GONE,
-  P1002: DATABASE_GONE,
-  P1017: DATABASE_GONE,
-  P2024: DATABASE_GONE,
   ECONNREFUSED: DATABASE_GONE,
   ENOSPC: NO_SPACE,
   EDQUOT: NO_SPACE,
@@ -48,7 +45,8 @@ const FRAMEWORK_ERRORS: Readonly<Record<string, Translation>> = {
 /** The error as one of the registry's; what is unknown becomes INTERNAL and keeps its cause. */
 export function toTritforgeError(error: unknown, requestId: string): TritforgeError {
   if (error instanceof TritforgeError && error.code !== 'INTERNAL') return error;
-  const known = FRAMEWORK_ERRORS[(error as { code?: string } | null)?.code ?? ''];
+  const code = (error as { code?: string } | null)?.code ?? '';
+  const known = isDatabaseGone(error) ? DATABASE_GONE : FRAMEWORK_ERRORS[code];
   if (known) return new TritforgeError(known[0], known[1], { remediation: known[2], cause: error });
   return new TritforgeError('INTERNAL', `The service failed while it handled request ${requestId}`, {
     remediation: 'Tell the operator of the service the request id; the log names the cause under it.',

@@ -9,6 +9,7 @@ export interface WorkerConfig extends SharedConfig, TelemetryConfig {
   readonly jobMemoryBytes: number;
   readonly jobScratchBytes: number;
   readonly jobSeconds: number;
+  readonly jobLeaseSeconds: number;
   readonly jobThreads: number;
   readonly jobSolverThreads: number;
   readonly jobNiceness: number;
@@ -19,7 +20,8 @@ export interface WorkerConfig extends SharedConfig, TelemetryConfig {
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const LARGEST = Number.MAX_SAFE_INTEGER;
-const WEEK_SECONDS = 7 * 24 * 3600;
+const HOUR_SECONDS = 3600;
+const WEEK_SECONDS = 7 * 24 * HOUR_SECONDS;
 const JOB_MEMORY_SHARE = 0.75;
 
 /** Every environment variable of the worker: its name, default, check and meaning. */
@@ -49,6 +51,12 @@ export const SETTINGS: Settings<WorkerConfig> = {
     fallback: 24 * 3600,
     meaning: 'Deadline of jobs that name none.',
     parse: integer(1, WEEK_SECONDS),
+  },
+  jobLeaseSeconds: {
+    env: 'TRITFORGE_JOB_LEASE_SECONDS',
+    fallback: 10,
+    meaning: 'How long a job stays with a worker that nobody hears of; then another one takes it.',
+    parse: integer(2, HOUR_SECONDS),
   },
   jobThreads: {
     env: 'TRITFORGE_JOB_THREADS',

@@ -15,7 +15,7 @@ async function serve(config: WorkerConfig): Promise<void> {
     onProblem: (message, error) => logger.warn({ err: error }, message),
   });
   await deployMigrations(storeConfig.databaseUrl);
-  const store = await openStore(storeConfig);
+  const store = await openStore({ ...storeConfig, leaseMs: config.jobLeaseSeconds * 1000 });
   const worker = await startWorker({ store, config, logger, telemetry });
 
   let isClosing = false;

@@ -13,7 +13,7 @@ import { runNext } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
 import { dispatchWebhooks } from './webhooks/dispatch.js';
 
-const RECONCILE_INTERVAL_MS = 5000;
+const LONGEST_RECONCILE_INTERVAL_MS = 5000;
 const SWEEP_INTERVAL_MS = 3600_000;
 const WEBHOOK_INTERVAL_MS = 1000;
 const WEBHOOK_TIMEOUT_MS = 15_000;
@@ -25,7 +25,7 @@ export interface WorkerDeps {
   readonly logger: Logger;
   /** Nothing is traced when left out. */
   readonly telemetry?: Telemetry;
-  /** Time between two looks for jobs that crashes left behind; 5 s when left out. */
+  /** Time between two looks for jobs that crashes left behind; half a lease, and at most 5 s, when left out. */
   readonly reconcileIntervalMs?: number;
 }
 
@@ -39,7 +39,9 @@ export interface RunningWorker {
 
 /** Starts to take jobs. @throws when the queue cannot be reached */
 export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
-  const { store, config, logger, telemetry = NO_TELEMETRY, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
+  const { store, config, logger, telemetry = NO_TELEMETRY } = deps;
+  const usualIntervalMs = Math.min(LONGEST_RECONCILE_INTERVAL_MS, (config.jobLeaseSeconds * 1000) / 2);
+  const { reconcileIntervalMs = usualIntervalMs } = deps;
   const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
   const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   const checkpoints = checkpointFolders(join(config.dataDir, 'checkpoints'), store);

@@ -22,7 +22,7 @@ import { sweepPastRuns } from './jobs/past-runs.js';
 import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
-import { createOnceRepository, keepAnswer, type OnceJob, type OnceRepository, sweepOnceKeys } from './once/once.js';
+import { createOnceRepository, keepAnswer, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
@@ -56,7 +56,7 @@ export interface StoreConfig {
   readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
   readonly maxAttempts?: number | undefined;
-  /** How long a claim lives without a heartbeat; 10 s by default. Renew it five times in that span. */
+  /** How long a claim, and a delivery of the queue, lives without a heartbeat; 10 s by default. Renew claims five times in that span. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -96,7 +96,7 @@ export interface ProjectStore {
    * @param once the claim of the request that asks for it: its answer is kept in the same transaction
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
-  submitJob(job: NewJob, once?: OnceJob): Promise<Job>;
+  submitJob(job: NewJob, once?: Once<Job>): Promise<Job>;
   storageUse(): Promise<StorageUse>;
   /** Minutes that workers spent on jobs of the key in the last 24 hours. */
   jobMinutesOfDay(keyId: string): Promise<number>;
@@ -191,7 +191,8 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     closers.unshift(() => sources.close());
     const uploadFiles = await openUploadFiles(path.join(config.blobDir, UPLOADS_ROOT));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
-    const queue = await openQueue({ databaseUrl, redisUrl, prefix });
+    const { leaseMs: lockMs = DEFAULT_LEASE_MS } = config;
+    const queue = await openQueue({ databaseUrl, redisUrl, prefix, timing: { lockMs } });
     closers.unshift(() => queue.close());
     const watch = openJobWatch(databaseUrl);
     closers.unshift(() => watch.close());

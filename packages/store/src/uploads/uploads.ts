@@ -22,7 +22,7 @@ export interface Upload {
 /** Uploads of a project that come through the service. */
 export interface UploadRepository {
   readonly locks: UploadLocks;
-  /** @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL */
+  /** Goes on with one of the id that is there, as a request leaves it that was broken off. @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL */
   create(upload: Pick<Upload, 'id' | 'sizeBytes' | 'metadata'>, limits: UploadLimits): Promise<void>;
   /** Null where there is none, and where it has expired. */
   get(id: string): Promise<Upload | null>;
@@ -43,6 +43,7 @@ export function createUploadRepository(db: PrismaClient, files: UploadFiles, rea
     locks: createUploadLocks(db, reach),
     create: async ({ id, sizeBytes, metadata }, limits) => {
       await db.$transaction(async (tx) => {
+        if ((await tx.upload.findFirst({ where: { id, projectId }, select: { id: true } })) !== null) return;
         await takeRoom(tx, projectId, sizeBytes, limits);
         await tx.upload.create({
           data: { id, projectId, sizeBytes: BigInt(sizeBytes), metadata: { ...metadata }, expiresAt: endOf(limits) },

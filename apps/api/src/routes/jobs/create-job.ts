@@ -1,5 +1,5 @@
 import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
-import type { Answer, OnceClaim, OnceJob } from '@tritforge/store';
+import type { Answer, Once, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import type { JobCheckDeps, RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
@@ -33,7 +33,7 @@ export function queued(job: Job): Answer {
 }
 
 /** What keeps the answer together with the job. */
-export function onceJob(claim: OnceClaim | null): OnceJob | undefined {
+export function onceJob(claim: OnceClaim | null): Once<Job> | undefined {
   return claim === null ? undefined : { claim, answerOf: queued };
 }
 
