@@ -5,7 +5,8 @@ const DRIVER_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'Socke
 /** What PostgreSQL itself says: SQLSTATE class 08, and that it stops, has crashed or starts. */
 const SQL_STATES = /^(08|57P0[123])/;
 /** What the driver says without a code. */
-const DRIVER_MESSAGES = /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
+const DRIVER_MESSAGES =
+  /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;
 
 /**
  * Whether an error says that the database could not be reached, or was gone before it answered: what was asked of it may have been done or
