@@ -14,6 +14,7 @@ import type { BucketUploads, SentPart } from '../blobs/s3/bucket-uploads.js';
 import type { UploadPart } from '../blobs/s3/check-content.js';
 import { storableText } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
+import { keepAnswer, type Once } from '../once/once.js';
 import { projectOf, type Reach } from '../repositories/reach.js';
 import { isRefusal, requireAllParts, requireParts, requireSize } from './direct-parts.js';
 import {
@@ -44,8 +45,11 @@ export interface NewDirectUpload {
 
 /** Uploads of a project that go straight to the bucket. Each throws TritforgeError SERVICE_UNAVAILABLE when that cannot be reached. */
 export interface DirectUploadRepository {
-  /** @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL */
-  create(upload: NewDirectUpload, limits: UploadLimits): Promise<DirectUpload>;
+  /**
+   * @param once its answer is kept in the transaction after which there is room in the bucket
+   * @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
+   */
+  create(upload: NewDirectUpload, limits: UploadLimits, once?: Once<DirectUpload>): Promise<DirectUpload>;
   /** Null where there is none, and where it has expired. */
   get(id: string): Promise<DirectUpload | null>;
   /** Addresses for parts, in their order. @throws TritforgeError UPLOAD_NOT_FOUND, UPLOAD_PARTS_INVALID */
@@ -82,7 +86,7 @@ export function createDirectUploadRepository(
   };
 
   return {
-    create: async ({ id, fileName, sizeBytes, digest }, limits) => {
+    create: async ({ id, fileName, sizeBytes, digest }, limits, once) => {
       const metadata = fileName === null ? {} : { filename: storableText(fileName) };
       const shape = { sizeBytes: BigInt(sizeBytes), partBytes: BigInt(partBytesOf(sizeBytes)), digest };
       // The row first: what is swept is found by its row.
@@ -92,10 +96,15 @@ export function createDirectUploadRepository(
       });
       try {
         const bucketUpload = await bucket.begin(id);
-        return toDirectUpload((await db.upload.update({ where: { id }, data: { bucketUpload } })) as DirectRow);
+        return await db.$transaction(async (tx) => {
+          const row = await tx.upload.update({ where: { id }, data: { bucketUpload } });
+          const made = toDirectUpload(row as DirectRow);
+          if (once !== undefined) await keepAnswer(tx, once.claim, once.answerOf(made));
+          return made;
+        });
       } catch (error) {
-        // Nobody knows its id.
-        await db.upload.deleteMany({ where: { id } }).catch(() => {});
+        // Nobody knows its id, unless it was begun after all and the database could not say so.
+        await db.upload.deleteMany({ where: { id, bucketUpload: null } }).catch(() => {});
         throw error;
       }
     },

@@ -11,7 +11,7 @@ import {
   TritforgeError,
   WRITING,
 } from '@tritforge/contracts';
-import type { DirectUploadRepository } from '@tritforge/store';
+import type { Answer, DirectUploadRepository, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
@@ -66,14 +66,17 @@ export const directUploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (a
       const uploads = directUploadsOf(request);
       const { sizeBytes, fileName = null, digest = null } = request.body;
       requireAllowedSize(sizeBytes, deps.config.maxUploadBytes);
-      const answer = await answerOnce(request, request.body, async () => {
-        const upload = await uploads.create(
-          { id: newId('upload'), sizeBytes, fileName, digest },
-          uploadLimits(deps.config),
-        );
-        return { status: 201, headers: { location: `${PATH}/${upload.id}` }, body: upload };
+      const answerOf = (upload: DirectUpload): Answer => ({
+        status: 201,
+        headers: { location: `${PATH}/${upload.id}` },
+        body: upload,
       });
-      return sendAnswer(reply, answer);
+      const work = async (claim: OnceClaim | null) => {
+        const announced = { id: newId('upload'), sizeBytes, fileName, digest };
+        const once = claim === null ? undefined : { claim, answerOf };
+        return answerOf(await uploads.create(announced, uploadLimits(deps.config), once));
+      };
+      return sendAnswer(reply, await answerOnce(request, request.body, work, 'within'));
     },
   );
 
