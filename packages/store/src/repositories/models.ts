@@ -5,7 +5,7 @@ import { type Database, storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
 import { reserveStorage } from '../limits/quotas.js';
 import { keepFor, keepLonger } from './expiry.js';
-import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import { contentKey, type FileRow, isWhole, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import { lockForDelete } from './job-references.js';
 import { type Page, type PageRequest, readPage } from './page.js';
 import { projectOf, type Reach } from './reach.js';
@@ -75,7 +75,7 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
   const ofContent = (contentKey: string) => ({ projectId_contentKey: { projectId, contentKey } });
   const get = async (id: string): Promise<Model | null> => {
     const row = await db.model.findFirst({ where: { id, ...reach }, include: WITH_FILES });
-    return row && toModel(row);
+    return row && isWhole(row) ? toModel(row) : null;
   };
   return {
     create: ({ files, summary, expiresInSeconds = null }) => {
@@ -113,13 +113,13 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
     get,
     findByContent: async (files) => {
       const row = await db.model.findUnique({ where: ofContent(modelKey(files)), include: WITH_FILES });
-      return row && toModel(row);
+      return row && isWhole(row) ? toModel(row) : null;
     },
     list: async (request = {}) => {
       const page = await readPage(request, (take, where) =>
         db.model.findMany({ where: { ...where, ...reach }, orderBy: { id: 'desc' }, take, include: WITH_FILES }),
       );
-      return { ...page, items: page.items.map(toModel) };
+      return { ...page, items: page.items.filter(isWhole).map(toModel) };
     },
     keepFor: async (id, seconds) => {
       const isThere = await keepFor(db, 'model', reach, id, seconds);
