@@ -30,8 +30,8 @@ const MEASURE = fileURLToPath(new URL('./accuracy/measure-one.js', import.meta.u
 
 /** Epochs of the search, and of the training behind it. */
 const EPOCHS: Readonly<Record<string, { readonly search: number; readonly training: number }>> = {
-  resnet8: { search: 20, training: 30 },
-  resnet20: { search: 15, training: 30 },
+  resnet8: { search: 10, training: 10 },
+  resnet20: { search: 10, training: 10 },
 };
 /** Scaled to what the searched network costs. */
 const SCALED: readonly ControlName[] = ['uniform', 'random'];

@@ -12,7 +12,7 @@ export function compiledTestFiles() {
       ...testsBelow(path.join(workspace, 'src')).map((file) => file.replace(`${workspace}/src/`, `${workspace}/dist/`)),
     );
   }
-  for (const folder of ['bench', 'test']) {
+  for (const folder of ['bench', 'faults', 'test']) {
     files.push(...testsBelow(folder).map((file) => file.replace(`${folder}/`, `${folder}/dist/`)));
   }
   return files.map((file) => file.replace(/\.ts$/, '.js')).sort();

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Artifact, Job, Model, Report } from '@tritforge/contracts';
 import { REPORT_SECURITY_POLICY, renderReport } from '@tritforge/report-html';
 import { openStore } from '@tritforge/store';
@@ -22,24 +23,30 @@ let content: string;
 
 before(async () => {
   stack = await startStack();
-  const upload = await stack.fetch('/models', form([['model', file(classifier(), 'm.onnx')]]));
-  const { id: modelId } = (await upload.json()) as Model;
-  const created = await stack.fetch('/jobs', json({ modelId, recipe: { activations: { bits: null } } }));
-  jobId = ((await created.json()) as Job).id;
-  await finish(jobId);
-  const { items } = await expectJson<{ items: Artifact[] }>(await stack.fetch(`/jobs/${jobId}/artifacts`), 200);
-  artifact = items[0]!;
+  artifact = await endedJob(CONTENT);
+  jobId = artifact.jobId;
   content = `/artifacts/${artifact.id}/content`;
 });
 after(() => stack.close());
 
+/** The artifact of a job that has ended. */
+async function endedJob(bytes: Buffer): Promise<Artifact> {
+  const upload = await stack.fetch('/models', form([['model', file(classifier(), 'm.onnx')]]));
+  const { id: modelId } = (await upload.json()) as Model;
+  const created = await stack.fetch('/jobs', json({ modelId, recipe: { activations: { bits: null } } }));
+  const { id } = (await created.json()) as Job;
+  await finish(id, bytes);
+  const { items } = await expectJson<{ items: Artifact[] }>(await stack.fetch(`/jobs/${id}/artifacts`), 200);
+  return items[0]!;
+}
+
 /** Ends a job with an artifact of two files. */
-async function finish(id: string): Promise<void> {
+async function finish(id: string, bytes: Buffer): Promise<void> {
   const store = await openStore(stack.storeConfig);
   try {
     const claim = await store.jobs.claim(id, { id: 'test', engineVersion: '0.0.0' });
     const files = [
-      { name: 'quantisé.onnx', blob: await store.blobs.stage(Readable.from([CONTENT])) },
+      { name: 'quantisé.onnx', blob: await store.blobs.stage(Readable.from([bytes])) },
       { name: 'quantisé.onnx.data', blob: await store.blobs.stage(Readable.from([WEIGHTS])) },
     ];
     const described = {
@@ -154,4 +161,25 @@ test('who has the bytes gets 304, and HEAD gets the headers alone', async () => 
   assert.equal(head.status, 200);
   assert.equal(head.headers.get('content-length'), String(CONTENT.length));
   assert.equal((await bytesOf(head)).length, 0);
+});
+
+test('a download that races with the delete of its job has the file, or is told that it is gone', async () => {
+  for (let round = 0; round < 5; round++) {
+    const bytes = randomBytes(10 + round, 50_000);
+    const doomed = await endedJob(bytes);
+    const downloads = Array.from({ length: 30 }, async (_, i) => {
+      await sleep(i);
+      return stack.fetch(`/artifacts/${doomed.id}/content`);
+    });
+    await sleep(10);
+    assert.equal((await stack.fetch(`/jobs/${doomed.jobId}`, { method: 'DELETE' })).status, 204);
+    for (const answer of await Promise.all(downloads)) {
+      if (answer.status === 200) assert.deepEqual(Buffer.from(await answer.arrayBuffer()), bytes);
+      else {
+        assert.equal(answer.headers.get('cache-control'), null);
+        await expectProblem(answer, 'ARTIFACT_NOT_FOUND');
+      }
+    }
+    await expectProblem(await stack.fetch(`/artifacts/${doomed.id}/content`), 'ARTIFACT_NOT_FOUND');
+  }
 });

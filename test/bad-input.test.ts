@@ -38,7 +38,8 @@ after(() => stack.close());
 /** Sends something bad; checks the answer and that nothing is left of it. */
 async function refuses(code: string, send: () => Promise<Response>): Promise<void> {
   const before = await stack.footprint();
-  await expectProblem(await send(), code);
+  const { detail, field = '' } = await expectProblem(await send(), code);
+  assert.ok(detail.length + field.length < 4000, `${detail.length} characters are more than anybody reads`);
   assert.deepEqual(await stack.footprint(), before);
 }
 

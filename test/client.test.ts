@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, ProblemError, TritforgeClient, TritforgeError } from '@tritforge/client';
+import { type Job, ProblemError, TritforgeClient, TritforgeError, type UploadProgress } from '@tritforge/client';
 import { exampleImages } from './support/datasets.js';
 import { eventually } from './support/eventually.js';
 import { EXAMPLE } from './support/example.js';
@@ -141,13 +141,23 @@ test('a job whose answers are lost is started once', async () => {
   for (const job of [id, first.id]) await client.jobs.wait(job);
 });
 
-test('an upload that breaks off goes on where it was, and leaves no upload', async () => {
-  const patient = new TritforgeClient({ url: wire.url, resumeFromBytes: 1000 });
-  wire.cut({ direction: 'requests', afterBytes: 150_000 }, { direction: 'requests', afterBytes: 100_000 });
-  const model = await patient.models.upload(MODEL);
-  assert.equal(wire.cutsLeft, 0);
-  assert.equal(model.digest, digestOf(MODEL.path));
-  assert.equal((await stack.footprint()).rows.uploads, 0);
+test('an upload to the service that breaks off goes on where it was, and leaves no upload', async () => {
+  const of = await startStack({ storage: 'folder' });
+  const line = await Wire.to(of.url);
+  try {
+    const patient = new TritforgeClient({ url: line.url, resumeFromBytes: 1000 });
+    line.cut({ direction: 'requests', afterBytes: 150_000 }, { direction: 'requests', afterBytes: 100_000 });
+    const sent: UploadProgress[] = [];
+    const model = await patient.models.upload(MODEL, { onUploadProgress: (progress) => sent.push(progress) });
+    assert.equal(line.cutsLeft, 0);
+    assert.equal(model.digest, digestOf(MODEL.path));
+    const { sizeBytes } = model;
+    assert.deepEqual(sent.at(-1), { fileName: 'model.onnx', sentBytes: sizeBytes, sizeBytes });
+    assert.equal((await of.footprint()).rows.uploads, 0);
+  } finally {
+    await line.close();
+    await of.close();
+  }
 });
 
 test('a service that dies and comes back is waited for', async () => {

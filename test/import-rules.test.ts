@@ -14,6 +14,8 @@ const SEEDS: [file: string, imported: string, allowed: boolean][] = [
   ['packages/kernels/src/seed.ts', '@tritforge/contracts', false],
   ['packages/store/src/seed.ts', '@tritforge/quant-core', false],
   ['packages/store/src/fine.ts', '@tritforge/contracts', true],
+  ['packages/telemetry/src/seed.ts', '@tritforge/store', false],
+  ['packages/telemetry/src/fine.ts', '@tritforge/contracts', true],
   ['packages/quant-core/src/calibrate/seed.ts', '@tritforge/store', false],
   ['packages/quant-core/src/pipeline/page-seed.ts', '@tritforge/report-html', false],
   ['packages/quant-core/src/calibrate/kernels-seed.ts', '@tritforge/kernels', false],
@@ -37,6 +39,9 @@ const SEEDS: [file: string, imported: string, allowed: boolean][] = [
   ['apps/api/src/seed.ts', '@tritforge/worker', false],
   ['apps/api/src/ort-seed.ts', 'onnxruntime-node', false],
   ['apps/api/src/fine.ts', '@tritforge/store', true],
+  ['apps/api/src/otel-seed.ts', '@opentelemetry/api', false],
+  ['apps/worker/src/otel-seed.ts', '@opentelemetry/api', false],
+  ['apps/worker/src/fine.ts', '@tritforge/telemetry', true],
   ['apps/worker/src/page-seed.ts', '@tritforge/report-html', false],
   ['apps/worker/src/seed.ts', '@tritforge/api', false],
 ];

@@ -32,14 +32,14 @@ function blocks(heading: string, language: 'sh' | 'js'): string {
 }
 
 /** Runs the blocks below a heading, and gives what they print. */
-async function paste(heading: string, cwd: string): Promise<string> {
-  return outputOf('bash', ['-euo', 'pipefail', '-c', blocks(heading, 'sh')], cwd);
+async function paste(heading: string, cwd: string, of = stack): Promise<string> {
+  return outputOf('bash', ['-euo', 'pipefail', '-c', blocks(heading, 'sh')], cwd, of);
 }
 
-async function outputOf(command: string, args: readonly string[], cwd: string): Promise<string> {
+async function outputOf(command: string, args: readonly string[], cwd: string, of = stack): Promise<string> {
   const shell = spawn(command, args, {
     cwd,
-    env: { ...process.env, TRITFORGE: stack.url, TRITFORGE_SERVER: stack.url, DATABASE_URL: stack.databaseUrl },
+    env: { ...process.env, TRITFORGE: of.url, TRITFORGE_SERVER: of.url, DATABASE_URL: of.databaseUrl },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -83,6 +83,18 @@ test('the lines about large files work when pasted', { skip: missing && `there i
   assert.match(await paste('### Large files', root), /"id":"mdl_\w+","fileName":"model.onnx"/);
 });
 
+test('the lines about uploads straight to the bucket work when pasted', {
+  skip: missing && `there is no ${missing} here`,
+}, async () => {
+  const of = await startStack({ storage: 's3' });
+  try {
+    const output = await paste('#### Straight to the bucket', root, of);
+    assert.match(output, /"finishedAt":"2.*"id":"mdl_\w+","fileName":"model.onnx"/s);
+  } finally {
+    await of.close();
+  }
+});
+
 test('the lines about following jobs work when pasted', { skip: missing && `there is no ${missing} here` }, () =>
   withExample(async (folder) => {
     const stream = await paste('### Following jobs', folder);
@@ -95,6 +107,10 @@ test('the lines about sending again work when pasted', { skip: missing && `there
   const jobs = [await paste('### Sending again', root), await paste('### Sending again', root)];
   assert.match(jobs[0]!, /"state":"queued"/);
   assert.equal(jobs[1], jobs[0]);
+});
+
+test('the lines about traces work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
+  assert.match(await paste('### Traces', root), /"state":"queued".*Look for the trace [0-9a-f]{32}\n/s);
 });
 
 test('the lines about retention work when pasted', { skip: missing && `there is no ${missing} here` }, async () => {
@@ -152,7 +168,8 @@ test('the README names every setting of API and worker with its meaning', () => 
 
 test('the links of the documents lead to files that exist', () => {
   const documents = [
-    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'docs/datasets.md', 'docs/operations.md'],
+    ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'CHANGELOG.md'],
+    ...['docs/datasets.md', 'docs/operations.md', 'docs/security.md', 'test/campaign/README.md'],
     ...['clients/python/README.md', 'examples/github-action/README.md', 'examples/airflow/README.md'],
   ];
   for (const document of documents) {

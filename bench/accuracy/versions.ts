@@ -47,11 +47,11 @@ export async function dataDigest(files: readonly string[]): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The commit of the checkout, with a + where files differ from it. */
-export function commitName(): string {
+/** The commit of the checkout, with a + where files of these folders differ from it. */
+export function commitName(folders: readonly string[] = ['packages', 'bench/accuracy']): string {
   const git = (...args: string[]) => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).trim();
   try {
-    const isChanged = git('status', '--porcelain', '--untracked-files=no', '--', 'packages', 'bench/accuracy') !== '';
+    const isChanged = git('status', '--porcelain', '--untracked-files=no', '--', ...folders) !== '';
     return `${git('rev-parse', '--short', 'HEAD')}${isChanged ? '+' : ''}`;
   } catch {
     return 'unknown';

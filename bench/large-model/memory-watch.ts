@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { childrenOf, memoryOf } from '../shared/process-memory.js';
 
 const INTERVAL_MS = 25;
-const BYTES_PER_KIB = 1024;
 
 /** Largest memory seen, in bytes. */
 export interface Peak {
@@ -78,25 +77,4 @@ function sum(peaks: readonly Peak[]): Peak {
     residentBytes: peaks.reduce((total, { residentBytes }) => total + residentBytes, 0),
     anonymousBytes: peaks.reduce((total, { anonymousBytes }) => total + anonymousBytes, 0),
   };
-}
-
-/** Zeros when the process is gone. */
-function memoryOf(pid: number): Peak {
-  const status = readProc(`/proc/${pid}/status`);
-  const field = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0) * BYTES_PER_KIB;
-  return { residentBytes: field('VmRSS'), anonymousBytes: field('RssAnon') + field('VmSwap') };
-}
-
-function childrenOf(pid: number): number[] {
-  const pids = readProc(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
-  return pids.flatMap((child) => [child, ...childrenOf(child)]);
-}
-
-function readProc(path: string): string {
-  try {
-    return readFileSync(path, 'latin1');
-  } catch {
-    return '';
-  }
 }

@@ -30,14 +30,14 @@ def is_ready(url):
 
 
 @contextlib.contextmanager
-def started_service():
-    """Gives the address of a service, which ends with the block and leaves nothing."""
+def started_service(**more):
+    """Gives the address of a service with these settings too, which ends with the block and leaves nothing."""
     data = tempfile.mkdtemp(prefix="tritforge-check-")
     # The database runs as another user when this runs as root, and must reach its files.
     os.chmod(data, 0o755)
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    settings = {"TRITFORGE_PORT": str(port), "TRITFORGE_DATA_DIR": data, "TRITFORGE_LOG_LEVEL": "warn"}
+    settings = {"TRITFORGE_PORT": str(port), "TRITFORGE_DATA_DIR": data, "TRITFORGE_LOG_LEVEL": "warn", **more}
     without = {name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")}
     service = subprocess.Popen(["node", str(ROOT / "scripts/start.mjs")], env={**without, **settings}, stdout=subprocess.DEVNULL)
     try:

@@ -6,6 +6,8 @@ export interface Member {
   readonly content: Buffer;
   /** Compress with deflate; store otherwise. */
   readonly deflate?: boolean;
+  /** Kind of a tar member: 1 hard link, 2 symbolic link, 3 and 4 devices, 5 folder, 6 pipe; a plain file by default. */
+  readonly type?: number;
 }
 
 /** A zip archive, written byte by byte: member names and contents are whatever the test wants. */
@@ -42,12 +44,12 @@ export function zip(members: readonly Member[]): Buffer {
 
 /** A tar archive (ustar). */
 export function tar(members: readonly Member[]): Buffer {
-  const blocks = members.flatMap(({ name, content }) => {
+  const blocks = members.flatMap(({ name, content, type = 0 }) => {
     const header = Buffer.alloc(512);
     header.write(name, 0, 100);
     header.write('0000644\x000000\x000000\0', 100);
     header.write(`${content.length.toString(8).padStart(11, '0')}\0`, 124);
-    header.write('00000000000\0        0', 136);
+    header.write(`00000000000\0        ${type}${type === 0 ? '' : '/etc/passwd'}`, 136);
     header.write('ustar\x0000', 257);
     const sum = header.reduce((total, byte) => total + byte, 0);
     header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);

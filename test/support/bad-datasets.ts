@@ -1,4 +1,5 @@
-import { npy, npz, tar, zip } from './archives.js';
+import { gzipSync } from 'node:zlib';
+import { type Member, npy, npz, tar, zip } from './archives.js';
 import type { BadUpload } from './bad-models.js';
 import { floatArray, integerArray, labelledSamples } from './datasets.js';
 import { type FormEntries, file } from './http.js';
@@ -78,6 +79,47 @@ export const BAD_DATASETS: readonly BadUpload[] = [
     'DATASET_PATH_INVALID',
     tar([{ name: '/etc/a.png', content: onePixel() }]),
   ),
+  ...[1, 2, 3, 4, 6].map((type) =>
+    images(
+      `a tar member of the kind ${type}, which is no file`,
+      'DATASET_PATH_INVALID',
+      tar([{ name: 'a.png', content: Buffer.alloc(0), type }]),
+    ),
+  ),
+  ...['/a.png', '../a.png', 'a/../../a.png', 'C:a.png', 'a\0.png', 'a\n.png'].map((name, at) =>
+    images(`a zip member that leads elsewhere, ${at}`, 'DATASET_PATH_INVALID', zip([{ name, content: onePixel() }])),
+  ),
+  images('a zip member twice', 'DATASET_CORRUPT', zip(pixels('a.png', 'a.png'))),
+  images('a tar member twice', 'DATASET_CORRUPT', tar(pixels('a.png', './a.png'))),
+  images(
+    'a zip member with a name of 60,000 characters',
+    'DATASET_IMAGE_INVALID',
+    zip([{ name: `${'x'.repeat(60_000)}.png`, content: randomBytes(2, 500) }]),
+  ),
+  images('a gzip bomb', 'DATASET_TOO_LARGE', gzipSync(Buffer.alloc(100_000_000))),
+  images('a gzip bomb in a gzip bomb', 'DATASET_FORMAT_UNKNOWN', gzipSync(gzipSync(Buffer.alloc(20_000_000)))),
+  images('a gzip file that was cut', 'DATASET_CORRUPT', gzipSync(randomBytes(3, 5000)).subarray(0, 3000)),
+  alone('arrays of 20,000 names', 'DATASET_LENGTH_MISMATCH', npz(manyArrays(20_000))),
+  images(
+    'a label of 100,000 characters',
+    'DATASET_LABELS_INVALID',
+    zip([
+      { name: 'a.png', content: onePixel() },
+      { name: 'labels.csv', content: Buffer.from(`file,label\na.png,${'9'.repeat(100_000)}\n`) },
+    ]),
+  ),
+  images(
+    'a preprocess nested 10,000 deep',
+    'PREPROCESS_INVALID',
+    zip([{ name: 'a.png', content: onePixel() }]),
+    `${'{"scale":'.repeat(10_000)}1${'}'.repeat(10_000)}`,
+  ),
+  images(
+    'a preprocess with a prototype',
+    'PREPROCESS_INVALID',
+    zip([{ name: 'a.png', content: onePixel() }]),
+    '{"__proto__": {"scale": 1}}',
+  ),
   images(
     'labels that are no numbers',
     'DATASET_LABELS_INVALID',
@@ -105,6 +147,17 @@ export const BAD_DATASETS: readonly BadUpload[] = [
     "{'scale': 1}",
   ),
 ];
+
+/** Arrays of one sample, and one of two. */
+function manyArrays(count: number): Record<string, Buffer> {
+  const names = Array.from({ length: count }, (_, at) => `x${at}`);
+  return Object.fromEntries(names.map((name, at) => [name, floatArray([at === count - 1 ? 2 : 1, 1])]));
+}
+
+/** Members that are the same image. */
+function pixels(...names: string[]): Member[] {
+  return names.map((name) => ({ name, content: onePixel() }));
+}
 
 /** A red PNG of one pixel. */
 function onePixel(): Buffer {

@@ -44,6 +44,12 @@ const withData = (what: string, code: string, weight: Buffer, dataName: string, 
   ],
 });
 
+/** Where external data must not lie. */
+const LEADING_ELSEWHERE: readonly string[] = [
+  ...['', '.', './.', '..', './../b', 'a/../../b', 'a//b', 'a/', 'a/'.repeat(2000)],
+  ...['..\\b', 'C:\\b', 'c:b', '\\\\host\\b', 'a\0b', 'file:///etc/passwd'],
+];
+
 /** Models that must not pass their inspection. */
 export const BAD_MODELS: readonly BadUpload[] = [
   alone('an empty file', 'UPLOAD_EMPTY', Buffer.alloc(0)),
@@ -58,6 +64,13 @@ export const BAD_MODELS: readonly BadUpload[] = [
   alone('a weight with NaN', 'MODEL_NONFINITE_WEIGHTS', matMul(floats('w', [4, 4], Array(16).fill(Number.NaN)))),
   alone('external data above the folder', 'MODEL_EXTERNAL_DATA_ESCAPES', matMul(externalWeight('../secret.bin'))),
   alone('external data at an absolute path', 'MODEL_EXTERNAL_DATA_ESCAPES', matMul(externalWeight('/etc/passwd'))),
+  ...LEADING_ELSEWHERE.map((location, at) =>
+    alone(`external data that leads elsewhere, ${at}`, 'MODEL_EXTERNAL_DATA_ESCAPES', matMul(externalWeight(location))),
+  ),
+  ...['%2e%2e/b', '~/b'].map((location, at) =>
+    alone(`external data of a strange name, ${at}`, 'MODEL_EXTERNAL_DATA_MISSING', matMul(externalWeight(location))),
+  ),
+  alone('external data of a name of 5000 characters', 'MODEL_INVALID', matMul(externalWeight('x'.repeat(5000)))),
   alone('external data that is missing', 'MODEL_EXTERNAL_DATA_MISSING', matMul(externalWeight('weights.bin'))),
   withData(
     'external data beyond the end of its file',

@@ -9,17 +9,18 @@ export interface Client {
   fetch(path: string, init?: RequestInit): Promise<Response>;
 }
 
-/** Makes a key in the database of the service, as `tritforge admin` does. */
+/** Makes a key in the database of the service, as `tritforge admin` does. @param expiresAt its end; none by default */
 export async function clientOf(
   stack: Stack,
   projectName: string,
   scopes: readonly Scope[] = ROLES.admin,
+  expiresAt: Date | null = null,
 ): Promise<Client> {
   const access = await openAccess(stack.databaseUrl);
   try {
     const known = (await access.projects.list()).find(({ name }) => name === projectName);
     const project = known ?? (await access.projects.create(projectName));
-    const { key, secret } = await access.keys.create({ projectId: project.id, name: 'test', scopes });
+    const { key, secret } = await access.keys.create({ projectId: project.id, name: 'test', scopes, expiresAt });
     const authorization = `Bearer ${secret}`;
     return {
       secret,

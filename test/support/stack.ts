@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import type { ChildProcess } from 'node:child_process';
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
+import type { Readable } from 'node:stream';
 import {
   deployMigrations,
   type EmbeddedPostgres,
@@ -15,12 +14,13 @@ import {
   startEmbeddedPostgres,
   storeConfigOf,
 } from '@tritforge/store';
+import { startTestRedis, type TestRedis } from '@tritforge/store/testing/redis-server';
 import { startTestS3, type TestS3 } from '@tritforge/store/testing/s3-server';
 import { Client } from 'pg';
 import { Conformance, type OpenapiDocument } from './conformance.js';
+import { countRows, listFiles } from './footprint.js';
+import { type Program, startProcess, stopProcess } from './service-process.js';
 
-const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-const API = 'apps/api/dist/server.js';
 const START_TIMEOUT_MS = 30_000;
 /** Below the data folder, so that it goes with it. */
 const S3_FOLDER = 's3';
@@ -38,8 +38,14 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** How many workers run; none by default. */
   readonly workers?: number;
+  /** Whether the database waits for the disk, as that of a service does and tests need not. */
+  readonly durable?: boolean;
   /** Where files are stored: in a folder or in a bucket; as TRITFORGE_TEST_STORAGE says by default, else in a folder. */
   readonly storage?: 'folder' | 's3';
+  /** What dispatches jobs: the database or Redis; as TRITFORGE_TEST_QUEUE says by default, else the database. */
+  readonly queue?: 'postgres' | 'redis';
+  /** Gets all that the processes write. */
+  readonly onOutput?: (text: string) => void;
 }
 
 /** What a stack is made of beside its processes. */
@@ -47,6 +53,7 @@ interface Running {
   readonly settings: Readonly<Record<string, string>>;
   readonly postgres: EmbeddedPostgres;
   readonly s3: TestS3 | null;
+  readonly redis: TestRedis | null;
 }
 
 /** A running service: PostgreSQL, the API and workers as processes of their own, in a folder of their own. */
@@ -60,12 +67,13 @@ export class Stack {
   readonly #further: ChildProcess[] = [];
   readonly #postgres: EmbeddedPostgres;
   readonly #s3: TestS3 | null;
+  readonly #redis: TestRedis | null;
   readonly #db: Client;
   #loadedConformance: Promise<Conformance> | null = null;
 
   constructor(
     url: string,
-    { settings, postgres, s3 }: Running,
+    { settings, postgres, s3, redis }: Running,
     processes: readonly [api: ChildProcess, ...workers: ChildProcess[]],
     db: Client,
   ) {
@@ -76,6 +84,7 @@ export class Stack {
     this.#processes = processes;
     this.#postgres = postgres;
     this.#s3 = s3;
+    this.#redis = redis;
     this.#db = db;
   }
 
@@ -95,7 +104,10 @@ export class Stack {
   async fetch(path: string, init?: RequestInit): Promise<Response> {
     const response = await fetch(`${this.url}${path}`, init);
     const conformance = await this.#conformance();
-    await conformance.check(init?.method ?? 'GET', path, response.clone());
+    const copy = response.clone();
+    await conformance.check(init?.method ?? 'GET', path, copy);
+    // The connection of a stream ends only when nobody reads it any more.
+    if (!copy.bodyUsed) void copy.body?.cancel();
     return response;
   }
 
@@ -104,7 +116,12 @@ export class Stack {
       .then((response) =>
         response.ok ? response.json() : Promise.reject(new Error(`${response.status} of the document`)),
       )
-      .then((document) => new Conformance(document as OpenapiDocument));
+      .then((document) => new Conformance(document as OpenapiDocument))
+      .catch((error) => {
+        // The service may have been away; the next answer asks again.
+        this.#loadedConformance = null;
+        throw error;
+      });
     return this.#loadedConformance;
   }
 
@@ -134,11 +151,23 @@ export class Stack {
     return (await Promise.all(children)).some((pids) => pids.trim() !== '');
   }
 
+  /** The process of the database that all others of it come from. */
+  get postgresPid(): number {
+    return this.#postgres.pid;
+  }
+
   /** Starts another API process of the same service. */
   async startApi(): Promise<{ readonly url: string; readonly process: ChildProcess }> {
-    const api = start(API, this.#settings);
+    const api = start('api', this.#settings);
     this.#further.push(api);
     return { url: await addressOf(api), process: api };
+  }
+
+  /** Starts another worker of the same service. */
+  startWorker(): ChildProcess {
+    const worker = startWorker(this.#settings);
+    this.#further.push(worker);
+    return worker;
   }
 
   /** Puts an object into the bucket of a service that stores its files in one, as others do who use it too. */
@@ -157,22 +186,28 @@ export class Stack {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#processes, ...this.#further].map(stop));
+    await Promise.all([...this.#processes, ...this.#further].map(stopProcess));
     await this.#db.end();
     await this.#postgres.destroy();
     await this.#s3?.close();
+    await this.#redis?.close();
     await rm(this.dataDir, { recursive: true, force: true });
   }
 }
 
-/** Starts a stack in a folder of its own; `close` ends it and removes the folder. */
+/**
+ * Starts a stack in a folder of its own; `close` ends it and removes the folder.
+ * @throws Error that says why there is no Redis where one is asked for
+ */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
-  const { env = {}, workers = 0 } = options;
+  const { env = {}, workers = 0, durable = false, onOutput } = options;
   const storage = options.storage ?? oneOf('folder', 's3')(process.env.TRITFORGE_TEST_STORAGE || 'folder');
+  const queue = options.queue ?? oneOf('postgres', 'redis')(process.env.TRITFORGE_TEST_QUEUE || 'postgres');
+  const redis = queue === 'redis' ? await startRedis() : null;
   const dataDir = await mkdtemp(join(tmpdir(), 'tritforge-stack-'));
   // The server runs as another user when the tests run as root, and must reach its files.
   await chmod(dataDir, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true });
+  const postgres = await startEmbeddedPostgres({ dataDir: join(dataDir, 'postgres'), ephemeral: true, durable });
   const databaseUrl = postgres.databaseUrl('tritforge');
   await deployMigrations(databaseUrl);
   const s3 = storage === 's3' ? await startTestS3(join(dataDir, S3_FOLDER)) : null;
@@ -180,29 +215,46 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     DATABASE_URL: databaseUrl,
     TRITFORGE_DATA_DIR: dataDir,
     TRITFORGE_PORT: '0',
-    REDIS_URL: '',
+    REDIS_URL: redis?.redisUrl ?? '',
     TRITFORGE_S3_BUCKET: '',
     TRITFORGE_S3_ENDPOINT: '',
+    TRITFORGE_S3_PUBLIC_ENDPOINT: '',
     ...s3?.credentials,
     ...s3?.settings,
     ...env,
   };
-  const api = start(API, settings);
-  const workerProcesses = Array.from({ length: workers }, () => start('apps/worker/dist/main.js', settings));
-  for (const worker of workerProcesses) worker.stdout?.resume();
+  const api = start('api', settings, onOutput);
+  const workerProcesses = Array.from({ length: workers }, () => startWorker(settings, onOutput));
   const db = new Client({ connectionString: databaseUrl });
   // A test may stop the database.
   db.on('error', () => {});
   await db.connect();
-  return new Stack(await addressOf(api), { settings, postgres, s3 }, [api, ...workerProcesses], db);
+  return new Stack(await addressOf(api), { settings, postgres, s3, redis }, [api, ...workerProcesses], db);
 }
 
-function start(path: string, env: Readonly<Record<string, string>>): ChildProcess {
-  return spawn(process.execPath, ['--enable-source-maps', join(ROOT, path)], {
-    env: { ...process.env, ...env },
-    // With the channel a service ends when the test process dies, however it dies.
-    stdio: ['ignore', 'pipe', process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore', 'ipc'],
-  });
+type OnOutput = StackOptions['onOutput'];
+
+function start(program: Program, settings: Readonly<Record<string, string>>, onOutput?: OnOutput): ChildProcess {
+  const unread = process.env.TRITFORGE_TEST_LOG ? 'inherit' : 'ignore';
+  const child = startProcess(program, settings, onOutput === undefined ? unread : 'pipe');
+  if (onOutput === undefined) return child;
+  const [, output, errors] = child.stdio;
+  // Whoever waits for the address of the API reads its output later; paused, it keeps what comes until then.
+  (output as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString())).pause();
+  (errors as Readable).on('data', (chunk: Buffer) => onOutput(chunk.toString()));
+  return child;
+}
+
+async function startRedis(): Promise<TestRedis> {
+  const redis = await startTestRedis();
+  if (typeof redis === 'string') throw new Error(redis);
+  return redis;
+}
+
+function startWorker(settings: Readonly<Record<string, string>>, onOutput?: OnOutput): ChildProcess {
+  const worker = start('worker', settings, onOutput);
+  worker.stdout?.resume();
+  return worker;
 }
 
 /** Where the API listens, from its log. */
@@ -219,31 +271,4 @@ async function addressOf(api: ChildProcess): Promise<string> {
     return url;
   }
   throw new Error('the API ended before it listened; set TRITFORGE_TEST_LOG=1 to see why');
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-  await ended;
-  clearTimeout(timer);
-}
-
-async function countRows(db: Client): Promise<Record<string, number>> {
-  // The audit log notes what was refused, too.
-  const tables = await db.query(
-    "select tablename from pg_tables where schemaname = 'public' and tablename <> 'audit_entries' order by 1",
-  );
-  const counts: [string, number][] = [];
-  for (const { tablename } of tables.rows) {
-    const { rows } = await db.query(`select count(*)::int as count from "${tablename}"`);
-    counts.push([tablename, rows[0].count]);
-  }
-  return Object.fromEntries(counts);
-}
-
-async function listFiles(folder: string): Promise<string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name));
 }

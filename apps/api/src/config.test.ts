@@ -18,6 +18,6 @@ test('variables are read in the type of their setting, empty ones as unset', () 
 test('a variable that does not fit is named with what would', () => {
   assert.throws(() => readConfig({ TRITFORGE_PORT: '80a' }), /TRITFORGE_PORT is "80a" and must be an integer from 0/);
   assert.throws(() => readConfig({ TRITFORGE_PORT: '70000' }), /to 65535/);
-  assert.throws(() => readConfig({ DATABASE_URL: 'mysql://x' }), /DATABASE_URL .* postgres:\/\//);
+  assert.throws(() => readConfig({ DATABASE_URL: 'mysql://x' }), /DATABASE_URL must .* postgres:\/\//);
   assert.throws(() => readConfig({ TRITFORGE_LOG_LEVEL: 'loud' }), /one of fatal, error/);
 });

@@ -8,9 +8,10 @@ import {
   type SharedConfig,
   text,
 } from '@tritforge/store';
+import { TELEMETRY_SETTINGS, type TelemetryConfig } from '@tritforge/telemetry';
 
 /** What the API process can be told. Sizes in bytes, times in the unit their name says. */
-export interface ApiConfig extends SharedConfig {
+export interface ApiConfig extends SharedConfig, TelemetryConfig {
   readonly host: string;
   readonly port: number;
   /** Who needs no API key. */
@@ -20,6 +21,7 @@ export interface ApiConfig extends SharedConfig {
   readonly maxJsonBytes: number;
   readonly maxConcurrentUploads: number;
   readonly uploadIdleSeconds: number;
+  readonly slowClientSeconds: number;
   readonly maxProjectUploads: number;
   readonly maxProjectUploadBytes: number;
   readonly uploadLifetimeSeconds: number;
@@ -42,6 +44,7 @@ const LARGEST = Number.MAX_SAFE_INTEGER;
 /** Every environment variable of the API: its name, default, check and meaning. */
 export const SETTINGS: Settings<ApiConfig> = {
   ...SHARED_SETTINGS,
+  ...TELEMETRY_SETTINGS,
   host: { env: 'TRITFORGE_HOST', fallback: '127.0.0.1', meaning: 'Address to listen on.', parse: text },
   port: {
     env: 'TRITFORGE_PORT',
@@ -84,6 +87,13 @@ export const SETTINGS: Settings<ApiConfig> = {
     env: 'TRITFORGE_UPLOAD_IDLE_SECONDS',
     fallback: 60,
     meaning: 'How long an upload may stand still before it is given up. Its total time is not limited.',
+    parse: integer(1, 3600),
+  },
+  slowClientSeconds: {
+    env: 'TRITFORGE_SLOW_CLIENT_SECONDS',
+    fallback: 60,
+    meaning:
+      'How long the head of a request and a JSON body may take to arrive, and how long a client may take nothing of an answer.',
     parse: integer(1, 3600),
   },
   maxProjectUploads: {

@@ -1,9 +1,12 @@
 /** Entry point of the API process: settings from the environment, then listen until a signal ends it. */
-import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
+import { deployMigrations, logOptions, openStore, storeConfigOf, withoutSecrets } from '@tritforge/store';
+import { startTelemetry } from '@tritforge/telemetry';
+import { pino } from 'pino';
 import { buildApp } from './app.js';
 import { childInspector } from './child-inspector.js';
 import { type ApiConfig, readConfig } from './config.js';
 import { scratchDirOf, sweepScratch } from './uploads/scratch.js';
+import { VERSION } from './version.js';
 
 const SCRATCH_MAX_AGE_MS = 24 * 3600 * 1000;
 /** Between two looks, while the service closes, for connections whose last request has been answered. */
@@ -11,13 +14,16 @@ const IDLE_CHECK_MS = 50;
 
 async function serve(config: ApiConfig): Promise<void> {
   const storeConfig = storeConfigOf(config);
+  const logger = pino(logOptions(config, 'api'));
+  const telemetry = await startTelemetry(config, {
+    serviceName: 'tritforge-api',
+    version: VERSION,
+    onProblem: (message, error) => logger.warn({ err: error }, message),
+  });
   await deployMigrations(storeConfig.databaseUrl);
   const store = await openStore(storeConfig);
   await sweepScratch(scratchDirOf(config), SCRATCH_MAX_AGE_MS);
-  const app = await buildApp(
-    { store, inspector: childInspector(config), config },
-    { logger: { level: config.logLevel, base: { service: 'api', pid: process.pid } } },
-  );
+  const app = await buildApp({ store, inspector: childInspector(config), config }, { logger, telemetry });
   await app.listen({ host: config.host, port: config.port });
 
   let isClosing = false;
@@ -29,6 +35,7 @@ async function serve(config: ApiConfig): Promise<void> {
     setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_MS).unref();
     await app.close();
     await store.close();
+    await telemetry.close();
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void close(signal));
@@ -39,6 +46,7 @@ async function serve(config: ApiConfig): Promise<void> {
 try {
   await serve(readConfig(process.env));
 } catch (error) {
-  process.stderr.write(`The API cannot start: ${error instanceof Error ? error.message : error}\n`);
+  const why = error instanceof Error ? error.message : error;
+  process.stderr.write(withoutSecrets(`The API cannot start: ${why}\n`));
   process.exit(1);
 }

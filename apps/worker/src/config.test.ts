@@ -14,6 +14,7 @@ describe('the configuration of the worker', () => {
   test('refuses numbers out of range by name', () => {
     assert.throws(() => readConfig({ TRITFORGE_WORKER_CONCURRENCY: '0' }), /TRITFORGE_WORKER_CONCURRENCY is "0"/);
     assert.throws(() => readConfig({ TRITFORGE_JOB_SECONDS: '1e9' }), /TRITFORGE_JOB_SECONDS is "1e9"/);
+    assert.throws(() => readConfig({ TRITFORGE_JOB_LEASE_SECONDS: '1' }), /an integer from 2 to 3600/);
   });
 
   test('says what each variable means', () => {

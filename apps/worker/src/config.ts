@@ -1,13 +1,15 @@
 import { availableParallelism } from 'node:os';
 import { machineMemoryBytes } from '@tritforge/quant-core/process';
 import { integer, readSettings, type Settings, SHARED_SETTINGS, type SharedConfig, text } from '@tritforge/store';
+import { TELEMETRY_SETTINGS, type TelemetryConfig } from '@tritforge/telemetry';
 
 /** What the worker process can be told. Sizes in bytes, times in the unit their name says. */
-export interface WorkerConfig extends SharedConfig {
+export interface WorkerConfig extends SharedConfig, TelemetryConfig {
   readonly concurrency: number;
   readonly jobMemoryBytes: number;
   readonly jobScratchBytes: number;
   readonly jobSeconds: number;
+  readonly jobLeaseSeconds: number;
   readonly jobThreads: number;
   readonly jobSolverThreads: number;
   readonly jobNiceness: number;
@@ -18,12 +20,14 @@ export interface WorkerConfig extends SharedConfig {
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
 const LARGEST = Number.MAX_SAFE_INTEGER;
-const WEEK_SECONDS = 7 * 24 * 3600;
+const HOUR_SECONDS = 3600;
+const WEEK_SECONDS = 7 * 24 * HOUR_SECONDS;
 const JOB_MEMORY_SHARE = 0.75;
 
 /** Every environment variable of the worker: its name, default, check and meaning. */
 export const SETTINGS: Settings<WorkerConfig> = {
   ...SHARED_SETTINGS,
+  ...TELEMETRY_SETTINGS,
   concurrency: {
     env: 'TRITFORGE_WORKER_CONCURRENCY',
     fallback: 1,
@@ -47,6 +51,12 @@ export const SETTINGS: Settings<WorkerConfig> = {
     fallback: 24 * 3600,
     meaning: 'Deadline of jobs that name none.',
     parse: integer(1, WEEK_SECONDS),
+  },
+  jobLeaseSeconds: {
+    env: 'TRITFORGE_JOB_LEASE_SECONDS',
+    fallback: 10,
+    meaning: 'How long a job stays with a worker that nobody hears of; then another one takes it.',
+    parse: integer(2, HOUR_SECONDS),
   },
   jobThreads: {
     env: 'TRITFORGE_JOB_THREADS',

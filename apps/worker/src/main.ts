@@ -1,15 +1,22 @@
 /** Entry point of the worker process: settings from the environment, then jobs until a signal ends it. */
-import { deployMigrations, openStore, storeConfigOf } from '@tritforge/store';
+import { ENGINE_VERSION } from '@tritforge/quant-core/process';
+import { deployMigrations, logOptions, openStore, storeConfigOf, withoutSecrets } from '@tritforge/store';
+import { startTelemetry } from '@tritforge/telemetry';
 import { pino } from 'pino';
 import { readConfig, type WorkerConfig } from './config.js';
 import { startWorker } from './worker.js';
 
 async function serve(config: WorkerConfig): Promise<void> {
   const storeConfig = storeConfigOf(config);
-  const logger = pino({ level: config.logLevel, base: { service: 'worker', pid: process.pid } });
+  const logger = pino(logOptions(config, 'worker'));
+  const telemetry = await startTelemetry(config, {
+    serviceName: 'tritforge-worker',
+    version: ENGINE_VERSION,
+    onProblem: (message, error) => logger.warn({ err: error }, message),
+  });
   await deployMigrations(storeConfig.databaseUrl);
-  const store = await openStore(storeConfig);
-  const worker = await startWorker({ store, config, logger });
+  const store = await openStore({ ...storeConfig, leaseMs: config.jobLeaseSeconds * 1000 });
+  const worker = await startWorker({ store, config, logger, telemetry });
 
   let isClosing = false;
   const close = async (reason: string) => {
@@ -18,6 +25,7 @@ async function serve(config: WorkerConfig): Promise<void> {
     logger.info({ reason }, 'closing');
     await worker.close();
     await store.close();
+    await telemetry.close();
     process.exit(0);
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void close(signal));
@@ -28,6 +36,7 @@ async function serve(config: WorkerConfig): Promise<void> {
 try {
   await serve(readConfig(process.env));
 } catch (error) {
-  process.stderr.write(`The worker cannot start: ${error instanceof Error ? error.message : error}\n`);
+  const why = error instanceof Error ? error.message : error;
+  process.stderr.write(withoutSecrets(`The worker cannot start: ${why}\n`));
   process.exit(1);
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { TritforgeError } from '@tritforge/contracts';
 import { ENGINE_VERSION, quantizeInChild } from '@tritforge/quant-core/process';
 import type { Delivery, JobClaim, Store } from '@tritforge/store';
+import type { Telemetry } from '@tritforge/telemetry';
 import type { Logger } from 'pino';
 import type { CheckpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
@@ -12,6 +13,7 @@ import { holdLease, type JobLease } from './job-lease.js';
 import { type StagedResult, stageResult } from './job-result.js';
 import type { AttemptMetrics, AttemptOutcome, WorkerMetrics } from './metrics/worker-metrics.js';
 import type { ScratchRoot } from './scratch-root.js';
+import { AttemptTrace } from './traces/attempt-trace.js';
 import { untilReachable } from './until-reachable.js';
 
 /** What running jobs takes. */
@@ -23,6 +25,7 @@ export interface JobRunner {
   readonly logger: Logger;
   readonly workerId: string;
   readonly metrics: WorkerMetrics;
+  readonly telemetry: Telemetry;
 }
 
 /** What came of an attempt, for the queue and for whoever counts. */
@@ -42,17 +45,19 @@ export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise
   const { store, workerId } = runner;
   const claim = await store.jobs.claimNext({ id: workerId, engineVersion: ENGINE_VERSION });
   if (claim === null) return 'done';
-  const logger = runner.logger.child({ jobId: claim.jobId, attempt: claim.attempt });
+  const trace = new AttemptTrace(runner.telemetry, claim, workerId);
+  const logger = runner.logger.child({ jobId: claim.jobId, attempt: claim.attempt, ...trace.logFields });
   logger.info('job started');
   const lease = holdLease(store.jobs, claim, logger);
   const attempt = runner.metrics.begin();
   let outcome: AttemptOutcome = 'dropped';
   try {
-    const ended = await runClaimed({ ...runner, logger }, claim, { lease, attempt }, shutdown);
+    const ended = await runClaimed({ ...runner, logger }, claim, { lease, attempt, trace }, shutdown);
     outcome = ended.outcome;
     return ended.delivery;
   } finally {
     attempt.ended(outcome);
+    trace.ended(outcome);
     await lease.end();
     await dropCheckpoints(runner, claim.job.id);
     // What cannot be offered now the next reconciliation offers.
@@ -64,6 +69,7 @@ export async function runNext(runner: JobRunner, shutdown: AbortSignal): Promise
 interface Watchers {
   readonly lease: JobLease;
   readonly attempt: AttemptMetrics;
+  readonly trace: AttemptTrace;
 }
 
 async function runClaimed(
@@ -72,18 +78,18 @@ async function runClaimed(
   watchers: Watchers,
   shutdown: AbortSignal,
 ): Promise<Ended> {
-  const { lease } = watchers;
+  const { lease, trace } = watchers;
   const signal = AbortSignal.any([lease.signal, shutdown]);
   try {
     return await runner.scratch.withFolder(async (folder) => {
       const result = await produce(runner, claim, folder, watchers, signal);
-      return publish(runner, claim, lease, result);
+      return publish(runner, claim, watchers, result);
     });
   } catch (error) {
     await lease.end();
     if (lease.signal.aborted) return abandon(runner.logger);
     if (shutdown.aborted) return handBack(runner, claim);
-    return fail(runner, claim, error);
+    return fail(runner, claim, trace, error);
   }
 }
 
@@ -91,16 +97,19 @@ async function produce(
   { store, config, checkpoints, logger }: JobRunner,
   claim: JobClaim,
   folder: string,
-  { lease, attempt }: Watchers,
+  { lease, attempt, trace }: Watchers,
   signal: AbortSignal,
 ): Promise<StagedResult> {
   const startedMs = Date.now();
   const { job } = claim;
   const outputDir = join(folder, 'output');
   await mkdir(outputDir);
+  trace.entered('fetchInputs');
   const inputs = await fetchInputs(store, claim, folder);
+  trace.left();
   const checkpoint = await checkpoints.open(job.id);
   if (checkpoint.fileCount > 0) logger.info({ files: checkpoint.fileCount }, 'job goes on behind what it has');
+  trace.resumes(checkpoint.fileCount);
   const { recipe, metric, gates, deadlineSeconds } = job;
   const report = await quantizeInChild(
     {
@@ -124,11 +133,13 @@ async function produce(
       signal,
       onProgress: (progress) => {
         attempt.entered(progress.phase);
+        trace.entered(progress.phase);
         lease.report(progress);
       },
     },
   );
   attempt.entered('publish');
+  trace.entered('publish');
   const publishing = { phase: 'publish', total: report.artifacts.length, unit: 'artifacts', etaSeconds: 0 } as const;
   lease.report({ ...publishing, done: 0 });
   const staged = await stageResult(store.blobs, job, report, outputDir, lease.signal);
@@ -139,7 +150,7 @@ async function produce(
 async function publish(
   { store, logger }: JobRunner,
   claim: JobClaim,
-  lease: JobLease,
+  { lease, trace }: Watchers,
   { outcome, send, discard }: StagedResult,
 ): Promise<Ended> {
   try {
@@ -149,6 +160,8 @@ async function publish(
       return abandon(logger);
     }
     logger.info({ state: outcome.state }, 'job ended');
+    trace.left();
+    if (outcome.state === 'failed') trace.failed(outcome.error.code);
     return { delivery: 'done', outcome: outcome.state };
   } finally {
     await discard();
@@ -175,10 +188,16 @@ async function handBack({ store, logger }: JobRunner, claim: JobClaim): Promise<
   return { delivery: isBack ? 'again' : 'done', outcome: 'handedBack' };
 }
 
-async function fail({ store, logger }: JobRunner, claim: JobClaim, thrown: unknown): Promise<Ended> {
+async function fail(
+  { store, logger }: JobRunner,
+  claim: JobClaim,
+  trace: AttemptTrace,
+  thrown: unknown,
+): Promise<Ended> {
   const error = thrown instanceof TritforgeError ? thrown : internalError(thrown);
   const isOurs = error.status >= 500;
   logger[isOurs ? 'error' : 'info']({ err: error, code: error.code }, 'job failed');
+  trace.failed(error.code);
   if (error.retryable || !(thrown instanceof TritforgeError)) {
     const state = await untilReachable(logger, () => store.jobs.retry(claim, error.toJSON()));
     if (state === 'queued') return { delivery: 'again', outcome: 'retried' };

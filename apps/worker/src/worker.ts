@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { Store } from '@tritforge/store';
+import { NO_TELEMETRY, type Telemetry } from '@tritforge/telemetry';
 import type { Logger } from 'pino';
 import { checkpointFolders } from './checkpoint-folders.js';
 import type { WorkerConfig } from './config.js';
@@ -12,7 +13,7 @@ import { runNext } from './run-job.js';
 import { makeScratchRoot } from './scratch-root.js';
 import { dispatchWebhooks } from './webhooks/dispatch.js';
 
-const RECONCILE_INTERVAL_MS = 5000;
+const LONGEST_RECONCILE_INTERVAL_MS = 5000;
 const SWEEP_INTERVAL_MS = 3600_000;
 const WEBHOOK_INTERVAL_MS = 1000;
 const WEBHOOK_TIMEOUT_MS = 15_000;
@@ -22,7 +23,9 @@ export interface WorkerDeps {
   readonly store: Store;
   readonly config: WorkerConfig;
   readonly logger: Logger;
-  /** Time between two looks for jobs that crashes left behind; 5 s when left out. */
+  /** Nothing is traced when left out. */
+  readonly telemetry?: Telemetry;
+  /** Time between two looks for jobs that crashes left behind; half a lease, and at most 5 s, when left out. */
   readonly reconcileIntervalMs?: number;
 }
 
@@ -36,12 +39,14 @@ export interface RunningWorker {
 
 /** Starts to take jobs. @throws when the queue cannot be reached */
 export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
-  const { store, config, logger, reconcileIntervalMs = RECONCILE_INTERVAL_MS } = deps;
+  const { store, config, logger, telemetry = NO_TELEMETRY } = deps;
+  const usualIntervalMs = Math.min(LONGEST_RECONCILE_INTERVAL_MS, (config.jobLeaseSeconds * 1000) / 2);
+  const { reconcileIntervalMs = usualIntervalMs } = deps;
   const scratch = await makeScratchRoot(join(config.dataDir, 'work'));
   const workerId = `${hostname()}-${process.pid}-${randomBytes(4).toString('hex')}`;
   const checkpoints = checkpointFolders(join(config.dataDir, 'checkpoints'), store);
   const metrics = new WorkerMetrics(config.concurrency);
-  const runner = { store, config, logger, scratch, checkpoints, workerId, metrics };
+  const runner = { store, config, logger, scratch, checkpoints, workerId, metrics, telemetry };
   const { metricsPort, metricsHost } = config;
   const metricsServer = metricsPort === null ? null : await serveMetrics(metrics.registry, metricsHost, metricsPort);
   if (metricsServer !== null) logger.info({ host: metricsHost, port: metricsServer.port }, 'metrics are served');
@@ -70,6 +75,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
       await store.sweepPastRuns();
       await store.deliveries.sweep();
       await checkpoints.sweep();
+      const parts = await store.sweepBucketUploads();
+      if (parts > 0) logger.info({ parts }, 'deleted uploads to the bucket that no row refers to');
     } catch (error) {
       logger.warn({ err: error }, 'unused files could not be deleted; it is tried again');
     }
@@ -78,7 +85,8 @@ export async function startWorker(deps: WorkerDeps): Promise<RunningWorker> {
   const webhooks = repeat(WEBHOOK_INTERVAL_MS, async () => {
     try {
       const options = { allowPrivate: config.webhookTargets === 'any', timeoutMs: WEBHOOK_TIMEOUT_MS };
-      await dispatchWebhooks({ deliveries: store.deliveries, logger, options, metrics, signal: closing.signal });
+      const { deliveries } = store;
+      await dispatchWebhooks({ deliveries, logger, options, metrics, telemetry, signal: closing.signal });
     } catch (error) {
       logger.warn({ err: error }, 'webhooks could not be sent; it is tried again');
     }

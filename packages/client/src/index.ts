@@ -8,7 +8,7 @@ export type { JobFilter, Jobs } from './jobs/jobs.js';
 export type { NewJob } from './jobs/new-job.js';
 export type { WaitOptions } from './jobs/wait-for-job.js';
 export type { Models } from './models.js';
-export type { CallOptions, ClientOptions, PostOptions } from './options.js';
+export type { CallOptions, ClientOptions, PostOptions, UploadProgress } from './options.js';
 export type { PageOptions } from './pages.js';
 export { ProblemError } from './problem-error.js';
 export { TritforgeClient } from './tritforge-client.js';

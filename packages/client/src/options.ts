@@ -9,7 +9,10 @@ export interface ClientOptions {
    * 120,000 when left out.
    */
   readonly retryMs?: number | undefined;
-  /** Files of so many bytes and more are sent so that an interrupted upload goes on where it was; 64 MiB when left out. */
+  /**
+   * Files of so many bytes and more are sent so that an interrupted upload goes on where it was: straight to the bucket of the service where
+   * it offers that, else by tus; 64 MiB when left out.
+   */
   readonly resumeFromBytes?: number | undefined;
 }
 
@@ -19,8 +22,18 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** How far a large file is that goes ahead of the request which names it. */
+export interface UploadProgress {
+  readonly fileName: string;
+  /** Fewer than before when some have to be sent again. */
+  readonly sentBytes: number;
+  readonly sizeBytes: number;
+}
+
 /** What calls take that make something. */
 export interface PostOptions extends CallOptions {
+  /** Hears how far the upload of a large file is. */
+  readonly onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
   /**
    * Makes the call safe to repeat by another process too: within 24 hours the same call with the same key has the same result. One of
    * its own when left out, with which the call is safe against interruptions of its own requests.

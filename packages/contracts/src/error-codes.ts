@@ -32,6 +32,8 @@ const registry = {
   UPLOAD_UNFINISHED: { status: 409, title: 'Some bytes of the upload have not arrived yet', retryable: true },
   UPLOAD_OFFSET_MISMATCH: { status: 409, title: 'The upload goes on at another offset' },
   UPLOAD_LOCKED: { status: 423, title: 'Another request works on the upload', retryable: true },
+  UPLOAD_DIRECT_UNAVAILABLE: { status: 404, title: 'The service takes no files straight into a bucket' },
+  UPLOAD_PARTS_INVALID: { status: 400, title: 'The parts are not those of the upload' },
   UPLOAD_PROTOCOL_UNSUPPORTED: { status: 412, title: 'The request names no version of tus that is supported' },
   SOURCE_NOT_ALLOWED: { status: 403, title: 'The service takes no files from this address' },
   SOURCE_NOT_FOUND: { status: 404, title: 'There is no object at the address, or the service may not read it' },

@@ -1,7 +1,9 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import Type from 'typebox';
 
 const CROCKFORD = '0123456789abcdefghjkmnpqrstvwxyz';
+/** Of an id, behind its time. */
+const RANDOM_BYTES = 10;
 
 /** The kinds of resources that carry an id, keyed by the prefix that the id shows. */
 export const ID_PREFIXES = {
@@ -27,7 +29,19 @@ export type ResourceKind = keyof typeof ID_PREFIXES;
  * @example newId('job') // 'job_01k9zq3v5w8e6r2t4y7u9i1o3p'
  */
 export function newId(kind: ResourceKind, nowMs: number = Date.now()): string {
-  let value = (BigInt(nowMs) << 80n) | BigInt(`0x${randomBytes(10).toString('hex')}`);
+  return ulid(kind, nowMs, randomBytes(RANDOM_BYTES));
+}
+
+/**
+ * The id that the same time and words always give, in place of random bits 80 of their SHA-256: whoever does again what was broken off makes
+ * the same thing.
+ */
+export function repeatableId(kind: ResourceKind, atMs: number, words: string): string {
+  return ulid(kind, atMs, createHash('sha256').update(words).digest().subarray(0, RANDOM_BYTES));
+}
+
+function ulid(kind: ResourceKind, ms: number, bits: Buffer): string {
+  let value = (BigInt(ms) << 80n) | BigInt(`0x${bits.toString('hex')}`);
   let text = '';
   for (let i = 0; i < 26; i++) {
     text = CROCKFORD[Number(value & 31n)] + text;

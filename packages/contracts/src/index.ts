@@ -1,6 +1,7 @@
 /** What API, worker, engine, command line and clients share: schemas, states, ids, error codes. */
 export * from './access.js';
 export * from './complete-recipe.js';
+export * from './direct-uploads.js';
 export * from './error-codes.js';
 export * from './fine-tune.js';
 export * from './ids.js';
@@ -14,5 +15,6 @@ export * from './recipe-check.js';
 export * from './report.js';
 export * from './resources.js';
 export * from './retention.js';
+export * from './trace-context.js';
 export * from './tritforge-error.js';
 export * from './webhooks.js';

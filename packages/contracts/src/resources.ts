@@ -235,7 +235,7 @@ export const Job = Type.Object(
       Type.Integer({
         minimum: 1,
         description:
-          'Of a queued job: how soon it is its turn. Where a thousand wait, as of a second ago, and null for a job that came since.',
+          'Of a queued job: how soon it is its turn. Where hundreds wait, as of a second ago, and null for a job that came since.',
       }),
     ),
     estimate: nullable(Estimate),

@@ -25,6 +25,16 @@ export interface SerializedError {
   remediation?: string;
 }
 
+/** Longest message, and longest name or remediation beside it, that leave the process: names in files are strangers' text of any length. */
+const MAX_MESSAGE_LENGTH = 2000;
+const MAX_TEXT_LENGTH = 1000;
+
+/** The beginning of a text that is too long, without half of a character at its end. */
+function cut(text: string, maxLength: number): string {
+  if (text.length <= maxLength) return text;
+  return `${text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '')}…`;
+}
+
 /**
  * An error that has a stable code and a message for the caller.
  *
@@ -49,18 +59,18 @@ export class TritforgeError extends Error {
     return ERROR_CODES[this.code].retryable === true;
   }
 
-  /** The JSON form, without cause and stack. */
+  /** The JSON form, without cause and stack; texts that are very long are cut. */
   toJSON(): SerializedError {
     const { node, opType, opset, field, remediation } = this.context;
     return {
       code: this.code,
-      message: this.message,
+      message: cut(this.message, MAX_MESSAGE_LENGTH),
       retryable: this.retryable,
-      ...(node !== undefined && { node }),
-      ...(opType !== undefined && { opType }),
+      ...(node !== undefined && { node: cut(node, MAX_TEXT_LENGTH) }),
+      ...(opType !== undefined && { opType: cut(opType, MAX_TEXT_LENGTH) }),
       ...(opset !== undefined && { opset }),
-      ...(field !== undefined && { field }),
-      ...(remediation !== undefined && { remediation }),
+      ...(field !== undefined && { field: cut(field, MAX_TEXT_LENGTH) }),
+      ...(remediation !== undefined && { remediation: cut(remediation, MAX_TEXT_LENGTH) }),
     };
   }
 

@@ -32,7 +32,7 @@ const VARIANTS: readonly Variant[] = [
     title: 'under the address and undefined-behaviour sanitizers',
     buildOptions: ['--sanitize'],
     runner: [],
-    cases: 60,
+    cases: 30,
   },
   {
     title: 'on emulated ARM',

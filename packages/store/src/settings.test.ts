@@ -16,12 +16,22 @@ describe('settings', () => {
   });
 
   test('say which variable is wrong and what would be right', () => {
-    assert.throws(() => read({ REDIS_URL: 'localhost:6379' }), {
-      message: 'REDIS_URL is "localhost:6379" and must be a URL that starts with redis:// or rediss://',
+    assert.throws(() => read({ TRITFORGE_S3_BUCKET: 'a/b' }), {
+      message: 'TRITFORGE_S3_BUCKET is "a/b" and must be the name of a bucket, without URL and slashes',
     });
     assert.throws(
       () => read({ TRITFORGE_LOG_LEVEL: 'loud' }),
       /TRITFORGE_LOG_LEVEL is "loud" and must be one of fatal/,
     );
+  });
+
+  test('do not repeat what may hold a password', () => {
+    for (const name of ['DATABASE_URL', 'REDIS_URL', 'TRITFORGE_S3_ENDPOINT']) {
+      for (const text of ['user:hunter2@host', 'mysql://user:hunter2@host/x', 'postgres://user:hunter2@host:port/x']) {
+        assert.throws(() => read({ [name]: text }), {
+          message: new RegExp(`^${name} must be a URL that starts with (?!.*hunter2)`),
+        });
+      }
+    }
   });
 });

@@ -8,6 +8,8 @@ export interface Setting<T> {
   readonly meaning: string;
   /** Turns the text into the value; throws an Error whose message says what would be right. */
   readonly parse: (text: string) => T;
+  /** May hold a password: what it is set to is never repeated. */
+  readonly isSecret?: true;
 }
 
 /** The settings of one process by the field that they fill. */
@@ -77,6 +79,8 @@ export interface SharedConfig {
   /** What keys in the bucket begin with: empty, or with a slash at its end. */
   readonly s3Prefix: string;
   readonly s3Endpoint: string | null;
+  /** URL by which clients reach the bucket; null for `s3Endpoint`, `none` where they do not. */
+  readonly s3PublicEndpoint: string | null;
   readonly s3Region: string | null;
   readonly s3Addressing: 'auto' | 'path' | 'virtual';
   /** Where objects lie that clients may name in place of files. */
@@ -98,12 +102,14 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     fallback: null,
     meaning: 'PostgreSQL server; embedded PostgreSQL when unset.',
     parse: url('postgres:', 'postgresql:'),
+    isSecret: true,
   },
   redisUrl: {
     env: 'REDIS_URL',
     fallback: null,
     meaning: 'Redis server of the queue; the queue lives in PostgreSQL when unset.',
     parse: url('redis:', 'rediss:'),
+    isSecret: true,
   },
   dataDir: {
     env: 'TRITFORGE_DATA_DIR',
@@ -128,6 +134,14 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
     fallback: null,
     meaning: 'URL of an S3 service other than AWS.',
     parse: url('http:', 'https:'),
+    isSecret: true,
+  },
+  s3PublicEndpoint: {
+    env: 'TRITFORGE_S3_PUBLIC_ENDPOINT',
+    fallback: null,
+    meaning:
+      'URL by which clients reach the bucket to send large files straight to it, or none where they do not; that of the service when unset.',
+    parse: (value) => (value === 'none' ? value : url('http:', 'https:')(value)),
   },
   s3Region: {
     env: 'TRITFORGE_S3_REGION',
@@ -158,7 +172,7 @@ export const SHARED_SETTINGS: Settings<SharedConfig> = {
 
 /**
  * Reads settings from environment variables; an unset or empty one takes its default.
- * @throws Error that names the variable, its text and what would be right
+ * @throws Error that names the variable, its text unless it may hold a password, and what would be right
  */
 export function readSettings<Config>(
   settings: Settings<Config>,
@@ -169,7 +183,7 @@ export function readSettings<Config>(
 }
 
 function readSetting(
-  { env: name, fallback, parse }: Setting<unknown>,
+  { env: name, fallback, parse, isSecret }: Setting<unknown>,
   env: Readonly<Record<string, string | undefined>>,
 ): unknown {
   const value = env[name];
@@ -177,6 +191,7 @@ function readSetting(
   try {
     return parse(value);
   } catch (error) {
-    throw new Error(`${name} is "${value}" and must be ${(error as Error).message}`);
+    const what = isSecret ? name : `${name} is "${value}" and`;
+    throw new Error(`${what} must be ${(error as Error).message}`);
   }
 }

@@ -25,10 +25,16 @@ describe('the configuration of the store', () => {
     assert.deepEqual(s3, {
       bucket: 'models',
       prefix: 'team/tritforge/',
+      publicEndpoint: null,
       endpoint: 'https://storage.example.com',
       region: 'eu-central-1',
       addressing: 'virtual',
     });
+    const reached = (by: string) =>
+      read({ TRITFORGE_S3_BUCKET: 'models', TRITFORGE_S3_PUBLIC_ENDPOINT: by }).s3?.publicEndpoint;
+    assert.equal(reached('https://bucket.example.com'), 'https://bucket.example.com');
+    assert.equal(reached('none'), 'none');
+    assert.throws(() => reached('bucket.example.com'), /TRITFORGE_S3_PUBLIC_ENDPOINT .* must be a URL/);
     assert.equal(read({ TRITFORGE_S3_BUCKET: 'models', TRITFORGE_S3_PREFIX: 'a/' }).s3?.prefix, 'a/');
     assert.equal(read({ TRITFORGE_S3_BUCKET: 'models' }).s3?.prefix, '');
   });
@@ -54,6 +60,10 @@ describe('the configuration of the store', () => {
     assert.throws(
       () => read({ TRITFORGE_S3_PREFIX: 'team' }),
       /TRITFORGE_S3_PREFIX is set and TRITFORGE_S3_BUCKET is not/,
+    );
+    assert.throws(
+      () => read({ TRITFORGE_S3_PUBLIC_ENDPOINT: 'none' }),
+      /TRITFORGE_S3_PUBLIC_ENDPOINT is set and TRITFORGE_S3_BUCKET is not/,
     );
   });
 

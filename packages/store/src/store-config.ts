@@ -26,13 +26,13 @@ function sourcesConfigOf(config: SharedConfig, s3: S3Config | null): SourcesConf
 
 /** The bucket that the settings name, or null. @throws Error when they say more of a bucket that they do not name */
 function s3ConfigOf(config: SharedConfig): S3Config | null {
-  const { s3Bucket, s3Prefix, s3Endpoint, s3Region, s3Addressing } = config;
+  const { s3Bucket, s3Prefix: prefix, s3Endpoint: endpoint, s3Region: region, s3Addressing: addressing } = config;
   if (s3Bucket !== null) {
-    return { bucket: s3Bucket, prefix: s3Prefix, endpoint: s3Endpoint, region: s3Region, addressing: s3Addressing };
+    return { bucket: s3Bucket, prefix, endpoint, publicEndpoint: config.s3PublicEndpoint, region, addressing };
   }
   const { s3Bucket: bucket, ...others } = SHARED_SETTINGS;
   // Sources are reached in the same way.
-  const useless = ['s3Prefix', ...(config.sources.length === 0 ? CONNECTION : [])] as const;
+  const useless = ['s3Prefix', 's3PublicEndpoint', ...(config.sources.length === 0 ? CONNECTION : [])] as const;
   for (const key of useless) {
     if (config[key] === others[key].fallback) continue;
     throw new Error(

@@ -3,9 +3,11 @@ import type { Job } from '@tritforge/contracts';
 import { type AuditLog, createAuditLog } from './access/audit.js';
 import { createKeyRepository, type KeyRepository } from './access/keys.js';
 import { createProjectRepository, type ProjectRepository } from './access/projects.js';
+import { UPLOADS_ROOT } from './blobs/blob-layout.js';
 import { sweepBlobs } from './blobs/blob-references.js';
 import type { BlobStorage } from './blobs/blob-storage.js';
-import { openBlobStorage } from './blobs/open-blob-storage.js';
+import { openBlobStorage, openBucketUploads } from './blobs/open-blob-storage.js';
+import type { BucketUploads } from './blobs/s3/bucket-uploads.js';
 import type { S3Config } from './blobs/s3/s3-config.js';
 import { connectDatabase, pingDatabase } from './database.js';
 import { createEventLog, type EventLog } from './events/event-log.js';
@@ -20,7 +22,7 @@ import { sweepPastRuns } from './jobs/past-runs.js';
 import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
-import { createOnceRepository, keepAnswer, type OnceJob, type OnceRepository, sweepOnceKeys } from './once/once.js';
+import { createOnceRepository, keepAnswer, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
@@ -29,6 +31,8 @@ import { createModelRepository, type ModelRepository } from './repositories/mode
 import { ALL_PROJECTS, projectOf, type Reach } from './repositories/reach.js';
 import { type ObjectSources, openObjectSources, type SourcesConfig } from './sources/object-sources.js';
 import { type Expired, sweepExpired } from './sweep-expired.js';
+import { sweepBucket, sweepDirectUploads } from './uploads/direct-sweep.js';
+import { createDirectUploadRepository, type DirectUploadRepository } from './uploads/direct-uploads.js';
 import { openUploadFiles, type UploadFiles } from './uploads/upload-files.js';
 import { createUploadRepository, sweepUploads, type UploadRepository } from './uploads/uploads.js';
 import { createDeliveryQueue, type DeliveryQueue } from './webhooks/deliveries.js';
@@ -52,7 +56,7 @@ export interface StoreConfig {
   readonly queuePrefix?: string | undefined;
   /** Attempts of a job before it fails with JOB_CRASHED; 3 by default. */
   readonly maxAttempts?: number | undefined;
-  /** How long a claim lives without a heartbeat; 10 s by default. Renew it five times in that span. */
+  /** How long a claim, and a delivery of the queue, lives without a heartbeat; 10 s by default. Renew claims five times in that span. */
   readonly leaseMs?: number | undefined;
 }
 
@@ -82,6 +86,8 @@ export interface ProjectStore {
   readonly webhooks: WebhookRepository;
   /** Files that arrive in pieces. */
   readonly uploads: UploadRepository;
+  /** Files that go straight to the bucket; null where there is none that clients reach. */
+  readonly directUploads: DirectUploadRepository | null;
   /** Requests that are answered once. */
   readonly once: OnceRepository;
   /**
@@ -90,7 +96,7 @@ export interface ProjectStore {
    * @param once the claim of the request that asks for it: its answer is kept in the same transaction
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
-  submitJob(job: NewJob, once?: OnceJob): Promise<Job>;
+  submitJob(job: NewJob, once?: Once<Job>): Promise<Job>;
   storageUse(): Promise<StorageUse>;
   /** Minutes that workers spent on jobs of the key in the last 24 hours. */
   jobMinutesOfDay(keyId: string): Promise<number>;
@@ -135,6 +141,11 @@ export interface Store extends ProjectStore {
   sweepBlobs(): Promise<number>;
   /** Deletes uploads that have expired, some at a time. Cheap. Returns their number. */
   sweepUploads(): Promise<number>;
+  /**
+   * Deletes what of direct uploads is in the bucket without a row, which a crash can leave; nothing where there is no bucket. Returns how
+   * much that is.
+   */
+  sweepBucketUploads(): Promise<number>;
   /** Deletes models, datasets and jobs that have expired, some at a time. Cheap; any number of workers may call it. Returns how many. */
   sweepExpired(): Promise<Expired>;
   /** Forgets answers and counts of requests that are too old to matter. Returns their number. */
@@ -174,17 +185,21 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     await pingDatabase(db);
     const blobs = await openBlobStorage(config.blobDir, config.s3 ?? null);
     closers.unshift(() => blobs.close());
+    const bucketUploads = await openBucketUploads(config.s3 ?? null);
+    closers.unshift(async () => bucketUploads?.close());
     const sources = openObjectSources(config.sources ?? NO_SOURCES);
     closers.unshift(() => sources.close());
-    const uploadFiles = await openUploadFiles(path.join(config.blobDir, 'uploads'));
+    const uploadFiles = await openUploadFiles(path.join(config.blobDir, UPLOADS_ROOT));
     const { databaseUrl, redisUrl = null, queuePrefix: prefix = DEFAULT_QUEUE_PREFIX } = config;
-    const queue = await openQueue({ databaseUrl, redisUrl, prefix });
+    const { leaseMs: lockMs = DEFAULT_LEASE_MS } = config;
+    const queue = await openQueue({ databaseUrl, redisUrl, prefix, timing: { lockMs } });
     closers.unshift(() => queue.close());
     const watch = openJobWatch(databaseUrl);
     closers.unshift(() => watch.close());
     const rateLimits = openRateLimits({ databaseUrl, redisUrl });
     closers.unshift(() => rateLimits.close());
-    return assemble(config, { db, blobs, sources, uploadFiles, queue, watch, rateLimits }, () => closeAll(closers));
+    const others = { sources, uploadFiles, queue, watch, rateLimits };
+    return assemble(config, { db, blobs, bucketUploads, ...others }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -198,12 +213,13 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 /** What a store is connected to. */
 interface Parts extends Pick<Store, 'blobs' | 'sources' | 'queue' | 'watch' | 'rateLimits'> {
   readonly db: PrismaClient;
+  readonly bucketUploads: BucketUploads | null;
   readonly uploadFiles: UploadFiles;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, sources, uploadFiles, queue, watch, rateLimits }: Parts,
+  { db, blobs, bucketUploads, sources, uploadFiles, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const queueOutlook = new QueueOutlook(db);
@@ -217,6 +233,7 @@ function assemble(
     audit: createAuditLog(db, reach),
     webhooks: createWebhookRepository(db, reach),
     uploads: createUploadRepository(db, uploadFiles, reach),
+    directUploads: bucketUploads?.isOffered ? createDirectUploadRepository(db, bucketUploads, reach) : null,
     storageUse: () => storageUse(db, projectOf(reach)),
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
@@ -257,7 +274,8 @@ function assemble(
       for (const id of await nextJobs(db, OFFER_LIMIT)) await queue.add(id);
     },
     sweepBlobs: () => sweepBlobs(db, blobs),
-    sweepUploads: () => sweepUploads(db, uploadFiles),
+    sweepUploads: async () => (await sweepUploads(db, uploadFiles)) + (await sweepDirectUploads(db, bucketUploads)),
+    sweepBucketUploads: async () => (bucketUploads === null ? 0 : sweepBucket(db, bucketUploads)),
     sweepExpired: () => sweepExpired({ db, blobs, queueOutlook }),
     sweepRequests: async () => (await sweepOnceKeys(db)) + (await sweepRateCounts(db)),
     sweepPastRuns: () => sweepPastRuns(db),

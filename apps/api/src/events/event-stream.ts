@@ -4,10 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isTerminal, type Job } from '@tritforge/contracts';
-import type { JobEvent, JobFollower, ProjectStore } from '@tritforge/store';
+import { EVENTS_PER_READ, type JobEvent, type JobFollower, type ProjectStore } from '@tritforge/store';
+import type { SharedLooks } from './shared-looks.js';
 
 export interface EventSource {
   readonly store: ProjectStore;
+  readonly projectId: string;
+  /** Of all streams of this process. */
+  readonly looks: SharedLooks;
   readonly follower: JobFollower;
   /** Of one job: the stream ends when that has ended. */
   readonly jobId?: string | undefined;
@@ -34,8 +38,9 @@ export async function* eventStream(source: EventSource): AsyncGenerator<string> 
   const { follower, signal, onError } = source;
   const reader = new Reader(source);
   yield `retry: ${RETRY_MS}\n\n`;
+  let sentMs = performance.now();
   while (!signal.aborted && !reader.isOver) {
-    await follower.changed(KEEP_ALIVE_MS, signal);
+    await follower.changed(sentMs + KEEP_ALIVE_MS - performance.now(), signal);
     if (signal.aborted) return;
     let news = '';
     try {
@@ -44,7 +49,10 @@ export async function* eventStream(source: EventSource): AsyncGenerator<string> 
     } catch (error) {
       onError(error);
     }
-    yield news || ': still here\n\n';
+    if (news !== '' || performance.now() - sentMs >= KEEP_ALIVE_MS) {
+      yield news || ': still here\n\n';
+      sentMs = performance.now();
+    }
     await sleep(PACE_MS, undefined, { signal }).catch(() => {});
   }
 }
@@ -70,22 +78,25 @@ class Reader {
 
   /** Everything since the last look that succeeded. */
   async news(): Promise<string> {
-    const { store, jobId } = this.#source;
+    const { store, projectId, looks, jobId } = this.#source;
     const events = await this.#events();
     const ended = jobId !== undefined && events.some(({ to }) => isTerminal(to));
-    const job = jobId === undefined || ended ? null : await store.jobs.get(jobId);
+    const job =
+      jobId === undefined || ended ? null : await looks.ask(`${projectId} ${jobId}`, () => store.jobs.get(jobId));
     this.isOver = ended || (jobId !== undefined && job === null);
     this.#afterId = events.at(-1)?.id ?? this.#afterId;
     return events.map(frame).join('') + this.#progressOf(job);
   }
 
   async #events(): Promise<JobEvent[]> {
-    const { store, jobId } = this.#source;
+    const { store, projectId, looks, jobId } = this.#source;
     const all: JobEvent[] = [];
     for (;;) {
-      const page = await store.events.read({ jobId }, all.at(-1)?.id ?? this.#afterId);
-      if (page.length === 0) return all;
+      const afterId = all.at(-1)?.id ?? this.#afterId;
+      const question = `${projectId} ${jobId ?? ''} ${afterId}`;
+      const page = await looks.ask(question, () => store.events.read({ jobId }, afterId));
       all.push(...page);
+      if (page.length < EVENTS_PER_READ) return all;
     }
   }
 

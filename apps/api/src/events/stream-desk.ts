@@ -4,12 +4,14 @@ import type { JobWatch, KeyRepository } from '@tritforge/store';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { accessOf } from '../plugins/authentication.js';
 import { eventStream } from './event-stream.js';
+import { SharedLooks } from './shared-looks.js';
 
 /** Opens streams of events: limits how many there are at once, and ends them when the service closes. */
 export class StreamDesk {
   readonly #watch: JobWatch;
   readonly #keys: KeyRepository;
   readonly #maxStreams: number;
+  readonly #looks = new SharedLooks();
   readonly #closing = new AbortController();
   #open = 0;
 
@@ -34,6 +36,8 @@ export class StreamDesk {
     });
     const pieces = eventStream({
       store,
+      projectId,
+      looks: this.#looks,
       follower,
       jobId,
       afterId,

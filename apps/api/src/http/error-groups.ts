@@ -5,13 +5,17 @@ const ALL = Object.keys(ERROR_CODES) as ErrorCode[];
 /** Codes of requests with an Idempotency-Key. */
 export const ONCE_ERRORS: readonly ErrorCode[] = ['IDEMPOTENCY_KEY_REUSED', 'IDEMPOTENCY_IN_PROGRESS'];
 
-/** Codes of JSON bodies. */
-export const JSON_ERRORS: readonly ErrorCode[] = [
-  'BODY_INVALID',
+/** Codes of bodies, also where a route takes none. */
+export const BODY_ERRORS: readonly ErrorCode[] = [
   'BODY_NOT_JSON',
   'BODY_TOO_LARGE',
   'CONTENT_TYPE_UNSUPPORTED',
+  'HEADER_INVALID',
+  'REQUEST_TIMEOUT',
 ];
+
+/** Codes of JSON bodies. */
+export const JSON_ERRORS: readonly ErrorCode[] = ['BODY_INVALID', 'BODY_NOT_JSON'];
 
 /** Codes that any streamed upload can be answered with. */
 export const UPLOAD_ERRORS: readonly ErrorCode[] = [

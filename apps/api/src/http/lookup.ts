@@ -7,6 +7,7 @@ const NOT_FOUND = {
   artifact: 'ARTIFACT_NOT_FOUND',
   webhook: 'WEBHOOK_NOT_FOUND',
   upload: 'UPLOAD_NOT_FOUND',
+  delivery: 'DELIVERY_NOT_FOUND',
 } as const satisfies Partial<Record<ResourceKind, ErrorCode>>;
 
 /** Resources that routes find by their id. */
@@ -38,5 +39,6 @@ function notFound(kind: Found, id: string): TritforgeError {
 function remediationOf(kind: Found): string {
   if (kind === 'artifact') return 'GET /jobs/{id} lists the ids of its artifacts.';
   if (kind === 'upload') return 'It may have expired or been deleted: make a new one by POST /uploads.';
+  if (kind === 'delivery') return 'GET /webhooks/{id}/deliveries lists what there is.';
   return `GET /${kind}s lists what there is; it may have been deleted.`;
 }

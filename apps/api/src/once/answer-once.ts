@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TritforgeError } from '@tritforge/contracts';
-import { type Answer, contentKey, type OnceClaim, type OnceRepository } from '@tritforge/store';
+import { type Answer, contentKey, type Once, type OnceClaim, type OnceRepository } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { idempotencyKey } from '../http/idempotency-key.js';
 import { accessOf } from '../plugins/authentication.js';
@@ -16,18 +16,20 @@ const WAIT_MS = 60_000;
 /** What a request leads to; the claim is null where the request has no key. */
 export type Work = (claim: OnceClaim | null) => Promise<Answer>;
 
+/** Whether what does the work keeps the answer too, in its transaction, or it is kept when the work is done. */
+export type Keeping = 'within' | 'afterwards';
+
 /**
  * The answer to a POST. With the header Idempotency-Key it does what was asked once: the same request with the same key gets the same
  * answer, for 24 hours, and waits for it while another one is at work. Only successes are kept, so that what failed can be tried again.
  * @param asked what was asked, as values that JSON has: equal for equal requests, in whatever form they were sent
- * @param keeping whether `work` keeps the answer itself, in the transaction that does what was asked
  * @throws TritforgeError IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_IN_PROGRESS, and what `work` throws
  */
 export async function answerOnce(
   request: FastifyRequest,
   asked: unknown,
   work: Work,
-  keeping: 'within' | 'afterwards' = 'afterwards',
+  keeping: Keeping = 'afterwards',
 ): Promise<Answer> {
   const key = idempotencyKey(request.headers);
   if (key === null) return work(null);
@@ -48,13 +50,21 @@ export function sendAnswer(reply: FastifyReply, { status, headers, body }: Answe
 }
 
 /** Does what a POST without a body asks for, once, and sends the resource that comes of it. */
-export async function sendOnce(
+export async function sendOnce<Made extends object>(
   request: FastifyRequest,
   reply: FastifyReply,
   status: number,
-  work: () => Promise<object>,
+  work: (once?: Once<Made>) => Promise<Made>,
+  keeping?: Keeping,
 ): Promise<FastifyReply> {
-  return sendAnswer(reply, await answerOnce(request, null, async () => ({ status, headers: {}, body: await work() })));
+  const answerOf = (body: Made): Answer => ({ status, headers: {}, body });
+  const answer = await answerOnce(
+    request,
+    null,
+    async (claim) => answerOf(await work(claim === null ? undefined : { claim, answerOf })),
+    keeping,
+  );
+  return sendAnswer(reply, answer);
 }
 
 async function workOn(claim: OnceClaim, once: OnceRepository, work: Work, keeps: boolean): Promise<Answer> {

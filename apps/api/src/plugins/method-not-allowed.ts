@@ -22,8 +22,11 @@ export class MethodGuard {
     for (const [url, methods] of [...this.#methodsByUrl]) {
       if (url.includes('*')) continue;
       const allow = METHODS.filter((method) => methods.has(method)).join(', ');
+      // A plugin may have added its route with a slash at the end too.
+      const others = METHODS.filter((method) => !methods.has(method) && !app.hasRoute({ url, method }));
+      if (others.length === 0) continue;
       app.route({
-        method: METHODS.filter((method) => !methods.has(method)),
+        method: others,
         url,
         schema: { hide: true },
         config: { scope: 'public' },

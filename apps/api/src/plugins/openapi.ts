@@ -1,7 +1,9 @@
 import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
-import type { FastifyInstance, FastifySchema } from 'fastify';
+import { TritforgeError } from '@tritforge/contracts';
+import type { FastifyInstance, FastifyRequest, FastifySchema, RouteOptions } from 'fastify';
 import type { ApiConfig } from '../config.js';
+import { BODY_ERRORS } from '../http/error-groups.js';
 import { hoistSchemas, nameSchemas } from '../http/hoist-schemas.js';
 import { withProblems } from '../http/responses.js';
 import { type RouteScope, scopesOf } from './authentication.js';
@@ -40,7 +42,7 @@ export async function documentApi(
         },
       },
       tags: [
-        { name: 'uploads', description: 'Large files in pieces, resumable, by the tus protocol 1.0.' },
+        { name: 'uploads', description: 'Large files in pieces, by the tus protocol 1.0 or straight to the bucket.' },
         { name: 'models', description: 'Models to quantize, identified by their bytes.' },
         { name: 'datasets', description: 'Samples for calibration, evaluation and training.' },
         { name: 'jobs', description: 'Quantization, from the request to the report.' },
@@ -51,14 +53,26 @@ export async function documentApi(
       ],
     },
     transform: ({ schema, url, route }) => ({
-      schema: nameSchemas(withSecurity(withOwnName(schema ?? {}), route.config?.scope, anonymous)),
+      schema: nameSchemas(
+        withSecurity(withBodyProblems(withOwnName(schema ?? {}), route.method), route.config?.scope, anonymous),
+      ),
       url,
     }),
     transformObject: (document) => hoistSchemas('openapiObject' in document ? document.openapiObject : {}),
   });
   // Made once, before the first request would have to wait for it.
   app.addHook('onReady', async () => void app.swagger());
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+  await app.register(async (pages) => {
+    pages.addHook('onRequest', refuseNul);
+    await pages.register(swaggerUi, { routePrefix: '/docs', staticCSP: CONTENT_SECURITY_POLICY });
+  });
+}
+
+/** What serves the files fails at it. */
+async function refuseNul({ url }: FastifyRequest): Promise<void> {
+  if (url.includes('%00')) {
+    throw new TritforgeError('NOT_FOUND', 'No page has a name with NUL', { remediation: 'Begin at /docs.' });
+  }
 }
 
 /** The plugin takes a HEAD for the twin of a GET and marks its name. Those that are shown have none. */
@@ -67,24 +81,27 @@ function withOwnName(schema: FastifySchema): FastifySchema {
   return operationId === undefined ? schema : { ...schema, ...{ operationId: operationId.replace(/-head$/, '') } };
 }
 
+/** What a route says of bodies where its method has some, also where it takes none. */
+function withBodyProblems(schema: FastifySchema, method: RouteOptions['method']): FastifySchema {
+  const { response } = schema as { response?: Record<number, object> };
+  if (response === undefined || [method].flat().every((name) => name === 'GET' || name === 'HEAD')) return schema;
+  return { ...schema, response: withProblems(response, ...BODY_ERRORS) };
+}
+
 /** What a route that asks for a scope says of keys. */
 function withSecurity(
   schema: FastifySchema,
   scope: RouteScope | undefined,
   anonymous: ApiConfig['anonymous'],
 ): FastifySchema {
-  if (scope === undefined || scope === 'public') return schema;
+  const { hide = false, response = {} } = schema as { hide?: boolean; response?: Record<number, object> };
+  if (hide || scope === undefined || scope === 'public') return schema;
   return {
     ...schema,
     security: [
       ...(scope === 'any' ? [{ apiKey: [] }] : scopesOf(scope).map((one) => ({ apiKey: [one] }))),
       ...(anonymous === 'never' ? [] : [{}]),
     ],
-    response: withProblems(
-      schema.response as Record<number, object>,
-      'UNAUTHENTICATED',
-      'SCOPE_MISSING',
-      'RATE_LIMITED',
-    ),
+    response: withProblems(response, 'UNAUTHENTICATED', 'SCOPE_MISSING', 'RATE_LIMITED'),
   };
 }

@@ -4,14 +4,15 @@ import { idempotencyKey } from '../http/idempotency-key.js';
 
 /** Refuses requests whose head this service cannot honour, before their body is read. */
 export function checkRequestHeads(app: FastifyInstance): void {
-  app.addHook('onRequest', async ({ headers, raw }) => {
+  app.addHook('onRequest', async ({ headers, method, raw }) => {
     if (headers.host === undefined && raw.httpVersion !== '1.0') {
       throw new TritforgeError('REQUEST_MALFORMED', 'The request has no Host header', {
         field: 'host',
         remediation: 'Send the Host header, as HTTP/1.1 demands.',
       });
     }
-    idempotencyKey(headers);
+    if (method === 'POST') idempotencyKey(headers);
+    if (method === 'GET' || method === 'HEAD') return;
     const encoding = headers['content-encoding']?.toLowerCase() ?? 'identity';
     if (encoding !== 'identity') {
       throw new TritforgeError(

@@ -11,8 +11,8 @@ export const BYTES = { type: 'string', format: 'binary', contentMediaType: OCTET
 const file = Type.Unsafe<string>({
   ...BYTES,
   description:
-    'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`), or the address ' +
-    '`s3://bucket/key` of an object that the service may read.',
+    'A file; or, without a file name, `upload:` and the id of a finished upload (`POST /uploads`, `POST /uploads/direct`), or ' +
+    'the address `s3://bucket/key` of an object that the service may read.',
   examples: ['upload:upl_01k9zq3v5w8e6r2t4y7u9i1o3p', 's3://models/resnet50.onnx'],
 });
 

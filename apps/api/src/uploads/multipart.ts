@@ -57,8 +57,12 @@ export async function readParts(
   }
 }
 
+/** The parser takes an empty boundary, and finds none of its lines. */
+const EMPTY_BOUNDARY = /;\s*boundary=(?:\s*|"")(?:;|$)/i;
+
 function createParser(contentType: string, maxParts: number, fail: (error: Error) => void): BusboyInstance {
   try {
+    if (EMPTY_BOUNDARY.test(contentType)) throw new Error('the boundary is empty');
     const parser = new Busboy({
       headers: { 'content-type': contentType },
       preservePath: true,

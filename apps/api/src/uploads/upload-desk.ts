@@ -9,9 +9,6 @@ import { RequestBody } from './request-body.js';
 import { takeReferred } from './resumable/referred-upload.js';
 import { UploadSession } from './upload-session.js';
 
-/** How long what remains of a body is read and dropped after an early answer, so that the client sees the answer. */
-const LINGER_MS = 10_000;
-
 /** Takes uploads in: limits how many run at once and cleans up after each, however it ends. */
 export class UploadDesk {
   readonly #store: Pick<ServiceStore, 'blobs' | 'sources'>;
@@ -29,12 +26,7 @@ export class UploadDesk {
    * Handles one upload. When `work` has ended, in whatever way, what it staged and did not publish is gone.
    * @throws TritforgeError SERVICE_OVERLOADED; what `work` throws
    */
-  async serve<T>(
-    request: FastifyRequest,
-    reply: FastifyReply,
-    work: (session: UploadSession) => Promise<T>,
-  ): Promise<T> {
-    lingerAfterEarlyAnswer(request, reply);
+  async serve<T>(reply: FastifyReply, work: (session: UploadSession) => Promise<T>): Promise<T> {
     if (this.#open >= this.#config.maxConcurrentUploads) throw overloaded(this.#open);
     this.#open++;
     const session = new UploadSession(this.#store.blobs, this.#scratchDir, signalOfClient(reply));
@@ -58,8 +50,13 @@ export class UploadDesk {
   /** Reads a multipart body, whose parts may refer to uploads and objects of buckets; see `readParts` and `takeReferred`. */
   async readParts(request: FastifyRequest, take: (part: Part) => Promise<void>): Promise<void> {
     const contentType = request.headers['content-type'] ?? '';
-    const { uploads } = accessOf(request).store;
-    const referred = { uploads, sources: this.#store.sources, maxBytes: this.#config.maxUploadBytes };
+    const { uploads, directUploads } = accessOf(request).store;
+    const referred = {
+      uploads,
+      directUploads,
+      sources: this.#store.sources,
+      maxBytes: this.#config.maxUploadBytes,
+    };
     await readParts(this.openBody(request), contentType, this.#config.maxUploadParts, (part) =>
       takeReferred(part, referred, take),
     );
@@ -80,15 +77,6 @@ function signalOfClient(reply: FastifyReply): AbortSignal {
   if (reply.raw.destroyed) gone();
   else reply.raw.once('close', gone);
   return controller.signal;
-}
-
-/** Node drops the rest of a body after the answer; this ends the connection of a client that never stops sending. */
-function lingerAfterEarlyAnswer({ raw }: FastifyRequest, reply: FastifyReply): void {
-  reply.raw.once('finish', () => {
-    if (raw.complete) return;
-    const timer = setTimeout(() => raw.complete || raw.socket.destroy(), LINGER_MS).unref();
-    raw.once('close', () => clearTimeout(timer));
-  });
 }
 
 function overloaded(open: number): TritforgeError {

@@ -1,5 +1,6 @@
 /** A worker process for tests that kills itself with SIGKILL at a chosen point of its first job. */
 import { openStore, type Store, type StoreConfig } from '@tritforge/store';
+import { startTelemetry } from '@tritforge/telemetry';
 import { pino } from 'pino';
 import type { WorkerConfig } from '../config.js';
 import { startWorker } from '../worker.js';
@@ -38,4 +39,6 @@ function deadly(store: Store, dieAt: string): Store {
 
 const { storeConfig, config, dieAt } = JSON.parse(process.argv[2] ?? '') as DyingWorkerOptions;
 const store = deadly(await openStore(storeConfig), dieAt);
-await startWorker({ store, config, logger: pino({ level: 'silent' }) });
+const identity = { serviceName: 'dying-worker', version: '1', onProblem: () => {} };
+const telemetry = await startTelemetry(config, identity);
+await startWorker({ store, config, logger: pino({ level: 'silent' }), telemetry });

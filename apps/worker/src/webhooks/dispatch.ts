@@ -1,9 +1,10 @@
 /** Sends messages to webhooks (Standard Webhooks 1.0): signed, and again, later and later, until they are received. */
 import type { DeliveryQueue, DueDelivery } from '@tritforge/store';
+import type { Span, Telemetry } from '@tritforge/telemetry';
 import type { Logger } from 'pino';
 import { Webhook } from 'standardwebhooks';
 import type { WorkerMetrics } from '../metrics/worker-metrics.js';
-import { type SendOptions, send } from './send.js';
+import { type Answer, type SendOptions, send } from './send.js';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
@@ -30,6 +31,7 @@ export interface DispatchDeps {
   readonly logger: Logger;
   readonly options: SendOptions;
   readonly metrics: WorkerMetrics;
+  readonly telemetry: Telemetry;
   /** Begins no further messages. */
   readonly signal: AbortSignal;
   /** In [0, 1). */
@@ -61,11 +63,13 @@ export async function dispatchWebhooks(deps: DispatchDeps): Promise<void> {
 
 async function attempt(
   delivery: DueDelivery,
-  { deliveries, logger, options, metrics, random = Math.random }: DispatchDeps,
+  { deliveries, logger, options, metrics, telemetry, random = Math.random }: DispatchDeps,
 ) {
   const { id, webhookId, url, payload, attempt: count } = delivery;
-  const answer = await send(url, signedHeaders(delivery), payload, options);
+  const span = beginSpan(telemetry, delivery);
+  const answer = await send(url, { ...signedHeaders(delivery), ...traceHeader(span) }, payload, options);
   const isReceived = 'status' in answer && answer.status >= 200 && answer.status < 300;
+  endSpan(span, answer, isReceived);
   metrics.webhookSent(isReceived ? 'received' : 'failed');
   if (isReceived) return deliveries.succeeded(id, answer.status);
   const status = 'status' in answer ? answer.status : null;
@@ -74,9 +78,37 @@ async function attempt(
   const wanted = 'status' in answer ? Number(answer.retryAfter ?? 0) || 0 : 0;
   const isLast = seconds === undefined || status === GONE;
   const retryAfterSeconds = isLast ? null : Math.max(seconds * (1 + JITTER * random()), Math.min(wanted, 24 * HOUR));
-  logger.info({ delivery: id, webhook: webhookId, status, error, attempt: count, retryAfterSeconds }, 'webhook failed');
+  logger.info(
+    { delivery: id, webhook: webhookId, status, error, attempt: count, retryAfterSeconds, ...span.logFields },
+    'webhook failed',
+  );
   if (status === GONE) await deliveries.gone(delivery, status);
   else await deliveries.failed(id, { status, error, retryAfterSeconds });
+}
+
+/** Not the address, parts of which are often secret. */
+function beginSpan(telemetry: Telemetry, { id, webhookId, attempt, traceContext }: DueDelivery): Span {
+  return telemetry.begin('POST webhook', traceContext, {
+    kind: 'client',
+    attributes: {
+      'http.request.method': 'POST',
+      'http.request.resend_count': attempt - 1,
+      'tritforge.webhook.id': webhookId,
+      'tritforge.delivery.id': id,
+    },
+  });
+}
+
+function endSpan(span: Span, answer: Answer, isReceived: boolean): void {
+  const status = 'status' in answer ? answer.status : undefined;
+  span.set({ 'http.response.status_code': status });
+  if (!isReceived) span.fail(status === undefined ? 'NO_ANSWER' : String(status));
+  span.end();
+}
+
+/** The receiver may go on with the trace. What else systems for tracing say to each other is not for strangers. */
+function traceHeader({ context }: Span): Record<string, string> {
+  return context === null ? {} : { traceparent: context.traceparent };
 }
 
 /** One signature for each secret: a receiver accepts a message when one of them is right. */

@@ -1,8 +1,9 @@
-import type { DatasetFile, ModelFiles, NewJob, TritforgeClient } from '@tritforge/client';
+import type { DatasetFile, ModelFiles, NewJob, TritforgeClient, UploadProgress } from '@tritforge/client';
 import { isId, isTerminal, type Job, type Metric, type Preprocess, TritforgeError } from '@tritforge/contracts';
 import type { CommandContext } from '../command-context.js';
 import { type GateFlags, gatesOf } from '../gates.js';
 import { inputFile, modelFile, readPreprocess } from '../input-files.js';
+import { openProgressDisplay } from '../output/progress-bar.js';
 import { describeReport } from '../output/quantize-tables.js';
 import { titleOf } from '../output/recipe-title.js';
 import { requireOutputFolder } from '../output-folder.js';
@@ -40,12 +41,28 @@ export async function submitCommand(model: string, flags: SubmitFlags, context: 
   if (flags.out !== undefined) await requireOutputFolder(flags.out);
   const wanted = await jobOf(model, flags);
   await onService(async () => {
-    const { idempotencyKey } = flags;
-    const job = await client.jobs.create(wanted, { signal: context.signal, idempotencyKey });
+    const job = await createShown(client, wanted, flags.idempotencyKey, context);
     if (!flags.wait && flags.out === undefined) return print(context, job, `${job.id}\n`);
     if (!context.asJson) process.stderr.write(`${job.id}\n`);
     await comeToTheEnd(client, job.id, flags, context);
   });
+}
+
+/** Starts a job, and shows how far its large files are. */
+async function createShown(
+  client: TritforgeClient,
+  wanted: NewJob,
+  idempotencyKey: string | undefined,
+  { signal }: CommandContext,
+): Promise<Job> {
+  const display = openProgressDisplay();
+  const onUploadProgress = ({ fileName: detail, sentBytes: done, sizeBytes: total }: UploadProgress) =>
+    display.show({ phase: 'upload', done, total, unit: 'bytes', etaSeconds: null, detail });
+  try {
+    return await client.jobs.create(wanted, { signal, idempotencyKey, onUploadProgress });
+  } finally {
+    display.close();
+  }
 }
 
 /** Waits for a job and prints what it came to. @throws CommandError, TritforgeError */

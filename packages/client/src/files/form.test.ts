@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,11 @@ after(() => rmSync(folder, { recursive: true }));
 
 const LARGE_BYTES = 400 * 2 ** 20;
 const MOST_GROWTH_BYTES = 200 * 2 ** 20;
+
+function refuse(response: ServerResponse, code: string): void {
+  response.writeHead(404, { 'content-type': 'application/problem+json' });
+  response.end(JSON.stringify({ code, detail: 'as the test wishes' }));
+}
 
 async function listening(server: Server): Promise<string> {
   server.listen(0, '127.0.0.1');
@@ -34,6 +39,7 @@ test('a large file is not held in memory, in a form and in pieces', async () => 
     });
     request.on('end', () => {
       assert.equal(bytes, Number(request.headers['content-length'] ?? 0));
+      if (request.url === '/uploads/direct') return void refuse(response, 'UPLOAD_DIRECT_UNAVAILABLE');
       if (request.method === 'POST' && request.url === '/uploads') response.writeHead(201, { location: '/uploads/x' });
       else if (request.method === 'PATCH') response.writeHead(204, { 'upload-offset': String(bytes) });
       else response.setHeader('content-type', 'application/json');

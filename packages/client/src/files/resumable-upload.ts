@@ -1,8 +1,8 @@
 /** Uploads by tus 1.0. */
 import { Backoff } from '../http/backoff.js';
-import type { StreamedBody } from '../http/streamed-body.js';
 import type { ServiceRequest, Transport } from '../http/transport.js';
-import { fileBytes } from './file-bytes.js';
+import { countedBody } from './counted-body.js';
+import type { SendOptions, SentFile } from './sent-file.js';
 
 const VERSION = { 'tus-resumable': '1.0.0' };
 const PIECE_TYPE = 'application/offset+octet-stream';
@@ -32,8 +32,8 @@ export async function createUpload(
 export async function sendContent(
   transport: Transport,
   id: string,
-  file: { readonly path: string; readonly sizeBytes: number },
-  signal: AbortSignal | undefined,
+  file: SentFile,
+  { signal, onProgress }: SendOptions,
 ): Promise<void> {
   const path = `/uploads/${id}`;
   const backoff = new Backoff(transport.retryMs, signal);
@@ -42,7 +42,11 @@ export async function sendContent(
     const offset = arrived;
     try {
       const headers = { ...VERSION, 'upload-offset': `${offset}` };
-      const body = restOf(file, offset);
+      let sent = offset;
+      const body = countedBody(PIECE_TYPE, file.path, offset, file.sizeBytes, (bytes) => {
+        sent += bytes;
+        onProgress(sent);
+      });
       arrived = await transport.attempt({ method: 'PATCH', path, headers, body, signal }, offsetOf);
     } catch (error) {
       await backoff.pause(error);
@@ -51,11 +55,6 @@ export async function sendContent(
       if (arrived > offset) backoff.reset();
     }
   }
-}
-
-function restOf({ path, sizeBytes }: { path: string; sizeBytes: number }, offset: number): StreamedBody {
-  const open = () => fileBytes(path, offset, sizeBytes);
-  return { contentType: PIECE_TYPE, sizeBytes: sizeBytes - offset, open };
 }
 
 /** Deletes an upload. */

@@ -1,20 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { ClientOptions } from '../options.js';
 import { Backoff } from './backoff.js';
-import { connectionFailure, failureOf, notTheService } from './passing.js';
+import { exchange } from './exchange.js';
+import { failureOf, notTheService } from './passing.js';
 import type { StreamedBody } from './streamed-body.js';
 
 const RETRY_MS = 120_000;
-/**
- * How long a request may be without a sign of the service: an answer that begins, or a body that is asked for. A connection that is closed as
- * it opens can leave a request of fetch waiting for ever, with nothing that keeps the process alive.
- */
-const SILENCE_MS = 120_000;
-/**
- * A body could be sent again to where a redirect leads, or with what a window knows of its user, and is kept in memory for that unless
- * neither can happen.
- */
-const SENT_AS_IT_IS = { redirect: 'error', window: null } as const;
 
 /** A request to the service. */
 export interface ServiceRequest {
@@ -79,28 +70,13 @@ export class Transport {
 
   /** Sends a request once. @throws Passing where another attempt makes sense, and as {@link Transport.send} */
   async attempt<T>(request: ServiceRequest, read: (response: Response) => Promise<T>): Promise<T> {
-    const { method, path, headers, body, accepts = [] } = request;
-    const content = typeof body === 'object' ? body.open() : null;
-    const silence = new Silence(request.timeoutMs ?? SILENCE_MS);
-    try {
-      const response = await fetch(`${this.url}${path}`, {
-        method,
-        headers: { ...this.#headers, ...(typeof body === 'object' && headersOf(body)), ...headers },
-        ...(typeof body === 'string' && { body }),
-        ...(content !== null && { body: ReadableStream.from(silence.until(content)), duplex: 'half' as const }),
-        ...SENT_AS_IT_IS,
-        signal: AbortSignal.any([silence.signal, ...signalsOf(request)]),
-      });
-      silence.end();
+    const { method, path, body, accepts = [], timeoutMs, signal } = request;
+    const headers = { ...this.#headers, ...request.headers };
+    const sent = { method, url: `${this.url}${path}`, place: this.url, headers, body, timeoutMs, signal };
+    return exchange(sent, async (response) => {
       if (!response.ok && !accepts.includes(response.status)) throw await failureOf(response, this.url);
-      return await read(response);
-    } catch (error) {
-      throw connectionFailure(error, this.url);
-    } finally {
-      silence.end();
-      // Closes the file that it was reading when the connection broke.
-      void content?.return().catch(() => {});
-    }
+      return read(response);
+    });
   }
 
   /** The JSON of an answer. @throws TritforgeError ANSWER_INVALID */
@@ -114,42 +90,6 @@ export class Transport {
 function withKey(request: ServiceRequest): ServiceRequest {
   if (request.method !== 'POST') return request;
   return { ...request, headers: { ...request.headers, 'idempotency-key': request.idempotencyKey ?? randomUUID() } };
-}
-
-/** The length is known, so that the service and proxies need not take the body in pieces of unknown number. */
-function headersOf({ contentType, sizeBytes }: StreamedBody): Record<string, string> {
-  return { 'content-type': contentType, 'content-length': String(sizeBytes) };
-}
-
-function signalsOf({ signal, timeoutMs }: ServiceRequest): AbortSignal[] {
-  return [...(signal ? [signal] : []), ...(timeoutMs === undefined ? [] : [AbortSignal.timeout(timeoutMs)])];
-}
-
-/** Aborts when nothing has ended it in time, and keeps the process alive until then. */
-class Silence {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-
-  constructor(mostMs: number) {
-    const isOver = () => this.#controller.abort(new DOMException('The service is silent', 'TimeoutError'));
-    this.#timer = setTimeout(isOver, mostMs);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-  }
-
-  /** The chunks, the first of which ends it. */
-  async *until<Chunk>(chunks: AsyncIterable<Chunk>): AsyncGenerator<Chunk> {
-    for await (const chunk of chunks) {
-      this.end();
-      yield chunk;
-    }
-  }
 }
 
 function addressOf(url: string): string {

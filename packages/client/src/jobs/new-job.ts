@@ -34,13 +34,16 @@ export async function createJob(
   const form = formOf(model, datasets);
   if (form !== null)
     return files.post('/jobs', [jsonPart('job', { ...options, ...form.options }), ...form.parts], call);
-  const modelId = typeof model === 'string' ? model : (await uploadModel(files, model, { signal: call.signal })).id;
+  const { idempotencyKey, ...sending } = call;
+  const modelId = typeof model === 'string' ? model : (await uploadModel(files, model, sending)).id;
   const ids: JobDatasets = {};
   for (const [role, source] of given(datasets))
-    ids[role] = typeof source === 'string' ? source : (await uploadDataset(files, source, { signal: call.signal })).id;
+    ids[role] = typeof source === 'string' ? source : (await uploadDataset(files, source, sending)).id;
   const request: JobRequest = { modelId, datasets: ids, ...options };
   const headers = { 'content-type': 'application/json' };
-  return transport.json({ ...call, method: 'POST', path: '/jobs', headers, body: JSON.stringify(request) });
+  const { signal } = sending;
+  const body = JSON.stringify(request);
+  return transport.json({ method: 'POST', path: '/jobs', headers, body, signal, idempotencyKey });
 }
 
 /** The form that brings model and datasets along; null where there is none that could. */

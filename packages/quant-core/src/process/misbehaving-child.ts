@@ -14,6 +14,7 @@ export type Misbehaviour =
   | { readonly kind: 'blockWithGrandchild' }
   | { readonly kind: 'allocate'; readonly where: 'heap' | 'buffers' }
   | { readonly kind: 'fillScratch'; readonly sizeBytes: number }
+  | { readonly kind: 'findNoSpace'; readonly code: string }
   | { readonly kind: 'die'; readonly signal: NodeJS.Signals }
   | { readonly kind: 'exit' }
   | { readonly kind: 'fail' }
@@ -53,6 +54,9 @@ serveTask<Misbehaviour>({
   async fillScratch({ sizeBytes }, { scratchDir }) {
     writeFileSync(join(scratchDir, 'large'), new Uint8Array(sizeBytes));
     return forever();
+  },
+  async findNoSpace({ code }) {
+    throw Object.assign(new Error(`${code}: write`), { code });
   },
   async die({ signal }, { onProgress }) {
     onProgress({ phase: 'calibrate', done: 1, total: 2, unit: 'samples', etaSeconds: null });

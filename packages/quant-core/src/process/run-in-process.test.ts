@@ -105,6 +105,12 @@ describe('runInProcess', { concurrency: 2 }, () => {
     assert.match(String(error.cause), /misbehaving-child/);
   });
 
+  test('a disk that is full, a quota that is used up and a limit on files arrive as STORAGE_FULL', async () => {
+    for (const code of ['ENOSPC', 'EDQUOT', 'EFBIG']) {
+      assert.equal((await errorOf(run({ kind: 'findNoSpace', code }))).code, 'STORAGE_FULL', code);
+    }
+  });
+
   test('a blocked child is killed at its deadline', async () => {
     const startedMs = Date.now();
     const error = await errorOf(run({ kind: 'block' }, { limits: { ...LIMITS, wallClockMs: 700 } }));

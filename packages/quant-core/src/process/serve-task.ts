@@ -5,6 +5,8 @@ import type { Assignment, ChildMessage } from './messages.js';
 import { ProgressSender } from './progress-sender.js';
 
 const OWN_GROUP = 0;
+/** What the operating system says where there is no space: disk full, quota used up, file size limit. */
+const NO_SPACE = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 /** What a handler may use besides its task. */
 export interface TaskContext {
@@ -78,7 +80,7 @@ function hostError(kind: string, error: unknown): TritforgeError {
       remediation: 'Allow more memory, use a model with smaller tensors, or fine-tune with smaller batches.',
     });
   }
-  if ((error as NodeJS.ErrnoException | null)?.code === 'ENOSPC') {
+  if (NO_SPACE.has((error as NodeJS.ErrnoException | null)?.code ?? '')) {
     return new TritforgeError('STORAGE_FULL', `${kind} found no space on the disk: ${message}.`, {
       remediation: 'Free disk space, then try again.',
     });

@@ -7,7 +7,8 @@ import path from 'node:path';
  *     <blobDir>/uploads/<id>       what arrives in pieces (see uploads/upload-files.ts)
  *     <blobDir>/sha256/ab/abcdef…  content that the filesystem driver has published, read-only, named by its digest
  *
- * All are on one file system, so that publishing is a rename. The S3 driver publishes to `<prefix>sha256/ab/abcdef…` of a bucket instead.
+ * All are on one file system, so that publishing is a rename. The S3 driver publishes to `<prefix>sha256/ab/abcdef…` of a bucket instead, and
+ * what clients send straight to the bucket arrives at `<prefix>uploads/<id>` of it.
  */
 export function stagingRootOf(blobDir: string): string {
   return path.resolve(blobDir, 'staging');
@@ -15,6 +16,8 @@ export function stagingRootOf(blobDir: string): string {
 
 /** Where all published content lies, below the folder or the prefix. */
 export const CONTENT_ROOT = 'sha256';
+/** Where all that arrives in pieces lies, below the folder or the prefix. */
+export const UPLOADS_ROOT = 'uploads';
 
 const DIGEST = /^sha256:([0-9a-f]{64})$/;
 

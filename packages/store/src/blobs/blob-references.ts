@@ -18,35 +18,40 @@ async function lockDigests(tx: Database, digests: readonly string[]): Promise<vo
   await tx.$queryRaw`SELECT count(pg_advisory_xact_lock(key)) FROM unnest(${keys}::bigint[]) AS key`;
 }
 
-/** Takes the locks of what is to be published. Whoever locks rows as well does so behind it: then nobody waits in a circle. */
-export async function lockBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
-  await lockDigests(
-    tx,
-    blobs.map((blob) => blob.digest),
-  );
-}
-
 /** Locks the digests and publishes their content; call it before writing the rows that refer to them. */
 export async function publishBlobs(tx: Database, blobs: readonly StagedBlob[]): Promise<void> {
-  await lockBlobs(tx, blobs);
+  await lockDigests(tx, digestsOf(blobs));
+  await publishAll(blobs);
+}
+
+function digestsOf(blobs: readonly StagedBlob[]): string[] {
+  return blobs.map(({ digest }) => digest);
+}
+
+async function publishAll(blobs: readonly StagedBlob[]): Promise<void> {
   for (const blob of blobs) await blob.publish();
 }
 
 /**
- * Runs a transaction that publishes blobs, once their content is where publishing is short. When it fails, what no row refers to is
- * deleted again; where that fails too, it is swept later.
+ * Runs a transaction that publishes blobs, once their content is where publishing is short. It begins with the locks of their digests:
+ * whoever locks rows as well does so behind them, and then nobody waits in a circle. When it fails, what no row refers to is deleted again;
+ * where that fails too, it is swept later.
+ * @param work publishes before it writes the rows that refer to the content
  */
 export async function withBlobs<T>(
   db: PrismaClient,
   blobs: BlobStorage,
   staged: readonly StagedBlob[],
-  work: (tx: Database) => Promise<T>,
+  work: (tx: Database, publish: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
+  const digests = digestsOf(staged);
   try {
     for (const blob of staged) await blob.send();
-    return await db.$transaction(work);
+    return await db.$transaction(async (tx) => {
+      await lockDigests(tx, digests);
+      return work(tx, () => publishAll(staged));
+    });
   } catch (error) {
-    const digests = staged.map(({ digest }) => digest);
     await deleteUnreferencedBlobs(db, blobs, digests).catch(() => {});
     throw error;
   }

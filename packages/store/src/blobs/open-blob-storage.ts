@@ -1,5 +1,6 @@
 import type { BlobStorage } from './blob-storage.js';
 import { openFileBlobStorage } from './file-blob-storage.js';
+import type { BucketUploads } from './s3/bucket-uploads.js';
 import type { S3Config } from './s3/s3-config.js';
 
 /**
@@ -11,4 +12,9 @@ export async function openBlobStorage(blobDir: string, s3: S3Config | null): Pro
   if (s3 === null) return openFileBlobStorage(blobDir);
   const { openS3BlobStorage } = await import('./s3/s3-blob-storage.js');
   return openS3BlobStorage(s3, blobDir);
+}
+
+/** Opens the uploads that go straight to the bucket of a service; null where it has none. */
+export async function openBucketUploads(s3: S3Config | null): Promise<BucketUploads | null> {
+  return s3 === null ? null : (await import('./s3/bucket-uploads.js')).openBucketUploads(s3);
 }

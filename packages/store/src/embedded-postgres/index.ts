@@ -41,6 +41,8 @@ export interface EmbeddedPostgresOptions {
    * ended, however it ends.
    */
   readonly ephemeral?: boolean;
+  /** With `ephemeral`: writes wait for the disk all the same, and take the time that they take a service. */
+  readonly durable?: boolean;
 }
 
 /** A running embedded server. It outlives this process unless it is stopped. */
@@ -73,9 +75,10 @@ export interface EmbeddedPostgres {
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
   const installation = await install(options);
-  const { postmaster, reused } = await startServer(installation, options.ephemeral ?? false);
+  const { ephemeral = false, durable = false } = options;
+  const { postmaster, reused } = await startServer(installation, durable || !ephemeral);
   const password = await readPassword(installation.dataDir);
-  if (options.ephemeral) stopWithThisProcess(installation);
+  if (ephemeral) stopWithThisProcess(installation);
   const stop = (mode: 'fast' | 'immediate') => stopServer(installation, mode);
   return {
     dataDir: installation.dataDir,
@@ -119,7 +122,7 @@ async function install(options: EmbeddedPostgresOptions): Promise<Installation> 
 }
 
 /** Starts the server unless it runs, trying again while another process starts or stops it. */
-async function startServer(installation: Installation, ephemeral: boolean) {
+async function startServer(installation: Installation, durable: boolean) {
   const { dataDir } = installation;
   const giveUpMs = performance.now() + START_TIMEOUT_MS;
   let port = await lastPort(dataDir);
@@ -133,7 +136,7 @@ async function startServer(installation: Installation, ephemeral: boolean) {
       continue;
     }
     clearStalePid(dataDir);
-    const log = await launch(installation, port ?? (await freePort()), ephemeral);
+    const log = await launch(installation, port ?? (await freePort()), durable);
     started = log === null;
     if (log === null) continue;
     if (!TRANSIENT.test(log)) throw startError(dataDir, log);
@@ -144,13 +147,9 @@ async function startServer(installation: Installation, ephemeral: boolean) {
 }
 
 /** Runs `pg_ctl start`, which returns when the server is ready. Null when it is, else what the server logged. */
-async function launch(
-  { binDir, dataDir, user }: Installation,
-  port: number,
-  ephemeral: boolean,
-): Promise<string | null> {
+async function launch({ binDir, dataDir, user }: Installation, port: number, durable: boolean): Promise<string | null> {
   const settings = ['unix_socket_directories=', 'listen_addresses=127.0.0.1', 'log_checkpoints=off'];
-  if (ephemeral) settings.push('fsync=off', 'full_page_writes=off', 'shared_buffers=32MB');
+  if (!durable) settings.push('fsync=off', 'full_page_writes=off', 'shared_buffers=32MB');
   const server = [`-p ${port}`, ...settings.map((setting) => `-c ${setting}`)].join(' ');
   const wait = ['-w', '-t', String(START_TIMEOUT_MS / 1000)];
   const logFile = path.join(dataDir, LOG_FILE);

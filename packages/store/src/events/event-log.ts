@@ -27,13 +27,14 @@ export interface EventFilter {
 }
 
 export interface EventLog {
-  /** The events after the one with this id (all when left out), oldest first, at most 500. */
+  /** The events after the one with this id (all when left out), oldest first, at most {@link EVENTS_PER_READ}. */
   read(filter?: EventFilter, afterId?: string): Promise<JobEvent[]>;
   /** Id of the newest event of any project that is there; 0 where there is none. */
   newestId(): Promise<string>;
 }
 
-const PAGE = 500;
+/** What one read gives at most: fewer are all that there are. */
+export const EVENTS_PER_READ = 500;
 const BATCH = 10_000;
 
 export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
@@ -43,7 +44,7 @@ export function createEventLog(db: PrismaClient, reach: Reach): EventLog {
       const rows = await db.jobEvent.findMany({
         where: { sequence: { gt: BigInt(afterId) }, job: reach, ...(jobId !== undefined && { jobId }) },
         orderBy: { sequence: 'asc' },
-        take: PAGE,
+        take: EVENTS_PER_READ,
       });
       return rows.map(toEvent);
     },

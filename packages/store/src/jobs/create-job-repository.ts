@@ -9,7 +9,7 @@ import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/rea
 import { type AttemptLimits, createAttempts } from './attempts.js';
 import { nextJobs, takeTurns } from './fair-order.js';
 import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
-import { toJob, toJobs, WITH_ARTIFACT_IDS } from './job-rows.js';
+import { type JobRow, toJob, toJobs, toTraceContext, WITH_ARTIFACT_IDS } from './job-rows.js';
 import type { QueueOutlook } from './queue-outlook.js';
 import { ended, transition } from './transition.js';
 
@@ -69,7 +69,8 @@ export function createJobRepository(db: PrismaClient, queue: QueueOutlook, limit
     const token = await start(tx, id, worker);
     const row = token && (await tx.job.findUnique({ where: { id }, include: WITH_ARTIFACT_IDS }));
     if (!token || !row) return null;
-    return { jobId: id, token, attempt: row.attempts, projectId: row.projectId, job: toJob(row, null) };
+    const { attempts: attempt, projectId, traceContext } = row;
+    return { jobId: id, token, attempt, projectId, traceContext: toTraceContext(traceContext), job: toJob(row, null) };
   };
   return {
     ...desk,
@@ -110,7 +111,7 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
     throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
   }
   if (job.keyId !== undefined) await checkJobMinutes(tx, job.keyId);
-  const { id } = await tx.job.create({
+  const created = await tx.job.create({
     data: {
       id: newId('job'),
       projectId,
@@ -124,21 +125,28 @@ async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, j
       gates: job.gates ? toJson(job.gates) : Prisma.DbNull,
       deadlineSeconds: job.deadlineSeconds ?? null,
       labels: toJson(storableLabels(labels)),
+      traceContext: job.traceContext ? toJson(job.traceContext) : Prisma.DbNull,
       events: { create: { toState: 'queued' } },
     },
-    select: { id: true },
   });
   const { startWithinSeconds = null, expiresInSeconds = null } = job;
-  if (startWithinSeconds !== null || expiresInSeconds !== null) {
-    // By the clock of the database, as all times are.
-    await tx.$executeRaw`
-      UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
-        expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
-      WHERE id = ${id}`;
-  }
-  const created = await readJob(tx, queue, { projectId }, id);
-  if (!created) throw new Error(`job ${id} vanished from its own transaction`);
-  return created;
+  const isTimed = startWithinSeconds !== null || expiresInSeconds !== null;
+  const row = isTimed ? await setTimes(tx, created.id, startWithinSeconds, expiresInSeconds) : created;
+  return toJob({ ...row, artifacts: [] }, await queue.ofNew(tx, row.id));
+}
+
+/** By the clock of the database, as all times are. */
+async function setTimes(
+  tx: Database,
+  id: string,
+  startWithinSeconds: number | null,
+  expiresInSeconds: number | null,
+): Promise<Omit<JobRow, 'artifacts'>> {
+  await tx.$executeRaw`
+    UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
+      expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
+    WHERE id = ${id}`;
+  return tx.job.findUniqueOrThrow({ where: { id } });
 }
 
 function storableLabels(labels: Readonly<Record<string, string>>): Record<string, string> {

@@ -64,9 +64,18 @@ export interface Outlook {
   readonly estimate: Estimate;
 }
 
-/** Of all queued jobs, by their ids. */
-export async function outlooks(db: Database): Promise<Map<string, Outlook>> {
-  const rows = await db.$queryRaw<{ id: string; position: number; ahead: number; own: number; slots: number }[]>`
+/** What queued jobs can expect, by their ids. */
+export interface Outlooks {
+  /** How many jobs wait. */
+  readonly waiting: number;
+  readonly byId: ReadonlyMap<string, Outlook>;
+}
+
+/** @param id of the one job that is asked for; all when null */
+export async function outlooks(db: Database, id: string | null): Promise<Outlooks> {
+  const isAsked = id === null ? Prisma.sql`TRUE` : Prisma.sql`id = ${id}`;
+  // As one text: ten thousand rows would keep the process busy for much longer.
+  const [row] = await db.$queryRaw<[{ waiting: number; found: string }]>`
     WITH ${USED}, by_model AS (
       SELECT model_id, method, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM history GROUP BY 1, 2
     ), waiting AS (
@@ -91,12 +100,13 @@ export async function outlooks(db: Database): Promise<Map<string, Outlook>> {
       LEFT JOIN by_model ON by_model.model_id = jobs.model_id AND by_model.method IS NOT DISTINCT FROM jobs.recipe->>'method'
       WHERE jobs.state = 'running'
     )
-    SELECT id, position::int, (ahead + rest)::double precision AS ahead, seconds::double precision AS own, slots
-    FROM ordered, running`;
-  return new Map(
-    rows.map(({ id, position, ahead, own, slots }) => {
-      const estimate = { startsInSeconds: Math.round(ahead / slots), runsForSeconds: Math.round(own) };
-      return [id, { position, estimate }];
-    }),
-  );
+    SELECT (SELECT count(*)::int FROM waiting) AS waiting,
+      coalesce(json_agg(json_build_array(id, position, ahead + rest, seconds, slots)), '[]')::text AS found
+    FROM ordered, running WHERE ${isAsked}`;
+  const found = JSON.parse(row.found) as [id: string, position: number, ahead: number, own: number, slots: number][];
+  const byId = found.map(([id, position, ahead, own, slots]) => {
+    const estimate = { startsInSeconds: Math.round(ahead / slots), runsForSeconds: Math.round(own) };
+    return [id, { position, estimate }] as const;
+  });
+  return { waiting: row.waiting, byId: new Map(byId) };
 }

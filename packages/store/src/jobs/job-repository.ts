@@ -9,6 +9,7 @@ import type {
   Recipe,
   Report,
   SerializedError,
+  TraceContext,
 } from '@tritforge/contracts';
 import type { Database } from '../database.js';
 import type { NewArtifact } from '../repositories/artifacts.js';
@@ -27,6 +28,8 @@ export interface NewJob {
   /** How long it is kept after its end; kept until somebody deletes it when left out. */
   readonly expiresInSeconds?: number | null | undefined;
   readonly labels?: Readonly<Record<string, string>> | undefined;
+  /** What attempts at it, and what webhooks are told of it, are parts of. */
+  readonly traceContext?: TraceContext | null | undefined;
 }
 
 export interface JobFilter {
@@ -44,6 +47,8 @@ export interface JobClaim {
   /** 1 for the first attempt. */
   readonly attempt: number;
   readonly projectId: string;
+  /** Where in a trace the job was sent; null where nothing was traced. */
+  readonly traceContext: TraceContext | null;
   readonly job: Job;
 }
 

@@ -1,4 +1,4 @@
-import type { Gates, Job, JobDatasets, Metric, Phase, Progress, Recipe } from '@tritforge/contracts';
+import type { Gates, Job, JobDatasets, Metric, Phase, Progress, Recipe, TraceContext } from '@tritforge/contracts';
 import type { Database } from '../database.js';
 import type { Prisma } from '../generated/client.js';
 import type { Outlook } from './fair-order.js';
@@ -60,6 +60,11 @@ function datasetsOf(row: JobRow): JobDatasets {
     ...(row.evaluationDatasetId !== null && { evaluation: row.evaluationDatasetId }),
     ...(row.trainingDatasetId !== null && { training: row.trainingDatasetId }),
   };
+}
+
+/** A column in which we wrote where something is in a trace. */
+export function toTraceContext(column: unknown): TraceContext | null {
+  return column as TraceContext | null;
 }
 
 /** Rows as resources show them. A job that started between the two queries has no place any more. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { DATASET_ROLES, type SerializedError, TritforgeError } from '@tritforge/contracts';
 import { openStore, type Store } from '../store.js';
 import { addDataset, addModel, makeArtifact, REPORT, startJob, WORKER } from '../testing/fixtures.js';
@@ -233,5 +234,30 @@ describe('jobs', () => {
     assert.ok((performance.now() - startedMs) / beats < 20, 'a heartbeat takes a few milliseconds');
     assert.equal((await states(claim.jobId)).length, 3, 'only the change of phase is logged');
     await store.jobs.cancel(claim.jobId);
+  });
+
+  it('know where in a trace they were sent, and tell the worker and webhooks, also when they are gone', async () => {
+    const traceContext = {
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+      tracestate: 'vendor=1',
+    };
+    const receiver = { url: 'https://example.com/', eventTypes: ['job.canceled' as const] };
+    const webhook = await store.webhooks.create(receiver);
+    const [traced, untraced] = [
+      await store.jobs.create({ modelId, recipe: {}, traceContext }),
+      await store.jobs.create({ modelId, recipe: {} }),
+    ];
+    for (const [{ id }, context] of [[traced, traceContext] as const, [untraced, null] as const]) {
+      assert.deepEqual((await store.jobs.claim(id, WORKER))?.traceContext, context);
+      await store.jobs.cancel(id);
+      await store.deleteJob(id);
+    }
+    while ((await store.deliveries.fanOut()) > 0);
+    const due = await store.deliveries.due(10);
+    assert.equal(due.length, 2);
+    for (const context of [traceContext, null]) {
+      assert.ok(due.some((delivery) => isDeepStrictEqual(delivery.traceContext, context)));
+    }
+    await store.webhooks.delete(webhook.id);
   });
 });

@@ -51,6 +51,15 @@ describe('the places of queued jobs', () => {
     });
   });
 
+  it('are not looked for by those who send jobs while hundreds wait', async () => {
+    await waiting(300);
+    await withDesks(async (_, asks) => {
+      const [first, second] = [await asks.create({ modelId, recipe: {} }), await asks.create({ modelId, recipe: {} })];
+      assert.deepEqual([first.queuePosition, second.queuePosition], [301, null]);
+      assert.equal(await placeOf(asks, first.id), 301);
+    });
+  });
+
   it('are as of now where fewer wait', async () => {
     await waiting(10);
     await withDesks(async (keeps) => {

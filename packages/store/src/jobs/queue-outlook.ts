@@ -2,11 +2,12 @@ import type { Database } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 import { type Outlook, outlooks } from './fair-order.js';
 
-type Outlooks = ReadonlyMap<string, Outlook>;
+type ById = ReadonlyMap<string, Outlook>;
 
-/** From so many queued jobs on, what one look has found serves others too: it takes tens of milliseconds for ten thousand. */
-const LARGE_QUEUE = 1000;
+/** From so many queued jobs on, what one look has found serves others too: it takes about a millisecond for every hundred. */
+const LONG_QUEUE = 250;
 const KEPT_MS = 1000;
+const NOTHING: ById = new Map();
 
 /**
  * What queued jobs can expect, for everybody who asks in this process. In a short queue it is always as of now. In a long one it is up to a
@@ -15,31 +16,51 @@ const KEPT_MS = 1000;
 export class QueueOutlook {
   readonly #db: PrismaClient;
   readonly #keptMs: number;
-  #known: Outlooks = new Map();
+  #isLong = false;
+  #known: ById = NOTHING;
   #knownUntilMs = 0;
-  #looking: Promise<Outlooks> | null = null;
+  #looking: Promise<ById> | null = null;
 
   constructor(db: PrismaClient, keptMs = KEPT_MS) {
     this.#db = db;
     this.#keptMs = keptMs;
   }
 
-  /** @param db the client, or a transaction, whose own job counts then */
-  async now(db: Database): Promise<Outlooks> {
-    if (performance.now() < this.#knownUntilMs) return this.#known;
-    if (db !== this.#db) return this.#look(db);
-    this.#looking ??= this.#look(db).finally(() => {
+  /** Of all queued jobs. @param db the client, or a transaction that must not wait for another connection */
+  async now(db: Database): Promise<ById> {
+    return this.#recent() ?? (db === this.#db ? this.#lookTogether() : this.#look(db, null));
+  }
+
+  /**
+   * Of a job that a transaction has just written, or null in a long queue, where what is known is older than the job: whoever sends jobs must
+   * not wait for those that were sent before.
+   */
+  async ofNew(tx: Database, id: string): Promise<Outlook | null> {
+    if (this.#recent() !== null) return null;
+    if (!this.#isLong) return (await this.#look(tx, id)).get(id) ?? null;
+    // The queue may have become short, and whoever asks next needs to know anyway.
+    this.#lookTogether().catch(() => {});
+    return null;
+  }
+
+  #recent(): ById | null {
+    return performance.now() < this.#knownUntilMs ? this.#known : null;
+  }
+
+  #lookTogether(): Promise<ById> {
+    this.#looking ??= this.#look(this.#db, null).finally(() => {
       this.#looking = null;
     });
     return this.#looking;
   }
 
-  async #look(db: Database): Promise<Outlooks> {
-    const found = await outlooks(db);
-    if (found.size >= LARGE_QUEUE) {
-      this.#known = found;
+  async #look(db: Database, id: string | null): Promise<ById> {
+    const { waiting, byId } = await outlooks(db, id);
+    this.#isLong = waiting >= LONG_QUEUE;
+    if (this.#isLong && id === null) {
+      this.#known = byId;
       this.#knownUntilMs = performance.now() + this.#keptMs;
     }
-    return found;
+    return byId;
   }
 }

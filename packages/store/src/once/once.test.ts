@@ -59,6 +59,35 @@ describe('requests that are answered once', () => {
     assert.equal((await service.store.once.claim('late', 'f')).state, 'answered');
   });
 
+  it('say since when their key was claimed, also to who takes them over', async () => {
+    const gone = await claim('since');
+    await later('1 minute');
+    const taken = await claim('since');
+    assert.notEqual(taken.token, gone.token);
+    assert.equal(gone.since.getTime() - taken.since.getTime(), 60_000);
+    assert.deepEqual([await service.store.once.renew(gone), await service.store.once.renew(taken)], [false, true]);
+  });
+
+  it('make a webhook, and change its secret, together with the answer that shows the secret', async () => {
+    const { webhooks } = service.store;
+    const request = { url: 'https://example.com/' };
+    const gone = await claim('webhook');
+    await later('1 minute');
+    const taken = { claim: await claim('webhook'), answerOf: (body: object): Answer => ({ ...ANSWER, body }) };
+    const late = { claim: gone, answerOf: () => ANSWER };
+    await assert.rejects(webhooks.create(request, late), { code: 'IDEMPOTENCY_IN_PROGRESS' });
+    assert.deepEqual((await webhooks.list()).items, []);
+    const made = await webhooks.create(request, taken);
+    const known = await service.store.once.claim('webhook', 'f');
+    assert.deepEqual(known.state === 'answered' && known.answer.body, made);
+    await assert.rejects(webhooks.rotate(made.id, late), { code: 'IDEMPOTENCY_IN_PROGRESS' });
+    await webhooks.rotate(made.id, { ...taken, claim: await claim('rotation') });
+    const secrets = await withClient(service.databaseUrl, (client) =>
+      client.query('SELECT former_secret FROM webhooks WHERE id = $1', [made.id]),
+    );
+    assert.deepEqual(secrets.rows, [{ former_secret: made.secret }]);
+  });
+
   it('are taken over from a process that is gone, which can keep nothing any more', async () => {
     const { id: modelId } = await addModel(service.store, 'taken over');
     const gone = await claim('gone');

@@ -8,7 +8,7 @@
  *            tries to keep is refused
  */
 import { randomUUID } from 'node:crypto';
-import { type Job, TritforgeError } from '@tritforge/contracts';
+import { TritforgeError } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 
@@ -24,12 +24,14 @@ export interface OnceClaim {
   readonly projectId: string;
   readonly key: string;
   readonly token: string;
+  /** When the key was first claimed for this request. It stays when the claim is taken over from a process that is gone. */
+  readonly since: Date;
 }
 
-/** A job that a claimed request asks for. */
-export interface OnceJob {
+/** The claim of a request that makes something, and the answer to it once that is made. */
+export interface Once<Made> {
   readonly claim: OnceClaim;
-  readonly answerOf: (job: Job) => Answer;
+  readonly answerOf: (made: Made) => Answer;
 }
 
 /** What is known of a request: it is claimed now, somebody works on it, it was answered, or its key is that of another one. */
@@ -41,8 +43,8 @@ export type Known =
 export interface OnceRepository {
   /** @param fingerprint equal for equal requests, and for no others */
   claim(key: string, fingerprint: string): Promise<Known>;
-  /** Renews the lease. */
-  renew(claim: OnceClaim): Promise<void>;
+  /** Renews the lease. False where the claim has gone to another request. */
+  renew(claim: OnceClaim): Promise<boolean>;
   /** Keeps the answer. @throws TritforgeError IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request */
   keep(claim: OnceClaim, answer: Answer): Promise<void>;
   /** Lets the next request try. */
@@ -55,21 +57,24 @@ const KEPT = Prisma.sql`interval '24 hours'`;
 const LEASE = Prisma.sql`clock_timestamp() + make_interval(secs => ${ONCE_LEASE_MS / 1000}::double precision)`;
 
 export function createOnceRepository(db: PrismaClient, projectId: string): OnceRepository {
+  const isOver = Prisma.sql`known.created_at < clock_timestamp() - ${KEPT}`;
   const held = ({ key, token }: OnceClaim) => ({ projectId, key, token });
   return {
     claim: async (key, fingerprint) => {
-      const claim = { projectId, key, token: randomUUID() };
+      const token = randomUUID();
       // A row whose time is over, or whose worker is gone, is as good as none.
-      const claimed = await db.$queryRaw<unknown[]>`
+      const [claimed] = await db.$queryRaw<{ created_at: Date }[]>`
         INSERT INTO once_keys AS known (project_id, key, fingerprint, token, lease_until)
-        VALUES (${projectId}, ${key}, ${fingerprint}, ${claim.token}, ${LEASE})
+        VALUES (${projectId}, ${key}, ${fingerprint}, ${token}, ${LEASE})
         ON CONFLICT (project_id, key) DO UPDATE SET
           fingerprint = EXCLUDED.fingerprint, token = EXCLUDED.token, lease_until = EXCLUDED.lease_until,
-          status = NULL, headers = NULL, body = NULL, created_at = clock_timestamp()
-        WHERE known.created_at < clock_timestamp() - ${KEPT}
+          status = NULL, headers = NULL, body = NULL,
+          created_at = CASE WHEN ${isOver} THEN clock_timestamp() ELSE known.created_at END
+        WHERE ${isOver}
           OR (known.status IS NULL AND known.lease_until < clock_timestamp() AND known.fingerprint = EXCLUDED.fingerprint)
-        RETURNING 1`;
-      if (claimed.length > 0) return { state: 'claimed', claim };
+        RETURNING created_at`;
+      if (claimed !== undefined)
+        return { state: 'claimed', claim: { projectId, key, token, since: claimed.created_at } };
       const known = await db.onceKey.findUnique({ where: { projectId_key: { projectId, key } } });
       if (known === null) return { state: 'running' };
       if (known.fingerprint !== fingerprint) return { state: 'other' };
@@ -81,9 +86,10 @@ export function createOnceRepository(db: PrismaClient, projectId: string): OnceR
       };
     },
     renew: async (claim) => {
-      await db.$executeRaw`
+      const renewed = await db.$executeRaw`
         UPDATE once_keys SET lease_until = ${LEASE}
         WHERE project_id = ${projectId} AND key = ${claim.key} AND token = ${claim.token}`;
+      return renewed === 1;
     },
     keep: (claim, answer) => keepAnswer(db, claim, answer),
     release: async (claim) => {

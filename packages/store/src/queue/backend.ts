@@ -15,16 +15,14 @@ export interface QueueConfig {
   readonly redisUrl: string | null;
   /** Keeps the queues of several services on one server apart. */
   readonly prefix: string;
-  /** Shorter in tests. */
-  readonly timing?: QueueTiming;
+  /** Times that differ from what is usual. */
+  readonly timing?: Partial<QueueTiming>;
 }
 
 /** How long to wait for what does not answer. */
 export interface QueueTiming {
   /** A delivery goes to another consumer once its own has not been heard of for so long. */
   readonly lockMs: number;
-  /** How often consumers look for such deliveries. */
-  readonly checkIntervalMs: number;
   /** A server that is not ready for so long is away. */
   readonly readyMs: number;
   /** And so is one that does not answer a request for so long. */

@@ -3,7 +3,9 @@ import type { Queue } from 'bullmq';
 import { createProducer, createWorker, type QueueConfig, type QueueTiming } from './backend.js';
 import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.js';
 
-const TIMING: QueueTiming = { lockMs: 10_000, checkIntervalMs: 2_500, readyMs: 20_000, answerMs: 5_000 };
+const TIMING: QueueTiming = { lockMs: 10_000, readyMs: 20_000, answerMs: 5_000 };
+/** How often consumers look, while a lock lasts, for deliveries that have lost theirs. */
+const CHECKS_PER_LOCK = 4;
 /** How long an idle consumer relies on being woken, which a connection that breaks unnoticed prevents. */
 const LOOK_AGAIN_SECONDS = 1;
 /** How soon a consumer asks again after its server was away. */
@@ -38,7 +40,7 @@ async function within<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
  * @throws TritforgeError SERVICE_UNAVAILABLE
  */
 export async function openQueue(config: QueueConfig): Promise<JobQueue> {
-  const { readyMs, answerMs } = config.timing ?? TIMING;
+  const { readyMs, answerMs } = { ...TIMING, ...config.timing };
   const answered = <T>(work: Promise<T>): Promise<T> => within(answerMs, work);
   const queue = createProducer(config);
   // Each call reports its own failure; without a listener an idle connection that drops would end the process.
@@ -49,6 +51,7 @@ export async function openQueue(config: QueueConfig): Promise<JobQueue> {
   });
   return {
     backend: config.redisUrl === null ? 'postgres' : 'redis',
+    onRedis: config.redisUrl === null ? null : queue,
     add: async (jobId, { first = false } = {}) => {
       await answered(put(queue, jobId, first));
     },
@@ -75,7 +78,7 @@ async function put(queue: Queue, jobId: string, first: boolean): Promise<void> {
 
 async function startConsumer(config: QueueConfig, queue: Queue, options: ConsumeOptions): Promise<Consumer> {
   const { concurrency, handler, onError = () => {} } = options;
-  const { lockMs, checkIntervalMs } = config.timing ?? TIMING;
+  const { lockMs } = { ...TIMING, ...config.timing };
   const closing = new AbortController();
   // A delivery may arrive while the consumer closes.
   const handle = async ({ id }: { id?: string | undefined }): Promise<Delivery> =>
@@ -85,7 +88,7 @@ async function startConsumer(config: QueueConfig, queue: Queue, options: Consume
     runRetryDelay: RETRY_DELAY_MS,
     drainDelay: LOOK_AGAIN_SECONDS,
     lockDuration: lockMs,
-    stalledInterval: checkIntervalMs,
+    stalledInterval: lockMs / CHECKS_PER_LOCK,
     maxStalledCount: MAX_STALLED,
     removeOnComplete: { count: 0 },
     removeOnFail: { count: 0 },

@@ -1,3 +1,5 @@
+import type { Queue } from 'bullmq';
+
 /** What became of one delivery: `done` takes it off the queue, `again` puts it back for any worker. */
 export type Delivery = 'done' | 'again';
 
@@ -23,6 +25,8 @@ export interface Consumer {
 export interface JobQueue {
   /** `postgres` or `redis`. */
   readonly backend: 'postgres' | 'redis';
+  /** The queue as the library has it, for who shows what lies on Redis; null where it lies in PostgreSQL. Nothing else may work on it. */
+  readonly onRedis: Queue | null;
   /**
    * Puts a job on the queue; does nothing when it is there already, waiting or being handled.
    * `first` puts it before the others: a job that comes back keeps its turn.

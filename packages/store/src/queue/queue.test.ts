@@ -13,7 +13,7 @@ import type { ConsumeOptions, Consumer, Delivery, JobQueue } from './job-queue.j
 
 const HANGING_CONSUMER = fileURLToPath(new URL('../testing/hanging-consumer.js', import.meta.url));
 const WAIT_TIMEOUT_MS = 15_000;
-const TIMING = { lockMs: 600, checkIntervalMs: 200, readyMs: 10_000, answerMs: 5_000 };
+const TIMING = { lockMs: 600, readyMs: 10_000, answerMs: 5_000 };
 
 async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
   const giveUpMs = performance.now() + WAIT_TIMEOUT_MS;

@@ -3,7 +3,7 @@ import { publishBlobs } from '../blobs/blob-references.js';
 import { type Database, storableText, toJson } from '../database.js';
 import type { Prisma, PrismaClient } from '../generated/client.js';
 import { expiryOf } from '../jobs/job-rows.js';
-import { type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import { isWhole, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import type { Reach } from './reach.js';
 
 export interface NewArtifact extends Pick<Artifact, 'profile' | 'opset' | 'irVersion' | 'requires' | 'bitsPerWeight'> {
@@ -24,7 +24,12 @@ const SHOWN = {
   job: { select: { expiresAt: true, keptSeconds: true, finishedAt: true } },
 } as const satisfies Prisma.ArtifactInclude;
 
-function toArtifact(row: Prisma.ArtifactGetPayload<{ include: typeof SHOWN }>): Artifact {
+type ArtifactRow = Prisma.ArtifactGetPayload<{ include: typeof SHOWN }>;
+
+/** Null where its job was deleted while it was read. */
+function toArtifact(row: ArtifactRow): Artifact | null {
+  const job: ArtifactRow['job'] | null = row.job;
+  if (job === null || !isWhole(row)) return null;
   return {
     id: row.id,
     jobId: row.jobId,
@@ -38,7 +43,7 @@ function toArtifact(row: Prisma.ArtifactGetPayload<{ include: typeof SHOWN }>): 
     requires: row.requires as Artifact['requires'],
     bitsPerWeight: row.bitsPerWeight as Artifact['bitsPerWeight'],
     createdAt: row.createdAt.toISOString(),
-    expiresAt: expiryOf(row.job),
+    expiresAt: expiryOf(job),
   };
 }
 
@@ -54,7 +59,7 @@ export function createArtifactRepository(db: PrismaClient, reach: Reach): Artifa
         orderBy: { position: 'asc' },
         include: SHOWN,
       });
-      return rows.map(toArtifact);
+      return rows.map(toArtifact).filter((artifact) => artifact !== null);
     },
   };
 }

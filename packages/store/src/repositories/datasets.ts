@@ -1,5 +1,5 @@
 import { type Dataset, type DatasetSummary, newId, type Preprocess, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, lockBlobs, publishBlobs, withBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, withBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { type Database, Prisma, storableText, toJson } from '../database.js';
 import type { Dataset as DatasetRow, PrismaClient } from '../generated/client.js';
@@ -62,13 +62,12 @@ export function createDatasetRepository(db: PrismaClient, blobs: BlobStorage, re
   return {
     create: ({ file, preprocess, summary, expiresInSeconds = null }) => {
       const key = datasetKey(file.blob.digest, preprocess);
-      return withBlobs(db, blobs, [file.blob], async (tx) => {
-        // Whoever writes this content holds this lock, and a row that is there is kept until this ends.
-        await lockBlobs(tx, [file.blob]);
+      return withBlobs(db, blobs, [file.blob], async (tx, publish) => {
+        // Whoever writes this content holds the lock of its digest, and a row that is there is kept until this ends.
         const created = !(await keepLonger(tx, 'dataset', { projectId, contentKey: key }, expiresInSeconds));
         // Before content is published, so that a refusal leaves no file.
         if (created) await reserveStorage(tx, projectId, BigInt(file.blob.sizeBytes));
-        await publishBlobs(tx, [file.blob]);
+        await publish();
         if (created) {
           const id = newId('dataset');
           await tx.dataset.create({

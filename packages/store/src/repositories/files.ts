@@ -26,6 +26,11 @@ export interface StoredFile {
   digest: string;
 }
 
+/** Tables are read one after the other: what is deleted meanwhile has lost parts, and is not there any more. */
+export function isWhole({ files }: { readonly files: readonly unknown[] }): boolean {
+  return files.length > 0;
+}
+
 /** Rows of the files, in their order. */
 export function toFileRows(files: readonly NewFile[]): FileRow[] {
   return files.map(({ name, blob }, position) => ({

@@ -1,11 +1,11 @@
 import { type Model, type ModelSummary, newId, TritforgeError } from '@tritforge/contracts';
-import { deleteUnreferencedBlobs, lockBlobs, publishBlobs, withBlobs } from '../blobs/blob-references.js';
+import { deleteUnreferencedBlobs, withBlobs } from '../blobs/blob-references.js';
 import type { BlobStorage } from '../blobs/blob-storage.js';
 import { type Database, storableText, toJson } from '../database.js';
 import type { Model as ModelRow, PrismaClient } from '../generated/client.js';
 import { reserveStorage } from '../limits/quotas.js';
 import { keepFor, keepLonger } from './expiry.js';
-import { contentKey, type FileRow, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
+import { contentKey, type FileRow, isWhole, type NewFile, toFileRows, toStoredFiles, totalBytes } from './files.js';
 import { lockForDelete } from './job-references.js';
 import { type Page, type PageRequest, readPage } from './page.js';
 import { projectOf, type Reach } from './reach.js';
@@ -75,7 +75,7 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
   const ofContent = (contentKey: string) => ({ projectId_contentKey: { projectId, contentKey } });
   const get = async (id: string): Promise<Model | null> => {
     const row = await db.model.findFirst({ where: { id, ...reach }, include: WITH_FILES });
-    return row && toModel(row);
+    return row && isWhole(row) ? toModel(row) : null;
   };
   return {
     create: ({ files, summary, expiresInSeconds = null }) => {
@@ -83,13 +83,12 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
       if (!main) throw new RangeError('a model has at least one file');
       const key = modelKey(files.map(({ name, blob }) => ({ name, digest: blob.digest })));
       const staged = files.map(({ blob }) => blob);
-      return withBlobs(db, blobs, staged, async (tx) => {
-        // Whoever writes this content holds these locks, and a row that is there is kept until this ends.
-        await lockBlobs(tx, staged);
+      return withBlobs(db, blobs, staged, async (tx, publish) => {
+        // Whoever writes this content holds the locks of its digests, and a row that is there is kept until this ends.
         const created = !(await keepLonger(tx, 'model', { projectId, contentKey: key }, expiresInSeconds));
         // Before content is published, so that a refusal leaves no files.
         if (created) await reserveStorage(tx, projectId, totalBytes(files));
-        await publishBlobs(tx, staged);
+        await publish();
         if (created) {
           const id = newId('model');
           await tx.model.create({
@@ -114,13 +113,13 @@ export function createModelRepository(db: PrismaClient, blobs: BlobStorage, reac
     get,
     findByContent: async (files) => {
       const row = await db.model.findUnique({ where: ofContent(modelKey(files)), include: WITH_FILES });
-      return row && toModel(row);
+      return row && isWhole(row) ? toModel(row) : null;
     },
     list: async (request = {}) => {
       const page = await readPage(request, (take, where) =>
         db.model.findMany({ where: { ...where, ...reach }, orderBy: { id: 'desc' }, take, include: WITH_FILES }),
       );
-      return { ...page, items: page.items.map(toModel) };
+      return { ...page, items: page.items.filter(isWhole).map(toModel) };
     },
     keepFor: async (id, seconds) => {
       const isThere = await keepFor(db, 'model', reach, id, seconds);

@@ -43,7 +43,9 @@ export function allowedSource(
 ): SourceAddress {
   const [, bucket = '', key = ''] = ADDRESS.exec(url) ?? [];
   const isIn = (place: SourcePlace) => place.bucket === bucket && key.startsWith(place.prefix);
-  if (isPlain(key) && key !== '' && allowed.some(isIn) && !forbidden.some(isIn)) return { bucket, key };
+  // What ends with a slash is a folder.
+  const isFile = key !== '' && !key.endsWith('/') && isPlain(key);
+  if (isFile && allowed.some(isIn) && !forbidden.some(isIn)) return { bucket, key };
   throw new TritforgeError('SOURCE_NOT_ALLOWED', `The service takes no file from ${url.slice(0, 200)}.`, {
     field,
     remediation:
@@ -53,7 +55,7 @@ export function allowedSource(
   });
 }
 
-/** Whether a key means the same to servers that keep objects as files: no segment leads elsewhere. */
+/** Whether a key means the same to servers that keep objects as files: no segment leads elsewhere, and none has control characters. */
 function isPlain(key: string): boolean {
-  return key.split('/').every((segment) => segment !== '.' && segment !== '..');
+  return key.split('/').every((segment) => segment !== '.' && segment !== '..') && !/\p{Cc}/u.test(key);
 }

@@ -10,8 +10,8 @@ const BUCKET = 'tritforge-test';
 const NODE_OPTIONS = ['--openssl-legacy-provider'];
 
 /**
- * A real S3 server (s3rver) on loopback, with one bucket. It checks neither secrets nor checksums nor payloads, so what a damaged upload leads to has to
- * be shown in another way.
+ * A real S3 server (s3rver) on loopback, with one bucket. It checks neither secrets nor signatures, nor checksums nor lengths, so what a damaged
+ * upload leads to has to be shown in another way.
  */
 export interface TestS3 {
   readonly endpoint: string;

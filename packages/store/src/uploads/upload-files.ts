@@ -9,7 +9,7 @@ const READ_CHUNK_BYTES = 1 << 20;
 
 /** The bytes of uploads that arrive in pieces: one file each, whose size is what has arrived. Processes share the folder. */
 export interface UploadFiles {
-  /** @throws TritforgeError STORAGE_FULL */
+  /** Does nothing where there is one. @throws TritforgeError STORAGE_FULL */
   create(id: string): Promise<void>;
   /** How many bytes have arrived; null where there is no file. */
   sizeOf(id: string): Promise<number | null>;
@@ -31,7 +31,7 @@ export async function openUploadFiles(folder: string): Promise<UploadFiles> {
   const pathOf = (id: string) => path.join(folder, id);
   return {
     create: async (id) => {
-      await writeFile(pathOf(id), '', { flag: 'wx', mode: 0o600 }).catch(rethrowStorageError);
+      await writeFile(pathOf(id), '', { flag: 'a', mode: 0o600 }).catch(rethrowStorageError);
     },
     sizeOf: async (id) => {
       try {

@@ -1,11 +1,10 @@
 import type { Readable } from 'node:stream';
 import { TritforgeError } from '@tritforge/contracts';
-import type { Database } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
-import { reserveStorage } from '../limits/quotas.js';
 import { projectOf, type Reach } from '../repositories/reach.js';
 import type { UploadFiles } from './upload-files.js';
 import { createUploadLocks, type UploadLocks } from './upload-locks.js';
+import { endOf, takeRoom, type UploadLimits } from './upload-room.js';
 
 /** What a client says of an upload; keys may have no value. */
 export type UploadMetadata = Readonly<Record<string, string | null>>;
@@ -20,17 +19,10 @@ export interface Upload {
   readonly expiresAt: Date;
 }
 
-/** What a project may have at a time. Finished uploads count until they expire or are deleted: they take the same space. */
-export interface UploadLimits {
-  readonly maxUploads: number;
-  readonly maxTotalBytes: number;
-  readonly lifetimeSeconds: number;
-}
-
-/** Uploads of a project. */
+/** Uploads of a project that come through the service. */
 export interface UploadRepository {
   readonly locks: UploadLocks;
-  /** @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL */
+  /** Goes on with one of the id that is there, as a request leaves it that was broken off. @throws TritforgeError QUOTA_EXCEEDED, STORAGE_FULL */
   create(upload: Pick<Upload, 'id' | 'sizeBytes' | 'metadata'>, limits: UploadLimits): Promise<void>;
   /** Null where there is none, and where it has expired. */
   get(id: string): Promise<Upload | null>;
@@ -42,23 +34,26 @@ export interface UploadRepository {
   delete(id: string): Promise<void>;
 }
 
+/** Rows of uploads whose bytes come through the service. */
+const THROUGH_US = { partBytes: null } as const;
+
 export function createUploadRepository(db: PrismaClient, files: UploadFiles, reach: Reach): UploadRepository {
   const projectId = projectOf(reach);
   return {
     locks: createUploadLocks(db, reach),
     create: async ({ id, sizeBytes, metadata }, limits) => {
-      const expiresAt = new Date(Date.now() + limits.lifetimeSeconds * 1000);
       await db.$transaction(async (tx) => {
-        await checkRoom(tx, projectId, sizeBytes, limits);
+        if ((await tx.upload.findFirst({ where: { id, projectId }, select: { id: true } })) !== null) return;
+        await takeRoom(tx, projectId, sizeBytes, limits);
         await tx.upload.create({
-          data: { id, projectId, sizeBytes: BigInt(sizeBytes), metadata: { ...metadata }, expiresAt },
+          data: { id, projectId, sizeBytes: BigInt(sizeBytes), metadata: { ...metadata }, expiresAt: endOf(limits) },
         });
       });
       // The row first: what is swept is found by its row.
       await files.create(id);
     },
     get: async (id) => {
-      const row = await db.upload.findFirst({ where: { id, ...reach, expiresAt: { gt: new Date() } } });
+      const row = await db.upload.findFirst({ where: { id, ...reach, ...THROUGH_US, expiresAt: { gt: new Date() } } });
       const offsetBytes = row && (await files.sizeOf(id));
       if (row === null || offsetBytes === null) return null;
       const metadata = row.metadata as UploadMetadata;
@@ -67,7 +62,7 @@ export function createUploadRepository(db: PrismaClient, files: UploadFiles, rea
     append: files.append,
     open: files.open,
     delete: async (id) => {
-      const row = await db.upload.findFirst({ where: { id, ...reach }, select: { id: true } });
+      const row = await db.upload.findFirst({ where: { id, ...reach, ...THROUGH_US }, select: { id: true } });
       if (row === null) throw new TritforgeError('UPLOAD_NOT_FOUND', `There is no upload ${id}.`);
       await remove(db, files, [id]);
     },
@@ -79,7 +74,7 @@ const SWEEP_LIMIT = 100;
 
 /** Deletes uploads that have expired; returns how many. */
 export async function sweepUploads(db: PrismaClient, files: UploadFiles): Promise<number> {
-  const where = { expiresAt: { lte: new Date() } };
+  const where = { ...THROUGH_US, expiresAt: { lte: new Date() } };
   const expired = await db.upload.findMany({ where, select: { id: true }, take: SWEEP_LIMIT });
   const ids = expired.map(({ id }) => id);
   await remove(db, files, ids);
@@ -89,19 +84,4 @@ export async function sweepUploads(db: PrismaClient, files: UploadFiles): Promis
 async function remove(db: PrismaClient, files: UploadFiles, ids: readonly string[]): Promise<void> {
   for (const id of ids) await files.remove(id);
   await db.upload.deleteMany({ where: { id: { in: [...ids] } } });
-}
-
-/** Makes sure that a project has room for one more; those of one project take turns. @throws TritforgeError QUOTA_EXCEEDED */
-async function checkRoom(tx: Database, projectId: string, sizeBytes: number, limits: UploadLimits): Promise<void> {
-  await tx.$queryRaw`SELECT 1 FROM projects WHERE id = ${projectId} FOR UPDATE`;
-  const { _count, _sum } = await tx.upload.aggregate({ where: { projectId }, _count: true, _sum: { sizeBytes: true } });
-  const usedBytes = Number(_sum.sizeBytes ?? 0n);
-  if (_count >= limits.maxUploads || usedBytes + sizeBytes > limits.maxTotalBytes) {
-    throw new TritforgeError(
-      'QUOTA_EXCEEDED',
-      `The project has ${_count} of ${limits.maxUploads} uploads with ${usedBytes} of ${limits.maxTotalBytes} bytes, and this one has ${sizeBytes}`,
-      { remediation: 'Delete uploads that were used or given up, or wait until they expire.' },
-    );
-  }
-  await reserveStorage(tx, projectId, BigInt(sizeBytes));
 }

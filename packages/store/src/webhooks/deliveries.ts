@@ -6,11 +6,11 @@
  * Rows and the place in the log up to which there are rows are written in one transaction, so an event is sent once to each webhook
  * (at least once over the network), also when workers die in between.
  */
-import { isTerminal, newId } from '@tritforge/contracts';
-import { type Database, Prisma } from '../database.js';
+import { isTerminal, newId, type TraceContext } from '@tritforge/contracts';
+import { type Database, Prisma, toJson } from '../database.js';
 import { createEventLog, type JobEvent, toEvent } from '../events/event-log.js';
 import type { PrismaClient } from '../generated/client.js';
-import { toJobs, WITH_ARTIFACT_IDS } from '../jobs/job-rows.js';
+import { toJobs, toTraceContext, WITH_ARTIFACT_IDS } from '../jobs/job-rows.js';
 import type { QueueOutlook } from '../jobs/queue-outlook.js';
 import { lockUntilEnd } from '../locks.js';
 import { ALL_PROJECTS } from '../repositories/reach.js';
@@ -25,6 +25,8 @@ export interface DueDelivery {
   readonly secrets: readonly string[];
   /** 1 for the first. */
   readonly attempt: number;
+  /** What sending it is a part of; null where the job was not traced, and for tests. */
+  readonly traceContext: TraceContext | null;
 }
 
 /** What came of an attempt. */
@@ -47,6 +49,16 @@ export interface DeliveryQueue {
   gone(delivery: Pick<DueDelivery, 'id' | 'webhookId'>, status: number): Promise<void>;
   /** Deletes messages that ended long ago. Returns how many. */
   sweep(): Promise<number>;
+}
+
+interface DueRow {
+  readonly id: string;
+  readonly webhook_id: string;
+  readonly url: string;
+  readonly payload: string;
+  readonly secrets: readonly (string | null)[];
+  readonly attempts: number;
+  readonly trace_context: unknown;
 }
 
 const LEASE = Prisma.sql`clock_timestamp() + interval '1 minute'`;
@@ -73,9 +85,7 @@ export function createDeliveryQueue(db: PrismaClient, queue: QueueOutlook): Deli
       });
     },
     due: async (limit) => {
-      const rows = await db.$queryRaw<
-        { id: string; webhook_id: string; url: string; payload: string; secrets: (string | null)[]; attempts: number }[]
-      >`
+      const rows = await db.$queryRaw<DueRow[]>`
         WITH due AS (
           SELECT webhook_deliveries.id FROM webhook_deliveries JOIN webhooks ON webhooks.id = webhook_id
           WHERE state = 'pending' AND next_attempt_at <= clock_timestamp() AND disabled_at IS NULL
@@ -84,15 +94,16 @@ export function createDeliveryQueue(db: PrismaClient, queue: QueueOutlook): Deli
         )
         UPDATE webhook_deliveries SET lease_until = ${LEASE}, attempts = attempts + 1
         FROM due, webhooks WHERE webhook_deliveries.id = due.id AND webhooks.id = webhook_id
-        RETURNING webhook_deliveries.id, webhook_id, url, payload, attempts,
+        RETURNING webhook_deliveries.id, webhook_id, url, payload, attempts, trace_context,
           ARRAY[secret, CASE WHEN former_until > clock_timestamp() THEN former_secret END] AS secrets`;
-      return rows.map(({ id, webhook_id, url, payload, secrets, attempts }) => ({
+      return rows.map(({ id, webhook_id, url, payload, secrets, attempts, trace_context }) => ({
         id,
         webhookId: webhook_id,
         url,
         payload,
         secrets: secrets.flatMap((secret) => secret ?? []),
         attempt: attempts,
+        traceContext: toTraceContext(trace_context),
       }));
     },
     succeeded: async (id, status) => {
@@ -140,13 +151,14 @@ export async function writeLastMessages(tx: Database, queue: QueueOutlook, jobId
 
 async function writeMessages(tx: Database, queue: QueueOutlook, events: readonly JobEvent[]): Promise<void> {
   const changes = events.filter(({ from, to }) => from !== to);
-  if (changes.length === 0) return;
+  if (changes.length === 0 || (await tx.webhook.findFirst({ where: { disabledAt: null } })) === null) return;
   const rows = await tx.job.findMany({
     where: { id: { in: changes.map(({ jobId }) => jobId) } },
     include: WITH_ARTIFACT_IDS,
   });
   const jobs = new Map((await toJobs(tx, queue, rows)).map((job) => [job.id, job]));
   const projects = new Map(rows.map(({ id, projectId }) => [id, projectId]));
+  const traces = new Map(rows.map(({ id, traceContext }) => [id, traceContext]));
   const webhooks = await tx.webhook.findMany({
     where: { projectId: { in: [...projects.values()] }, disabledAt: null },
   });
@@ -157,12 +169,21 @@ async function writeMessages(tx: Database, queue: QueueOutlook, events: readonly
     // What is known by now may be more than the event says, except its state.
     const ended = isTerminal(event.to) ? job : { ...job, state: event.to, phase: null, progress: null };
     const payload = JSON.stringify({ type, timestamp: event.at, data: ended });
+    const trace = traces.get(event.jobId) ?? null;
+    const traceContext = trace === null ? Prisma.DbNull : toJson(trace);
     return webhooks
       .filter(({ projectId, eventTypes, createdAt }) => {
         const wants = projectId === projects.get(event.jobId) && eventTypes.includes(type);
         return wants && createdAt.toISOString() <= event.at;
       })
-      .map(({ id }) => ({ id: newId('delivery'), webhookId: id, sequence: BigInt(event.id), type, payload }));
+      .map((webhook) => ({
+        id: newId('delivery'),
+        webhookId: webhook.id,
+        sequence: BigInt(event.id),
+        type,
+        payload,
+        traceContext,
+      }));
   });
   await tx.webhookDelivery.createMany({ data, skipDuplicates: true });
 }

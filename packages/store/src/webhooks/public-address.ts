@@ -7,11 +7,18 @@ import type { LookupFunction } from 'node:net';
 import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
+/** All of IPv6 that is given out to the internet. What lies beside it may be carried elsewhere, as ::7f00:1 may be to 127.0.0.1. */
+const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR('2000::/3');
+/** A public address by its number that every machine in Azure reaches its host by. */
+const AZURE_HOST = '168.63.129.16';
+
 /** Whether an IP address is one of the internet, in any of its spellings. */
 export function isPublicAddress(address: string): boolean {
-  if (isIP(address) === 0) return false;
+  if (isIP(address) === 0 || address.includes('%')) return false;
   // ::ffff:127.0.0.1 is 127.0.0.1.
-  return ipaddr.process(address).range() === 'unicast';
+  const plain = ipaddr.process(address);
+  if (plain.range() !== 'unicast' || plain.toString() === AZURE_HOST) return false;
+  return !(plain instanceof ipaddr.IPv6) || plain.match(GLOBAL_UNICAST);
 }
 
 /** An address that webhooks are not sent to. */

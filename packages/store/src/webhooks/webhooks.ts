@@ -8,21 +8,23 @@ import {
   type WebhookRequest,
   type WebhookWithSecret,
 } from '@tritforge/contracts';
-import { Prisma, storableText } from '../database.js';
+import { type Database, Prisma, storableText } from '../database.js';
 import type { WebhookDelivery as DeliveryRow, PrismaClient, Webhook as Row } from '../generated/client.js';
+import { keepAnswer, type Once } from '../once/once.js';
 import { type Page, type PageRequest, readPage } from '../repositories/page.js';
 import { projectOf, type Reach } from '../repositories/reach.js';
 
 /** The webhooks of a project, for whoever sets them up. */
 export interface WebhookRepository {
-  create(request: WebhookRequest): Promise<WebhookWithSecret>;
+  /** @param once its answer is kept in the same transaction. @throws TritforgeError IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request */
+  create(request: WebhookRequest, once?: Once<WebhookWithSecret>): Promise<WebhookWithSecret>;
   get(id: string): Promise<Webhook | null>;
   /** @throws TritforgeError CURSOR_INVALID */
   list(page?: PageRequest): Promise<Page<Webhook>>;
   /** With its deliveries. @throws TritforgeError WEBHOOK_NOT_FOUND */
   delete(id: string): Promise<void>;
-  /** A new secret; the former one signs as well for a day. @throws TritforgeError WEBHOOK_NOT_FOUND */
-  rotate(id: string): Promise<WebhookWithSecret>;
+  /** A new secret; the former one signs as well for a day. @param once as for `create`. @throws TritforgeError WEBHOOK_NOT_FOUND */
+  rotate(id: string, once?: Once<WebhookWithSecret>): Promise<WebhookWithSecret>;
   /** Sends a `webhook.test`. @throws TritforgeError WEBHOOK_NOT_FOUND */
   test(id: string): Promise<WebhookDelivery>;
   /** Newest first. @throws TritforgeError WEBHOOK_NOT_FOUND, CURSOR_INVALID */
@@ -43,20 +45,27 @@ export function createWebhookRepository(db: PrismaClient, reach: Reach): Webhook
       remediation: 'GET /webhooks lists what there is.',
     });
   };
-  return {
-    create: async ({ url, eventTypes = ENDS, description = '' }) => {
+  /** Writes a secret and keeps the answer that shows it: whoever asks again must get the one that signs. */
+  const withNewSecret = (
+    once: Once<WebhookWithSecret> | undefined,
+    write: (tx: Database, secret: string) => Promise<Row>,
+  ): Promise<WebhookWithSecret> =>
+    db.$transaction(async (tx) => {
       const secret = newSecret();
-      const row = await db.webhook.create({
-        data: {
-          id: newId('webhook'),
-          projectId: projectOf(reach),
-          url,
-          eventTypes: [...eventTypes],
-          description: storableText(description),
-          secret,
-        },
-      });
-      return { ...toWebhook(row), secret };
+      const made = { ...toWebhook(await write(tx, secret)), secret };
+      if (once !== undefined) await keepAnswer(tx, once.claim, once.answerOf(made));
+      return made;
+    });
+  return {
+    create: ({ url, eventTypes = ENDS, description = '' }, once) => {
+      const data = {
+        id: newId('webhook'),
+        projectId: projectOf(reach),
+        url,
+        eventTypes: [...eventTypes],
+        description: storableText(description),
+      };
+      return withNewSecret(once, (tx, secret) => tx.webhook.create({ data: { ...data, secret } }));
     },
     get: async (id) => {
       const row = await db.webhook.findFirst({ where: { id, ...reach } });
@@ -72,12 +81,10 @@ export function createWebhookRepository(db: PrismaClient, reach: Reach): Webhook
       await find(id);
       await db.webhook.deleteMany({ where: { id } });
     },
-    rotate: async (id) => {
+    rotate: async (id, once) => {
       const { secret: formerSecret } = await find(id);
-      const secret = newSecret();
-      const formerUntil = new Date(Date.now() + CHANGE_OVER_MS);
-      const row = await db.webhook.update({ where: { id }, data: { secret, formerSecret, formerUntil } });
-      return { ...toWebhook(row), secret };
+      const former = { formerSecret, formerUntil: new Date(Date.now() + CHANGE_OVER_MS) };
+      return withNewSecret(once, (tx, secret) => tx.webhook.update({ where: { id }, data: { secret, ...former } }));
     },
     test: async (id) => {
       await find(id);

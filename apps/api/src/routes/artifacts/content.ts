@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { type Artifact, TritforgeError } from '@tritforge/contracts';
 import type { BlobStorage } from '@tritforge/store';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -21,21 +23,22 @@ export function chosenFile({ id, files }: Artifact, name: string | undefined): A
 
 /**
  * Answers with a file, or the range of it that the request asks for; its content never changes.
- * @throws TritforgeError RANGE_NOT_SATISFIABLE
+ * @throws TritforgeError RANGE_NOT_SATISFIABLE, SERVICE_UNAVAILABLE; an Error with the code ENOENT when the file is not there
  */
-export function sendContent(
+export async function sendContent(
   blobs: BlobStorage,
   { name, digest, sizeBytes }: ArtifactFile,
   { headers, method }: FastifyRequest,
   reply: FastifyReply,
-): FastifyReply {
+): Promise<FastifyReply> {
   const etag = strongEtag(digest);
-  reply.headers({ etag, 'accept-ranges': 'bytes', 'cache-control': 'private, max-age=31536000, immutable' });
-  if (matchesEtag(headers['if-none-match'], etag)) return reply.status(304).send();
+  const known = { etag, 'accept-ranges': 'bytes' };
+  const unchanging = { ...known, 'cache-control': 'private, max-age=31536000, immutable' };
+  if (matchesEtag(headers['if-none-match'], etag)) return reply.status(304).headers(unchanging).send();
   const range =
     method === 'GET' && rangeApplies(headers['if-range'], etag) ? parseRange(headers.range, sizeBytes) : null;
   if (range === 'unsatisfiable') {
-    reply.header('content-range', `bytes */${sizeBytes}`).removeHeader('cache-control');
+    reply.headers({ ...known, 'content-range': `bytes */${sizeBytes}` });
     throw new TritforgeError(
       'RANGE_NOT_SATISFIABLE',
       `"${headers.range}" lies outside the ${sizeBytes} bytes of ${name}`,
@@ -46,7 +49,10 @@ export function sendContent(
     );
   }
   const { start, end } = range ?? { start: 0, end: sizeBytes - 1 };
+  // What cannot be read says so before there are headers of a file.
+  const content = method === 'HEAD' ? undefined : await begun(blobs.open(digest, { start, end }));
   reply.type('application/octet-stream').headers({
+    ...unchanging,
     'content-length': String(end - start + 1),
     'content-disposition': attachment(name),
     'repr-digest': contentDigest(digest),
@@ -55,5 +61,11 @@ export function sendContent(
       : { 'content-digest': contentDigest(digest) }),
   });
   reply.status(range ? 206 : 200);
-  return method === 'HEAD' ? reply.send() : reply.send(blobs.open(digest, { start, end }));
+  return reply.send(content);
+}
+
+/** A stream of which the first bytes are there. @throws what it fails with before */
+async function begun(content: Readable): Promise<Readable> {
+  await once(content, 'readable');
+  return content;
 }

@@ -62,7 +62,14 @@ export const artifactRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, 
   const download: RouteHandler = async (request, reply) => {
     const { id } = request.params as { id: string };
     const { file } = request.query as { file?: string };
-    return sendContent(store.blobs, chosenFile(await find(request, id), file), request, reply);
+    const artifact = await find(request, id);
+    try {
+      return await sendContent(store.blobs, chosenFile(artifact, file), request, reply);
+    } catch (error) {
+      // Its job may have been deleted meanwhile: then there is no such artifact any more.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') await find(request, id);
+      throw error;
+    }
   };
   // HEAD is a route of its own, since the one that Fastify makes would read the file to its end.
   app.head('/artifacts/:id/content', { config, schema: { ...schema, hide: true } }, download);

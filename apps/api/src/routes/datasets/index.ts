@@ -63,7 +63,7 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
     },
     async (request, reply) => {
       const { expiresInSeconds = config.datasetRetentionSeconds } = request.query;
-      const answer = await uploads.serve(request, reply, async (session) => {
+      const answer = await uploads.serve(reply, async (session) => {
         const { file, preprocess } = await receiveParts(deps, request, session);
         return answerOnce(request, { files: digestsOf([file]), preprocess }, async () => {
           const checks = { inspector, store: accessOf(request).store };
@@ -135,7 +135,7 @@ export const datasetRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, d
 
 /** What takes JSON below `/datasets`. */
 const datasetChanges: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { config }) => {
-  parseJsonBodies(app, config.maxJsonBytes);
+  parseJsonBodies(app, config);
   app.patch(
     '/datasets/:id',
     {

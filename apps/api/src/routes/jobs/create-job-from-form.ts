@@ -8,7 +8,7 @@ import {
 } from '@tritforge/contracts';
 import type { Answer, NewJob, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
-import type { CheckDeps, RouteDeps } from '../../deps.js';
+import type { CheckDeps, JobCheckDeps, RouteDeps } from '../../deps.js';
 import { compileCheck } from '../../http/schema-check.js';
 import { answerOnce } from '../../once/answer-once.js';
 import { digestsOf } from '../../once/digests-of.js';
@@ -53,7 +53,7 @@ export async function createJobFromForm(
     },
     options: null,
   };
-  const checks: CheckDeps = { inspector: deps.inspector, store: accessOf(request).store };
+  const checks: JobCheckDeps = { inspector: deps.inspector, fits: deps.fits, store: accessOf(request).store };
   await deps.uploads.readParts(request, (part) => takePart(form, part, session, deps.config.maxJsonBytes));
   const { preprocess = null, ...wanted } = form.options ?? {};
   const files = form.model.files();
@@ -87,14 +87,17 @@ async function takePart(form: JobForm, part: Part, session: UploadSession, maxJs
 }
 
 async function checkAgainstModel(
-  deps: CheckDeps,
+  deps: JobCheckDeps,
   session: UploadSession,
   part: SingleFile,
   preprocess: Preprocess | null,
-  model: CheckedModel,
+  { summary: { inputs } }: CheckedModel,
 ): Promise<CheckedDataset> {
   const dataset = await checkDatasetFile(deps, session, part.file(), preprocess);
-  await deps.inspector.checkDataset(dataset, model.summary.inputs, session.signal);
+  const { name: fileName, blob } = dataset.file;
+  await deps.fits.pass({ fileName, digest: blob.digest, preprocess, inputs }, session.signal, () =>
+    deps.inspector.checkDataset(dataset, inputs, session.signal),
+  );
   return dataset;
 }
 

@@ -1,7 +1,7 @@
 import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
-import type { Answer, OnceClaim, OnceJob } from '@tritforge/store';
+import type { Answer, Once, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
-import type { CheckDeps, RouteDeps } from '../../deps.js';
+import type { JobCheckDeps, RouteDeps } from '../../deps.js';
 import { lookUp } from '../../http/lookup.js';
 import { answerOnce } from '../../once/answer-once.js';
 import { accessOf } from '../../plugins/authentication.js';
@@ -13,7 +13,7 @@ export const POLL_SECONDS = 1;
 
 /** Creates a job of a model and datasets that are stored. @throws TritforgeError of every check */
 export async function createJob(
-  { inspector, config }: RouteDeps,
+  { inspector, fits, config }: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
   wanted: JobRequest,
@@ -21,7 +21,7 @@ export async function createJob(
   const { store, key } = accessOf(request);
   const { recipe = {}, expiresInSeconds = config.jobRetentionSeconds } = wanted;
   const work = async (claim: OnceClaim | null) => {
-    await checkJob({ store, inspector }, session, wanted);
+    await checkJob({ store, inspector, fits }, session, wanted);
     return queued(await store.submitJob({ ...wanted, recipe, expiresInSeconds, keyId: key?.id }, onceJob(claim)));
   };
   return answerOnce(request, wanted, work, 'within');
@@ -33,11 +33,15 @@ export function queued(job: Job): Answer {
 }
 
 /** What keeps the answer together with the job. */
-export function onceJob(claim: OnceClaim | null): OnceJob | undefined {
+export function onceJob(claim: OnceClaim | null): Once<Job> | undefined {
   return claim === null ? undefined : { claim, answerOf: queued };
 }
 
-async function checkJob({ store, inspector }: CheckDeps, session: UploadSession, wanted: JobRequest): Promise<void> {
+async function checkJob(
+  { store, inspector, fits }: JobCheckDeps,
+  session: UploadSession,
+  wanted: JobRequest,
+): Promise<void> {
   const { modelId, datasets = {} } = wanted;
   const model = await lookUp('model', modelId, (id) => store.models.get(id));
   const roles = DATASET_ROLES.filter((role) => datasets[role] !== undefined);
@@ -47,10 +51,13 @@ async function checkJob({ store, inspector }: CheckDeps, session: UploadSession,
   checkWanted(wanted, roles);
   const evaluation = used[roles.indexOf('evaluation')];
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
+  const { inputs } = model.summary;
   for (const { id, fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {
     try {
-      const [path] = await session.layOutPublished([{ name: fileName, digest }]);
-      await inspector.checkDataset({ path: path!, preprocess }, model.summary.inputs, session.signal);
+      await fits.pass({ fileName, digest, preprocess, inputs }, session.signal, async () => {
+        const [path] = await session.layOutPublished([{ name: fileName, digest }]);
+        await inspector.checkDataset({ path: path!, preprocess }, inputs, session.signal);
+      });
     } catch (error) {
       // It may have expired meanwhile, and its file with it.
       await lookUp('dataset', id, (known) => store.datasets.get(known));

@@ -114,7 +114,7 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       async (request, reply) => {
         const contentType = request.headers['content-type']?.toLowerCase();
         if (contentType === undefined) throw noContentType();
-        const answer = await uploads.serve(request, reply, (session) =>
+        const answer = await uploads.serve(reply, (session) =>
           contentType.startsWith(MULTIPART)
             ? createJobFromForm(deps, request, session)
             : createJob(deps, request, session, request.body as JobRequest),

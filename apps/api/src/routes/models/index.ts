@@ -63,7 +63,7 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
     },
     async (request, reply) => {
       const { fileName, expiresInSeconds = config.modelRetentionSeconds } = request.query;
-      const answer = await uploads.serve(request, reply, async (session) => {
+      const answer = await uploads.serve(reply, async (session) => {
         const files = await receiveFiles(deps, request, fileName, session);
         return answerOnce(request, digestsOf(files), async () => {
           const checks = { inspector, store: accessOf(request).store };
@@ -135,7 +135,7 @@ export const modelRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, dep
 
 /** What takes JSON below `/models`. */
 const modelChanges: FastifyPluginAsyncTypebox<RouteDeps> = async (app, { config }) => {
-  parseJsonBodies(app, config.maxJsonBytes);
+  parseJsonBodies(app, config);
   app.patch(
     '/models/:id',
     {

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import { type ErrorCode, idSchema, newId, WRITING } from '@tritforge/contracts';
-import type { Answer } from '@tritforge/store';
+import { type ErrorCode, idSchema, newId, repeatableId, WRITING } from '@tritforge/contracts';
+import type { Answer, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
@@ -111,8 +111,8 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, de
     },
     async (request, reply) => {
       const { 'upload-length': length, 'upload-metadata': metadata } = request.headers;
-      const answer = await deps.uploads.serve(request, reply, () =>
-        answerOnce(request, { length, metadata }, () => create(deps, request)),
+      const answer = await deps.uploads.serve(reply, () =>
+        answerOnce(request, { length, metadata }, (claim) => create(deps, request, claim)),
       );
       return sendAnswer(reply, answer);
     },
@@ -164,7 +164,7 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, de
     },
     async (request, reply) => {
       const { id } = request.params;
-      const answer = await deps.uploads.serve(request, reply, () => answerById(deps, request, id));
+      const answer = await deps.uploads.serve(reply, () => answerById(deps, request, id));
       return sendAnswer(reply, answer);
     },
   );
@@ -189,18 +189,26 @@ export const uploadRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, de
   );
 };
 
-/** Makes an upload. One that was not answered for is not kept: nobody knows its id. */
-async function create(deps: RouteDeps, request: FastifyRequest): Promise<Answer> {
-  const id = newId('upload');
+/**
+ * Makes an upload. One that was not answered for is not kept: nobody knows its id. Whoever takes over a claim finds the one that a process
+ * which was killed has made.
+ */
+async function create(deps: RouteDeps, request: FastifyRequest, claim: OnceClaim | null): Promise<Answer> {
+  const id = claim === null ? newId('upload') : idOf(claim);
+  const { uploads, once } = accessOf(request).store;
   try {
     return await answerById(deps, request, id);
   } catch (error) {
+    // Whoever has taken over may have answered for it.
+    const isOurs = claim === null || (await once.renew(claim).catch(() => false));
     // Where it was not made yet there is none; where the database is gone it expires.
-    await accessOf(request)
-      .store.uploads.delete(id)
-      .catch(() => {});
+    if (isOurs) await uploads.delete(id).catch(() => {});
     throw error;
   }
+}
+
+function idOf({ projectId, key, since }: OnceClaim): string {
+  return repeatableId('upload', since.getTime(), `${projectId} ${key}`);
 }
 
 async function answerById(deps: RouteDeps, request: FastifyRequest, id: string): Promise<Answer> {

@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import { idSchema, Webhook, WebhookDelivery, WebhookRequest, WebhookWithSecret } from '@tritforge/contracts';
+import type { Answer, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
 import Type from 'typebox';
 import type { RouteDeps } from '../../deps.js';
@@ -53,11 +54,14 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     },
     async (request, reply) => {
       checkTarget(request.body.url, config.webhookTargets);
-      const answer = await answerOnce(request, request.body, async () => {
-        const made = await webhooksOf(request).create(request.body);
-        return { status: 201, headers: { location: `/webhooks/${made.id}` }, body: made };
+      const answerOf = (made: WebhookWithSecret): Answer => ({
+        status: 201,
+        headers: { location: `/webhooks/${made.id}` },
+        body: made,
       });
-      return sendAnswer(reply, answer);
+      const work = async (claim: OnceClaim | null) =>
+        answerOf(await webhooksOf(request).create(request.body, claim === null ? undefined : { claim, answerOf }));
+      return sendAnswer(reply, await answerOnce(request, request.body, work, 'within'));
     },
   );
 
@@ -134,7 +138,8 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     },
     async (request, reply) => {
       requireId('webhook', request.params.id);
-      return sendOnce(request, reply, 200, () => webhooksOf(request).rotate(request.params.id));
+      const { id } = request.params;
+      return sendOnce<WebhookWithSecret>(request, reply, 200, (once) => webhooksOf(request).rotate(id, once), 'within');
     },
   );
 
@@ -204,6 +209,7 @@ export const webhookRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, {
     async (request, reply) => {
       const { id, delivery } = request.params;
       requireId('webhook', id);
+      requireId('delivery', delivery);
       return sendOnce(request, reply, 202, () => webhooksOf(request).replay(id, delivery));
     },
   );

@@ -15,7 +15,7 @@ export function checkTarget(url: string, targets: ApiConfig['webhookTargets']): 
   if (protocol !== 'https:') throw refused('It does not begin with https.');
   const address = hostname.replace(/^\[(.*)\]$/, '$1');
   if (isIP(address) !== 0 && !isPublicAddress(address)) throw refused(`${address} is not a public address.`);
-  if (hostname === 'localhost' || hostname.endsWith('.localhost')) throw refused(`${hostname} is this machine.`);
+  if (/(^|\.)localhost\.?$/.test(hostname)) throw refused(`${hostname} is this machine.`);
 }
 
 function refused(why: string): TritforgeError {

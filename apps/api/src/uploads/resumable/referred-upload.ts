@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream';
-import { TritforgeError } from '@tritforge/contracts';
-import type { ObjectSources, Upload, UploadRepository } from '@tritforge/store';
-import { lookUp } from '../../http/lookup.js';
+import { type DirectUpload, TritforgeError } from '@tritforge/contracts';
+import type { DirectUploadRepository, ObjectSources, Upload, UploadRepository } from '@tritforge/store';
+import { lookUp, requireId } from '../../http/lookup.js';
 import type { Part } from '../multipart.js';
 
 /** Fields whose text names an upload or an object, with the line break that `curl -F name='<FILE'` may add. */
@@ -12,6 +12,7 @@ const MAX_REFERENCE_BYTES = 1310;
 /** What a field can refer to. */
 export interface Referred {
   readonly uploads: UploadRepository;
+  readonly directUploads: DirectUploadRepository | null;
   readonly sources: ObjectSources;
   /** Largest object that is read. */
   readonly maxBytes: number;
@@ -45,9 +46,19 @@ async function fileOf(text: string, field: string, referred: Referred): Promise<
   return address === undefined ? null : sourceFile(address, field, referred);
 }
 
-async function uploadedFile(id: string, field: string, { uploads }: Referred): Promise<Omit<Part, 'name'>> {
+async function uploadedFile(
+  id: string,
+  field: string,
+  { uploads, directUploads }: Referred,
+): Promise<Omit<Part, 'name'>> {
+  requireId('upload', id);
+  const direct = (await directUploads?.get(id)) ?? null;
+  if (directUploads !== null && direct !== null) {
+    if (direct.finishedAt === null) throw notFinished(direct, field);
+    return { fileName: direct.fileName ?? undefined, content: directUploads.open(id) };
+  }
   const upload = await lookUp('upload', id, (known) => uploads.get(known));
-  if (upload.offsetBytes < upload.sizeBytes) throw unfinished(upload, field);
+  if (upload.offsetBytes < upload.sizeBytes) throw notArrived(upload, field);
   return { fileName: upload.metadata.filename ?? undefined, content: uploads.open(id) };
 }
 
@@ -79,7 +90,14 @@ async function* joined(start: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerat
   yield* rest;
 }
 
-function unfinished({ id, offsetBytes, sizeBytes }: Upload, field: string): TritforgeError {
+function notFinished({ id }: DirectUpload, field: string): TritforgeError {
+  return new TritforgeError('UPLOAD_UNFINISHED', `The upload ${id} is not finished`, {
+    field,
+    remediation: `Send its parts to the bucket, then finish it by POST /uploads/direct/${id}/finish.`,
+  });
+}
+
+function notArrived({ id, offsetBytes, sizeBytes }: Upload, field: string): TritforgeError {
   return new TritforgeError(
     'UPLOAD_UNFINISHED',
     `Of the upload ${id}, ${offsetBytes} of ${sizeBytes} bytes have arrived`,

@@ -5,6 +5,7 @@ import { Server } from '@tus/server';
 import type { FastifyRequest } from 'fastify';
 import type { ApiConfig } from '../../config.js';
 import type { RequestBody } from '../request-body.js';
+import { uploadLimits } from '../upload-limits.js';
 import { refusal } from './tus-refusals.js';
 import { UploadDataStore } from './upload-data-store.js';
 import { uploadLocker } from './upload-locker.js';
@@ -40,11 +41,7 @@ export async function answerTus(
 ): Promise<Answer> {
   if (request.headers['tus-resumable'] !== TUS_VERSION) throw otherVersion();
   let failure: unknown = null;
-  const datastore = new UploadDataStore(uploads, {
-    maxUploads: config.maxProjectUploads,
-    maxTotalBytes: config.maxProjectUploadBytes,
-    lifetimeSeconds: config.uploadLifetimeSeconds,
-  });
+  const datastore = new UploadDataStore(uploads, uploadLimits(config));
   const server = new Server({
     path: UPLOADS_PATH,
     relativeLocation: true,

@@ -33,7 +33,7 @@ export class ExternalFiles {
 
   #resolve(location: string, tensorName: string): string {
     const parts = location.split('/').filter((part) => part !== '.');
-    const unsafe = location === '' || /[\\\0]/.test(location) || /^[A-Za-z]:/.test(location);
+    const unsafe = parts.length === 0 || /[\\\0]/.test(location) || /^[A-Za-z]:/.test(location);
     if (unsafe || parts.includes('..') || parts.includes(''))
       throw escapes(location, tensorName, 'is not a plain relative path');
     let path = this.#directory;

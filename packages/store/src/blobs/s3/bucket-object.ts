@@ -1,5 +1,5 @@
-import type { S3Client } from '@aws-sdk/client-s3';
-import { s3Error } from './s3-errors.js';
+import { DeleteObjectCommand, HeadObjectCommand, type S3Client } from '@aws-sdk/client-s3';
+import { isMissing, s3Error } from './s3-errors.js';
 
 /** A place for content: a key of a bucket, and the client that reaches it. */
 export interface BucketObject {
@@ -17,4 +17,20 @@ export async function asking<T>(bucket: string, request: Promise<T>): Promise<T>
   } catch (error) {
     throw s3Error(error, bucket);
   }
+}
+
+/** The size of an object, or null when there is none. @throws as {@link asking} */
+export async function sizeOf({ client, bucket, key }: BucketObject): Promise<number | null> {
+  try {
+    const { ContentLength } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    return ContentLength ?? null;
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw s3Error(error, bucket);
+  }
+}
+
+/** Deletes an object; does nothing when there is none. @throws as {@link asking} */
+export async function remove({ client, bucket, key }: BucketObject): Promise<void> {
+  await asking(bucket, client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })));
 }

@@ -44,6 +44,7 @@ describe('blob storage in a bucket', () => {
       bucket: s3.bucket,
       prefix: `team/${name}/`,
       endpoint: s3.endpoint,
+      publicEndpoint: null,
       region: null,
       addressing: 'auto',
       timing: { settleMs: 0 },

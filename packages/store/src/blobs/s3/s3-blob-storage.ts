@@ -1,22 +1,16 @@
 import { rm } from 'node:fs/promises';
-import {
-  DeleteObjectCommand,
-  HeadObjectCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  paginateListObjectsV2,
-} from '@aws-sdk/client-s3';
+import { ListObjectsV2Command, PutObjectCommand } from '@aws-sdk/client-s3';
 import { CONTENT_ROOT, contentPathOf } from '../blob-layout.js';
 import type { BlobStorage, StagedBlob } from '../blob-storage.js';
 import { linkOrCopy } from '../link-or-copy.js';
 import { openStagingArea, type StagedFile } from '../staging-area.js';
 import { atMost } from './at-most.js';
-import { asking, type BucketObject } from './bucket-object.js';
+import { asking, type BucketObject, remove, sizeOf } from './bucket-object.js';
 import { download } from './download.js';
+import { listSettled } from './list-settled.js';
 import { streamOf } from './read-object.js';
 import { createS3Client } from './s3-client.js';
 import { S3_TIMING, type S3Config } from './s3-config.js';
-import { isMissing, s3Error } from './s3-errors.js';
 import { sendObject } from './send-object.js';
 
 /** Files that one process sends at once: each takes memory for some of its parts. */
@@ -94,21 +88,6 @@ function stagedBlob(
   };
 }
 
-/** The size of an object, or null when there is none. */
-async function sizeOf({ client, bucket, key }: BucketObject): Promise<number | null> {
-  try {
-    const { ContentLength } = await client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
-    return ContentLength ?? null;
-  } catch (error) {
-    if (isMissing(error)) return null;
-    throw s3Error(error, bucket);
-  }
-}
-
-async function remove({ client, bucket, key }: BucketObject): Promise<void> {
-  await asking(bucket, client.send(new DeleteObjectCommand({ Bucket: bucket, Key: key })));
-}
-
 /** Asks for one key below another: the cheapest request whose error says what is wrong. */
 async function list({ client, bucket, key }: BucketObject, signal?: AbortSignal): Promise<void> {
   const command = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 });
@@ -122,15 +101,9 @@ async function probe(object: BucketObject): Promise<void> {
   await remove(object);
 }
 
-async function* listDigests({ client, bucket, key }: BucketObject, settleMs: number): AsyncIterable<string> {
-  const settledBefore = Date.now() - settleMs;
-  const pages = paginateListObjectsV2({ client }, { Bucket: bucket, Prefix: key })[Symbol.asyncIterator]();
-  for (;;) {
-    const { value: page, done } = await asking(bucket, pages.next());
-    if (done) return;
-    for (const { Key = '', LastModified } of page.Contents ?? []) {
-      const hex = SHARDED_HEX.exec(Key.slice(key.length))?.[2];
-      if (hex !== undefined && (LastModified?.getTime() ?? 0) <= settledBefore) yield `sha256:${hex}`;
-    }
+async function* listDigests(root: BucketObject, settleMs: number): AsyncIterable<string> {
+  for await (const name of listSettled(root, settleMs)) {
+    const hex = SHARDED_HEX.exec(name)?.[2];
+    if (hex !== undefined) yield `sha256:${hex}`;
   }
 }

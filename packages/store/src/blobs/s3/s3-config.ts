@@ -15,6 +15,8 @@ export interface S3Config extends S3Connection {
   readonly bucket: string;
   /** What all keys begin with: empty, or with a slash at its end. */
   readonly prefix: string;
+  /** URL by which clients reach the bucket; null for that of the service, `none` where they do not. */
+  readonly publicEndpoint: string | null;
 }
 
 /** How long what may take, in milliseconds. */
@@ -24,7 +26,7 @@ export interface S3Timing {
   readonly idleMs: number;
   /** All of a readiness check. */
   readonly pingMs: number;
-  /** Content younger than this is not listed: its row may be on its way. */
+  /** Content and unfinished uploads younger than this are not listed: their rows may be on their way. */
   readonly settleMs: number;
 }
 

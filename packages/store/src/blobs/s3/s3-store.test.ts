@@ -20,8 +20,8 @@ describe('a store on a bucket', () => {
     s3 = await startTestS3(path.join(dir, 's3'));
     Object.assign(process.env, s3.credentials);
     const { bucket, endpoint } = s3;
-    const timing = { settleMs: 0 };
-    test = await openTestStore({ s3: { bucket, endpoint, prefix: '', region: null, addressing: 'auto', timing } });
+    const connection = { endpoint, publicEndpoint: null, region: null, addressing: 'auto' } as const;
+    test = await openTestStore({ s3: { bucket, prefix: '', ...connection, timing: { settleMs: 0 } } });
     store = test.store;
   });
   after(async () => {
