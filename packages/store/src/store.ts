@@ -9,10 +9,9 @@ import type { BlobStorage } from './blobs/blob-storage.js';
 import { openBlobStorage, openBucketUploads } from './blobs/open-blob-storage.js';
 import type { BucketUploads } from './blobs/s3/bucket-uploads.js';
 import type { S3Config } from './blobs/s3/s3-config.js';
-import { connectDatabase, pingDatabase } from './database.js';
+import { type Connection, connectDatabase, pingDatabase } from './database.js';
 import { createEventLog, type EventLog } from './events/event-log.js';
 import { type JobWatch, openJobWatch } from './events/job-watch.js';
-import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
 import { deleteJob } from './jobs/delete-jobs.js';
 import { nextJobs } from './jobs/fair-order.js';
@@ -22,7 +21,7 @@ import { sweepPastRuns } from './jobs/past-runs.js';
 import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
-import { createOnceRepository, keepAnswer, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
+import { createOnceRepository, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
@@ -93,7 +92,7 @@ export interface ProjectStore {
   /**
    * Writes the row of a job, then puts it on the queue. When the queue cannot be reached the job is kept and
    * `reconcile` dispatches it later.
-   * @param once the claim of the request that asks for it: its answer is kept in the same transaction
+   * @param once the claim of the request that asks for it: its answer is kept together with the row
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
   submitJob(job: NewJob, once?: Once<Job>): Promise<Job>;
@@ -212,7 +211,7 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 
 /** What a store is connected to. */
 interface Parts extends Pick<Store, 'blobs' | 'sources' | 'queue' | 'watch' | 'rateLimits'> {
-  readonly db: PrismaClient;
+  readonly db: Connection;
   readonly bucketUploads: BucketUploads | null;
   readonly uploadFiles: UploadFiles;
 }
@@ -238,7 +237,7 @@ function assemble(
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
     submitJob: async (newJob, once) => {
-      const job = await desk.create(newJob, once && ((tx, made) => keepAnswer(tx, once.claim, once.answerOf(made))));
+      const job = await desk.create(newJob, once);
       // The row is there: a queue that cannot be reached delays the job until the next reconciliation.
       await queue.add(job.id).catch(() => {});
       return job;

@@ -71,17 +71,31 @@ export interface Outlooks {
   readonly byId: ReadonlyMap<string, Outlook>;
 }
 
-/** @param id of the one job that is asked for; all when null */
-export async function outlooks(db: Database, id: string | null): Promise<Outlooks> {
-  const isAsked = id === null ? Prisma.sql`TRUE` : Prisma.sql`id = ${id}`;
+/** A job that is about to be written. */
+export interface Coming {
+  readonly id: string;
+  /** Its key, or its project where requests need none. */
+  readonly sender: string;
+  readonly modelId: string;
+  /** Of its recipe. */
+  readonly method: string | null;
+}
+
+/** @param coming the one job that is asked for, as if it waited already; all that wait when null */
+export async function outlooks(db: Database, coming: Coming | null): Promise<Outlooks> {
+  const isAsked = coming === null ? Prisma.sql`TRUE` : Prisma.sql`id = ${coming.id}`;
+  const andComing =
+    coming === null
+      ? Prisma.empty
+      : Prisma.sql`UNION ALL SELECT ${coming.id}, ${coming.sender}, ${coming.modelId}, ${coming.method}::text`;
   // As one text: ten thousand rows would keep the process busy for much longer.
   const [row] = await db.$queryRaw<[{ waiting: number; found: string }]>`
     WITH ${USED}, by_model AS (
       SELECT model_id, method, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM history GROUP BY 1, 2
+    ), queued AS (
+      SELECT id, coalesce(key_id, project_id) AS sender, model_id, recipe->>'method' AS method FROM jobs WHERE state = 'queued' ${andComing}
     ), waiting AS (
-      SELECT id, coalesce(key_id, project_id) AS sender, model_id, recipe->>'method' AS method,
-        row_number() OVER (PARTITION BY coalesce(key_id, project_id) ORDER BY id) - 1 AS before
-      FROM jobs WHERE state = 'queued'
+      SELECT id, sender, model_id, method, row_number() OVER (PARTITION BY sender ORDER BY id) - 1 AS before FROM queued
     ), lasting AS (
       SELECT waiting.id, coalesce(by_model.seconds, usual.seconds) AS seconds,
         row_number() OVER (

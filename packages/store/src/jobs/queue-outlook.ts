@@ -1,6 +1,6 @@
 import type { Database } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
-import { type Outlook, outlooks } from './fair-order.js';
+import { type Coming, type Outlook, outlooks } from './fair-order.js';
 
 type ById = ReadonlyMap<string, Outlook>;
 
@@ -32,12 +32,12 @@ export class QueueOutlook {
   }
 
   /**
-   * Of a job that a transaction has just written, or null in a long queue, where what is known is older than the job: whoever sends jobs must
+   * Of a job that is about to be written, or null in a long queue, where what is known is older than the job: whoever sends jobs must
    * not wait for those that were sent before.
    */
-  async ofNew(tx: Database, id: string): Promise<Outlook | null> {
+  async ofComing(job: Coming): Promise<Outlook | null> {
     if (this.#recent() !== null) return null;
-    if (!this.#isLong) return (await this.#look(tx, id)).get(id) ?? null;
+    if (!this.#isLong) return (await this.#look(this.#db, job)).get(job.id) ?? null;
     // The queue may have become short, and whoever asks next needs to know anyway.
     this.#lookTogether().catch(() => {});
     return null;
@@ -54,10 +54,10 @@ export class QueueOutlook {
     return this.#looking;
   }
 
-  async #look(db: Database, id: string | null): Promise<ById> {
-    const { waiting, byId } = await outlooks(db, id);
+  async #look(db: Database, coming: Coming | null): Promise<ById> {
+    const { waiting, byId } = await outlooks(db, coming);
     this.#isLong = waiting >= LONG_QUEUE;
-    if (this.#isLong && id === null) {
+    if (this.#isLong && coming === null) {
       this.#known = byId;
       this.#knownUntilMs = performance.now() + this.#keptMs;
     }
