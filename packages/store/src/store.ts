@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Job } from '@tritforge/contracts';
 import { type AuditLog, createAuditLog } from './access/audit.js';
+import { AuditWriter } from './access/audit-writer.js';
 import { createKeyRepository, type KeyRepository } from './access/keys.js';
 import { createProjectRepository, type ProjectRepository } from './access/projects.js';
 import { UPLOADS_ROOT } from './blobs/blob-layout.js';
@@ -179,7 +180,8 @@ const OFFER_LIMIT = 20;
  */
 export async function openStore(config: StoreConfig): Promise<Store> {
   const db = connectDatabase(config.databaseUrl);
-  const closers = [() => db.$disconnect()];
+  const auditWriter = new AuditWriter(db.statements);
+  const closers = [() => auditWriter.flush(), () => db.$disconnect()];
   try {
     await pingDatabase(db);
     const blobs = await openBlobStorage(config.blobDir, config.s3 ?? null);
@@ -198,7 +200,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     const rateLimits = openRateLimits({ databaseUrl, redisUrl });
     closers.unshift(() => rateLimits.close());
     const others = { sources, uploadFiles, queue, watch, rateLimits };
-    return assemble(config, { db, blobs, bucketUploads, ...others }, () => closeAll(closers));
+    return assemble(config, { db, auditWriter, blobs, bucketUploads, ...others }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -212,13 +214,14 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 /** What a store is connected to. */
 interface Parts extends Pick<Store, 'blobs' | 'sources' | 'queue' | 'watch' | 'rateLimits'> {
   readonly db: Connection;
+  readonly auditWriter: AuditWriter;
   readonly bucketUploads: BucketUploads | null;
   readonly uploadFiles: UploadFiles;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, bucketUploads, sources, uploadFiles, queue, watch, rateLimits }: Parts,
+  { db, auditWriter, blobs, bucketUploads, sources, uploadFiles, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const queueOutlook = new QueueOutlook(db);
@@ -229,7 +232,7 @@ function assemble(
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
     events: createEventLog(db, reach),
-    audit: createAuditLog(db, reach),
+    audit: createAuditLog(db, auditWriter, reach),
     webhooks: createWebhookRepository(db, reach),
     uploads: createUploadRepository(db, uploadFiles, reach),
     directUploads: bucketUploads?.isOffered ? createDirectUploadRepository(db, bucketUploads, reach) : null,
