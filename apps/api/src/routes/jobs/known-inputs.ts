@@ -1,6 +1,7 @@
 import { DATASET_ROLES, type Dataset, type JobRequest, type Model } from '@tritforge/contracts';
 import { lookUp } from '../../http/lookup.js';
 import type { Access } from '../../plugins/authentication.js';
+import { Remembered } from './remembered.js';
 
 /** What the check of a job needs of a model. */
 export type KnownModel = Pick<Model['summary'], 'inputs'>;
@@ -51,27 +52,5 @@ export class KnownInputs {
     for (const id of ids) this.#datasets.forget(`${owner.projectId} ${id}`);
     await this.model(owner, modelId);
     for (const id of ids) await this.dataset(owner, id);
-  }
-}
-
-/** Values by their keys, in the order in which they were asked for last. */
-class Remembered<Value> {
-  readonly #limit: number;
-  readonly #values = new Map<string, Value>();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  async get(key: string, find: () => Promise<Value>): Promise<Value> {
-    const value = this.#values.get(key) ?? (await find());
-    this.#values.delete(key);
-    this.#values.set(key, value);
-    if (this.#values.size > this.#limit) this.forget(this.#values.keys().next().value!);
-    return value;
-  }
-
-  forget(key: string): void {
-    this.#values.delete(key);
   }
 }
