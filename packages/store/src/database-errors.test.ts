@@ -69,6 +69,8 @@ test('a query that the server refuses is another failure', async () => {
   const [failure] = await failuresOf(database.databaseUrl, [(db) => db.$queryRaw`SELECT nothing FROM nowhere`]);
   assert.ok(failure instanceof Error && !isDatabaseGone(failure), String(failure));
   assert.equal(isDatabaseGone('gone'), false);
+  const crowded = Object.assign(new Error('sorry, too many clients already'), { code: '53300' });
+  assert.ok(isDatabaseGone(crowded));
 });
 
 test('statements past the client fail like its queries, and go on when the server is back', async () => {

@@ -35,7 +35,6 @@ interface Inserted {
   readonly datasets: readonly string[];
   readonly used: number | null;
   readonly allowed: number | null;
-  readonly claims: number;
   readonly created_at: string | null;
   readonly start_by: string | null;
   readonly expires_at: string | null;
@@ -118,7 +117,7 @@ function insertion(id: string, projectId: string, job: NewJob, kept: Kept | unde
         body = ${withTimes(kept)}
       FROM made WHERE project_id = ${projectId} AND key = ${key} AND token = ${token}
     )
-    SELECT models, datasets, used, allowed, claims, created_at, start_by, expires_at FROM found LEFT JOIN made ON TRUE`;
+    SELECT models, datasets, used, allowed, created_at, start_by, expires_at FROM found LEFT JOIN made ON TRUE`;
 }
 
 function datasetsOf({ datasets = {} }: NewJob): string[] {
