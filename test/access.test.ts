@@ -1,5 +1,6 @@
 /** Who gets in: no key, wrong keys, keys of another project, keys without the right, and requests without a key. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request as requestHttp } from 'node:http';
 import { after, before, test } from 'node:test';
 import {
@@ -243,6 +244,22 @@ test('who changed what, or tried to, can be read by who may, for their own proje
   );
   assert.ok((await entries()).every(({ requestId, address }) => requestId !== null && address === '127.0.0.1'));
   assert.equal(await anonymousEntries(stack), 0);
+});
+
+test('an API process that ends has written what was asked of it', async () => {
+  const { secret, fetch: fetchOfOthers } = await clientOf(stack, 'ending');
+  const ending = await stack.startApi();
+  const headers = { authorization: `Bearer ${secret}` };
+  const remove = () => fetch(`${ending.url}/models/mdl_00000000000000000000000000`, { method: 'DELETE', headers });
+  const [count, ended] = [20, once(ending.process, 'exit')];
+  for (const answer of await Promise.all(Array.from({ length: count }, remove))) assert.equal(answer.status, 404);
+  ending.process.kill('SIGTERM');
+  assert.deepEqual(await ended, [0, null]);
+  const { items } = await expectJson<{ items: AuditEntry[] }>(await fetchOfOthers('/audit'), 200);
+  assert.deepEqual(
+    items.map(({ action, status }) => `${action} ${status}`),
+    Array(count).fill('deleteModel 404'),
+  );
 });
 
 async function anonymousEntries({ databaseUrl }: Stack): Promise<number> {

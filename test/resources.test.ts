@@ -162,6 +162,31 @@ test('a job is queued, found by state and labels, holds on to its model, and is 
   assert.equal((await stack.fetch(`/models/${model.id}`, { method: 'DELETE' })).status, 204);
 });
 
+test('a job on what was deleted is refused like one on what never was, also behind jobs that were sent on it', async () => {
+  const model = await ready<Model>(uploadModel(classifier(62)));
+  const [kept, gone] = [
+    await ready<Dataset>(uploadDataset(samples(4, 62))),
+    await ready<Dataset>(uploadDataset(samples(5, 62))),
+  ];
+  const send = (calibration: string) => stack.fetch('/jobs', json({ modelId: model.id, datasets: { calibration } }));
+  for (const { id } of [kept, gone]) {
+    const job = await expectJson<Job>(await send(id), 202);
+    assert.equal((await stack.fetch(`/jobs/${job.id}/cancel`, { method: 'POST' })).status, 200);
+  }
+  const remove = (path: string) => stack.fetch(path, { method: 'DELETE' });
+  const refused = async (id: string, code: string, missing: string) => {
+    const { detail, field } = await expectProblem(await send(id), code);
+    assert.deepEqual([detail, field], [`There is no ${missing}`, 'id']);
+  };
+  assert.equal((await remove(`/datasets/${gone.id}`)).status, 204);
+  await refused(gone.id, 'DATASET_NOT_FOUND', `dataset with the id ${gone.id}`);
+  await expectJson<Job>(await send(kept.id), 202);
+  const { items } = await ready<Page<Job>>(stack.fetch('/jobs?state=queued'));
+  for (const { id } of items) await stack.fetch(`/jobs/${id}/cancel`, { method: 'POST' });
+  assert.equal((await remove(`/models/${model.id}`)).status, 204);
+  await refused(kept.id, 'MODEL_NOT_FOUND', `model with the id ${model.id}`);
+});
+
 test('a job answers 304 until it changes', async () => {
   const model = await ready<Model>(uploadModel(classifier(71)));
   const job = await ready<Job>(

@@ -25,6 +25,7 @@ import { eventRoutes } from './routes/events/index.js';
 import { healthRoutes } from './routes/health/index.js';
 import { rootRoutes } from './routes/index.js';
 import { jobRoutes } from './routes/jobs/index.js';
+import { KnownInputs } from './routes/jobs/known-inputs.js';
 import { meRoutes } from './routes/me/index.js';
 import { metricsRoutes } from './routes/metrics/index.js';
 import { modelRoutes } from './routes/models/index.js';
@@ -39,6 +40,8 @@ import { VERSION } from './version.js';
 
 /** A digest each. */
 const REMEMBERED_FITS = 10_000;
+/** Models, and datasets: some kilobytes each. */
+const REMEMBERED_INPUTS = 1000;
 /** Between two looks, at most, for connections whose head is not there in time. */
 const HEAD_CHECK_MS = 30_000;
 
@@ -98,6 +101,7 @@ export async function buildApp(
     ...deps,
     uploads: new UploadDesk(store, scratchDirOf(config), config),
     fits: new PassedChecks(REMEMBERED_FITS),
+    inputs: new KnownInputs(REMEMBERED_INPUTS),
   };
   await app.register(rootRoutes, { version: VERSION });
   await app.register(healthRoutes, routeDeps);

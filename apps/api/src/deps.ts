@@ -1,6 +1,7 @@
 import type { JobQueue, ProjectStore, Store } from '@tritforge/store';
 import type { ApiConfig } from './config.js';
 import type { Inspector } from './inspector.js';
+import type { KnownInputs } from './routes/jobs/known-inputs.js';
 import type { PassedChecks } from './uploads/passed-checks.js';
 import type { UploadDesk } from './uploads/upload-desk.js';
 
@@ -28,6 +29,8 @@ export interface RouteDeps extends ApiDeps {
   readonly uploads: UploadDesk;
   /** Datasets that fit the inputs of models. */
   readonly fits: PassedChecks;
+  /** What jobs are checked against. */
+  readonly inputs: KnownInputs;
 }
 
 /** What jobs are checked with. */

@@ -2,8 +2,8 @@
 const CLIENT_CODES = new Set(['P1001', 'P1002', 'P1017', 'P2024', 'P2028']);
 /** The same of queries that were written as SQL, whose code says no more than that they failed: what their driver calls it. */
 const DRIVER_KINDS = new Set(['ConnectionClosed', 'DatabaseNotReachable', 'SocketTimeout', 'TooManyConnections']);
-/** What PostgreSQL itself says: SQLSTATE class 08, and that it stops, has crashed or starts. */
-const SQL_STATES = /^(08|57P0[123])/;
+/** What PostgreSQL itself says: SQLSTATE class 08, that it has too many connections, and that it stops, has crashed or starts. */
+const SQL_STATES = /^(08|53300|57P0[123])/;
 /** What the driver says without a code. */
 const DRIVER_MESSAGES =
   /^(Connection terminated|Client has encountered a connection error|timeout exceeded when trying to connect)/;

@@ -1,11 +1,16 @@
 import { PrismaPg } from '@prisma/adapter-pg';
 import { TritforgeError } from '@tritforge/contracts';
+import pg from 'pg';
 import { Prisma, PrismaClient } from './generated/client.js';
+import { Statements } from './statements.js';
 
 export { Prisma };
 
 /** The client, or the client of an open transaction. */
 export type Database = Prisma.TransactionClient;
+
+/** The client with what is sent past it. */
+export type Connection = PrismaClient & { readonly statements: Statements };
 
 const POOL_SIZE = 10;
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -13,14 +18,18 @@ const CONNECT_TIMEOUT_MS = 10_000;
 const TRANSACTION_OPTIONS = { maxWait: 10_000, timeout: 30_000 } as const;
 
 /** Connects lazily; errors of idle connections are left to the next query. */
-export function connectDatabase(databaseUrl: string): PrismaClient {
-  const adapter = new PrismaPg({
+export function connectDatabase(databaseUrl: string): Connection {
+  const pool = new pg.Pool({
     connectionString: databaseUrl,
     max: POOL_SIZE,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
-  return new PrismaClient({ adapter, transactionOptions: TRANSACTION_OPTIONS });
+  // Whoever asks next learns of it.
+  pool.on('error', () => {});
+  const adapter = new PrismaPg(pool, { disposeExternalPool: true });
+  const client = new PrismaClient({ adapter, transactionOptions: TRANSACTION_OPTIONS });
+  return Object.assign(client, { statements: new Statements(pool) });
 }
 
 /** Checks that the server answers and has the tables. @throws TritforgeError SERVICE_UNAVAILABLE */

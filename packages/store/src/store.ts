@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Job } from '@tritforge/contracts';
 import { type AuditLog, createAuditLog } from './access/audit.js';
+import { AuditWriter } from './access/audit-writer.js';
 import { createKeyRepository, type KeyRepository } from './access/keys.js';
 import { createProjectRepository, type ProjectRepository } from './access/projects.js';
 import { UPLOADS_ROOT } from './blobs/blob-layout.js';
@@ -9,10 +10,9 @@ import type { BlobStorage } from './blobs/blob-storage.js';
 import { openBlobStorage, openBucketUploads } from './blobs/open-blob-storage.js';
 import type { BucketUploads } from './blobs/s3/bucket-uploads.js';
 import type { S3Config } from './blobs/s3/s3-config.js';
-import { connectDatabase, pingDatabase } from './database.js';
+import { type Connection, connectDatabase, pingDatabase } from './database.js';
 import { createEventLog, type EventLog } from './events/event-log.js';
 import { type JobWatch, openJobWatch } from './events/job-watch.js';
-import type { PrismaClient } from './generated/client.js';
 import { createJobDesk, createJobRepository } from './jobs/create-job-repository.js';
 import { deleteJob } from './jobs/delete-jobs.js';
 import { nextJobs } from './jobs/fair-order.js';
@@ -22,7 +22,7 @@ import { sweepPastRuns } from './jobs/past-runs.js';
 import { QueueOutlook } from './jobs/queue-outlook.js';
 import { jobMinutesOfDay, type StorageUse, storageUse } from './limits/quotas.js';
 import { openRateLimits, type RateLimits, sweepRateCounts } from './limits/rate-limits.js';
-import { createOnceRepository, keepAnswer, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
+import { createOnceRepository, type Once, type OnceRepository, sweepOnceKeys } from './once/once.js';
 import { openQueue } from './queue/bull-queue.js';
 import type { JobQueue } from './queue/job-queue.js';
 import { type ArtifactRepository, createArtifactRepository } from './repositories/artifacts.js';
@@ -93,7 +93,7 @@ export interface ProjectStore {
   /**
    * Writes the row of a job, then puts it on the queue. When the queue cannot be reached the job is kept and
    * `reconcile` dispatches it later.
-   * @param once the claim of the request that asks for it: its answer is kept in the same transaction
+   * @param once the claim of the request that asks for it: its answer is kept together with the row
    * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another request
    */
   submitJob(job: NewJob, once?: Once<Job>): Promise<Job>;
@@ -180,7 +180,8 @@ const OFFER_LIMIT = 20;
  */
 export async function openStore(config: StoreConfig): Promise<Store> {
   const db = connectDatabase(config.databaseUrl);
-  const closers = [() => db.$disconnect()];
+  const auditWriter = new AuditWriter(db.statements);
+  const closers = [() => auditWriter.flush(), () => db.$disconnect()];
   try {
     await pingDatabase(db);
     const blobs = await openBlobStorage(config.blobDir, config.s3 ?? null);
@@ -199,7 +200,7 @@ export async function openStore(config: StoreConfig): Promise<Store> {
     const rateLimits = openRateLimits({ databaseUrl, redisUrl });
     closers.unshift(() => rateLimits.close());
     const others = { sources, uploadFiles, queue, watch, rateLimits };
-    return assemble(config, { db, blobs, bucketUploads, ...others }, () => closeAll(closers));
+    return assemble(config, { db, auditWriter, blobs, bucketUploads, ...others }, () => closeAll(closers));
   } catch (error) {
     await closeAll(closers);
     throw error;
@@ -212,14 +213,15 @@ async function closeAll(closers: readonly (() => Promise<void>)[]): Promise<void
 
 /** What a store is connected to. */
 interface Parts extends Pick<Store, 'blobs' | 'sources' | 'queue' | 'watch' | 'rateLimits'> {
-  readonly db: PrismaClient;
+  readonly db: Connection;
+  readonly auditWriter: AuditWriter;
   readonly bucketUploads: BucketUploads | null;
   readonly uploadFiles: UploadFiles;
 }
 
 function assemble(
   { maxAttempts = DEFAULT_MAX_ATTEMPTS, leaseMs = DEFAULT_LEASE_MS }: StoreConfig,
-  { db, blobs, bucketUploads, sources, uploadFiles, queue, watch, rateLimits }: Parts,
+  { db, auditWriter, blobs, bucketUploads, sources, uploadFiles, queue, watch, rateLimits }: Parts,
   close: () => Promise<void>,
 ): Store {
   const queueOutlook = new QueueOutlook(db);
@@ -230,7 +232,7 @@ function assemble(
     artifacts: createArtifactRepository(db, reach),
     jobs: desk,
     events: createEventLog(db, reach),
-    audit: createAuditLog(db, reach),
+    audit: createAuditLog(db, auditWriter, reach),
     webhooks: createWebhookRepository(db, reach),
     uploads: createUploadRepository(db, uploadFiles, reach),
     directUploads: bucketUploads?.isOffered ? createDirectUploadRepository(db, bucketUploads, reach) : null,
@@ -238,7 +240,7 @@ function assemble(
     jobMinutesOfDay: (keyId) => jobMinutesOfDay(db, keyId),
     once: createOnceRepository(db, projectOf(reach)),
     submitJob: async (newJob, once) => {
-      const job = await desk.create(newJob, once && ((tx, made) => keepAnswer(tx, once.claim, once.answerOf(made))));
+      const job = await desk.create(newJob, once);
       // The row is there: a queue that cannot be reached delays the job until the next reconciliation.
       await queue.add(job.id).catch(() => {});
       return job;

@@ -1,28 +1,30 @@
 import { type AuditEntry, newId } from '@tritforge/contracts';
-import { type Database, storableText } from '../database.js';
+import type { Database } from '../database.js';
 import type { PrismaClient, AuditEntry as Row } from '../generated/client.js';
 import type { Owned } from '../repositories/job-references.js';
 import { type Page, type PageRequest, readPage } from '../repositories/page.js';
 import type { Reach } from '../repositories/reach.js';
+import type { AuditWriter } from './audit-writer.js';
 
 export type NewAuditEntry = Omit<AuditEntry, 'id' | 'at'>;
 
 /** The log of who changed what, and of what expired; nothing in it is ever changed. */
 export interface AuditLog {
+  /**
+   * Resolves when the entry is written, together with others that came by then.
+   * @throws TritforgeError SERVICE_UNAVAILABLE, SERVICE_OVERLOADED where too many wait
+   */
   record(entry: NewAuditEntry): Promise<void>;
-  /** Newest first. @throws TritforgeError CURSOR_INVALID */
+  /** Newest first, with all that was recorded by this process before. @throws TritforgeError CURSOR_INVALID */
   list(page?: PageRequest): Promise<Page<AuditEntry>>;
 }
 
 /** @param reach whose entries are listed */
-export function createAuditLog(db: PrismaClient, reach: Reach): AuditLog {
+export function createAuditLog(db: PrismaClient, writer: AuditWriter, reach: Reach): AuditLog {
   return {
-    record: async ({ action, target, ...entry }) => {
-      await db.auditEntry.create({
-        data: { ...entry, id: newId('audit'), action: storableText(action), target: storableText(target) },
-      });
-    },
+    record: (entry) => writer.write(entry),
     list: async (request = {}) => {
+      await writer.flush();
       const page = await readPage(request, (take, where) =>
         db.auditEntry.findMany({ where: { ...where, ...reach }, orderBy: { id: 'desc' }, take }),
       );

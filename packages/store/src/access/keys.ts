@@ -4,8 +4,8 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { type ApiKey, type KeyLimits, newId, type Project, type Scope, TritforgeError } from '@tritforge/contracts';
-import { storableText } from '../database.js';
-import type { PrismaClient, ApiKey as Row } from '../generated/client.js';
+import { type Connection, Prisma, storableText } from '../database.js';
+import type { ApiKey as Row } from '../generated/client.js';
 import { toProject } from './projects.js';
 
 export interface NewKey {
@@ -44,12 +44,15 @@ export interface KeyRepository {
   revoke(id: string): Promise<KnownKey>;
 }
 
+/** A key as its row has it, without the hash of its secret. */
+type KeyRow = Omit<Row, 'secretHash'>;
+
 const SECRET_BYTES = 32;
 const SECRET = /^tf_[A-Za-z0-9_-]{43}$/;
 const PREFIX_LENGTH = 9;
 const MINUTE_MS = 60_000;
 
-export function createKeyRepository(db: PrismaClient): KeyRepository {
+export function createKeyRepository(db: Connection): KeyRepository {
   return {
     create: async ({ projectId, name, scopes, priority, limits = {}, expiresAt = null }) => {
       const secret = `tf_${randomBytes(SECRET_BYTES).toString('base64url')}`;
@@ -72,8 +75,8 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
     },
     authenticate: async (secret) => {
       if (!SECRET.test(secret)) return null;
-      const row = await db.apiKey.findUnique({ where: { secretHash: hashOf(secret) } });
-      if (!row || hasEnded(row)) return null;
+      const row = await findBySecret(db, secret);
+      if (row === undefined || hasEnded(row)) return null;
       const now = Date.now();
       const minute = new Date(now - (now % MINUTE_MS));
       if (row.lastUsedAt === null || row.lastUsedAt < minute) {
@@ -101,7 +104,20 @@ export function createKeyRepository(db: PrismaClient): KeyRepository {
   };
 }
 
-function hasEnded({ revokedAt, expiresAt }: Row): boolean {
+/** Every request asks for this, as a key that is revoked must be none from then on. */
+async function findBySecret({ statements }: Connection, secret: string): Promise<KeyRow | undefined> {
+  const [row] = await statements.run<KeyRow>(
+    'key of a secret',
+    Prisma.sql`
+      SELECT id, project_id AS "projectId", name, prefix, scopes, priority, requests_per_minute AS "requestsPerMinute",
+        concurrent_jobs AS "concurrentJobs", job_minutes_per_day AS "jobMinutesPerDay", created_at AS "createdAt",
+        expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt"
+      FROM api_keys WHERE secret_hash = ${hashOf(secret)}`,
+  );
+  return row;
+}
+
+function hasEnded({ revokedAt, expiresAt }: KeyRow): boolean {
   return revokedAt !== null || (expiresAt !== null && expiresAt.getTime() <= Date.now());
 }
 
@@ -109,7 +125,7 @@ function hashOf(secret: string): string {
   return createHash('sha256').update(secret).digest('hex');
 }
 
-function toKey(row: Row): ApiKey {
+function toKey(row: KeyRow): ApiKey {
   const { id, name, prefix, scopes, priority, requestsPerMinute, concurrentJobs, jobMinutesPerDay } = row;
   const { createdAt, expiresAt, revokedAt, lastUsedAt } = row;
   return {

@@ -1,6 +1,7 @@
 import { connectDatabase, pingDatabase } from '../database.js';
 import { ALL_PROJECTS } from '../repositories/reach.js';
 import { type AuditLog, createAuditLog } from './audit.js';
+import { AuditWriter } from './audit-writer.js';
 import { createKeyRepository, type KeyRepository } from './keys.js';
 import { createProjectRepository, type ProjectRepository } from './projects.js';
 
@@ -24,7 +25,7 @@ export async function openAccess(databaseUrl: string): Promise<AccessStore> {
   return {
     projects: createProjectRepository(db),
     keys: createKeyRepository(db),
-    audit: createAuditLog(db, ALL_PROJECTS),
+    audit: createAuditLog(db, new AuditWriter(db.statements), ALL_PROJECTS),
     close: () => db.$disconnect(),
   };
 }

@@ -1,15 +1,13 @@
-import { DATASET_ROLES, type Job, newId, type Report, TritforgeError } from '@tritforge/contracts';
-import { type Database, Prisma, storableText, toJson } from '../database.js';
-import type { PrismaClient } from '../generated/client.js';
-import { checkJobMinutes } from '../limits/quotas.js';
+import { type Job, type Report, TritforgeError } from '@tritforge/contracts';
+import { type Connection, type Database, Prisma } from '../database.js';
 import { endOf } from '../repositories/expiry.js';
-import { lockForUse } from '../repositories/job-references.js';
 import { readPage } from '../repositories/page.js';
 import { ALL_PROJECTS, projectOf, type Reach, within } from '../repositories/reach.js';
 import { type AttemptLimits, createAttempts } from './attempts.js';
 import { nextJobs, takeTurns } from './fair-order.js';
-import type { JobClaim, JobDesk, JobFilter, JobRepository, NewJob, Worker } from './job-repository.js';
-import { type JobRow, toJob, toJobs, toTraceContext, WITH_ARTIFACT_IDS } from './job-rows.js';
+import { insertJob, storableLabels } from './insert-job.js';
+import type { JobClaim, JobDesk, JobFilter, JobRepository, Worker } from './job-repository.js';
+import { toJob, toJobs, toTraceContext, WITH_ARTIFACT_IDS } from './job-rows.js';
 import type { QueueOutlook } from './queue-outlook.js';
 import { ended, transition } from './transition.js';
 
@@ -17,16 +15,11 @@ import { ended, transition } from './transition.js';
 const CANDIDATES = 8;
 
 /** What whoever sends jobs may do with those of a project. */
-export function createJobDesk(db: PrismaClient, queue: QueueOutlook, reach: Reach): JobDesk {
+export function createJobDesk(db: Connection, queue: QueueOutlook, reach: Reach): JobDesk {
   const get = (id: string): Promise<Job | null> => readJob(db, queue, reach, id);
   return {
     get,
-    create: (job, alsoWithin) =>
-      db.$transaction(async (tx) => {
-        const created = await insertJob(tx, queue, projectOf(reach), job);
-        await alsoWithin?.(tx, created);
-        return created;
-      }),
+    create: (job, once) => insertJob(db.statements, queue, projectOf(reach), job, once),
     list: async (filter = {}, request = {}) => {
       const page = await readPage(request, async (take, below) => {
         const ids = await selectIds(db, reach, filter, below.id?.lt ?? null, take);
@@ -62,7 +55,7 @@ function notFound(id: string): never {
 }
 
 /** Jobs of all projects, as whoever runs them sees them. */
-export function createJobRepository(db: PrismaClient, queue: QueueOutlook, limits: AttemptLimits): JobRepository {
+export function createJobRepository(db: Connection, queue: QueueOutlook, limits: AttemptLimits): JobRepository {
   const { start, ...attempts } = createAttempts(db, limits);
   const desk = createJobDesk(db, queue, ALL_PROJECTS);
   const claim = async (tx: Database, id: string, worker: Worker): Promise<JobClaim | null> => {
@@ -98,59 +91,6 @@ export function createJobRepository(db: PrismaClient, queue: QueueOutlook, limit
 async function readJob(db: Database, queue: QueueOutlook, reach: Reach, id: string): Promise<Job | null> {
   const row = await db.job.findFirst({ where: { id, ...reach }, include: WITH_ARTIFACT_IDS });
   return row && ((await toJobs(db, queue, [row]))[0] ?? null);
-}
-
-async function insertJob(tx: Database, queue: QueueOutlook, projectId: string, job: NewJob): Promise<Job> {
-  const { modelId, datasets = {}, labels = {} } = job;
-  if (!(await lockForUse(tx, 'model', projectId, modelId))) {
-    throw new TritforgeError('MODEL_NOT_FOUND', `There is no model ${modelId}.`, { field: 'modelId' });
-  }
-  for (const role of DATASET_ROLES) {
-    const id = datasets[role];
-    if (id === undefined || (await lockForUse(tx, 'dataset', projectId, id))) continue;
-    throw new TritforgeError('DATASET_NOT_FOUND', `There is no dataset ${id}.`, { field: `datasets.${role}` });
-  }
-  if (job.keyId !== undefined) await checkJobMinutes(tx, job.keyId);
-  const created = await tx.job.create({
-    data: {
-      id: newId('job'),
-      projectId,
-      keyId: job.keyId ?? null,
-      modelId,
-      calibrationDatasetId: datasets.calibration ?? null,
-      evaluationDatasetId: datasets.evaluation ?? null,
-      trainingDatasetId: datasets.training ?? null,
-      recipe: toJson(job.recipe),
-      metric: job.metric ?? null,
-      gates: job.gates ? toJson(job.gates) : Prisma.DbNull,
-      deadlineSeconds: job.deadlineSeconds ?? null,
-      labels: toJson(storableLabels(labels)),
-      traceContext: job.traceContext ? toJson(job.traceContext) : Prisma.DbNull,
-      events: { create: { toState: 'queued' } },
-    },
-  });
-  const { startWithinSeconds = null, expiresInSeconds = null } = job;
-  const isTimed = startWithinSeconds !== null || expiresInSeconds !== null;
-  const row = isTimed ? await setTimes(tx, created.id, startWithinSeconds, expiresInSeconds) : created;
-  return toJob({ ...row, artifacts: [] }, await queue.ofNew(tx, row.id));
-}
-
-/** By the clock of the database, as all times are. */
-async function setTimes(
-  tx: Database,
-  id: string,
-  startWithinSeconds: number | null,
-  expiresInSeconds: number | null,
-): Promise<Omit<JobRow, 'artifacts'>> {
-  await tx.$executeRaw`
-    UPDATE jobs SET start_by = created_at + make_interval(secs => ${startWithinSeconds}::int),
-      expires_at = created_at + make_interval(secs => ${expiresInSeconds}::int), kept_seconds = ${expiresInSeconds}::int
-    WHERE id = ${id}`;
-  return tx.job.findUniqueOrThrow({ where: { id } });
-}
-
-function storableLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).map(([name, value]) => [storableText(name), storableText(value)]));
 }
 
 /** Prisma cannot ask for JSON that contains other JSON, which the index on labels answers. */

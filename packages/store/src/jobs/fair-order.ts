@@ -9,7 +9,7 @@
  * than an hour.
  */
 import type { Estimate } from '@tritforge/contracts';
-import { type Database, Prisma } from '../database.js';
+import { type Connection, type Database, Prisma } from '../database.js';
 import { lockUntilEnd } from '../locks.js';
 import { HISTORY, runsWithin } from './past-runs.js';
 import { ABANDONED, EXPIRED } from './transition.js';
@@ -71,17 +71,48 @@ export interface Outlooks {
   readonly byId: ReadonlyMap<string, Outlook>;
 }
 
-/** @param id of the one job that is asked for; all when null */
-export async function outlooks(db: Database, id: string | null): Promise<Outlooks> {
-  const isAsked = id === null ? Prisma.sql`TRUE` : Prisma.sql`id = ${id}`;
-  // As one text: ten thousand rows would keep the process busy for much longer.
-  const [row] = await db.$queryRaw<[{ waiting: number; found: string }]>`
+/** A job that is about to be written. */
+export interface Coming {
+  readonly id: string;
+  /** Its key, or its project where requests need none. */
+  readonly sender: string;
+  readonly modelId: string;
+  /** Of its recipe. */
+  readonly method: string | null;
+}
+
+/** Of all that wait. */
+export async function outlooks(db: Database): Promise<Outlooks> {
+  const [row] = await db.$queryRaw<[OutlookRow]>(outlookQuery(null));
+  return toOutlooks(row);
+}
+
+/** Of the one job, as if it waited already. */
+export async function outlookOfComing({ statements }: Connection, job: Coming): Promise<Outlooks> {
+  const [row] = await statements.run<OutlookRow>('outlook of a coming job', outlookQuery(job));
+  return toOutlooks(row!);
+}
+
+/** How many jobs wait, and what was asked for as one text: ten thousand rows would keep the process busy for much longer. */
+interface OutlookRow {
+  readonly waiting: number;
+  readonly found: string;
+}
+
+/** @param coming the one job that is asked for, all when null */
+function outlookQuery(coming: Coming | null): Prisma.Sql {
+  const isAsked = coming === null ? Prisma.sql`TRUE` : Prisma.sql`id = ${coming.id}`;
+  const andComing =
+    coming === null
+      ? Prisma.empty
+      : Prisma.sql`UNION ALL SELECT ${coming.id}, ${coming.sender}, ${coming.modelId}, ${coming.method}::text`;
+  return Prisma.sql`
     WITH ${USED}, by_model AS (
       SELECT model_id, method, percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) AS seconds FROM history GROUP BY 1, 2
+    ), queued AS (
+      SELECT id, coalesce(key_id, project_id) AS sender, model_id, recipe->>'method' AS method FROM jobs WHERE state = 'queued' ${andComing}
     ), waiting AS (
-      SELECT id, coalesce(key_id, project_id) AS sender, model_id, recipe->>'method' AS method,
-        row_number() OVER (PARTITION BY coalesce(key_id, project_id) ORDER BY id) - 1 AS before
-      FROM jobs WHERE state = 'queued'
+      SELECT id, sender, model_id, method, row_number() OVER (PARTITION BY sender ORDER BY id) - 1 AS before FROM queued
     ), lasting AS (
       SELECT waiting.id, coalesce(by_model.seconds, usual.seconds) AS seconds,
         row_number() OVER (
@@ -103,6 +134,9 @@ export async function outlooks(db: Database, id: string | null): Promise<Outlook
     SELECT (SELECT count(*)::int FROM waiting) AS waiting,
       coalesce(json_agg(json_build_array(id, position, ahead + rest, seconds, slots)), '[]')::text AS found
     FROM ordered, running WHERE ${isAsked}`;
+}
+
+function toOutlooks(row: OutlookRow): Outlooks {
   const found = JSON.parse(row.found) as [id: string, position: number, ahead: number, own: number, slots: number][];
   const byId = found.map(([id, position, ahead, own, slots]) => {
     const estimate = { startsInSeconds: Math.round(ahead / slots), runsForSeconds: Math.round(own) };

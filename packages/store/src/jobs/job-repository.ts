@@ -11,7 +11,7 @@ import type {
   SerializedError,
   TraceContext,
 } from '@tritforge/contracts';
-import type { Database } from '../database.js';
+import type { Once } from '../once/once.js';
 import type { NewArtifact } from '../repositories/artifacts.js';
 import type { Page, PageRequest } from '../repositories/page.js';
 
@@ -85,10 +85,11 @@ export interface JobDesk {
   /**
    * Writes a queued job; dispatching it is up to `Store.submitJob`.
    *
-   * @param alsoWithin what else the transaction does that writes the row
-   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, QUOTA_EXCEEDED
+   * @param once the claim of the request that asks for it: its answer is kept together with the row
+   * @throws TritforgeError MODEL_NOT_FOUND, DATASET_NOT_FOUND, QUOTA_EXCEEDED, IDEMPOTENCY_IN_PROGRESS where the claim has gone to another
+   *   request
    */
-  create(job: NewJob, alsoWithin?: (tx: Database, job: Job) => Promise<void>): Promise<Job>;
+  create(job: NewJob, once?: Once<Job>): Promise<Job>;
   get(id: string): Promise<Job | null>;
   /** @throws TritforgeError CURSOR_INVALID */
   list(filter?: JobFilter, page?: PageRequest): Promise<Page<Job>>;

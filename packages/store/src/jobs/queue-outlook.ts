@@ -1,6 +1,5 @@
-import type { Database } from '../database.js';
-import type { PrismaClient } from '../generated/client.js';
-import { type Outlook, outlooks } from './fair-order.js';
+import type { Connection, Database } from '../database.js';
+import { type Coming, type Outlook, type Outlooks, outlookOfComing, outlooks } from './fair-order.js';
 
 type ById = ReadonlyMap<string, Outlook>;
 
@@ -14,30 +13,30 @@ const NOTHING: ById = new Map();
  * second old, and a job that came meanwhile has none yet.
  */
 export class QueueOutlook {
-  readonly #db: PrismaClient;
+  readonly #db: Connection;
   readonly #keptMs: number;
   #isLong = false;
   #known: ById = NOTHING;
   #knownUntilMs = 0;
   #looking: Promise<ById> | null = null;
 
-  constructor(db: PrismaClient, keptMs = KEPT_MS) {
+  constructor(db: Connection, keptMs = KEPT_MS) {
     this.#db = db;
     this.#keptMs = keptMs;
   }
 
   /** Of all queued jobs. @param db the client, or a transaction that must not wait for another connection */
   async now(db: Database): Promise<ById> {
-    return this.#recent() ?? (db === this.#db ? this.#lookTogether() : this.#look(db, null));
+    return this.#recent() ?? (db === this.#db ? this.#lookTogether() : this.#look(db));
   }
 
   /**
-   * Of a job that a transaction has just written, or null in a long queue, where what is known is older than the job: whoever sends jobs must
+   * Of a job that is about to be written, or null in a long queue, where what is known is older than the job: whoever sends jobs must
    * not wait for those that were sent before.
    */
-  async ofNew(tx: Database, id: string): Promise<Outlook | null> {
+  async ofComing(job: Coming): Promise<Outlook | null> {
     if (this.#recent() !== null) return null;
-    if (!this.#isLong) return (await this.#look(tx, id)).get(id) ?? null;
+    if (!this.#isLong) return this.#note(await outlookOfComing(this.#db, job)).get(job.id) ?? null;
     // The queue may have become short, and whoever asks next needs to know anyway.
     this.#lookTogether().catch(() => {});
     return null;
@@ -48,19 +47,22 @@ export class QueueOutlook {
   }
 
   #lookTogether(): Promise<ById> {
-    this.#looking ??= this.#look(this.#db, null).finally(() => {
+    this.#looking ??= this.#look(this.#db).finally(() => {
       this.#looking = null;
     });
     return this.#looking;
   }
 
-  async #look(db: Database, id: string | null): Promise<ById> {
-    const { waiting, byId } = await outlooks(db, id);
+  async #look(db: Database): Promise<ById> {
+    const known = this.#note(await outlooks(db));
+    if (!this.#isLong) return known;
+    this.#known = known;
+    this.#knownUntilMs = performance.now() + this.#keptMs;
+    return known;
+  }
+
+  #note({ waiting, byId }: Outlooks): ById {
     this.#isLong = waiting >= LONG_QUEUE;
-    if (this.#isLong && id === null) {
-      this.#known = byId;
-      this.#knownUntilMs = performance.now() + this.#keptMs;
-    }
     return byId;
   }
 }

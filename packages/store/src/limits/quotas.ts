@@ -3,6 +3,8 @@ import { TritforgeError } from '@tritforge/contracts';
 import { type Database, Prisma } from '../database.js';
 import { runsWithin } from '../jobs/past-runs.js';
 
+const DAY = Prisma.sql`interval '24 hours'`;
+
 /** What a project stores, in bytes: a file counts as often as it is part of something. */
 export interface StorageUse {
   readonly models: number;
@@ -41,24 +43,25 @@ export async function reserveStorage(tx: Database, projectId: string, addedBytes
   );
 }
 
-/** @throws TritforgeError QUOTA_EXCEEDED where the key has used its minutes of the day */
-export async function checkJobMinutes(db: Database, keyId: string): Promise<void> {
-  const key = await db.apiKey.findUnique({ where: { id: keyId }, select: { jobMinutesPerDay: true } });
-  if (key?.jobMinutesPerDay == null) return;
-  const used = await jobMinutesOfDay(db, keyId);
-  if (used < key.jobMinutesPerDay) return;
-  throw new TritforgeError(
+/** Of a key that has used its minutes of the day. */
+export function minutesUsedUp(used: number, allowed: number): TritforgeError {
+  return new TritforgeError(
     'QUOTA_EXCEEDED',
-    `The jobs of this key have run for ${Math.floor(used)} of ${key.jobMinutesPerDay} minutes in the last 24 hours`,
+    `The jobs of this key have run for ${Math.floor(used)} of ${allowed} minutes in the last 24 hours`,
     { remediation: 'Send the job later, or ask the operator for more.' },
   );
 }
 
 /** Minutes that workers spent on jobs of a key in the last 24 hours, whether the jobs are still there or not. */
 export async function jobMinutesOfDay(db: Database, keyId: string): Promise<number> {
-  const day = Prisma.sql`interval '24 hours'`;
-  const [row] = await db.$queryRaw<[{ minutes: number }]>`
-    SELECT coalesce(sum(extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, now() - ${day}))), 0)::double precision / 60 AS minutes
-    FROM ${runsWithin(day)} AS runs WHERE key_id = ${keyId}`;
+  const [row] = await db.$queryRaw<[{ minutes: number }]>`SELECT ${usedMinutes(Prisma.sql`${keyId}`)} AS minutes`;
   return row.minutes;
+}
+
+/** The same as SQL. @param keyId a value or a column */
+export function usedMinutes(keyId: Prisma.Sql): Prisma.Sql {
+  return Prisma.sql`(
+    SELECT coalesce(sum(extract(epoch FROM coalesce(finished_at, now()) - greatest(started_at, now() - ${DAY}))), 0)::double precision / 60
+    FROM ${runsWithin(DAY)} AS runs WHERE key_id = ${keyId}
+  )`;
 }

@@ -88,6 +88,19 @@ describe('requests that are answered once', () => {
     assert.deepEqual(secrets.rows, [{ former_secret: made.secret }]);
   });
 
+  it('make a job together with the answer that shows it, with the times that the database sets', async () => {
+    const { store } = service;
+    const { id: modelId } = await addModel(store, 'answered');
+    const answerOf = (body: object): Answer => ({ ...ANSWER, body });
+    const wanted = { modelId, recipe: { method: 'fgq' as const }, labels: { a: 'b' } };
+    for (const times of [{}, { startWithinSeconds: 60 }, { startWithinSeconds: 60, expiresInSeconds: 3600 }]) {
+      const key = JSON.stringify(times);
+      const made = await store.submitJob({ ...wanted, ...times }, { claim: await claim(key), answerOf });
+      assert.deepEqual(await store.once.claim(key, 'f'), { state: 'answered', answer: answerOf(made) });
+      assert.deepEqual(await store.jobs.get(made.id), made);
+    }
+  });
+
   it('are taken over from a process that is gone, which can keep nothing any more', async () => {
     const { id: modelId } = await addModel(service.store, 'taken over');
     const gone = await claim('gone');

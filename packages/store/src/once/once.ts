@@ -9,7 +9,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { TritforgeError } from '@tritforge/contracts';
-import { type Database, Prisma } from '../database.js';
+import { type Connection, type Database, Prisma } from '../database.js';
 import type { PrismaClient } from '../generated/client.js';
 
 /** What a request was answered with. */
@@ -56,14 +56,16 @@ export const ONCE_LEASE_MS = 15_000;
 const KEPT = Prisma.sql`interval '24 hours'`;
 const LEASE = Prisma.sql`clock_timestamp() + make_interval(secs => ${ONCE_LEASE_MS / 1000}::double precision)`;
 
-export function createOnceRepository(db: PrismaClient, projectId: string): OnceRepository {
+export function createOnceRepository(db: Connection, projectId: string): OnceRepository {
   const isOver = Prisma.sql`known.created_at < clock_timestamp() - ${KEPT}`;
   const held = ({ key, token }: OnceClaim) => ({ projectId, key, token });
   return {
     claim: async (key, fingerprint) => {
       const token = randomUUID();
       // A row whose time is over, or whose worker is gone, is as good as none.
-      const [claimed] = await db.$queryRaw<{ created_at: Date }[]>`
+      const [claimed] = await db.statements.run<{ created_at: Date }>(
+        'claim of a key',
+        Prisma.sql`
         INSERT INTO once_keys AS known (project_id, key, fingerprint, token, lease_until)
         VALUES (${projectId}, ${key}, ${fingerprint}, ${token}, ${LEASE})
         ON CONFLICT (project_id, key) DO UPDATE SET
@@ -72,7 +74,8 @@ export function createOnceRepository(db: PrismaClient, projectId: string): OnceR
           created_at = CASE WHEN ${isOver} THEN clock_timestamp() ELSE known.created_at END
         WHERE ${isOver}
           OR (known.status IS NULL AND known.lease_until < clock_timestamp() AND known.fingerprint = EXCLUDED.fingerprint)
-        RETURNING created_at`;
+        RETURNING known.created_at`,
+      );
       if (claimed !== undefined)
         return { state: 'claimed', claim: { projectId, key, token, since: claimed.created_at } };
       const known = await db.onceKey.findUnique({ where: { projectId_key: { projectId, key } } });
@@ -108,8 +111,12 @@ export async function keepAnswer(
     where: { projectId, key, token, status: null },
     data: { status, headers: { ...headers }, body: JSON.stringify(body), leaseUntil: null },
   });
-  if (count === 1) return;
-  throw new TritforgeError('IDEMPOTENCY_IN_PROGRESS', `Another request with the idempotency key "${key}" took over`, {
+  if (count !== 1) throw takenOver(key);
+}
+
+/** Of a request whose claim has gone to another one. */
+export function takenOver(key: string): TritforgeError {
+  return new TritforgeError('IDEMPOTENCY_IN_PROGRESS', `Another request with the idempotency key "${key}" took over`, {
     remediation: 'Send the request again.',
   });
 }

@@ -66,6 +66,8 @@ function postgresConnection(databaseUrl: string): PostgresConnectionOptions {
     connectionString: databaseUrl,
     migrate: true,
     schema: POSTGRES_SCHEMA,
+    // What a crash of the server takes from the queue the next reconciliation brings back, so nobody waits until it is on disk.
+    options: '-c synchronous_commit=off',
     max: POSTGRES_POOL_SIZE,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
   };

@@ -18,16 +18,6 @@ const IN_USE: Readonly<Record<Input, Prisma.Sql>> = {
 };
 
 /**
- * Keeps a model or dataset of a project from being deleted until the transaction, which creates a job on it, ends. False
- * when there is none.
- */
-export async function lockForUse(tx: Database, input: Input, projectId: string, id: string): Promise<boolean> {
-  const rows = await tx.$queryRaw<unknown[]>`
-    SELECT 1 FROM ${INPUT_TABLES[input]} WHERE id = ${id} AND project_id = ${projectId} FOR KEY SHARE`;
-  return rows.length > 0;
-}
-
-/**
  * Keeps jobs from being created on a model or dataset until the transaction, which deletes it, ends. False when there is
  * none.
  *

@@ -14,7 +14,8 @@ export const auditRoutes: FastifyPluginAsyncTypebox = async (app) => {
       schema: {
         operationId: 'listAudit',
         summary: 'List who changed what',
-        description: 'Every request of the project that was not a mere look, allowed or not.',
+        description:
+          'Every request of the project that was not a mere look, allowed or not. Those that another process of the service answered are here within a second.',
         tags: ['service'],
         querystring: Type.Object(pageQuery),
         response: {

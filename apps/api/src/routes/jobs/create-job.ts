@@ -1,10 +1,9 @@
 import { DATASET_ROLES, type Job, type JobRequest } from '@tritforge/contracts';
 import type { Answer, Once, OnceClaim } from '@tritforge/store';
 import type { FastifyRequest } from 'fastify';
-import type { JobCheckDeps, RouteDeps } from '../../deps.js';
-import { lookUp } from '../../http/lookup.js';
+import type { RouteDeps } from '../../deps.js';
 import { answerOnce } from '../../once/answer-once.js';
-import { accessOf } from '../../plugins/authentication.js';
+import { type Access, accessOf } from '../../plugins/authentication.js';
 import type { UploadSession } from '../../uploads/upload-session.js';
 import { checkLabels, checkWanted } from './job-checks.js';
 
@@ -13,16 +12,23 @@ export const POLL_SECONDS = 1;
 
 /** Creates a job of a model and datasets that are stored. @throws TritforgeError of every check */
 export async function createJob(
-  { inspector, fits, config }: RouteDeps,
+  deps: RouteDeps,
   request: FastifyRequest,
   session: UploadSession,
   wanted: JobRequest,
 ): Promise<Answer> {
-  const { store, key } = accessOf(request);
-  const { recipe = {}, expiresInSeconds = config.jobRetentionSeconds } = wanted;
+  const access = accessOf(request);
+  const { recipe = {}, expiresInSeconds = deps.config.jobRetentionSeconds } = wanted;
+  const job = { ...wanted, recipe, expiresInSeconds, keyId: access.key?.id };
   const work = async (claim: OnceClaim | null) => {
-    await checkJob({ store, inspector, fits }, session, wanted);
-    return queued(await store.submitJob({ ...wanted, recipe, expiresInSeconds, keyId: key?.id }, onceJob(claim)));
+    try {
+      await checkJob(deps, access, session, wanted);
+      return queued(await access.store.submitJob(job, onceJob(claim)));
+    } catch (error) {
+      // What it works on may have been deleted or expired, and its files with it.
+      await deps.inputs.lookAgain(access, wanted);
+      throw error;
+    }
   };
   return answerOnce(request, wanted, work, 'within');
 }
@@ -38,30 +44,22 @@ export function onceJob(claim: OnceClaim | null): Once<Job> | undefined {
 }
 
 async function checkJob(
-  { store, inspector, fits }: JobCheckDeps,
+  { inspector, fits, inputs: known }: RouteDeps,
+  access: Access,
   session: UploadSession,
   wanted: JobRequest,
 ): Promise<void> {
   const { modelId, datasets = {} } = wanted;
-  const model = await lookUp('model', modelId, (id) => store.models.get(id));
+  const { inputs } = await known.model(access, modelId);
   const roles = DATASET_ROLES.filter((role) => datasets[role] !== undefined);
-  const used = await Promise.all(
-    roles.map((role) => lookUp('dataset', datasets[role]!, (id) => store.datasets.get(id))),
-  );
+  const used = await Promise.all(roles.map((role) => known.dataset(access, datasets[role]!)));
   checkWanted(wanted, roles);
   const evaluation = used[roles.indexOf('evaluation')];
   if (evaluation) checkLabels(wanted.metric, evaluation.summary);
-  const { inputs } = model.summary;
-  for (const { id, fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {
-    try {
-      await fits.pass({ fileName, digest, preprocess, inputs }, session.signal, async () => {
-        const [path] = await session.layOutPublished([{ name: fileName, digest }]);
-        await inspector.checkDataset({ path: path!, preprocess }, inputs, session.signal);
-      });
-    } catch (error) {
-      // It may have expired meanwhile, and its file with it.
-      await lookUp('dataset', id, (known) => store.datasets.get(known));
-      throw error;
-    }
+  for (const { fileName, digest, preprocess } of new Map(used.map((dataset) => [dataset.id, dataset])).values()) {
+    await fits.pass({ fileName, digest, preprocess, inputs }, session.signal, async () => {
+      const [path] = await session.layOutPublished([{ name: fileName, digest }]);
+      await inspector.checkDataset({ path: path!, preprocess }, inputs, session.signal);
+    });
   }
 }
