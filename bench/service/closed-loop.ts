@@ -30,8 +30,8 @@ export async function closedLoop({ urls, requests, connections, during }: Closed
       const sentMs = performance.now();
       const answer = await send(agent, url, requests[number % requests.length]!, `${run}-${number}`);
       const answeredMs = performance.now();
-      const isCounted = answeredMs >= countedMs && answeredMs <= endMs;
-      counts.note(answer, isCounted ? answeredMs - sentMs : null);
+      if (answeredMs < countedMs) counts.noteWarmUp(answer);
+      else counts.note(answer, answeredMs <= endMs ? answeredMs - sentMs : null);
     }
     agent.destroy();
   };

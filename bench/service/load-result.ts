@@ -9,6 +9,8 @@ export interface LoadResult {
   readonly latencies: Latencies | null;
   /** How often something else came, by what it was. */
   readonly failures: Readonly<Record<string, number>>;
+  /** The same, of the warm-up: a process that has just started answers its first requests slowly, and may turn some away. */
+  readonly warmUpFailures: Readonly<Record<string, number>>;
   /** Of all jobs that were created, those of the warm-up too. */
   readonly jobIds: readonly string[];
 }
@@ -17,13 +19,19 @@ export interface LoadResult {
 export class LoadCounts {
   readonly #samplesMs: number[] = [];
   readonly #failures: Record<string, number> = {};
+  readonly #warmUpFailures: Record<string, number> = {};
   readonly #jobIds: string[] = [];
 
-  /** @param latencyMs null for a request of the warm-up, whose failure counts all the same */
+  /** @param latencyMs null for a request that was answered when the time was over, whose failure counts all the same */
   note({ failure, jobId }: LoadAnswer, latencyMs: number | null): void {
     if (jobId !== null) this.#jobIds.push(jobId);
-    if (failure !== null) this.#failures[failure] = (this.#failures[failure] ?? 0) + 1;
+    if (failure !== null) countOne(this.#failures, failure);
     else if (latencyMs !== null) this.#samplesMs.push(latencyMs);
+  }
+
+  noteWarmUp({ failure, jobId }: LoadAnswer): void {
+    if (jobId !== null) this.#jobIds.push(jobId);
+    if (failure !== null) countOne(this.#warmUpFailures, failure);
   }
 
   result(seconds: number): LoadResult {
@@ -32,7 +40,12 @@ export class LoadCounts {
       seconds,
       latencies: latenciesOf(this.#samplesMs),
       failures: this.#failures,
+      warmUpFailures: this.#warmUpFailures,
       jobIds: this.#jobIds,
     };
   }
+}
+
+function countOne(failures: Record<string, number>, failure: string): void {
+  failures[failure] = (failures[failure] ?? 0) + 1;
 }

@@ -86,7 +86,7 @@ async function claimAndHandBack({ stack }: RunningService): Promise<Answers> {
         throw new Error('a job could not be claimed and handed back');
     }
     const seconds = (performance.now() - startMs) / 1000;
-    return { answered: samplesMs.length, seconds, latencies: latenciesOf(samplesMs), failures: {} };
+    return { answered: samplesMs.length, seconds, latencies: latenciesOf(samplesMs), failures: {}, warmUpFailures: {} };
   } finally {
     await store.close();
   }

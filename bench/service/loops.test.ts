@@ -73,7 +73,9 @@ test('connections that wait for answers send what they can, and count what is no
 test('what is counted begins behind the warm-up', async () => {
   await withServer(standingStill(0, 200), async (url) => {
     const during = { seconds: 0.3, warmUpSeconds: 0.3 };
-    const { latencies } = await closedLoop({ kind: 'closed', urls: [url], requests: [GET], connections: 2, during });
+    const load = { kind: 'closed', urls: [url], requests: [GET], connections: 2, during } as const;
+    const { latencies, warmUpFailures } = await closedLoop(load);
+    assert.deepEqual(warmUpFailures, {});
     assert.ok(latencies!.maxMs < 150, `the longest took ${latencies!.maxMs} ms`);
   });
 });
@@ -118,4 +120,27 @@ test('a body of another digest is a failure, and so is a service that is away', 
       assert.deepEqual([away.failures, away.latencies], [{ ECONNREFUSED: 1 }, null]);
     },
   );
+});
+
+test('what is refused during the warm-up is counted by itself', async () => {
+  const refusingAtFirst = (): RequestListener => {
+    let startMs: number | null = null;
+    return (_, response) => {
+      startMs ??= performance.now();
+      response.statusCode = performance.now() - startMs < 150 ? 503 : 200;
+      response.end('{"code":"SERVICE_OVERLOADED"}');
+    };
+  };
+  const timing = { seconds: 0.3, warmUpSeconds: 0.3 };
+  const load = { requests: [GET], ...timing } as const;
+  const results = [
+    await withServer(refusingAtFirst(), (url) => openLoop({ kind: 'open', urls: [url], perSecond: 100, ...load })),
+    await withServer(refusingAtFirst(), (url) =>
+      closedLoop({ kind: 'closed', urls: [url], requests: [GET], connections: 2, during: timing }),
+    ),
+  ];
+  for (const { failures, warmUpFailures } of results) {
+    assert.deepEqual(failures, {});
+    assert.ok(warmUpFailures['503 SERVICE_OVERLOADED']! > 0);
+  }
 });

@@ -4,7 +4,7 @@ import { servicePage } from './page.js';
 import type { JobFate, Measured, RateRow, ServiceRow, SoakRow } from './rows.js';
 
 const latencies = { p50Ms: 4.06, p99Ms: 20.11, maxMs: 31 };
-const answers = { answered: 500, seconds: 10, latencies, failures: {} };
+const answers = { answered: 500, seconds: 10, latencies, failures: {}, warmUpFailures: {} };
 const jobs: JobFate = { accepted: 3, states: { succeeded: 1, canceled: 2 }, lost: 0 };
 const row = (measured: Measured): ServiceRow => ({
   ...measured,
@@ -39,6 +39,7 @@ test('every load has its line, and goals that were missed say so', () => {
   const page = servicePage([
     row({ part: 'saturation', request: 'status polls', apis: 4, workers: 1, connections: 16, ...answers, jobs: null }),
     row(rate),
+    row({ ...rate, workers: 1, warmUpFailures: { ECONNRESET: 3 } }),
     row({ ...rate, queue: 'PostgreSQL', perSecond: 50, latencies: { ...latencies, p99Ms: 51 } }),
     row({ ...rate, apis: 4, failures: { '503 SERVICE_OVERLOADED': 2 } }),
     row({ part: 'queue', step: 'status polls', waiting: 10_000, ...answers, jobs: null }),
@@ -52,6 +53,7 @@ test('every load has its line, and goals that were missed say so', () => {
     [...linesWith(page, '| Redis |'), ...linesWith(page, '| PostgreSQL |')],
     [
       `| Redis | 1 | 0 | 200 | 4.1 | 20.1 | 31.0 | none | kept | ${fate} |`,
+      `| Redis | 1 | 1 | 200 | 4.1 | 20.1 | 31.0 | none (before: 3 × ECONNRESET) | kept | ${fate} |`,
       `| Redis | 4 | 0 | 200 | 4.1 | 20.1 | 31.0 | 2 × 503 SERVICE_OVERLOADED | MISSED | ${fate} |`,
       `| PostgreSQL | 1 | 0 | 50 | 4.1 | 51.0 | 31.0 | none | MISSED | ${fate} |`,
     ],

@@ -47,7 +47,8 @@ API, workers, PostgreSQL, the engine and the process that sends requests share t
 the others have theirs: more processes do not make more of them. The service is as it comes, with the embedded PostgreSQL, which waits for the
 disk, and a folder for files; requests come over loopback with an API key that has no limits, those that create jobs with an Idempotency-Key each, and several API processes have a port each, to which
 requests go in turn. Jobs quantize a network of 47,000 parameters to ternary weights and 8-bit activations with 16 calibration samples.
-"Other answers" are all that were not as they were meant, and no part of the latencies. A lost job is one that was accepted and has not ended when the row is written.
+"Other answers" are all that were not as they were meant, and no part of the latencies; "before" has those of the warm-up, the first seconds of processes that
+have just started, at the full load. A lost job is one that was accepted and has not ended when the row is written.
 `;
 }
 
@@ -170,9 +171,16 @@ function memoryLine(role: keyof typeof ROLES, samples: readonly MemorySample[]):
   ];
 }
 
-function latencyCells({ latencies, failures }: Answers): string[] {
-  const others = Object.entries(failures).map(([failure, count]) => `${count} × ${failure}`);
-  return [...threeOf(latencies), others.length === 0 ? 'none' : others.join(', ')];
+function latencyCells({ latencies, failures, warmUpFailures }: Answers): string[] {
+  const others = counted(failures) || 'none';
+  const before = counted(warmUpFailures);
+  return [...threeOf(latencies), before === '' ? others : `${others} (before: ${before})`];
+}
+
+function counted(failures: Answers['failures']): string {
+  return Object.entries(failures)
+    .map(([failure, count]) => `${count} × ${failure}`)
+    .join(', ');
 }
 
 function threeOf(latencies: Latencies | null): string[] {

@@ -24,6 +24,7 @@ export interface Answers {
   readonly seconds: number;
   readonly latencies: Latencies | null;
   readonly failures: Readonly<Record<string, number>>;
+  readonly warmUpFailures: Readonly<Record<string, number>>;
 }
 
 /** As many requests as connections can send. */
@@ -121,8 +122,8 @@ export function surroundings(): Surroundings {
 }
 
 /** What a row keeps of a load. */
-export function answersOf({ answered, seconds, latencies, failures }: LoadResult): Answers {
-  return { answered, seconds, latencies, failures };
+export function answersOf({ answered, seconds, latencies, failures, warmUpFailures }: LoadResult): Answers {
+  return { answered, seconds, latencies, failures, warmUpFailures };
 }
 
 /** The newest row of each load, in the order of their first appearance. */
