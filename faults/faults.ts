@@ -4,20 +4,20 @@
  *     npm run faults -- [--rounds 200] [--seed 1] [--storage folder|s3] [--queue postgres|redis] [--only KIND] [--round N] [--write]
  *
  * The seed decides what happens in each round; `--round` runs one of them alone. A round that finds something wrong ends the campaign with
- * exit code 1, and the folder of the service stays, with its logs and its database. `--write` replaces bench/results/faults.md. Ctrl-C shows
- * what there is so far. Linux only.
+ * exit code 1, and the folder of the service stays, with its logs and its database. `--write` replaces bench/results/faults.md, or
+ * the page of other backends, such as faults-redis-s3.md. Ctrl-C shows what there is so far. Linux only.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { runCampaign } from './campaign.js';
-import { commandOf, readOptions } from './options.js';
+import { commandOf, pageNameOf, readOptions } from './options.js';
 import { campaignPage, roundLine } from './page.js';
 import { SIZES } from './plan.js';
 import type { RoundResult } from './round.js';
 
 const INTERRUPTED = 130;
-const PAGE = fileURLToPath(new URL('../../bench/results/faults.md', import.meta.url));
+const PAGES = new URL('../../bench/results/', import.meta.url);
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
@@ -45,7 +45,7 @@ async function main(): Promise<void> {
   // The round that was under way has no end.
   if (stopping.signal.aborted) process.exit(INTERRUPTED);
   if (keptDir === null) {
-    if (options.write) writeFileSync(PAGE, page);
+    if (options.write) writeFileSync(fileURLToPath(new URL(pageNameOf(options), PAGES)), page);
     return;
   }
   const { round, wrong } = results.at(-1)!;

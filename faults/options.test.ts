@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { commandOf, readOptions } from './options.js';
+import { commandOf, pageNameOf, readOptions } from './options.js';
 
 test('a campaign has 200 rounds on PostgreSQL and a folder unless told', () => {
   assert.deepEqual(readOptions([]), {
@@ -34,4 +34,10 @@ test('the command of a campaign, and of one round, says all that differs', () =>
   const command = commandOf(other, 17);
   assert.equal(command, 'npm run faults -- --round 17 --seed 1 --storage s3 --queue redis --only kill-api');
   assert.equal(readOptions(command.split(' ').slice(4)).round, 17);
+});
+
+test('every pair of backends has a page of its own', () => {
+  const pages = [[], ['--queue', 'redis'], ['--storage', 's3'], ['--storage', 's3', '--queue', 'redis']];
+  const names = pages.map((args) => pageNameOf(readOptions(args)));
+  assert.deepEqual(names, ['faults.md', 'faults-redis.md', 'faults-s3.md', 'faults-redis-s3.md']);
 });

@@ -52,6 +52,12 @@ export function commandOf({ seed, rounds, storage, queue, only }: Options, round
   return ['npm run faults --', which, `--seed ${seed}`, ...differing].join(' ');
 }
 
+/** The page of its backends in bench/results: `faults.md`, and `faults-redis-s3.md` and the like for others than come with the service. */
+export function pageNameOf({ storage, queue }: Backends): string {
+  const others = [...(queue === 'postgres' ? [] : [queue]), ...(storage === 'folder' ? [] : [storage])];
+  return `${['faults', ...others].join('-')}.md`;
+}
+
 function integer(name: string, text: string): number {
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= 1 && value <= MAX_SEED) return value;
