@@ -13,7 +13,7 @@ export interface Contestant {
 export interface LatencyOptions {
   /** Rounds before those that count. Default 3; one is enough when it takes half of the budget. */
   readonly warmupRounds?: number | undefined;
-  /** Rounds that count, at most. Default 1000: the median of runs of microseconds needs many. */
+  /** Rounds that count, at most. Default 500: the median of runs of microseconds needs many. */
   readonly maxRounds?: number | undefined;
   /** Time after which no further round begins, once `minRounds` are done. Default 2000. */
   readonly budgetMs?: number | undefined;
@@ -46,7 +46,7 @@ export async function compareLatency(
   contestants: readonly Contestant[],
   options: LatencyOptions = {},
 ): Promise<LatencyComparison> {
-  const { warmupRounds = 3, maxRounds = 1000, budgetMs = 2000, minRounds = 3, signal } = options;
+  const { warmupRounds = 3, maxRounds = 500, budgetMs = 2000, minRounds = 3, signal } = options;
   const times = new Map(contestants.map(({ name }) => [name, [] as number[]]));
   const warmupStart = performance.now();
   for (let round = 0; round < warmupRounds; round++) {
