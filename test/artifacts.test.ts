@@ -40,7 +40,7 @@ async function endedJob(bytes: Buffer): Promise<Artifact> {
   return items[0]!;
 }
 
-/** Ends a job with an artifact of two files. */
+/** Ends a job with an artifact of three files. */
 async function finish(id: string, bytes: Buffer): Promise<void> {
   const store = await openStore(stack.storeConfig);
   try {
@@ -48,6 +48,7 @@ async function finish(id: string, bytes: Buffer): Promise<void> {
     const files = [
       { name: 'quantisé.onnx', blob: await store.blobs.stage(Readable.from([bytes])) },
       { name: 'quantisé.onnx.data', blob: await store.blobs.stage(Readable.from([WEIGHTS])) },
+      { name: HOSTILE_NAME, blob: await store.blobs.stage(Readable.from([WEIGHTS])) },
     ];
     const described = {
       profile: 'portable' as const,
@@ -76,6 +77,8 @@ const REPORT: Report = {
   warnings: [],
   provenance: { engineVersion: '0.0.0', onnxruntimeVersion: '1.0', recipe: {}, seed: 0, datasets: [] },
 };
+
+const HOSTILE_NAME = 'w"; filename="evil.exe"\r\nX-Injected: yes\r\n\r\n.data';
 
 const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer());
 
@@ -119,6 +122,15 @@ test('external data is downloaded by its name', async () => {
   const response = await stack.fetch(`${content}?file=${encodeURIComponent('quantisé.onnx.data')}`);
   assert.deepEqual(await bytesOf(response), WEIGHTS);
   await expectProblem(await stack.fetch(`${content}?file=other`), 'ARTIFACT_NOT_FOUND');
+});
+
+test('a name can neither end its header nor begin another', async () => {
+  const response = await stack.fetch(`${content}?file=${encodeURIComponent(HOSTILE_NAME)}`);
+  assert.deepEqual(await bytesOf(response), WEIGHTS);
+  assert.equal(response.headers.get('x-injected'), null);
+  const [plain, encoded] = (response.headers.get('content-disposition') ?? '').split("; filename*=UTF-8''");
+  assert.equal(plain, 'attachment; filename="w_; filename=_evil.exe___X-Injected: yes____.data"');
+  assert.equal(decodeURIComponent(encoded!), HOSTILE_NAME);
 });
 
 test('ranges give their part, and the digest of the whole', async () => {
