@@ -4,8 +4,9 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Model } from '@tritforge/contracts';
 import { eventually } from './support/eventually.js';
-import { expectProblem, file, form } from './support/http.js';
+import { expectJson, expectProblem, file, form, json } from './support/http.js';
 import { classifier } from './support/models.js';
 import { type Stack, startStack } from './support/stack.js';
 
@@ -45,6 +46,18 @@ test('an upload too many is turned away with the time to come back, and others a
   await expectProblem(refused, 'SERVICE_OVERLOADED');
   assert.equal((await stack.fetch('/models')).status, 200);
   first.destroy();
+  await eventually(async () => (await stack.footprint()).files.length === before.files.length);
+});
+
+test('jobs on what is stored are no uploads: as many as come at once are taken while uploads take all places', async () => {
+  const stored = await stack.fetch('/models', form([['model', file(classifier(2), 'stored.onnx')]]));
+  const { id: modelId } = await expectJson<Model>(stored, 201);
+  const before = await stack.footprint();
+  const upload = await startUpload();
+  const job = json({ modelId, recipe: { activations: { bits: null } } });
+  const answers = await Promise.all(Array.from({ length: 20 }, () => stack.fetch('/jobs', job)));
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([202]));
+  upload.destroy();
   await eventually(async () => (await stack.footprint()).files.length === before.files.length);
 });
 

@@ -14,6 +14,7 @@ const SETTINGS: readonly Setting[] = [
   { queue: 'PostgreSQL', apis: 1, workers: 0, perSecond: 50 },
   { queue: 'PostgreSQL', apis: 1, workers: 1, perSecond: 50 },
   { queue: 'Redis', apis: 1, workers: 0, perSecond: 200 },
+  { queue: 'Redis', apis: 1, workers: 1, perSecond: 200 },
   { queue: 'Redis', apis: 4, workers: 0, perSecond: 200 },
   { queue: 'Redis', apis: 4, workers: 1, perSecond: 200 },
 ];

@@ -89,7 +89,7 @@ function rates(rows: readonly RateRow[]): string {
   return `## Submissions at a rate
 
 Requests leave on schedule for ${seconds.toFixed(0)} seconds, whether earlier ones are answered or not, and latencies count from the time on the schedule. They wait in the
-queue, which gets as long as there are seconds; a worker, where there is one, runs what it can and takes the cores that it can get. What is left is canceled in the end.
+queue, which gets as long as there are seconds; a worker, where there is one, runs what it can; its jobs yield the cores to whoever wants them. What is left is canceled in the end.
 
 ${markdownTable(header, lines)}
 `;

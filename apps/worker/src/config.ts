@@ -72,8 +72,9 @@ export const SETTINGS: Settings<WorkerConfig> = {
   },
   jobNiceness: {
     env: 'TRITFORGE_JOB_NICENESS',
-    fallback: 0,
-    meaning: 'How much jobs yield the processor to other processes, from 0 to 19.',
+    fallback: 10,
+    meaning:
+      'How much jobs yield the processor to other processes of the machine, such as the API and PostgreSQL: 0 (not at all) to 19.',
     parse: integer(0, 19),
   },
   metricsHost: {

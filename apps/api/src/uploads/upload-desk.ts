@@ -29,11 +29,19 @@ export class UploadDesk {
   async serve<T>(reply: FastifyReply, work: (session: UploadSession) => Promise<T>): Promise<T> {
     if (this.#open >= this.#config.maxConcurrentUploads) throw overloaded(this.#open);
     this.#open++;
+    try {
+      return await this.serveStored(reply, work);
+    } finally {
+      this.#open--;
+    }
+  }
+
+  /** The same for a request that brings no files and may have stored ones checked: it takes no place of an upload. */
+  async serveStored<T>(reply: FastifyReply, work: (session: UploadSession) => Promise<T>): Promise<T> {
     const session = new UploadSession(this.#store.blobs, this.#scratchDir, signalOfClient(reply));
     try {
       return await work(session);
     } finally {
-      this.#open--;
       await session.close();
     }
   }

@@ -66,13 +66,25 @@ export function startEngineProcess(
   };
 }
 
-/** Makes the process the one that the kernel prefers to kill when memory runs out, and gives it less processor time. */
+/**
+ * Makes the process the one that the kernel prefers to kill when memory runs out, and gives it less processor time. It leads a session of
+ * its own; where Linux schedules sessions as groups (sched_autogroup_enabled), the niceness of its processes counts among themselves alone, and
+ * that of the group against others.
+ */
 function lowerRank(pid: number, niceness: number): void {
+  const isLinux = process.platform === 'linux';
+  if (isLinux) where(() => writeFileSync(`/proc/${pid}/oom_score_adj`, '1000'));
+  if (niceness === 0) return;
+  where(() => setPriority(pid, niceness));
+  if (isLinux) where(() => writeFileSync(`/proc/${pid}/autogroup`, String(niceness)));
+}
+
+/** Does what not every kernel offers, to a process that may have ended already. */
+function where(offered: () => void): void {
   try {
-    if (process.platform === 'linux') writeFileSync(`/proc/${pid}/oom_score_adj`, '1000');
-    if (niceness > 0) setPriority(pid, niceness);
+    offered();
   } catch {
-    // Neither is promised by every kernel, and the process may have ended already.
+    // It keeps the rank that it has.
   }
 }
 

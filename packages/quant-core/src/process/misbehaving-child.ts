@@ -1,6 +1,7 @@
 /** For tests: a child that does what hostile models make the engine do. */
 import { spawn } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { getPriority } from 'node:os';
 import { join } from 'node:path';
 import { TritforgeError } from '@tritforge/contracts';
 import { serveTask } from './serve-task.js';
@@ -9,6 +10,7 @@ import { serveTask } from './serve-task.js';
 export type Misbehaviour =
   | { readonly kind: 'echo'; readonly value: unknown }
   | { readonly kind: 'reportEnvironment' }
+  | { readonly kind: 'reportRank' }
   | { readonly kind: 'awaitSettle' }
   | { readonly kind: 'block' }
   | { readonly kind: 'blockWithGrandchild' }
@@ -33,6 +35,13 @@ serveTask<Misbehaviour>({
   },
   async reportEnvironment() {
     return { environment: { ...process.env }, cwd: process.cwd(), arguments: process.execArgv };
+  },
+  async reportRank() {
+    const autogroup = '/proc/self/autogroup';
+    return {
+      niceness: getPriority(),
+      autogroup: existsSync(autogroup) ? readFileSync(autogroup, 'latin1').trim() : null,
+    };
   },
   async awaitSettle(_task, { onProgress, settle }) {
     onProgress({ phase: 'search', done: 0, total: 1, unit: 'layers', etaSeconds: null });

@@ -87,6 +87,17 @@ describe('runInProcess', { concurrency: 2 }, () => {
     assert.ok(seen.cwd.includes('run-in-process-'));
   });
 
+  test('a task yields the processor as it is told, as a process and as a group of the scheduler', async () => {
+    const own = (await run({ kind: 'reportRank' })) as { niceness: number; autogroup: string | null };
+    const lower = (await run({ kind: 'reportRank' }, { niceness: 7 })) as typeof own;
+    assert.equal(lower.niceness, 7);
+    // Only kernels with such groups have the file.
+    if (own.autogroup !== null) {
+      assert.match(own.autogroup, / nice 0$/);
+      assert.match(lower.autogroup!, / nice 7$/);
+    }
+  });
+
   test('an error of a task arrives with code, place and remediation', async () => {
     const error = await errorOf(run({ kind: 'fail' }));
     assert.deepEqual(error.toJSON(), {

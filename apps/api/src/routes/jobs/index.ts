@@ -114,11 +114,11 @@ export const jobRoutes: FastifyPluginAsyncTypebox<RouteDeps> = async (app, deps)
       async (request, reply) => {
         const contentType = request.headers['content-type']?.toLowerCase();
         if (contentType === undefined) throw noContentType();
-        const answer = await uploads.serve(reply, (session) =>
-          contentType.startsWith(MULTIPART)
-            ? createJobFromForm(deps, request, session)
-            : createJob(deps, request, session, request.body as JobRequest),
-        );
+        const answer = contentType.startsWith(MULTIPART)
+          ? await uploads.serve(reply, (session) => createJobFromForm(deps, request, session))
+          : await uploads.serveStored(reply, (session) =>
+              createJob(deps, request, session, request.body as JobRequest),
+            );
         if (preferredWait(request) === null) return sendAnswer(reply, answer);
         const { id } = answer.body as Job;
         const read = () => accessOf(request).store.jobs.get(id);
