@@ -20,18 +20,6 @@ const SAMPLES = 16;
 /** One of so many pipelines deletes nothing. */
 const KEPT = 4;
 
-await makeLoad(async ({ url, key, folder }: SoakPlan, { stopped }): Promise<SoakResult> => {
-  const soak = new Soak(url, key, folder);
-  const polling = soak.poll(stopped);
-  const pipelines: Promise<void>[] = [];
-  for (let number = 0; !stopped.aborted; number++) {
-    pipelines.push(soak.pipeline(number));
-    await sleep(PIPELINE_MS, undefined, { signal: stopped }).catch(() => {});
-  }
-  await Promise.all([polling, ...pipelines]);
-  return soak.result();
-});
-
 class Soak {
   readonly #url: string;
   readonly #headers: Readonly<Record<string, string>>;
@@ -150,3 +138,16 @@ class Soak {
     return response;
   }
 }
+
+// Behind the class: what stands here runs as soon as it is read.
+await makeLoad(async ({ url, key, folder }: SoakPlan, { stopped }): Promise<SoakResult> => {
+  const soak = new Soak(url, key, folder);
+  const polling = soak.poll(stopped);
+  const pipelines: Promise<void>[] = [];
+  for (let number = 0; !stopped.aborted; number++) {
+    pipelines.push(soak.pipeline(number));
+    await sleep(PIPELINE_MS, undefined, { signal: stopped }).catch(() => {});
+  }
+  await Promise.all([polling, ...pipelines]);
+  return soak.result();
+});
