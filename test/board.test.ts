@@ -137,7 +137,7 @@ describe('the board of a queue on Redis', { skip: typeof redis === 'string' && r
 });
 
 test('without Redis there is no board, and the answer says why', async () => {
-  const stack = await startStack();
+  const stack = await startStack({ queue: 'postgres' });
   try {
     for (const path of ['', '/', '/api/queues']) {
       const { detail } = await expectProblem(await fetch(`${stack.url}${BOARD}${path}`), 'NOT_FOUND');
