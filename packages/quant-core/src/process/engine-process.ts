@@ -6,6 +6,8 @@ import type { ProcessLimits } from './process-limits.js';
 
 const STDERR_KEPT_BYTES = 8192;
 const LAST_OUTPUT_WAIT_MS = 500;
+const GROUP_WAIT_MS = 110;
+const GROUP_ATTEMPTS = 20;
 
 /** How a process ended. */
 export interface ProcessEnd {
@@ -56,7 +58,7 @@ export function startEngineProcess(
   });
   // A process that ends early breaks the channel; `ended` tells how it ended.
   child.on('error', () => {});
-  if (child.pid !== undefined) lowerRank(child.pid, niceness);
+  if (child.pid !== undefined) lowerRank(child, child.pid, niceness);
   return {
     pid: child.pid,
     send: (message) => void child.send(message, () => {}),
@@ -71,20 +73,29 @@ export function startEngineProcess(
  * its own; where Linux schedules sessions as groups (sched_autogroup_enabled), the niceness of its processes counts among themselves alone, and
  * that of the group against others.
  */
-function lowerRank(pid: number, niceness: number): void {
+function lowerRank(child: ChildProcess, pid: number, niceness: number): void {
   const isLinux = process.platform === 'linux';
-  if (isLinux) where(() => writeFileSync(`/proc/${pid}/oom_score_adj`, '1000'));
+  if (isLinux) codeOfRefusal(() => writeFileSync(`/proc/${pid}/oom_score_adj`, '1000'));
   if (niceness === 0) return;
-  where(() => setPriority(pid, niceness));
-  if (isLinux) where(() => writeFileSync(`/proc/${pid}/autogroup`, String(niceness)));
+  codeOfRefusal(() => setPriority(pid, niceness));
+  if (isLinux) lowerGroup(child, pid, niceness, GROUP_ATTEMPTS);
 }
 
-/** Does what not every kernel offers, to a process that may have ended already. */
-function where(offered: () => void): void {
+/** The kernel lets users other than root do so ten times a second, all of them together. */
+function lowerGroup(child: ChildProcess, pid: number, niceness: number, attempts: number): void {
+  const code = codeOfRefusal(() => writeFileSync(`/proc/${pid}/autogroup`, String(niceness)));
+  if (code !== 'EAGAIN' || attempts === 1) return;
+  const again = setTimeout(lowerGroup, GROUP_WAIT_MS, child, pid, niceness, attempts - 1).unref();
+  child.once('exit', () => clearTimeout(again));
+}
+
+/** What is not promised by every kernel, and of a process that may have ended already. */
+function codeOfRefusal(attempt: () => void): string | undefined {
   try {
-    offered();
-  } catch {
-    // It keeps the rank that it has.
+    attempt();
+    return undefined;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code;
   }
 }
 

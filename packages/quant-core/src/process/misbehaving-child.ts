@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { getPriority } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { TritforgeError } from '@tritforge/contracts';
 import { serveTask } from './serve-task.js';
 
@@ -10,7 +11,7 @@ import { serveTask } from './serve-task.js';
 export type Misbehaviour =
   | { readonly kind: 'echo'; readonly value: unknown }
   | { readonly kind: 'reportEnvironment' }
-  | { readonly kind: 'reportRank' }
+  | { readonly kind: 'awaitRank'; readonly niceness: number }
   | { readonly kind: 'awaitSettle' }
   | { readonly kind: 'block' }
   | { readonly kind: 'blockWithGrandchild' }
@@ -36,12 +37,14 @@ serveTask<Misbehaviour>({
   async reportEnvironment() {
     return { environment: { ...process.env }, cwd: process.cwd(), arguments: process.execArgv };
   },
-  async reportRank() {
+  async awaitRank({ niceness }) {
     const autogroup = '/proc/self/autogroup';
-    return {
-      niceness: getPriority(),
-      autogroup: existsSync(autogroup) ? readFileSync(autogroup, 'latin1').trim() : null,
-    };
+    // Only kernels with such groups have the file.
+    const isLower = () =>
+      getPriority() === niceness &&
+      (!existsSync(autogroup) || readFileSync(autogroup, 'latin1').trim().endsWith(` nice ${niceness}`));
+    while (!isLower()) await sleep(20);
+    return getPriority();
   },
   async awaitSettle(_task, { onProgress, settle }) {
     onProgress({ phase: 'search', done: 0, total: 1, unit: 'layers', etaSeconds: null });

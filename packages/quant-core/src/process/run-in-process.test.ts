@@ -87,15 +87,11 @@ describe('runInProcess', { concurrency: 2 }, () => {
     assert.ok(seen.cwd.includes('run-in-process-'));
   });
 
-  test('a task yields the processor as it is told, as a process and as a group of the scheduler', async () => {
-    const own = (await run({ kind: 'reportRank' })) as { niceness: number; autogroup: string | null };
-    const lower = (await run({ kind: 'reportRank' }, { niceness: 7 })) as typeof own;
-    assert.equal(lower.niceness, 7);
-    // Only kernels with such groups have the file.
-    if (own.autogroup !== null) {
-      assert.match(own.autogroup, / nice 0$/);
-      assert.match(lower.autogroup!, / nice 7$/);
-    }
+  test('tasks yield the processor as they are told, as processes and as groups of the scheduler', async () => {
+    // Several at once: the kernel refuses all but the first to users other than root, for a moment.
+    const lowered = Array.from({ length: 3 }, () => run({ kind: 'awaitRank', niceness: 7 }, { niceness: 7 }));
+    assert.deepEqual(await Promise.all(lowered), [7, 7, 7]);
+    assert.equal(await run({ kind: 'awaitRank', niceness: 0 }), 0);
   });
 
   test('an error of a task arrives with code, place and remediation', async () => {
