@@ -185,9 +185,9 @@ test('few samples are trained on in small batches, and too few are refused', asy
 });
 
 test('minutes end a training wherever it is, with a last judgement', async (t) => {
-  const { curve } = await tune(t, { length: { minutes: 0.05 } });
+  const { curve } = await tune(t, { length: { minutes: 0.1 } });
   assert.ok(curve.length > 1);
-  assert.ok(curve.at(-1)!.seconds > 1, `ended after ${curve.at(-1)!.seconds} s`);
+  assert.ok(curve.at(-1)!.seconds > 2, `ended after ${curve.at(-1)!.seconds} s`);
 });
 
 test('steps that lead away change nothing', async (t) => {
