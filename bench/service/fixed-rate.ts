@@ -9,7 +9,7 @@ const CONNECTIONS = 16;
 
 type Setting = Pick<RateRow, 'queue' | 'apis' | 'workers' | 'perSecond'>;
 
-/** Those without a worker are what the API can do, those with one what is left while a job takes what it can of the same cores. */
+/** Those without a worker are what the API can do, those with one what is left beside a job on the same cores, which yields them. */
 const SETTINGS: readonly Setting[] = [
   { queue: 'PostgreSQL', apis: 1, workers: 0, perSecond: 50 },
   { queue: 'PostgreSQL', apis: 1, workers: 1, perSecond: 50 },
