@@ -3,11 +3,12 @@
  * one factor, and random widths, of no more multiply-accumulates. The network in floating point is trained first, on the same images.
  *
  *     npm run bench -- shared-data SETS
- *     npm run bench -- nce SETS WORK [--model resnet8] [--seeds 3] [--only searched,original] [--nce JSON] [--fine-tune JSON] [--write]
+ *     npm run bench -- nce SETS WORK [--model resnet8] [--seeds 3] [--only original,searched] [--nce JSON] [--fine-tune JSON] [--write]
  *
  * All of it takes hours; what was interrupted goes on with the same WORK, a folder of networks and checkpoints. Rows are appended to
  * bench/results/nce.jsonl (--rows FILE) and not measured again; with --write the page becomes bench/results/nce.md. --nce and --fine-tune
- * change fields of the recipe and make variants of it. `--only given --widths '{"conv2d":24}'` measures widths of your own.
+ * change fields of the recipe and make variants of it. `--only given --widths '{"conv2d":24}'` measures widths of your own. `retrained` trains
+ * the searched widths in floating point from random weights first, as the original was, and takes those weights.
  */
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
@@ -20,7 +21,7 @@ import { readModel } from '@tritforge/quant-core/onnx';
 import type { RowRequest } from './accuracy/measure-one.js';
 import { appendRow, type Measurement, readRows } from './accuracy/rows.js';
 import { commitName } from './accuracy/versions.js';
-import { trainedNetwork } from './nce/networks.js';
+import { retrainedNetwork, trainedNetwork } from './nce/networks.js';
 import { type NceRow, ncePage } from './nce/page.js';
 import { measureInProcess } from './shared/measure-in-process.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
@@ -60,8 +61,7 @@ async function main(): Promise<void> {
   for (const model of models) {
     const own = Object.keys(EPOCHS).find((name) => model.name.startsWith(name));
     if (own === undefined) continue;
-    for (let seed = 1; seed <= Number(options.seeds); seed++)
-      await measureSeed(await trainedNetwork(model, seed, work), EPOCHS[own]!, seed, work);
+    for (let seed = 1; seed <= Number(options.seeds); seed++) await measureSeed(model, EPOCHS[own]!, seed, work);
   }
   const page = ncePage(await readRows<NceRow>(options.rows));
   if (options.write) await writeFile(path.join(RESULTS, 'nce.md'), page);
@@ -69,24 +69,31 @@ async function main(): Promise<void> {
 }
 
 async function measureSeed(
-  model: RealModel,
+  original: RealModel,
   { search, training }: { search: number; training: number },
   seed: number,
   work: string,
 ): Promise<void> {
   const only = options.only.split(',');
-  const measure = (name: string, nce: Nce) => row(model, name, seed, recipeOf(nce, training, seed), work);
+  const model = await trainedNetwork(original, seed, work);
+  const measure = (name: string, nce: Nce, start = model) =>
+    row(original.name, name, seed, { model: start, recipe: recipeOf(nce, training, seed) }, work);
   if (only.includes('original')) await measure('original widths', { widths: {} });
   if (only.includes('given')) await measure('given widths', { widths: JSON.parse(options.widths ?? '{}') });
-  if (![...SCALED, 'searched'].some((name) => only.includes(name))) return;
+  if (!['searched', 'retrained', ...SCALED].some((name) => only.includes(name))) return;
   const { widths, macs } = (await measure('searched', { epochs: search })).nce!;
+  const named = (channelsOf: (at: number) => number) =>
+    Object.fromEntries(widths.map(({ layers }, at) => [layers[0]!, channelsOf(at)]));
+  if (only.includes('retrained')) {
+    const found = named((at) => widths[at]!.result);
+    await measure('searched, retrained', { widths: found }, await retrainedNetwork(original, found, seed, work));
+  }
   const { template, graph } = await searchSpace(await readModel(model.modelPath));
   const ids = widths.map(({ layers }) => graph.widths.find((width) => width.layers.includes(layers[0]!))!.id);
   const space = { graph, searched: ids, macs: networkCost(template, graph).macs };
   for (const name of SCALED.filter((control) => only.includes(control))) {
     const channels = controlWidths(name, space, macs.result, mulberry32(seed));
-    const named = widths.map(({ layers }, i) => [layers[0]!, channels.get(ids[i]!)!] as const);
-    await measure(`${name} widths`, { widths: Object.fromEntries(named) });
+    await measure(`${name} widths`, { widths: named((at) => channels.get(ids[at]!)!) });
   }
 }
 
@@ -110,23 +117,29 @@ function recipeOf(nce: Nce, epochs: number, seed: number): Recipe {
 }
 
 /** Measures a row unless it is there. */
-async function row(model: RealModel, name: string, seed: number, recipe: Recipe, work: string): Promise<Measurement> {
+async function row(
+  model: string,
+  name: string,
+  seed: number,
+  of: Pick<RowRequest, 'model' | 'recipe'>,
+  work: string,
+): Promise<Measurement> {
+  const { recipe } = of;
   const identity = JSON.stringify(recipe);
   const known = (await readRows<NceRow>(options.rows)).findLast(
-    (one) => one.model === model.name && one.name === name && JSON.stringify(one.recipe) === identity,
+    (one) => one.model === model && one.name === name && JSON.stringify(one.recipe) === identity,
   );
   if (known !== undefined) return known.measured;
   const request: RowRequest = {
-    model,
-    recipe,
+    ...of,
     usesTrainingSet: true,
-    checkpointDir: path.join(work, `${model.name} ${name} ${seed}`),
+    checkpointDir: path.join(work, `${model} ${name} ${seed}`),
   };
   const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
-  const finished: NceRow = { model: model.name, name, seed, recipe, measured, cpu, commit: commitName() };
+  const finished: NceRow = { model, name, seed, recipe, measured, cpu, commit: commitName() };
   await appendRow(options.rows, finished);
   const [accuracy] = measured.accuracies;
-  process.stderr.write(`${model.name}, ${name}, seed ${seed}: ${accuracy!.quantized.toFixed(2)}\n`);
+  process.stderr.write(`${model}, ${name}, seed ${seed}: ${accuracy!.quantized.toFixed(2)}\n`);
   return measured;
 }

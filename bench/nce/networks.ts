@@ -1,5 +1,7 @@
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { deriveNetwork, type WidthId, widthGraph } from '@tritforge/quant-core/nce';
+import { readModel, writeModel } from '@tritforge/quant-core/onnx';
 import type { RealModel } from '../shared-data/datasets.js';
 import { CIFAR_PREPROCESS, trainFromScratch } from '../train-fp32/train-from-scratch.js';
 
@@ -33,6 +35,28 @@ export async function trainedNetwork(original: RealModel, seed: number, folder: 
   }
   // The JPEG images of the test alone, as those of the training are.
   return { ...original, modelPath, preprocess, evaluation: original.furtherEvaluations[0]!, furtherEvaluations: [] };
+}
+
+/**
+ * A network with other widths, trained in floating point from random weights as {@link trainedNetwork} trains the original.
+ * @param widths channels by layer
+ */
+export async function retrainedNetwork(
+  original: RealModel,
+  widths: Readonly<Record<string, number>>,
+  seed: number,
+  folder: string,
+): Promise<RealModel> {
+  const model = await readModel(original.modelPath);
+  const graph = await widthGraph(model);
+  const sources = Object.entries(widths).map(([layer, count]): [WidthId, number[]] => {
+    const { id, channels } = graph.widths.find(({ layers }) => layers.includes(layer))!;
+    return [id, Array.from({ length: count }, (_, i) => i % channels)];
+  });
+  const name = `${original.name} ${Object.values(widths).join(' ')}`;
+  const modelPath = path.join(folder, `${name}.graph.onnx`);
+  await writeModel(await deriveNetwork(model, graph, new Map(sources)), modelPath);
+  return trainedNetwork({ ...original, name, modelPath }, seed, folder);
 }
 
 async function exists(file: string): Promise<boolean> {

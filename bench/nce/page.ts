@@ -5,7 +5,7 @@ import { markdownTable } from '../shared/markdown-table.js';
 /** A finished row: one network of one seed. */
 export interface NceRow {
   readonly model: string;
-  /** `original widths`, `uniform widths`, `random widths`, `given widths` or `searched`. */
+  /** `original widths`, `uniform widths`, `random widths`, `given widths`, `searched` or `searched, retrained`. */
   readonly name: string;
   readonly seed: number;
   readonly recipe: Recipe;
@@ -22,7 +22,8 @@ const HEADER = [
   'channels',
   'M multiply-accumulates',
   'k parameters',
-  'top-1, %',
+  'floating point, top-1, %',
+  '2 bits, top-1, %',
   'more than original widths',
   'search, min',
   'training, min',
@@ -37,8 +38,9 @@ export function ncePage(rows: readonly NceRow[]): string {
 
 \`npm run bench -- shared-data SETS\`, then \`npm run bench -- nce SETS WORK --write\` on ${processors}, commit ${commits}; the rows with
 their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000 training images of CIFAR-10 as JPEG and measured on the
-10,000 test images as JPEG: the network in floating point for each seed from random weights, then networks of 2-bit weights and inputs (first
-and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise. Uniform and random widths have no more
+10,000 test images as JPEG: the network in floating point for each seed from random weights (30 epochs), then networks of 2-bit weights and
+inputs (first and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise; those that are *retrained* begin with
+weights that were trained in floating point for their own widths, as long as the original was. Uniform and random widths have no more
 multiply-accumulates than the searched ones of their seed. Accuracies are means over seeds ± their standard deviation, differences those of
 the same seed.
 
@@ -46,28 +48,21 @@ ${markdownTable(HEADER, trained.flatMap(trainingLines))}
 `;
 }
 
-/** Of all rows that are trained in the same way, what they start from first. */
+/** Of all rows that are trained in the same way. */
 function trainingLines(rows: readonly NceRow[]): string[][] {
   const [{ model, recipe }] = rows as [NceRow];
-  const start = [...new Map(rows.map((row) => [row.seed, row])).values()];
   const { epochs, labels } = recipe.fineTune!;
-  const floating = [
-    model,
-    '',
-    'in floating point',
-    String(start.length),
-    ...['', range(start, 'macs', 'original'), range(start, 'parameters', 'original')],
-    meanOf(start.map(({ measured }) => measured.accuracies[0]!.original!)),
-    ...['', '', ''],
-  ];
-  const kinds = grouped(rows, (row) => JSON.stringify([row.name, variantOf(row)]));
   const originals = new Map(
     rows.filter(({ name }) => name === 'original widths').map((row) => [row.seed, accuracyOf(row)]),
   );
-  return [floating, ...kinds.map((kind) => kindLine(kind, `${epochs} epochs, labels ${labels ?? 0}`, originals))];
+  const kinds = grouped(rows, (row) => JSON.stringify([row.name, variantOf(row)]));
+  return kinds.map((kind, i) => [
+    ...(i === 0 ? [model, `${epochs} epochs, labels ${labels ?? 0}`] : ['', '']),
+    ...kindCells(kind, originals),
+  ]);
 }
 
-function kindLine(rows: readonly NceRow[], training: string, originals: ReadonlyMap<number, number>): string[] {
+function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<number, number>): string[] {
   const [first] = rows as [NceRow];
   const variant = variantOf(first);
   const differences = rows.flatMap((row) => {
@@ -77,13 +72,12 @@ function kindLine(rows: readonly NceRow[], training: string, originals: Readonly
   const minutes = (of: (row: NceRow) => number) =>
     (rows.reduce((sum, row) => sum + of(row), 0) / rows.length / 60).toFixed(0);
   return [
-    '',
-    training,
     `${first.name}${variant === '{}' ? '' : ` \`${variant}\``}`,
     String(rows.length),
     rows.map(({ measured }) => measured.nce!.widths.map(({ result }) => result).join(' ')).join('; '),
-    range(rows, 'macs', 'result'),
-    range(rows, 'parameters', 'result'),
+    range(rows, 'macs'),
+    range(rows, 'parameters'),
+    meanOf(rows.map(({ measured }) => measured.accuracies[0]!.original!)),
     meanOf(rows.map(accuracyOf)),
     differences.length === 0 ? '' : meanOf(differences),
     first.name === 'searched' ? minutes(({ measured }) => measured.nce!.seconds) : '',
@@ -111,8 +105,8 @@ function meanOf(values: readonly number[]): string {
 
 const UNITS = { macs: 1e6, parameters: 1e3 } as const;
 
-function range(rows: readonly NceRow[], key: 'macs' | 'parameters', of: 'original' | 'result'): string {
-  const values = rows.map(({ measured }) => measured.nce![key][of] / UNITS[key]);
+function range(rows: readonly NceRow[], key: 'macs' | 'parameters'): string {
+  const values = rows.map(({ measured }) => measured.nce![key].result / UNITS[key]);
   const [least, most] = [Math.min(...values).toFixed(2), Math.max(...values).toFixed(2)];
   return least === most ? least : `${least}–${most}`;
 }

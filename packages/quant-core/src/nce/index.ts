@@ -2,6 +2,7 @@
 export { mulberry32 } from '../seeded-random.js';
 export { type ControlName, controlWidths } from './controls.js';
 export { networkCost } from './cost.js';
+export { deriveNetwork } from './derive.js';
 export { type SearchSpace, searchSpace } from './search-space.js';
-export { isFree } from './widths/width-graph.js';
+export { isFree, widthGraph } from './widths/width-graph.js';
 export type { WidthId } from './widths/width-table.js';
