@@ -23,6 +23,8 @@ test('kinds of networks are means over seeds, beside the original widths of the 
     row('searched', 1, 80.5, 24, { epochs: 20 }),
     row('searched', 2, 81, 20, { epochs: 20 }),
     row('searched', 1, 80, 18, { epochs: 20, bilevel: false }),
+    row('given widths', 1, 79.5, 8, { widths: { conv: 8 } }),
+    row('given widths', 1, 78, 12, { widths: { conv: 12 } }),
   ]);
   const lines = page.split('\n').filter((line) => line.startsWith('|'));
   const cells = lines.slice(2).map((line) =>
@@ -37,6 +39,8 @@ test('kinds of networks are means over seeds, beside the original widths of the 
       ['resnet8', 'original widths', '2', '79.50 ± 0.71', ''],
       ['', 'searched', '2', '80.75 ± 0.35', '1.25 ± 0.35'],
       ['', 'searched `{"bilevel":false}`', '1', '80.00', '1.00'],
+      ['', 'given widths `{"widths":{"conv":8}}`', '1', '79.50', '0.50'],
+      ['', 'given widths `{"widths":{"conv":12}}`', '1', '78.00', '-1.00'],
     ],
   );
   assert.deepEqual(cells[1]!.slice(4, 8), ['24; 20', '12.40', '77.00', '83.00 ± 0.00']);

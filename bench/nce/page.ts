@@ -85,10 +85,10 @@ function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<number, numbe
   ];
 }
 
-/** What of the search is not as it is by default. */
-function variantOf({ recipe }: NceRow): string {
-  const { widths: _, epochs: __, ...variant } = recipe.nce ?? {};
-  return JSON.stringify(variant);
+/** What of the search is not as it is by default, and widths that somebody gave. */
+function variantOf({ name, recipe }: NceRow): string {
+  const { widths, epochs: _, ...variant } = recipe.nce ?? {};
+  return JSON.stringify(name === 'given widths' ? { widths, ...variant } : variant);
 }
 
 function accuracyOf({ measured }: NceRow): number {
