@@ -1,6 +1,6 @@
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { deriveNetwork, type WidthId, widthGraph } from '@tritforge/quant-core/nce';
+import { deriveNetwork, plainOrders, repeated, widthGraph } from '@tritforge/quant-core/nce';
 import { readModel, writeModel } from '@tritforge/quant-core/onnx';
 import type { RealModel } from '../shared-data/datasets.js';
 import { CIFAR_PREPROCESS, trainFromScratch } from '../train-fp32/train-from-scratch.js';
@@ -49,13 +49,14 @@ export async function retrainedNetwork(
 ): Promise<RealModel> {
   const model = await readModel(original.modelPath);
   const graph = await widthGraph(model);
-  const sources = Object.entries(widths).map(([layer, count]): [WidthId, number[]] => {
-    const { id, channels } = graph.widths.find(({ layers }) => layers.includes(layer))!;
-    return [id, Array.from({ length: count }, (_, i) => i % channels)];
+  const counts = Object.entries(widths).map(([layer, count]) => {
+    const { id } = graph.widths.find(({ layers }) => layers.includes(layer))!;
+    return [id, count] as const;
   });
+  const sources = repeated(plainOrders(graph), new Map(counts));
   const name = `${original.name} ${Object.values(widths).join(' ')}`;
   const modelPath = path.join(folder, `${name}.graph.onnx`);
-  await writeModel(await deriveNetwork(model, graph, new Map(sources)), modelPath);
+  await writeModel(await deriveNetwork(model, graph, sources), modelPath);
   return trainedNetwork({ ...original, name, modelPath }, seed, folder);
 }
 

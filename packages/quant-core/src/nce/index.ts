@@ -4,5 +4,6 @@ export { type ControlName, controlWidths } from './controls.js';
 export { networkCost } from './cost.js';
 export { deriveNetwork } from './derive.js';
 export { type SearchSpace, searchSpace } from './search-space.js';
+export { plainOrders, repeated } from './start-weights.js';
 export { isFree, widthGraph } from './widths/width-graph.js';
 export type { WidthId } from './widths/width-table.js';
