@@ -10,6 +10,7 @@
  * change fields of the recipe and make variants of it. `--only given --widths '{"conv2d":24}'` measures widths of your own. `retrained` trains
  * the searched widths in floating point from random weights first, as the original was, and takes those weights.
  */
+import { createHash } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -76,24 +77,30 @@ async function measureSeed(
 ): Promise<void> {
   const only = options.only.split(',');
   const model = await trainedNetwork(original, seed, work);
-  const measure = (name: string, nce: Nce, start = model) =>
-    row(original.name, name, seed, { model: start, recipe: recipeOf(nce, training, seed) }, work);
+  const measure = (name: string, nce: Nce, { start = model, beside }: { start?: RealModel; beside?: string } = {}) =>
+    row(
+      { model: original.name, name, ...(beside !== undefined && { beside }), seed },
+      { model: start, recipe: recipeOf(nce, training, seed) },
+      work,
+    );
   if (only.includes('original')) await measure('original widths', { widths: {} });
   if (only.includes('given')) await measure('given widths', { widths: JSON.parse(options.widths ?? '{}') });
   if (!['searched', 'retrained', ...SCALED].some((name) => only.includes(name))) return;
   const { widths, macs } = (await measure('searched', { epochs: search })).nce!;
   const named = (channelsOf: (at: number) => number) =>
     Object.fromEntries(widths.map(({ layers }, at) => [layers[0]!, channelsOf(at)]));
+  const ofSearch = options.nce === '{}' ? {} : { beside: options.nce };
   if (only.includes('retrained')) {
     const found = named((at) => widths[at]!.result);
-    await measure('searched, retrained', { widths: found }, await retrainedNetwork(original, found, seed, work));
+    const start = await retrainedNetwork(original, found, seed, work);
+    await measure('searched, retrained', { widths: found }, { ...ofSearch, start });
   }
   const { template, graph } = await searchSpace(await readModel(model.modelPath));
   const ids = widths.map(({ layers }) => graph.widths.find((width) => width.layers.includes(layers[0]!))!.id);
   const space = { graph, searched: ids, macs: networkCost(template, graph).macs };
   for (const name of SCALED.filter((control) => only.includes(control))) {
     const channels = controlWidths(name, space, macs.result, mulberry32(seed));
-    await measure(`${name} widths`, { widths: named((at) => channels.get(ids[at]!)!) });
+    await measure(`${name} widths`, { widths: named((at) => channels.get(ids[at]!)!) }, ofSearch);
   }
 }
 
@@ -118,26 +125,30 @@ function recipeOf(nce: Nce, epochs: number, seed: number): Recipe {
 
 /** Measures a row unless it is there. */
 async function row(
-  model: string,
-  name: string,
-  seed: number,
+  kind: Pick<NceRow, 'model' | 'name' | 'beside' | 'seed'>,
   of: Pick<RowRequest, 'model' | 'recipe'>,
   work: string,
 ): Promise<Measurement> {
+  const { model, name, seed } = kind;
   const { recipe } = of;
   const identity = JSON.stringify(recipe);
   const known = (await readRows<NceRow>(options.rows)).findLast(
-    (one) => one.model === model && one.name === name && JSON.stringify(one.recipe) === identity,
+    (one) =>
+      one.model === model && one.name === name && one.beside === kind.beside && JSON.stringify(one.recipe) === identity,
   );
   if (known !== undefined) return known.measured;
   const request: RowRequest = {
     ...of,
     usesTrainingSet: true,
-    checkpointDir: path.join(work, `${model} ${name} ${seed}`),
+    // A variant must not go on with another one's checkpoints.
+    checkpointDir: path.join(
+      work,
+      `${model} ${name} ${createHash('sha256').update(identity).digest('hex').slice(0, 12)}`,
+    ),
   };
   const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
-  const finished: NceRow = { model, name, seed, recipe, measured, cpu, commit: commitName() };
+  const finished: NceRow = { ...kind, recipe, measured, cpu, commit: commitName() };
   await appendRow(options.rows, finished);
   const [accuracy] = measured.accuracies;
   process.stderr.write(`${model}, ${name}, seed ${seed}: ${accuracy!.quantized.toFixed(2)}\n`);

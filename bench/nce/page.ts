@@ -7,6 +7,8 @@ export interface NceRow {
   readonly model: string;
   /** `original widths`, `uniform widths`, `random widths`, `given widths`, `searched` or `searched, retrained`. */
   readonly name: string;
+  /** The variant of the search whose widths it was made from, as JSON; of controls and retrained networks. */
+  readonly beside?: string;
   readonly seed: number;
   readonly recipe: Recipe;
   readonly measured: Measurement;
@@ -41,7 +43,7 @@ their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000
 10,000 test images as JPEG: the network in floating point for each seed from random weights (30 epochs), then networks of 2-bit weights and
 inputs (first and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise; those that are *retrained* begin with
 weights that were trained in floating point for their own widths, as long as the original was. Uniform and random widths have no more
-multiply-accumulates than the searched ones of their seed. Accuracies are means over seeds ± their standard deviation, differences those of
+multiply-accumulates than the searched ones of their seed; where they and retrained ones name a variant, it is the one that was searched by. Accuracies are means over seeds ± their standard deviation, differences those of
 the same seed.
 
 ${markdownTable(HEADER, trained.flatMap(trainingLines))}
@@ -53,7 +55,7 @@ function trainingLines(rows: readonly NceRow[]): string[][] {
   const [{ model, recipe }] = rows as [NceRow];
   const { epochs, labels } = recipe.fineTune!;
   const originals = new Map(
-    rows.filter(({ name }) => name === 'original widths').map((row) => [row.seed, accuracyOf(row)]),
+    rows.filter(({ name }) => name === 'original widths').map((row) => [originalOf(row), accuracyOf(row)]),
   );
   const kinds = grouped(rows, (row) => JSON.stringify([row.name, variantOf(row)]));
   return kinds.map((kind, i) => [
@@ -62,11 +64,11 @@ function trainingLines(rows: readonly NceRow[]): string[][] {
   ]);
 }
 
-function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<number, number>): string[] {
+function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<string, number>): string[] {
   const [first] = rows as [NceRow];
   const variant = variantOf(first);
   const differences = rows.flatMap((row) => {
-    const original = originals.get(row.seed);
+    const original = originals.get(originalOf(row));
     return original === undefined || row.name === 'original widths' ? [] : [accuracyOf(row) - original];
   });
   const minutes = (of: (row: NceRow) => number) =>
@@ -85,8 +87,14 @@ function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<number, numbe
   ];
 }
 
+/** Names the network of original widths that has the seed and the first weights of a row. */
+function originalOf({ seed, recipe }: NceRow): string {
+  return `${seed} ${recipe.nce?.inherit === 'none'}`;
+}
+
 /** What of the search is not as it is by default, and widths that somebody gave. */
-function variantOf({ name, recipe }: NceRow): string {
+function variantOf({ name, beside, recipe }: NceRow): string {
+  if (beside !== undefined) return beside;
   const { widths, epochs: _, ...variant } = recipe.nce ?? {};
   return JSON.stringify(name === 'given widths' ? { widths, ...variant } : variant);
 }
