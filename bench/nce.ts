@@ -8,10 +8,11 @@
  * All of it takes hours; what was interrupted goes on with the same WORK, a folder of networks and checkpoints. Rows are appended to
  * bench/results/nce.jsonl (--rows FILE) and not measured again; with --write the page becomes bench/results/nce.md. --nce and --fine-tune
  * change fields of the recipe and make variants of it. `--only given --widths '{"conv2d":24}'` measures widths of your own. `retrained` trains
- * the searched widths in floating point from random weights first, as the original was, and takes those weights.
+ * the searched widths in floating point from random weights first, as the original was, and takes those weights. With
+ * `--from '{"conv2d":24}'` a network of those widths, trained in the same way, is the original of all that is measured.
  */
 import { createHash } from 'node:crypto';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +23,7 @@ import { readModel } from '@tritforge/quant-core/onnx';
 import type { RowRequest } from './accuracy/measure-one.js';
 import { appendRow, type Measurement, readRows } from './accuracy/rows.js';
 import { commitName } from './accuracy/versions.js';
-import { retrainedNetwork, trainedNetwork } from './nce/networks.js';
+import { trainedNetwork, withWidths } from './nce/networks.js';
 import { type NceRow, ncePage } from './nce/page.js';
 import { measureInProcess } from './shared/measure-in-process.js';
 import { type RealModel, readModels } from './shared-data/datasets.js';
@@ -47,6 +48,7 @@ const { values: options, positionals } = parseArgs({
     seeds: { type: 'string', default: '3' },
     only: { type: 'string', default: ['original', 'searched', ...SCALED].join(',') },
     widths: { type: 'string' },
+    from: { type: 'string' },
     nce: { type: 'string', default: '{}' },
     'fine-tune': { type: 'string', default: '{}' },
     rows: { type: 'string', default: path.join(RESULTS, 'nce.jsonl') },
@@ -58,6 +60,7 @@ await main();
 async function main(): Promise<void> {
   const [sets, work] = positionals.map((folder) => path.resolve(folder));
   if (sets === undefined || work === undefined) throw new Error('Usage: npm run bench -- nce SETS WORK [--write]');
+  await mkdir(work, { recursive: true });
   const models = (await readModels(sets)).filter(({ name }) => name.includes(options.model));
   for (const model of models) {
     const own = Object.keys(EPOCHS).find((name) => model.name.startsWith(name));
@@ -70,12 +73,13 @@ async function main(): Promise<void> {
 }
 
 async function measureSeed(
-  original: RealModel,
+  uploaded: RealModel,
   { search, training }: { search: number; training: number },
   seed: number,
   work: string,
 ): Promise<void> {
   const only = options.only.split(',');
+  const original = options.from === undefined ? uploaded : await withWidths(uploaded, JSON.parse(options.from), work);
   const model = await trainedNetwork(original, seed, work);
   const measure = (name: string, nce: Nce, { start = model, beside }: { start?: RealModel; beside?: string } = {}) =>
     row(
@@ -92,7 +96,7 @@ async function measureSeed(
   const ofSearch = options.nce === '{}' ? {} : { beside: options.nce };
   if (only.includes('retrained')) {
     const found = named((at) => widths[at]!.result);
-    const start = await retrainedNetwork(original, found, seed, work);
+    const start = await trainedNetwork(await withWidths(original, found, work), seed, work);
     await measure('searched, retrained', { widths: found }, { ...ofSearch, start });
   }
   const { template, graph } = await searchSpace(await readModel(model.modelPath));

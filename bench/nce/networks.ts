@@ -14,7 +14,6 @@ const TRAINING = { epochs: 30, batch: 64, threads: 2, learningRate: 0.1 };
  * @param folder of networks, and of the states of trainings that were interrupted
  */
 export async function trainedNetwork(original: RealModel, seed: number, folder: string): Promise<RealModel> {
-  await mkdir(folder, { recursive: true });
   const own = (suffix: string) => path.join(folder, `${original.name} ${seed}${suffix}`);
   const modelPath = own('.onnx');
   const preprocess = path.join(folder, 'preprocess.json');
@@ -38,13 +37,12 @@ export async function trainedNetwork(original: RealModel, seed: number, folder: 
 }
 
 /**
- * A network with other widths, trained in floating point from random weights as {@link trainedNetwork} trains the original.
+ * A network with other widths; its weights are copies of the original's, for {@link trainedNetwork} to begin anew.
  * @param widths channels by layer
  */
-export async function retrainedNetwork(
+export async function withWidths(
   original: RealModel,
   widths: Readonly<Record<string, number>>,
-  seed: number,
   folder: string,
 ): Promise<RealModel> {
   const model = await readModel(original.modelPath);
@@ -57,7 +55,7 @@ export async function retrainedNetwork(
   const name = `${original.name} ${Object.values(widths).join(' ')}`;
   const modelPath = path.join(folder, `${name}.graph.onnx`);
   await writeModel(await deriveNetwork(model, graph, sources), modelPath);
-  return trainedNetwork({ ...original, name, modelPath }, seed, folder);
+  return { ...original, name, modelPath };
 }
 
 async function exists(file: string): Promise<boolean> {
