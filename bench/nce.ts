@@ -141,14 +141,12 @@ async function row(
       one.model === model && one.name === name && one.beside === kind.beside && JSON.stringify(one.recipe) === identity,
   );
   if (known !== undefined) return known.measured;
+  // Variants must not go on with each other's checkpoints.
+  const variant = createHash('sha256').update(identity).digest('hex').slice(0, 12);
   const request: RowRequest = {
     ...of,
     usesTrainingSet: true,
-    // A variant must not go on with another one's checkpoints.
-    checkpointDir: path.join(
-      work,
-      `${model} ${name} ${createHash('sha256').update(identity).digest('hex').slice(0, 12)}`,
-    ),
+    checkpointDir: path.join(work, `${model} ${name} ${variant}`),
   };
   const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';

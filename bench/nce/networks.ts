@@ -1,6 +1,6 @@
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { deriveNetwork, plainOrders, repeated, widthGraph } from '@tritforge/quant-core/nce';
+import { deriveNetwork, isFree, namedWidths, plainOrders, repeated, widthGraph } from '@tritforge/quant-core/nce';
 import { readModel, writeModel } from '@tritforge/quant-core/onnx';
 import type { RealModel } from '../shared-data/datasets.js';
 import { CIFAR_PREPROCESS, trainFromScratch } from '../train-fp32/train-from-scratch.js';
@@ -47,11 +47,9 @@ export async function withWidths(
 ): Promise<RealModel> {
   const model = await readModel(original.modelPath);
   const graph = await widthGraph(model);
-  const counts = Object.entries(widths).map(([layer, count]) => {
-    const { id } = graph.widths.find(({ layers }) => layers.includes(layer))!;
-    return [id, count] as const;
-  });
-  const sources = repeated(plainOrders(graph), new Map(counts));
+  const searched = graph.widths.filter(isFree).map(({ id }) => id);
+  const fixed = graph.widths.filter((width) => !isFree(width)).map((width) => ({ width, reasons: width.pins }));
+  const sources = repeated(plainOrders(graph), namedWidths(widths, { graph, searched, fixed }));
   const name = `${original.name} ${Object.values(widths).join(' ')}`;
   const modelPath = path.join(folder, `${name}.graph.onnx`);
   await writeModel(await deriveNetwork(model, graph, sources), modelPath);

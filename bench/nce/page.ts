@@ -43,8 +43,9 @@ their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000
 10,000 test images as JPEG: the network in floating point for each seed from random weights (30 epochs), then networks of 2-bit weights and
 inputs (first and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise; those that are *retrained* begin with
 weights that were trained in floating point for their own widths, as long as the original was. Uniform and random widths have no more
-multiply-accumulates than the searched ones of their seed; where they and retrained ones name a variant, it is the one that was searched by. Accuracies are means over seeds ± their standard deviation, differences those of
-the same seed.
+multiply-accumulates than the searched ones of their seed. A variant beside them and beside retrained ones is that of the search whose
+widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
+widths, without weights where the row begins without.
 
 ${markdownTable(HEADER, trained.flatMap(trainingLines))}
 `;

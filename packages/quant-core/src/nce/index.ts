@@ -3,6 +3,7 @@ export { mulberry32 } from '../seeded-random.js';
 export { type ControlName, controlWidths } from './controls.js';
 export { networkCost } from './cost.js';
 export { deriveNetwork } from './derive.js';
+export { namedWidths } from './named-widths.js';
 export { type SearchSpace, searchSpace } from './search-space.js';
 export { plainOrders, repeated } from './start-weights.js';
 export { isFree, widthGraph } from './widths/width-graph.js';

@@ -14,7 +14,7 @@ test('what cannot be named is refused with the reason', async (t) => {
   const fixed = graph.widths.filter(({ pins }) => pins.length > 0).map((width) => ({ width, reasons: width.pins }));
   const refused = (named: Record<string, number>, message: RegExp) =>
     assert.throws(() => namedWidths(named, { graph, searched, fixed }), { code: 'RECIPE_INVALID', message });
-  refused({ nowhere: 3 }, /nowhere is no layer that makes channels/);
+  refused({ nowhere: 3 }, /number of channels of nowhere cannot be chosen: no layer of that name makes channels/);
   refused({ dense: 3 }, /dense cannot be changed: dense is an output of the network/);
   refused({ stem: 3, back: 4 }, /back has to be what stem is: sum Add needs as many channels/);
   assert.equal(namedWidths({ stem: 3, back: 3 }, { graph, searched, fixed }).get(searched[0]!), 3);

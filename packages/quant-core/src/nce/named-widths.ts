@@ -35,7 +35,7 @@ export function namedWidths(named: Readonly<Record<string, number>>, of: Nameabl
 
 function unnameable(layer: string, fixed: readonly FixedWidth[]): TritforgeError {
   const found = fixed.find(({ width }) => width.layers.includes(layer));
-  if (found === undefined) return invalid(layer, 'is no layer that makes channels');
+  if (found === undefined) return invalid(layer, 'cannot be chosen: no layer of that name makes channels');
   const why = found.reasons.map((reason) => `${reason.node} ${reason.why}`).slice(0, 3);
   return invalid(layer, `cannot be changed: ${why.join('; ')}`);
 }
