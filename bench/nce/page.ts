@@ -5,7 +5,10 @@ import { markdownTable } from '../shared/markdown-table.js';
 /** A finished row: one network of one seed. */
 export interface NceRow {
   readonly model: string;
-  /** `original widths`, `uniform widths`, `random widths`, `given widths`, `searched` or `searched, retrained`. */
+  /**
+   * `original widths`, `uniform widths`, `random widths`, `given widths`, `searched` or `searched, retrained`; `likeliest widths` of searches
+   * that did not weigh them against those of the original, nor use the rest of the budgets.
+   */
   readonly name: string;
   /** The variant of the search whose widths it was made from, as JSON; of controls and retrained networks. */
   readonly beside?: string;
@@ -42,10 +45,12 @@ export function ncePage(rows: readonly NceRow[]): string {
 their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000 training images of CIFAR-10 as JPEG and measured on the
 10,000 test images as JPEG: the network in floating point for each seed from random weights (30 epochs), then networks of 2-bit weights and
 inputs (first and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise; those that are *retrained* begin with
-weights that were trained in floating point for their own widths, as long as the original was. Uniform and random widths have no more
+weights that were trained in floating point for their own widths, as long as the original was. *Likeliest widths* are what a search ended with
+before it weighed them against the original ones (\`nce.odds\`) and used the rest of its budgets. A network with widths behind its name was trained in
+floating point with those widths, which are its original ones then. Uniform and random widths have no more
 multiply-accumulates than the searched ones of their seed. A variant beside them and beside retrained ones is that of the search whose
 widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
-widths, without weights where the row begins without.
+widths, without weights where the row begins without. What the rows mean: [docs/channel-expansion.md](../../docs/channel-expansion.md).
 
 ${markdownTable(HEADER, trained.flatMap(trainingLines))}
 `;
@@ -83,7 +88,7 @@ function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<string, numbe
     meanOf(rows.map(({ measured }) => measured.accuracies[0]!.original!)),
     meanOf(rows.map(accuracyOf)),
     differences.length === 0 ? '' : meanOf(differences),
-    first.name === 'searched' ? minutes(({ measured }) => measured.nce!.seconds) : '',
+    isSearched(first) ? minutes(({ measured }) => measured.nce!.seconds) : '',
     minutes(({ measured }) => measured.fineTune!.seconds),
   ];
 }
@@ -98,6 +103,10 @@ function variantOf({ name, beside, recipe }: NceRow): string {
   if (beside !== undefined) return beside;
   const { widths, epochs: _, ...variant } = recipe.nce ?? {};
   return JSON.stringify(name === 'given widths' ? { widths, ...variant } : variant);
+}
+
+function isSearched({ name }: NceRow): boolean {
+  return name === 'searched' || name === 'likeliest widths';
 }
 
 function accuracyOf({ measured }: NceRow): number {

@@ -162,6 +162,16 @@ export const Nce = Type.Object(
           'ones, to which all channels are alike.',
       }),
     ),
+    odds: Type.Optional(
+      Type.Number({
+        minimum: 1,
+        maximum: 1000,
+        default: 1.5,
+        description:
+          'How many times as likely as the channels that a layer came with another number has to be to take their place. Neighbours come out ' +
+          'about that far apart by chance, and weights fit the channels that they came with. 1: the likeliest.',
+      }),
+    ),
     refine: Type.Optional(
       Type.Boolean({
         default: false,
@@ -220,6 +230,7 @@ export interface ResolvedNce {
   candidates: number[];
   expansion: { threshold: number; step: number; cap: number };
   start: 'model' | 'none';
+  odds: number;
   refine: boolean;
   inherit: 'supernet' | 'model' | 'none';
   controls: ('original' | 'uniform' | 'random')[];
@@ -247,6 +258,7 @@ export function resolveNce(asked: Nce): ResolvedNce {
     candidates: [...new Set([...(asked.candidates ?? CANDIDATES), 1])].sort((a, b) => a - b),
     expansion: { threshold: 0.3, step: 0.1, cap: 2, ...asked.expansion },
     start: asked.start ?? 'model',
+    odds: asked.odds ?? 1.5,
     refine: asked.refine ?? false,
     inherit: asked.inherit ?? 'model',
     controls: asked.controls ?? [],

@@ -1,8 +1,11 @@
 /**
- * The likeliest widths that keep to the budgets. The loss of a budget lets a search end a little above it.
+ * The likeliest widths that keep to the budgets and use them. The loss of a budget lets a search end a little above it; the step back can
+ * be a large one, and what it leaves is worth accuracy. The channels that the network came with count for likelier than they are: weights
+ * fit them, and likelihoods of neighbours differ from one seed to the next.
  *
  *   while a budget is exceeded     the candidate joins that costs least likelihood for what it saves
  *   then                           likelier candidates, as long as they fit
+ *   then                           as long as one fits, the candidate that costs least likelihood for what more it uses
  */
 import { TritforgeError } from '@tritforge/contracts';
 import type { Budget, Choices } from './budget-loss.js';
@@ -19,35 +22,62 @@ export function channelsAt(positions: ReadonlyMap<WidthId, number>, choices: Cho
   return new Map([...positions].map(([id, position]) => [id, choices.get(id)!.channels[position]!]));
 }
 
-/** @throws TritforgeError RECIPE_INVALID where no candidates fit */
-export function settleWidths(choices: Choices, budgets: readonly Budget[], graph: WidthGraph): Settled {
-  const logs = new Map([...choices].map(([id, { logits }]) => [id, probabilities(logits).map(Math.log)] as const));
-  const settled: Settled = new Map([...choices].map(([id, { logits }]) => [id, likeliestPosition(logits)]));
+/**
+ * @param odds how many times as likely as the channels that the network came with others have to be
+ * @throws TritforgeError RECIPE_INVALID where no candidates fit
+ */
+export function settleWidths(choices: Choices, budgets: readonly Budget[], graph: WidthGraph, odds = 1): Settled {
+  const bonus = (id: WidthId, channels: number) => (channels === graph.widthOf(id).channels ? Math.log(odds) : 0);
+  const logs = new Map(
+    [...choices].map(([id, { channels, logits }]) => {
+      const shares = probabilities(logits);
+      return [id, shares.map((share, k) => Math.log(share) + bonus(id, channels[k]!))] as const;
+    }),
+  );
+  const settled: Settled = new Map([...logs].map(([id, own]) => [id, likeliestPosition(own)]));
   const excess = (at: ReadonlyMap<WidthId, number>) => excessOf(at, choices, budgets, graph);
-  for (let over = excess(settled); over > 0; over = excess(settled)) {
-    const moves = movesFrom(settled, choices).flatMap(({ id, to }) => {
-      const saved = over - excess(new Map(settled).set(id, to));
-      const lost = logs.get(id)![settled.get(id)!]! - logs.get(id)![to]!;
-      return saved > 0 ? [{ id, to, price: lost / saved }] : [];
+  const used = (at: ReadonlyMap<WidthId, number>) => sum(sharesOf(at, choices, budgets, graph));
+  const fits = (at: ReadonlyMap<WidthId, number>) => excess(at) === 0;
+  const lost = ({ id, to }: Move) => logs.get(id)![settled.get(id)!]! - logs.get(id)![to]!;
+  const moves = () =>
+    [...choices].flatMap(([id, { channels }]) =>
+      channels.flatMap((_, to): Move[] =>
+        to === settled.get(id) ? [] : [{ id, to, at: new Map(settled).set(id, to) }],
+      ),
+    );
+  /** Takes the move of the least price, of those that have one. */
+  const take = (priceOf: (move: Move) => number | null) => {
+    const priced = moves().flatMap((move) => {
+      const price = priceOf(move);
+      return price === null ? [] : [{ ...move, price }];
     });
-    if (moves.length === 0) throw nothingFits(budgets, excess(settled));
-    const { id, to } = moves.reduce((best, move) => (move.price < best.price ? move : best));
+    if (priced.length === 0) return false;
+    const { id, to } = priced.reduce((best, move) => (move.price < best.price ? move : best));
     settled.set(id, to);
+    return true;
+  };
+
+  for (let over = excess(settled); over > 0; over = excess(settled)) {
+    const isLess = take((move) => ratio(lost(move), over - excess(move.at)));
+    if (!isLess) throw nothingFits(budgets, over);
   }
-  for (;;) {
-    const moves = movesFrom(settled, choices)
-      .map(({ id, to }) => ({ id, to, gained: logs.get(id)![to]! - logs.get(id)![settled.get(id)!]! }))
-      .filter(({ id, to, gained }) => gained > 0 && excess(new Map(settled).set(id, to)) === 0);
-    if (moves.length === 0) return settled;
-    const { id, to } = moves.reduce((best, move) => (move.gained > best.gained ? move : best));
-    settled.set(id, to);
+  while (take((move) => (lost(move) < 0 && fits(move.at) ? lost(move) : null)));
+  for (let before = used(settled); ; before = used(settled)) {
+    const isMore = take((move) => (fits(move.at) ? ratio(lost(move), used(move.at) - before) : null));
+    if (!isMore) return settled;
   }
 }
 
-function movesFrom(settled: Settled, choices: Choices): { id: WidthId; to: number }[] {
-  return [...choices].flatMap(([id, { channels }]) =>
-    channels.flatMap((_, to) => (to === settled.get(id) ? [] : [{ id, to }])),
-  );
+/** One width, put to another candidate. */
+interface Move {
+  readonly id: WidthId;
+  readonly to: number;
+  readonly at: ReadonlyMap<WidthId, number>;
+}
+
+/** Likelihood that is lost for what is won; null where nothing is. */
+function ratio(lost: number, won: number): number | null {
+  return won > 0 ? lost / won : null;
 }
 
 /** How far budgets are exceeded, in shares of them, all together. */
@@ -57,8 +87,22 @@ export function excessOf(
   budgets: readonly Budget[],
   graph: WidthGraph,
 ): number {
+  return sum(sharesOf(at, choices, budgets, graph).map((share) => Math.max(share - 1, 0)));
+}
+
+/** Of each budget, what the candidates at these positions cost. */
+function sharesOf(
+  at: ReadonlyMap<WidthId, number>,
+  choices: Choices,
+  budgets: readonly Budget[],
+  graph: WidthGraph,
+): number[] {
   const counts = channelsAt(at, choices);
-  return budgets.reduce((sum, { terms, limit }) => sum + Math.max(costOf(terms, graph, counts) / limit - 1, 0), 0);
+  return budgets.map(({ terms, limit }) => costOf(terms, graph, counts) / limit);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }
 
 function nothingFits(budgets: readonly Budget[], excess: number): TritforgeError {

@@ -146,7 +146,7 @@ async function search(open: Open, step: SearchChannelsStep): Promise<Found> {
     const state = await searchWidths({ graph: space.graph, searched, baseOf }, options);
     try {
       const settle = async (within: readonly Budget[]) => {
-        const likeliest = settleWidths(state.choices, within, space.graph);
+        const likeliest = settleWidths(state.choices, within, space.graph, nce.odds);
         const ended = { state, options, graph: space.graph, meter: step.meter };
         return nce.refine ? refineChannels(likeliest, within, ended) : { widths: likeliest };
       };
