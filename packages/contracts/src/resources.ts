@@ -99,6 +99,7 @@ export const PHASES = [
   'read',
   'prepare',
   'search',
+  'recover',
   'calibrate',
   'quantize',
   'fineTune',

@@ -151,6 +151,25 @@ test('channels may be named in place of a search, and weights come from the mode
   assert.equal(digests.size, 2);
 });
 
+test('weights of other channels find together in floating point before they are quantized', async (t) => {
+  const widths = { stem: 12, first: 20, third: 24 };
+  const starts: number[] = [];
+  for (const recovery of [0, 4]) {
+    const phases = new Set<string>();
+    const request = await wideRequest(t, { ...RECIPE, nce: { widths, recovery } });
+    const report = await run(request, { onProgress: ({ phase }) => phases.add(phase) });
+    assert.equal(phases.has('recover'), recovery > 0);
+    assert.equal(report.artifacts[0]!.verification.passed, true);
+    assert.deepEqual(readdirSync(request.scratchDir), []);
+    starts.push(report.fineTune!.curve[0]!.heldOutLoss);
+  }
+  assert.ok(starts[1]! < starts[0]!, `the quantized network begins with a loss of ${starts.join(', ')}`);
+  const phases: string[] = [];
+  const unchanged = await wideRequest(t, { ...RECIPE, nce: { widths: {}, recovery: 4 } });
+  await run(unchanged, { onProgress: ({ phase }) => phases.push(phase) });
+  assert.ok(!phases.includes('recover'), 'what is as it was has nothing to recover from');
+});
+
 test('a job compares what it found with networks of other widths where its recipe asks for it', async (t) => {
   const controls = ['original', 'uniform', 'random'] as const;
   const request = await wideRequest(t, { ...RECIPE, nce: { ...NCE, epochs: 1, controls: [...controls] } });

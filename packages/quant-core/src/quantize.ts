@@ -36,6 +36,7 @@ import { measure } from './pipeline/measure.js';
 import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weights.js';
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
+import { recoverNetwork, recoveryRecipe } from './pipeline/recover-network.js';
 import { makeReport } from './pipeline/report.js';
 import { type Control, type ControlsStep, runControls } from './pipeline/run-controls.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
@@ -53,6 +54,8 @@ export type { DatasetReference, PhaseProgress, QuantizeContext, QuantizeRequest 
 const MAX_FOLDED_BYTES = 1024 * 1024 * 1024;
 const VERIFICATION_SAMPLES = 4;
 const SQNR_SAMPLES = 16;
+/** What results are compared with. */
+const INT8 = resolveRecipe({ method: 'int8', weights: { solver: 'exact' } });
 
 /**
  * Quantizes a model, writes the artifacts of the recipe into `request.outputDir` and proves what became of it. The same request
@@ -106,7 +109,7 @@ class Quantization {
   async #quantize(uploaded: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(uploaded, data);
     const searched = await this.#searchChannels(uploaded, original.files, data);
-    const model = searched?.model ?? uploaded;
+    const model = searched === null ? uploaded : await this.#recover(searched, uploaded, original.files, data);
     const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
@@ -145,7 +148,7 @@ class Quantization {
       modelFiles: original.files,
       data,
     });
-    const int8 = searched === null ? ownInt8 : await this.#int8Of(uploaded, data);
+    const int8 = searched === null ? ownInt8 : await this.#quantized(uploaded, INT8, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -209,6 +212,7 @@ class Quantization {
       recipe: this.#recipe,
       request: this.#request,
       meter: this.#meter,
+      phase: 'fineTune',
       ...step,
     });
   }
@@ -234,9 +238,24 @@ class Quantization {
     return searchChannels(prepared, { ...tools, ...shared, nce, fineTune, modelFiles, plan, sizeOf });
   }
 
-  /** The int8 model of a network, as the method int8 makes it without a solver. */
-  async #int8Of(prepared: Model, data: JobData): Promise<QuantizedModel> {
-    const recipe = resolveRecipe({ method: 'int8', weights: { solver: 'exact' } });
+  /** A network of the channels found, with weights that go together, in floating point. */
+  async #recover(
+    { model, report }: SearchedNetwork,
+    teacher: Model,
+    modelFiles: readonly string[],
+    data: JobData,
+  ): Promise<Model> {
+    const { nce, fineTune } = this.#recipe;
+    const isChanged = report.widths.some(({ original, result }) => original !== result);
+    if (nce === null || fineTune === null || nce.recovery === 0 || !isChanged) return model;
+    const network = await this.#quantized(model, recoveryRecipe(), data);
+    const [recipe, request, meter] = [this.#recipe, this.#request, this.#meter];
+    const shared = { ...this.#tools(), recipe, request, meter, data, teacher, modelFiles };
+    return (await recoverNetwork(network, { epochs: nce.recovery, asked: fineTune }, shared)).model;
+  }
+
+  /** A network as a recipe without a solver has it. */
+  async #quantized(prepared: Model, recipe: ResolvedRecipe, data: JobData) {
     const shared = { recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
     const calibrated = await calibrateActivations({ ...(await plannedNetwork(prepared, recipe)), ...shared });
     const step = { ...this.#tools(), ...shared, calibration: null, onLayer: () => {} };
