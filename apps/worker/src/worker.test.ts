@@ -17,9 +17,9 @@ const MAX_ATTEMPTS = 9;
 const logger = pino({ level: process.env.TRITFORGE_TEST_LOG ? 'debug' : 'silent' });
 
 /** Those of a recipe that asks for neither a search nor fine-tuning. */
-const USUAL_PHASES = PHASES.filter((phase) => !['search', 'fineTune', 'controls'].includes(phase));
+const USUAL_PHASES = PHASES.filter((phase) => !['search', 'recover', 'fineTune', 'controls'].includes(phase));
 /** And those of one that asks for fine-tuning. */
-const TRAINING_PHASES = PHASES.filter((phase) => !['search', 'controls'].includes(phase));
+const TRAINING_PHASES = PHASES.filter((phase) => !['search', 'recover', 'controls'].includes(phase));
 const TRAINING: Recipe = { fineTune: { epochs: 2, batch: 4 } };
 
 let service: TestService;

@@ -110,7 +110,7 @@ export const PHASES = [
   'publish',
 ] as const;
 /** The step of the pipeline that a running job is in, in this order; only recipes that ask for
- * them have `search`, `fineTune` and `controls`. */
+ * them have `search`, `recover`, `fineTune` and `controls`. */
 export type Phase = (typeof PHASES)[number];
 export const PhaseSchema = Type.Enum([...PHASES]);
 

@@ -159,6 +159,8 @@ test('weights of other channels find together in floating point before they are 
     const request = await wideRequest(t, { ...RECIPE, nce: { widths, recovery } });
     const report = await run(request, { onProgress: ({ phase }) => phases.add(phase) });
     assert.equal(phases.has('recover'), recovery > 0);
+    assert.equal(report.nce!.recovery?.epochs, recovery > 0 ? recovery : undefined);
+    if (recovery > 0) assert.ok(report.nce!.recovery!.after < report.nce!.recovery!.before);
     assert.equal(report.artifacts[0]!.verification.passed, true);
     assert.deepEqual(readdirSync(request.scratchDir), []);
     starts.push(report.fineTune!.curve[0]!.heldOutLoss);
@@ -168,6 +170,18 @@ test('weights of other channels find together in floating point before they are 
   const unchanged = await wideRequest(t, { ...RECIPE, nce: { widths: {}, recovery: 4 } });
   await run(unchanged, { onProgress: ({ phase }) => phases.push(phase) });
   assert.ok(!phases.includes('recover'), 'what is as it was has nothing to recover from');
+});
+
+test('a training in floating point that was killed gives the same bytes', async (t) => {
+  const nce = { widths: { stem: 12, third: 24 }, recovery: 4 };
+  const recipe = { ...RECIPE, nce, fineTune: { epochs: 1, batch: 8 } };
+  const whole = await run(await wideRequest(t, recipe));
+  const request = { ...(await wideRequest(t, recipe)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
+  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '600', 'recover']);
+  assert.equal(signal, 'SIGKILL', String(stderr));
+  assert.ok(readdirSync(request.checkpointDir).includes('recovery.training'));
+  const resumed = await run(request);
+  assert.equal(resumed.artifacts[0]!.digest, whole.artifacts[0]!.digest);
 });
 
 test('a job compares what it found with networks of other widths where its recipe asks for it', async (t) => {

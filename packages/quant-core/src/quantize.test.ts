@@ -81,7 +81,7 @@ test('all profiles compute what the engine computes, and the report says what wa
   assert.deepEqual(resolveRecipe(report.provenance.recipe as Recipe), resolveRecipe(request.recipe));
   assert.deepEqual(
     [...new Set(seen.map(({ phase }) => phase))],
-    PHASES.filter((phase) => !['search', 'fineTune', 'controls', 'publish'].includes(phase)),
+    PHASES.filter((phase) => !['search', 'recover', 'fineTune', 'controls', 'publish'].includes(phase)),
   );
   assert.deepEqual(await readdir(request.scratchDir), [], 'scratch files are left');
 });

@@ -1,8 +1,8 @@
 /**
  * START HERE: the method, top to bottom.
  *
- *   read → prepare (passes/) → [search for channels (nce/)] → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
- *        → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
+ *   read → prepare (passes/) → [search for channels (nce/) → recover (train/)] → [search for the recipe (search/)]
+ *        → plan (layers/, activations/) → calibrate → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
  */
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ import { measure } from './pipeline/measure.js';
 import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weights.js';
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
-import { recoverNetwork, recoveryRecipe } from './pipeline/recover-network.js';
+import { type RecoveredNetwork, recoverNetwork, recoveryRecipe } from './pipeline/recover-network.js';
 import { makeReport } from './pipeline/report.js';
 import { type Control, type ControlsStep, runControls } from './pipeline/run-controls.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
@@ -109,7 +109,8 @@ class Quantization {
   async #quantize(uploaded: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(uploaded, data);
     const searched = await this.#searchChannels(uploaded, original.files, data);
-    const model = searched === null ? uploaded : await this.#recover(searched, uploaded, original.files, data);
+    const recovered = searched && (await this.#recover(searched, uploaded, original.files, data));
+    const model = recovered?.model ?? searched?.model ?? uploaded;
     const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
@@ -168,8 +169,8 @@ class Quantization {
       ...measured,
       recipe: this.#recipe,
       exploration,
-      fineTune: fineTuned,
-      nce: searched?.report ?? null,
+      fineTune: { ...fineTuned, warnings: [...(recovered?.warnings ?? []), ...fineTuned.warnings] },
+      nce: searched && { ...searched.report, ...(recovered && { recovery: recovered.report }) },
       engine: this.#context.runtime.engine,
       original,
       network,
@@ -238,20 +239,20 @@ class Quantization {
     return searchChannels(prepared, { ...tools, ...shared, nce, fineTune, modelFiles, plan, sizeOf });
   }
 
-  /** A network of the channels found, with weights that go together, in floating point. */
+  /** A network of other channels with weights that go together, in floating point; null where the recipe does not ask for it. */
   async #recover(
     { model, report }: SearchedNetwork,
     teacher: Model,
     modelFiles: readonly string[],
     data: JobData,
-  ): Promise<Model> {
+  ): Promise<RecoveredNetwork | null> {
     const { nce, fineTune } = this.#recipe;
     const isChanged = report.widths.some(({ original, result }) => original !== result);
-    if (nce === null || fineTune === null || nce.recovery === 0 || !isChanged) return model;
+    if (nce === null || fineTune === null || nce.recovery === 0 || !isChanged) return null;
     const network = await this.#quantized(model, recoveryRecipe(), data);
     const [recipe, request, meter] = [this.#recipe, this.#request, this.#meter];
     const shared = { ...this.#tools(), recipe, request, meter, data, teacher, modelFiles };
-    return (await recoverNetwork(network, { epochs: nce.recovery, asked: fineTune }, shared)).model;
+    return recoverNetwork(network, { epochs: nce.recovery, asked: fineTune }, shared);
   }
 
   /** A network as a recipe without a solver has it. */

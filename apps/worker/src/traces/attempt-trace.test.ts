@@ -17,7 +17,10 @@ import { watchPhases } from '../testing/watch-phases.js';
 import { startWorker } from '../worker.js';
 
 const DYING_WORKER = fileURLToPath(new URL('../testing/dying-worker.js', import.meta.url));
-const STEPS = ['fetchInputs', ...PHASES.filter((phase) => !['search', 'fineTune', 'controls'].includes(phase))];
+const STEPS = [
+  'fetchInputs',
+  ...PHASES.filter((phase) => !['search', 'recover', 'fineTune', 'controls'].includes(phase)),
+];
 const SENDER = 'b7ad6b7169203331';
 /** Spans begin at whole milliseconds of the clock and end by how long they took. */
 const CLOCK_NS = 2_000_000n;

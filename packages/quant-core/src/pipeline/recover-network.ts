@@ -3,10 +3,23 @@
  * more, or are there twice; 2 bits are too coarse to mend that. It is the training that follows (pipeline/fine-tune-network.ts), of the same
  * network with 8-bit weights and floating-point activations, which is as good as floating point.
  */
-import { type FineTuneReport, type ResolvedFineTune, type ResolvedRecipe, resolveRecipe } from '@tritforge/contracts';
+import {
+  type NceReport,
+  type ResolvedFineTune,
+  type ResolvedRecipe,
+  resolveRecipe,
+  type Warning,
+} from '@tritforge/contracts';
 import type { Model, Tensor } from '../ir/index.js';
 import type { Start } from '../train/fine-tune.js';
 import { type FineTuneStep, fineTuneNetwork } from './fine-tune-network.js';
+
+/** The network that was trained, with the weights and biases that were learned. */
+export interface RecoveredNetwork {
+  readonly model: Model;
+  readonly report: NonNullable<NceReport['recovery']>;
+  readonly warnings: readonly Warning[];
+}
 
 /** How a network is quantized that is to be as good as in floating point. */
 export function recoveryRecipe(): ResolvedRecipe {
@@ -16,14 +29,13 @@ export function recoveryRecipe(): ResolvedRecipe {
 /**
  * @param network by the {@link recoveryRecipe}
  * @param asked of the training that follows: batches, loss, variations of samples and rates are the same
- * @returns the network that it was made of, with the weights and biases that were learned
  * @throws TritforgeError as {@link fineTuneNetwork}
  */
 export async function recoverNetwork(
   network: Start,
   { epochs, asked }: { readonly epochs: number; readonly asked: ResolvedFineTune },
   step: Omit<FineTuneStep, 'phase'>,
-): Promise<{ model: Model; report: FineTuneReport }> {
+): Promise<RecoveredNetwork> {
   const settings: ResolvedFineTune = {
     ...asked,
     epochs,
@@ -35,8 +47,14 @@ export async function recoverNetwork(
     normalize: true,
     weightScales: 'least-squares',
   };
-  const recovered = await fineTuneNetwork(network, settings, { ...step, phase: 'recover' });
-  return { model: withLearned(network, recovered.network), report: recovered.report };
+  const {
+    network: learned,
+    report,
+    warnings,
+  } = await fineTuneNetwork(network, settings, { ...step, phase: 'recover' });
+  const { bestEpoch, curve, seconds } = report;
+  const [before, after] = [0, bestEpoch].map((epoch) => curve[epoch]!.heldOutLoss) as [number, number];
+  return { model: withLearned(network, learned), report: { epochs: bestEpoch, seconds, before, after }, warnings };
 }
 
 function withLearned({ prepared, layers }: Start, learned: Start): Model {
