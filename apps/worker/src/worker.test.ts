@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Job, PHASES, type Phase, type Recipe } from '@tritforge/contracts';
+import { type Job, OPTIONAL_PHASES, PHASES, type Phase, type Recipe } from '@tritforge/contracts';
 import type { JobClaim, NewJob, Store } from '@tritforge/store';
 import { pino } from 'pino';
 import type { WorkerConfig } from './config.js';
@@ -17,9 +17,9 @@ const MAX_ATTEMPTS = 9;
 const logger = pino({ level: process.env.TRITFORGE_TEST_LOG ? 'debug' : 'silent' });
 
 /** Those of a recipe that asks for neither a search nor fine-tuning. */
-const USUAL_PHASES = PHASES.filter((phase) => !['search', 'recover', 'fineTune', 'controls'].includes(phase));
+const USUAL_PHASES = PHASES.filter((phase) => !OPTIONAL_PHASES.has(phase));
 /** And those of one that asks for fine-tuning. */
-const TRAINING_PHASES = PHASES.filter((phase) => !['search', 'recover', 'controls'].includes(phase));
+const TRAINING_PHASES = PHASES.filter((phase) => phase === 'fineTune' || !OPTIONAL_PHASES.has(phase));
 const TRAINING: Recipe = { fineTune: { epochs: 2, batch: 4 } };
 
 let service: TestService;

@@ -169,7 +169,7 @@ export const Nce = Type.Object(
         default: 1.5,
         description:
           'How many times as likely as the channels that a layer came with another number has to be to take their place. Neighbours come out ' +
-          'about that far apart by chance, and weights fit the channels that they came with. 1: the likeliest.',
+          'about that far apart by chance, and weights fit the channels that they came with. Budgets may ask for others all the same. 1: the likeliest.',
       }),
     ),
     refine: Type.Optional(

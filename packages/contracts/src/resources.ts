@@ -109,9 +109,10 @@ export const PHASES = [
   'controls',
   'publish',
 ] as const;
-/** The step of the pipeline that a running job is in, in this order; only recipes that ask for
- * them have `search`, `recover`, `fineTune` and `controls`. */
+/** The step of the pipeline that a running job is in, in this order. */
 export type Phase = (typeof PHASES)[number];
+/** Those that a job has where its recipe asks for them. */
+export const OPTIONAL_PHASES: ReadonlySet<Phase> = new Set(['search', 'recover', 'fineTune', 'controls']);
 export const PhaseSchema = Type.Enum([...PHASES]);
 
 export const Progress = Type.Object({

@@ -1,18 +1,16 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Phase, Recipe, Report } from '@tritforge/contracts';
 import { openDataset } from './data/index.js';
 import { type QuantizeRequest, quantize } from './quantize.js';
 import { createOnnxRuntime } from './runtime/onnx-runtime.js';
+import { killedIn } from './testing/killed-quantization.js';
 import { smallRequest } from './testing/quantize-request.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 import { writeWideNetwork } from './testing/wide-network.js';
 
-const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
 const START: Recipe = { weights: { groupSize: 16, solver: 'exact' } };
 const FINE_TUNE: NonNullable<Recipe['fineTune']> = { epochs: 6, batch: 8, learningRate: 0.01 };
 const TUNED: Recipe = { ...START, fineTune: FINE_TUNE };
@@ -81,8 +79,7 @@ test('the artifact does on samples kept aside what its training said that it wou
 test('the same job gives the same bytes, also when it was killed in between', async (t) => {
   const whole = await run(await wideRequest(t, TUNED));
   const request = { ...(await wideRequest(t, TUNED)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
-  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '500', 'fineTune']);
-  assert.equal(signal, 'SIGKILL', String(stderr));
+  killedIn('fineTune', 500, request);
   assert.ok(readdirSync(request.checkpointDir).includes('fine-tuning.training'));
   const resumed = await run(request);
   assert.equal(resumed.artifacts[0]!.digest, whole.artifacts[0]!.digest);

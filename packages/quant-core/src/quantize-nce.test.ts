@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import type { Recipe, Report } from '@tritforge/contracts';
+import { PHASES, type Recipe, type Report } from '@tritforge/contracts';
 import { summarizeModel } from './inspect.js';
 import { readModel } from './onnx/index.js';
 import { type QuantizeContext, type QuantizeRequest, quantize } from './quantize.js';
 import { createOnnxRuntime } from './runtime/onnx-runtime.js';
+import { killedIn } from './testing/killed-quantization.js';
 import { smallRequest } from './testing/quantize-request.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 import { writeWideNetwork } from './testing/wide-network.js';
 
-const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
 const NCE: NonNullable<Recipe['nce']> = { epochs: 4, choiceRate: 0.3, warmUp: 0.2, expansion: { threshold: 0.05 } };
 /** With the weights of the supernet, so that what it has learned shows in the artifact. */
 const SUPERNET: NonNullable<Recipe['nce']> = { ...NCE, inherit: 'supernet' };
@@ -103,8 +101,7 @@ test('the same search gives the same bytes, also when it was killed in between',
   const recipe = { ...RECIPE, nce: SUPERNET };
   const whole = await run(await wideRequest(t, recipe));
   const request = { ...(await wideRequest(t, recipe)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
-  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '600', 'search']);
-  assert.equal(signal, 'SIGKILL', String(stderr));
+  killedIn('search', 600, request);
   assert.ok(readdirSync(request.checkpointDir).includes('channels.training'));
   const resumed = await run(request);
   assert.equal(resumed.artifacts[0]!.digest, whole.artifacts[0]!.digest);
@@ -159,6 +156,10 @@ test('weights of other channels find together in floating point before they are 
     const request = await wideRequest(t, { ...RECIPE, nce: { widths, recovery } });
     const report = await run(request, { onProgress: ({ phase }) => phases.add(phase) });
     assert.equal(phases.has('recover'), recovery > 0);
+    assert.deepEqual(
+      [...phases],
+      PHASES.filter((phase) => phases.has(phase)),
+    );
     assert.equal(report.nce!.recovery?.epochs, recovery > 0 ? recovery : undefined);
     if (recovery > 0) assert.ok(report.nce!.recovery!.after < report.nce!.recovery!.before);
     assert.equal(report.artifacts[0]!.verification.passed, true);
@@ -177,8 +178,7 @@ test('a training in floating point that was killed gives the same bytes', async 
   const recipe = { ...RECIPE, nce, fineTune: { epochs: 1, batch: 8 } };
   const whole = await run(await wideRequest(t, recipe));
   const request = { ...(await wideRequest(t, recipe)), checkpointDir: join(temporaryFolder(t), 'checkpoints') };
-  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), '600', 'recover']);
-  assert.equal(signal, 'SIGKILL', String(stderr));
+  killedIn('recover', 600, request);
   assert.ok(readdirSync(request.checkpointDir).includes('recovery.training'));
   const resumed = await run(request);
   assert.equal(resumed.artifacts[0]!.digest, whole.artifacts[0]!.digest);

@@ -2,9 +2,10 @@
  * START HERE: the method, top to bottom.
  *
  *   read → prepare (passes/) → [search for channels (nce/) → recover (train/)] → [search for the recipe (search/)]
- *        → plan (layers/, activations/) → calibrate → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
+ *        → plan (layers/, activations/) → calibrate → quantize weights (in-order/) → [fine-tune (train/)]
+ *        → encode (artifact/) → verify → measure → report (pipeline/)
  */
-import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Report, type ResolvedRecipe, resolveRecipe, TritforgeError } from '@tritforge/contracts';
 import { settleActivationBits } from './activations/activation-bits.js';
@@ -13,10 +14,8 @@ import type { QuantizedModel } from './artifact/build-graph.js';
 import { artifactFileName, type WrittenModel, writeArtifact } from './artifact/write-artifacts.js';
 import { observeChannelMaxima } from './calibrate/channel-maxima.js';
 import { measureSqnr } from './evaluate/index.js';
-import { fileDigest } from './file-digest.js';
 import { SolverThreads } from './in-order/solver-threads.js';
-import { type ModelInspection, summarizeModel } from './inspect.js';
-import { type Model, type Tensor, walkGraphs } from './ir/index.js';
+import type { Model } from './ir/index.js';
 import { findLayers } from './layers/find-layers.js';
 import { planLayers } from './layers/plan-layers.js';
 import { withSecondPlanes } from './layers/second-planes.js';
@@ -35,8 +34,9 @@ import { judgedValues } from './pipeline/layer-outputs.js';
 import { measure } from './pipeline/measure.js';
 import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weights.js';
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
+import { describeOriginal, type OriginalModel } from './pipeline/original-model.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
-import { type RecoveredNetwork, recoverNetwork, recoveryRecipe } from './pipeline/recover-network.js';
+import { RECOVERY, type RecoveredNetwork, recoverNetwork } from './pipeline/recover-network.js';
 import { makeReport } from './pipeline/report.js';
 import { type Control, type ControlsStep, runControls } from './pipeline/run-controls.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
@@ -94,7 +94,7 @@ class Quantization {
     this.#meter.begin('read', 1, 'models');
     const model = await readModel(this.#request.modelPath);
     await validateModel(model);
-    const original = await this.#describe(model);
+    const original = await describeOriginal(this.#request.modelPath, model);
     const data = await openJobData(this.#request, model);
     try {
       const threads = this.#context.solverThreads?.count ?? 1;
@@ -249,7 +249,7 @@ class Quantization {
     const { nce, fineTune } = this.#recipe;
     const isChanged = report.widths.some(({ original, result }) => original !== result);
     if (nce === null || fineTune === null || nce.recovery === 0 || !isChanged) return null;
-    const network = await this.#quantized(model, recoveryRecipe(), data);
+    const network = await this.#quantized(model, RECOVERY, data);
     const [recipe, request, meter] = [this.#recipe, this.#request, this.#meter];
     const shared = { ...this.#tools(), recipe, request, meter, data, teacher, modelFiles };
     return recoverNetwork(network, { epochs: nce.recovery, asked: fineTune }, shared);
@@ -267,18 +267,6 @@ class Quantization {
   #feeds(data: JobData): Promise<Feeds[]> {
     const { modelPath } = this.#request;
     return sampleFeeds(data, this.#context.runtime, modelPath, VERIFICATION_SAMPLES, this.#recipe.seed);
-  }
-
-  async #describe(model: Model): Promise<OriginalModel> {
-    const { modelPath } = this.#request;
-    const files = await filesOf(modelPath, model);
-    const sizes = await Promise.all(files.map(async (path) => (await stat(path)).size));
-    return {
-      inspection: summarizeModel(model),
-      digest: await fileDigest(modelPath),
-      files,
-      sizeBytes: sizes.reduce((sum, size) => sum + size, 0),
-    };
   }
 
   async #prepare(model: Model, { calibration }: JobData): Promise<void> {
@@ -371,29 +359,6 @@ async function plannedNetwork(prepared: Model, recipe: ResolvedRecipe) {
   const wanted = planLayers(found, recipe);
   const activations = await planActivations(prepared.graph, wanted, recipe.activations.shortcuts);
   return { prepared, layers: settleActivationBits(wanted, activations), activations };
-}
-
-interface OriginalModel {
-  readonly inspection: ModelInspection;
-  readonly digest: string;
-  readonly files: readonly string[];
-  readonly sizeBytes: number;
-}
-
-/** The model file, and those with external data that it refers to. */
-async function filesOf(modelPath: string, model: Model): Promise<string[]> {
-  const paths = new Set<string>();
-  const own = await stat(modelPath);
-  const add = ({ data }: Tensor) => data.kind === 'file' && paths.add(data.path);
-  walkGraphs(model, ({ graph }) => {
-    for (const tensor of graph?.initializers.values() ?? []) add(tensor);
-  });
-  const files = [modelPath];
-  for (const path of paths) {
-    const found = await stat(path);
-    if (found.ino !== own.ino || found.dev !== own.dev) files.push(path);
-  }
-  return files;
 }
 
 function nothingToQuantize(found: number): TritforgeError {

@@ -1,16 +1,14 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Recipe, Report } from '@tritforge/contracts';
 import { type QuantizeRequest, quantize } from './quantize.js';
 import { createOnnxRuntime } from './runtime/onnx-runtime.js';
+import { killedIn } from './testing/killed-quantization.js';
 import { writeSmallNetwork } from './testing/small-network.js';
 import { temporaryFolder } from './testing/temporary-folder.js';
 
-const DYING = fileURLToPath(new URL('./testing/dying-quantization.js', import.meta.url));
 const SOLVED_BEFORE = 3;
 const RECIPE: Recipe = {
   weights: { groupSize: 8, residualPlanes: 0.3 },
@@ -35,8 +33,7 @@ async function run(request: QuantizeRequest): Promise<{ report: Report; digest: 
 
 /** Starts a request in a process that dies in the middle of it. */
 function die(request: QuantizeRequest, layers = SOLVED_BEFORE): void {
-  const { signal, stderr } = spawnSync(process.execPath, [DYING, JSON.stringify(request), String(layers)]);
-  assert.equal(signal, 'SIGKILL', String(stderr));
+  killedIn('quantize', layers, request);
 }
 
 /** When files were last written, in nanoseconds. */

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { PHASES, type TraceContext } from '@tritforge/contracts';
+import { OPTIONAL_PHASES, PHASES, type TraceContext } from '@tritforge/contracts';
 import { openStore, type Store } from '@tritforge/store';
 import { NO_TELEMETRY, startTelemetry, type Telemetry } from '@tritforge/telemetry';
 import { type CollectedSpan, startCollector, type TestCollector } from '@tritforge/telemetry/testing/collector';
@@ -17,10 +17,7 @@ import { watchPhases } from '../testing/watch-phases.js';
 import { startWorker } from '../worker.js';
 
 const DYING_WORKER = fileURLToPath(new URL('../testing/dying-worker.js', import.meta.url));
-const STEPS = [
-  'fetchInputs',
-  ...PHASES.filter((phase) => !['search', 'recover', 'fineTune', 'controls'].includes(phase)),
-];
+const STEPS = ['fetchInputs', ...PHASES.filter((phase) => !OPTIONAL_PHASES.has(phase))];
 const SENDER = 'b7ad6b7169203331';
 /** Spans begin at whole milliseconds of the clock and end by how long they took. */
 const CLOCK_NS = 2_000_000n;

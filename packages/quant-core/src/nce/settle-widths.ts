@@ -35,35 +35,32 @@ export function settleWidths(choices: Choices, budgets: readonly Budget[], graph
     }),
   );
   const settled: Settled = new Map([...logs].map(([id, own]) => [id, likeliestPosition(own)]));
-  const excess = (at: ReadonlyMap<WidthId, number>) => excessOf(at, choices, budgets, graph);
-  const used = (at: ReadonlyMap<WidthId, number>) => sum(sharesOf(at, choices, budgets, graph));
-  const fits = (at: ReadonlyMap<WidthId, number>) => excess(at) === 0;
-  const lost = ({ id, to }: Move) => logs.get(id)![settled.get(id)!]! - logs.get(id)![to]!;
-  const moves = () =>
-    [...choices].flatMap(([id, { channels }]) =>
-      channels.flatMap((_, to): Move[] =>
-        to === settled.get(id) ? [] : [{ id, to, at: new Map(settled).set(id, to) }],
-      ),
-    );
+  const moveTo = (id: WidthId, to: number): Move => {
+    const shares = sharesOf(new Map(settled).set(id, to), choices, budgets, graph);
+    return { id, to, lost: logs.get(id)![settled.get(id)!]! - logs.get(id)![to]!, shares };
+  };
   /** Takes the move of the least price, of those that have one. */
   const take = (priceOf: (move: Move) => number | null) => {
-    const priced = moves().flatMap((move) => {
-      const price = priceOf(move);
-      return price === null ? [] : [{ ...move, price }];
-    });
+    const priced = [...choices].flatMap(([id, { channels }]) =>
+      channels.flatMap((_, to) => {
+        const price = to === settled.get(id) ? null : priceOf(moveTo(id, to));
+        return price === null ? [] : [{ id, to, price }];
+      }),
+    );
     if (priced.length === 0) return false;
     const { id, to } = priced.reduce((best, move) => (move.price < best.price ? move : best));
     settled.set(id, to);
     return true;
   };
+  const present = () => sharesOf(settled, choices, budgets, graph);
 
-  for (let over = excess(settled); over > 0; over = excess(settled)) {
-    const isLess = take((move) => ratio(lost(move), over - excess(move.at)));
+  for (let over = excess(present()); over > 0; over = excess(present())) {
+    const isLess = take(({ lost, shares }) => ratio(lost, over - excess(shares)));
     if (!isLess) throw nothingFits(budgets, over);
   }
-  while (take((move) => (lost(move) < 0 && fits(move.at) ? lost(move) : null)));
-  for (let before = used(settled); ; before = used(settled)) {
-    const isMore = take((move) => (fits(move.at) ? ratio(lost(move), used(move.at) - before) : null));
+  while (take(({ lost, shares }) => (lost < 0 && excess(shares) === 0 ? lost : null)));
+  for (let used = sum(present()); ; used = sum(present())) {
+    const isMore = take(({ lost, shares }) => (excess(shares) === 0 ? ratio(lost, sum(shares) - used) : null));
     if (!isMore) return settled;
   }
 }
@@ -72,7 +69,10 @@ export function settleWidths(choices: Choices, budgets: readonly Budget[], graph
 interface Move {
   readonly id: WidthId;
   readonly to: number;
-  readonly at: ReadonlyMap<WidthId, number>;
+  /** Of the logarithm of its likelihood. */
+  readonly lost: number;
+  /** Of each budget, what all widths cost then. */
+  readonly shares: readonly number[];
 }
 
 /** Likelihood that is lost for what is won; null where nothing is. */
@@ -87,7 +87,11 @@ export function excessOf(
   budgets: readonly Budget[],
   graph: WidthGraph,
 ): number {
-  return sum(sharesOf(at, choices, budgets, graph).map((share) => Math.max(share - 1, 0)));
+  return excess(sharesOf(at, choices, budgets, graph));
+}
+
+function excess(shares: readonly number[]): number {
+  return sum(shares.map((share) => Math.max(share - 1, 0)));
 }
 
 /** Of each budget, what the candidates at these positions cost. */
@@ -105,10 +109,10 @@ function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
 
-function nothingFits(budgets: readonly Budget[], excess: number): TritforgeError {
+function nothingFits(budgets: readonly Budget[], over: number): TritforgeError {
   return new TritforgeError(
     'RECIPE_INVALID',
-    `No widths among the candidates keep to the ${budgets.length} budgets: at best they are exceeded by ${(100 * excess).toFixed(1)} % together`,
+    `No widths among the candidates keep to the ${budgets.length} budgets: at best they are exceeded by ${(100 * over).toFixed(1)} % together`,
     { field: 'recipe.nce.budgets', remediation: 'Allow more, or smaller recipe.nce.candidates.' },
   );
 }

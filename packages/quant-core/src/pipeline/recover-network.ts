@@ -22,13 +22,16 @@ export interface RecoveredNetwork {
 }
 
 /** How a network is quantized that is to be as good as in floating point. */
-export function recoveryRecipe(): ResolvedRecipe {
-  return resolveRecipe({ method: 'int8', weights: { solver: 'exact' }, activations: { bits: null } });
-}
+export const RECOVERY: ResolvedRecipe = resolveRecipe({
+  method: 'int8',
+  weights: { solver: 'exact' },
+  activations: { bits: null },
+});
 
 /**
- * @param network by the {@link recoveryRecipe}
+ * @param network by the recipe {@link RECOVERY}
  * @param asked of the training that follows: batches, loss, variations of samples and rates are the same
+ * @returns the network as it was where no epoch made it better
  * @throws TritforgeError as {@link fineTuneNetwork}
  */
 export async function recoverNetwork(
@@ -36,25 +39,15 @@ export async function recoverNetwork(
   { epochs, asked }: { readonly epochs: number; readonly asked: ResolvedFineTune },
   step: Omit<FineTuneStep, 'phase'>,
 ): Promise<RecoveredNetwork> {
-  const settings: ResolvedFineTune = {
-    ...asked,
-    epochs,
-    minutes: null,
-    features: null,
-    patience: null,
-    anchor: 0,
-    keep: 'last',
-    normalize: true,
-    weightScales: 'least-squares',
+  const settings: ResolvedFineTune = { ...asked, epochs, minutes: null, anchor: 0, keep: 'last', normalize: true };
+  const trained = await fineTuneNetwork(network, settings, { ...step, phase: 'recover' });
+  const { bestEpoch, curve, seconds } = trained.report;
+  const lossAt = (epoch: number) => curve[epoch]!.heldOutLoss;
+  return {
+    model: bestEpoch === 0 ? network.prepared : withLearned(network, trained.network),
+    report: { epochs: curve.length - 1, seconds, before: lossAt(0), after: lossAt(bestEpoch) },
+    warnings: trained.warnings,
   };
-  const {
-    network: learned,
-    report,
-    warnings,
-  } = await fineTuneNetwork(network, settings, { ...step, phase: 'recover' });
-  const { bestEpoch, curve, seconds } = report;
-  const [before, after] = [0, bestEpoch].map((epoch) => curve[epoch]!.heldOutLoss) as [number, number];
-  return { model: withLearned(network, learned), report: { epochs: bestEpoch, seconds, before, after }, warnings };
 }
 
 function withLearned({ prepared, layers }: Start, learned: Start): Model {

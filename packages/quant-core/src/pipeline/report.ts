@@ -16,7 +16,6 @@ import { blocksByteLength } from '../artifact/nbits/pack-blocks.js';
 import type { WrittenModel } from '../artifact/write-artifacts.js';
 import { ENGINE_VERSION } from '../engine-version.js';
 import { checkGates } from '../evaluate/index.js';
-import type { ModelInspection } from '../inspect.js';
 import { elementCount, type Tensor, tensorByteLength } from '../ir/index.js';
 import type { GroupCodes, QuantizedWeight } from '../layers/encoded-weight.js';
 import type { KeptNode, PlannedLayer } from '../layers/layer.js';
@@ -26,6 +25,7 @@ import type { Exploration } from '../search/explore.js';
 import { explainLayer, recommend } from '../search/recommend.js';
 import type { JobData } from './job-data.js';
 import { judgedValue } from './layer-outputs.js';
+import type { OriginalModel } from './original-model.js';
 import { isHeavyToLoad } from './unpacked-copy.js';
 import { worstWeightHistograms } from './weight-histograms.js';
 
@@ -42,7 +42,7 @@ export interface Results {
   readonly request: QuantizeRequest;
   readonly recipe: ResolvedRecipe;
   readonly engine: string;
-  readonly original: { readonly inspection: ModelInspection; readonly digest: string; readonly sizeBytes: number };
+  readonly original: Omit<OriginalModel, 'files'>;
   readonly network: QuantizedModel;
   readonly weights: ReadonlyMap<Tensor, QuantizedWeight>;
   readonly kept: readonly KeptNode[];

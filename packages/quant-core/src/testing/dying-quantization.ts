@@ -4,7 +4,7 @@ import { createOnnxRuntime } from '../runtime/onnx-runtime.js';
 
 const request = JSON.parse(process.argv[2]!) as QuantizeRequest;
 const enough = Number(process.argv[3]);
-const dying = process.argv[4] ?? 'quantize';
+const dying = process.argv[4];
 
 await quantize(request, {
   runtime: createOnnxRuntime(),

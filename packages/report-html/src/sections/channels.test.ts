@@ -60,6 +60,8 @@ test('says what exchanging channels came to, where that was asked for', () => {
 test('the training in floating point of what was found is told', () => {
   const told = sectionOf({ ...nce, recovery: { epochs: 20, seconds: 90, before: 1.25, after: 0.5 } });
   assert.match(told, /floating point for 20 epochs, .*: the loss on samples kept aside went from 1\.2500 to 0\.5000\./);
+  const inVain = sectionOf({ ...nce, recovery: { epochs: 1, seconds: 9, before: 0.5, after: 0.5 } });
+  assert.match(inVain, /floating point for 1 epoch, .*, which lowered the loss of 0\.5000 on samples kept aside in no/);
   assert.doesNotMatch(sectionOf(nce), /in floating point/);
 });
 

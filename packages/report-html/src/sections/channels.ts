@@ -50,7 +50,9 @@ function exchanges({ networks, before, after }: NonNullable<NceReport['refined']
 
 function recovered({ epochs, seconds, before, after }: NonNullable<NceReport['recovery']>): string {
   const trained = `Weights of the new channels were trained in floating point for ${formatCount(epochs)} ${epochs === 1 ? 'epoch' : 'epochs'}, ${duration(seconds)}`;
-  return `${trained}: the loss on samples kept aside went from ${decimals(before, 4)} to ${decimals(after, 4)}.`;
+  return after < before
+    ? `${trained}: the loss on samples kept aside went from ${decimals(before, 4)} to ${decimals(after, 4)}.`
+    : `${trained}, which lowered the loss of ${decimals(before, 4)} on samples kept aside in no epoch; they stayed as they were.`;
 }
 
 function outcome(widths: readonly Width[]): Markup {
