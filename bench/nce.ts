@@ -110,10 +110,7 @@ async function measureSeed(
 
 function recipeOf(nce: Nce, epochs: number, seed: number): Recipe {
   const changes = JSON.parse(options.nce) as Nce;
-  const ofControls = {
-    ...(changes.inherit === 'none' && { inherit: changes.inherit }),
-    ...(changes.recovery !== undefined && { recovery: changes.recovery }),
-  };
+  const ofControls = changes.inherit === 'none' ? { inherit: changes.inherit } : {};
   return {
     method: 'nce',
     nce: { ...nce, ...(nce.widths === undefined ? changes : ofControls) },

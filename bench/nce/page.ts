@@ -46,8 +46,9 @@ their recipes are in [nce.jsonl](nce.jsonl). Everything is trained on the 50,000
 10,000 test images as JPEG: the network in floating point for each seed from random weights (30 epochs), then networks of 2-bit weights and
 inputs (first and last layer of 8 bits, shortcuts wide) from its weights, unless a row says otherwise; those that are *retrained* begin with
 weights that were trained in floating point for their own widths, as long as the original was. *Likeliest widths* are what a search ended with
-before it weighed them against the original ones (\`nce.odds\`) and used the rest of its budgets. A network with widths behind its name was trained in
-floating point with those widths, which are its original ones then. Uniform and random widths have no more
+before it weighed them against the original ones (\`nce.odds\`) and used the rest of its budgets. *recovery*: so many epochs in floating
+point before it was quantized, from the weights that it inherited; it was taken out of recipes again. A network with widths behind its name
+was trained in floating point with those widths, which are its original ones then. Uniform and random widths have no more
 multiply-accumulates than the searched ones of their seed. A variant beside them and beside retrained ones is that of the search whose
 widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
 widths, without weights where the row begins without. What the rows mean: [docs/channel-expansion.md](../../docs/channel-expansion.md).

@@ -59,21 +59,6 @@ export const NceReport = Type.Object(
         { description: 'What exchanging channels behind the search came to, where the recipe asks for it.' },
       ),
     ),
-    recovery: Type.Optional(
-      Type.Object(
-        {
-          epochs: Type.Integer({ description: 'That it took.' }),
-          seconds: Type.Number(),
-          before: Type.Number({
-            description: 'Loss on samples kept aside, with the weights that the network inherited.',
-          }),
-          after: Type.Number({
-            description: 'With those that it was quantized with; the same where no epoch was better.',
-          }),
-        },
-        { description: 'Training in floating point, where the recipe asks for it and channels have changed.' },
-      ),
-    ),
     course: Type.Array(
       Type.Object({
         epoch: Type.Integer(),

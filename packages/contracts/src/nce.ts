@@ -188,16 +188,6 @@ export const Nce = Type.Object(
           'most and copies of them. supernet: those that the search has trained. none: random ones.',
       }),
     ),
-    recovery: Type.Optional(
-      Type.Integer({
-        minimum: 0,
-        maximum: 10_000,
-        default: 0,
-        description:
-          'Epochs of a training in floating point, before anything is quantized, where the network found has other channels than the one that was ' +
-          'uploaded: weights of another network have to find together again.',
-      }),
-    ),
     controls: Type.Optional(
       Type.Array(Type.Enum(['original', 'uniform', 'random']), {
         maxItems: 3,
@@ -243,7 +233,6 @@ export interface ResolvedNce {
   odds: number;
   refine: boolean;
   inherit: 'supernet' | 'model' | 'none';
-  recovery: number;
   controls: ('original' | 'uniform' | 'random')[];
   /** Null: searched. */
   widths: Record<string, number> | null;
@@ -272,7 +261,6 @@ export function resolveNce(asked: Nce): ResolvedNce {
     odds: asked.odds ?? 1.5,
     refine: asked.refine ?? false,
     inherit: asked.inherit ?? 'model',
-    recovery: asked.recovery ?? 0,
     controls: asked.controls ?? [],
     widths: asked.widths ?? null,
   };

@@ -99,7 +99,6 @@ export const PHASES = [
   'read',
   'prepare',
   'search',
-  'recover',
   'calibrate',
   'quantize',
   'fineTune',
@@ -112,7 +111,7 @@ export const PHASES = [
 /** The step of the pipeline that a running job is in, in this order. */
 export type Phase = (typeof PHASES)[number];
 /** Those that a job has where its recipe asks for them. */
-export const OPTIONAL_PHASES: ReadonlySet<Phase> = new Set(['search', 'recover', 'fineTune', 'controls']);
+export const OPTIONAL_PHASES: ReadonlySet<Phase> = new Set(['search', 'fineTune', 'controls']);
 export const PhaseSchema = Type.Enum([...PHASES]);
 
 export const Progress = Type.Object({

@@ -1,9 +1,8 @@
 /**
  * START HERE: the method, top to bottom.
  *
- *   read → prepare (passes/) → [search for channels (nce/) → recover (train/)] → [search for the recipe (search/)]
- *        → plan (layers/, activations/) → calibrate → quantize weights (in-order/) → [fine-tune (train/)]
- *        → encode (artifact/) → verify → measure → report (pipeline/)
+ *   read → prepare (passes/) → [search for channels (nce/)] → [search for the recipe (search/)] → plan (layers/, activations/) → calibrate
+ *        → quantize weights (in-order/) → [fine-tune (train/)] → encode (artifact/) → verify → measure → report (pipeline/)
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -36,7 +35,6 @@ import { type QuantizedNetworks, quantizeNetwork } from './pipeline/network-weig
 import { openCheckpoints } from './pipeline/open-checkpoints.js';
 import { describeOriginal, type OriginalModel } from './pipeline/original-model.js';
 import { ProgressMeter } from './pipeline/progress-meter.js';
-import { RECOVERY, type RecoveredNetwork, recoverNetwork } from './pipeline/recover-network.js';
 import { makeReport } from './pipeline/report.js';
 import { type Control, type ControlsStep, runControls } from './pipeline/run-controls.js';
 import { sampleFeeds } from './pipeline/sample-feeds.js';
@@ -54,8 +52,6 @@ export type { DatasetReference, PhaseProgress, QuantizeContext, QuantizeRequest 
 const MAX_FOLDED_BYTES = 1024 * 1024 * 1024;
 const VERIFICATION_SAMPLES = 4;
 const SQNR_SAMPLES = 16;
-/** What results are compared with. */
-const INT8 = resolveRecipe({ method: 'int8', weights: { solver: 'exact' } });
 
 /**
  * Quantizes a model, writes the artifacts of the recipe into `request.outputDir` and proves what became of it. The same request
@@ -109,8 +105,7 @@ class Quantization {
   async #quantize(uploaded: Model, original: OriginalModel, data: JobData): Promise<Report> {
     await this.#prepare(uploaded, data);
     const searched = await this.#searchChannels(uploaded, original.files, data);
-    const recovered = searched && (await this.#recover(searched, uploaded, original.files, data));
-    const model = recovered?.model ?? searched?.model ?? uploaded;
+    const model = searched?.model ?? uploaded;
     const { layers: found, kept } = await keepInfiniteTables(findLayers(model));
     if (found.length === 0) throw nothingToQuantize(0);
     const feeds = await this.#feeds(data);
@@ -149,7 +144,7 @@ class Quantization {
       modelFiles: original.files,
       data,
     });
-    const int8 = searched === null ? ownInt8 : await this.#quantized(uploaded, INT8, data);
+    const int8 = searched === null ? ownInt8 : await this.#int8Of(uploaded, data);
     const { artifacts: written, baseline } = await this.#encode(network, int8);
     const { artifacts, sqnr } = await this.#verify(network, written, feeds, data);
 
@@ -169,8 +164,8 @@ class Quantization {
       ...measured,
       recipe: this.#recipe,
       exploration,
-      fineTune: { ...fineTuned, warnings: [...(recovered?.warnings ?? []), ...fineTuned.warnings] },
-      nce: searched && { ...searched.report, ...(recovered && { recovery: recovered.report }) },
+      fineTune: fineTuned,
+      nce: searched?.report ?? null,
       engine: this.#context.runtime.engine,
       original,
       network,
@@ -213,7 +208,6 @@ class Quantization {
       recipe: this.#recipe,
       request: this.#request,
       meter: this.#meter,
-      phase: 'fineTune',
       ...step,
     });
   }
@@ -239,24 +233,9 @@ class Quantization {
     return searchChannels(prepared, { ...tools, ...shared, nce, fineTune, modelFiles, plan, sizeOf });
   }
 
-  /** A network of other channels with weights that go together, in floating point; null where the recipe does not ask for it. */
-  async #recover(
-    { model, report }: SearchedNetwork,
-    teacher: Model,
-    modelFiles: readonly string[],
-    data: JobData,
-  ): Promise<RecoveredNetwork | null> {
-    const { nce, fineTune } = this.#recipe;
-    const isChanged = report.widths.some(({ original, result }) => original !== result);
-    if (nce === null || fineTune === null || nce.recovery === 0 || !isChanged) return null;
-    const network = await this.#quantized(model, RECOVERY, data);
-    const [recipe, request, meter] = [this.#recipe, this.#request, this.#meter];
-    const shared = { ...this.#tools(), recipe, request, meter, data, teacher, modelFiles };
-    return recoverNetwork(network, { epochs: nce.recovery, asked: fineTune }, shared);
-  }
-
-  /** A network as a recipe without a solver has it. */
-  async #quantized(prepared: Model, recipe: ResolvedRecipe, data: JobData) {
+  /** The int8 model of a network, as the method int8 makes it without a solver. */
+  async #int8Of(prepared: Model, data: JobData): Promise<QuantizedModel> {
+    const recipe = resolveRecipe({ method: 'int8', weights: { solver: 'exact' } });
     const shared = { recipe, request: this.#request, context: this.#context, meter: this.#meter, data };
     const calibrated = await calibrateActivations({ ...(await plannedNetwork(prepared, recipe)), ...shared });
     const step = { ...this.#tools(), ...shared, calibration: null, onLayer: () => {} };

@@ -35,19 +35,16 @@ export function expectedCosts(
   const network = quantizing + 4 * loading + evaluationSamples * run;
   const searchCost = nce === null ? 0 : trainingCost({ ...nce, workers: fineTune!.workers }, run, data);
   const training = fineTune === null ? 0 : trainingCost(fineTune, run, data);
-  const recovery =
-    nce === null ? 0 : trainingCost({ epochs: nce.recovery, minutes: null, workers: fineTune!.workers }, run, data);
   return new Map<Phase, number>([
     ['read', loading / 4],
     ['prepare', loading],
     ['search', searchCost + (sensitivity ? (SENSITIVITY_NETWORKS + (search?.evaluations ?? 0)) * network : 0)],
-    ['recover', recovery],
     ['calibrate', loading + calibrationSamples * run],
     ['quantize', quantizing],
     ['fineTune', training],
     ['encode', loading],
     ['verify', 4 * loading + 60 * run],
-    ['controls', (nce?.controls.length ?? 0) * (network + recovery + training)],
+    ['controls', (nce?.controls.length ?? 0) * (network + training)],
     ['measure', 3 * loading + LATENCY_SECONDS + 3 * evaluationSamples * run],
   ]);
 }

@@ -21,13 +21,11 @@ import type { JobDataset } from './job-data.js';
 import { type Origin, originDigest } from './open-checkpoints.js';
 import type { ProgressMeter } from './progress-meter.js';
 
-const CHECKPOINTS = { fineTune: 'fine-tuning.training', recover: 'recovery.training' } as const;
+const CHECKPOINT = 'fine-tuning.training';
 /** Progress is counted in parts of the whole, as neither epochs nor minutes are known beforehand. */
 const PARTS = 1000;
 
 export interface FineTuneStep extends Origin {
-  /** Whether it is the quantized network, or one of other channels before it is quantized: see recover-network.ts. */
-  readonly phase: keyof typeof CHECKPOINTS;
   /** The original network, prepared. */
   readonly teacher: Model;
   readonly scratch: ScratchTensors;
@@ -55,7 +53,7 @@ export async function fineTuneNetwork(
   const { data, meter, request } = step;
   const samples = data.training ?? data.calibration;
   if (samples === null) throw nothingToTrainOn();
-  meter.begin(step.phase, PARTS, 'parts');
+  meter.begin('fineTune', PARTS, 'parts');
   const scratchDir = await mkdtemp(join(step.scratchDir, 'fine-tune-'));
   try {
     const tuned = await fineTune(network, {
@@ -127,7 +125,7 @@ async function checkpointOf({ checkpointDir, training }: QuantizeRequest, sample
   await mkdir(checkpointDir, { recursive: true });
   const engine = createTrainingRuntime().engine;
   const identity = identityOf([await originDigest(step), engine, samples.digest, training?.preprocess]);
-  return { path: join(checkpointDir, CHECKPOINTS[step.phase]), identity };
+  return { path: join(checkpointDir, CHECKPOINT), identity };
 }
 
 async function withResult(

@@ -35,11 +35,10 @@ export async function runControls(controls: readonly Control[], step: ControlsSt
     try {
       const [profile] = recipe.artifacts ?? ['portable'];
       const inherit = recipe.nce?.inherit === 'none' ? 'none' : 'model';
-      const recovery = recipe.nce?.recovery ?? 0;
       const report = await run(
         {
           ...rest,
-          recipe: { ...recipe, nce: { widths: { ...widths }, inherit, recovery }, artifacts: [profile!] },
+          recipe: { ...recipe, nce: { widths: { ...widths }, inherit }, artifacts: [profile!] },
           outputDir: folder,
           scratchDir: folder,
           ...(checkpointDir !== undefined && { checkpointDir: join(checkpointDir, `control-${name}`) }),

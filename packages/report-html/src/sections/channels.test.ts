@@ -57,14 +57,6 @@ test('says what exchanging channels came to, where that was asked for', () => {
   assert.match(stayed, /No exchange of channels behind it lowered the loss of 0\.5000, 13 networks measured\./);
 });
 
-test('the training in floating point of what was found is told', () => {
-  const told = sectionOf({ ...nce, recovery: { epochs: 20, seconds: 90, before: 1.25, after: 0.5 } });
-  assert.match(told, /floating point for 20 epochs, .*: the loss on samples kept aside went from 1\.2500 to 0\.5000\./);
-  const inVain = sectionOf({ ...nce, recovery: { epochs: 1, seconds: 9, before: 0.5, after: 0.5 } });
-  assert.match(inVain, /floating point for 1 epoch, .*, which lowered the loss of 0\.5000 on samples kept aside in no/);
-  assert.doesNotMatch(sectionOf(nce), /in floating point/);
-});
-
 test('networks of other widths stand beside the result', () => {
   const name = 'uniform' as const;
   const control = { name, widths: [16], macs: 12_000_000, parameters: 75_000, sizeBytes: 45_600 };

@@ -27,12 +27,7 @@ ${nce.widths.length > 0 && bars(nce.widths)}${widthTable(nce.widths)}${fixedTabl
 };
 
 /** Where the numbers come from. */
-function origin(report: NceReport, recipe: Recipe): string {
-  const { recovery } = report;
-  return recovery === undefined ? search(report, recipe) : `${search(report, recipe)} ${recovered(recovery)}`;
-}
-
-function search({ samples, seconds, refined, course: epochs }: NceReport, { nce }: Recipe): string {
+function origin({ samples, seconds, refined, course: epochs }: NceReport, { nce }: Recipe): string {
   if (epochs.length === 0) return 'The recipe names the channels; nothing was searched.';
   const halves = 'weights are trained on one half of them, and the other half decides how likely each candidate is';
   const all = 'weights are trained on them, and by the same steps each candidate becomes more or less likely';
@@ -46,13 +41,6 @@ function exchanges({ networks, before, after }: NonNullable<NceReport['refined']
   return after < before
     ? `Channels were exchanged behind it, ${measured}: the loss went from ${decimals(before, 4)} to ${decimals(after, 4)}.`
     : `No exchange of channels behind it lowered the loss of ${decimals(before, 4)}, ${measured}.`;
-}
-
-function recovered({ epochs, seconds, before, after }: NonNullable<NceReport['recovery']>): string {
-  const trained = `Weights of the new channels were trained in floating point for ${formatCount(epochs)} ${epochs === 1 ? 'epoch' : 'epochs'}, ${duration(seconds)}`;
-  return after < before
-    ? `${trained}: the loss on samples kept aside went from ${decimals(before, 4)} to ${decimals(after, 4)}.`
-    : `${trained}, which lowered the loss of ${decimals(before, 4)} on samples kept aside in no epoch; they stayed as they were.`;
 }
 
 function outcome(widths: readonly Width[]): Markup {
