@@ -12,7 +12,7 @@
  * `--from '{"conv2d":24}'` a network of those widths, trained in the same way, is the original of all that is measured.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -143,15 +143,13 @@ async function row(
   if (known !== undefined) return known.measured;
   // Variants must not go on with each other's checkpoints.
   const variant = createHash('sha256').update(identity).digest('hex').slice(0, 12);
-  const request: RowRequest = {
-    ...of,
-    usesTrainingSet: true,
-    checkpointDir: path.join(work, `${model} ${name} ${variant}`),
-  };
+  const checkpointDir = path.join(work, `${model} ${name} ${variant}`);
+  const request: RowRequest = { ...of, usesTrainingSet: true, checkpointDir };
   const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
   const finished: NceRow = { ...kind, recipe, measured, cpu, commit: commitName() };
   await appendRow(options.rows, finished);
+  await rm(checkpointDir, { recursive: true, force: true });
   const [accuracy] = measured.accuracies;
   process.stderr.write(`${model}, ${name}, seed ${seed}: ${accuracy!.quantized.toFixed(2)}\n`);
   return measured;
