@@ -8,8 +8,14 @@ import { PooledStatistics } from './running-statistics.js';
 import { piecesOf, shuffled } from './shuffled.js';
 import type { TrainingThreads } from './training-threads.js';
 
-/** Samples by which statistics of the data are measured. */
-const MOST_SAMPLES = 1024;
+/** Samples by which a training begins, and the fewest by which it is folded. */
+const FEW_SAMPLES = 1024;
+/**
+ * The most by which it is folded, and as a share of what it was trained on. One network of 2 bits, folded by 1,024 samples of CIFAR-10, had
+ * 81.06 to 81.81 % depending on which ones, and by 8,192 81.49 to 81.85 %.
+ */
+const MOST_SAMPLES = 8192;
+const SHARE_OF_TRAINED = 1 / 4;
 
 /** Graphs that the threads know by these names: moments of the layers of a student as it is, and of one normalized by the batch. */
 export const MOMENTS = 'moments';
@@ -25,7 +31,9 @@ interface Place {
 /** Begins and folds the normalizations of a student: see normalized-student.ts. */
 export class BatchNormalizer {
   readonly #places: readonly Place[];
-  readonly #batches: readonly (readonly number[])[];
+  readonly #samples: readonly number[];
+  readonly #batch: number;
+  readonly #seed: number;
   readonly #signal: AbortSignal | undefined;
 
   /**
@@ -54,14 +62,14 @@ export class BatchNormalizer {
       shift: byName.get(shift)!,
       gain: byName.get(gain)!,
     }));
-    this.#batches = statisticsBatches(samples, batch, seed);
+    [this.#samples, this.#batch, this.#seed] = [samples, batch, seed];
     this.#signal = signal;
   }
 
   /** Writes the β and γ with which a student that is normalized computes what it does without. @param values its parameters */
   async begin(values: Float32Array, threads: TrainingThreads): Promise<void> {
     threads.parameters.set(values);
-    const moments = await this.#measure(threads, MOMENTS);
+    const moments = await this.#measure(threads, MOMENTS, FEW_SAMPLES);
     this.#places.forEach(({ shift, gain }, i) => {
       const { mean, variance } = moments[i]!;
       values.set(mean, shift.offset);
@@ -72,9 +80,13 @@ export class BatchNormalizer {
     });
   }
 
-  /** Latent parameters of a student without normalizations that computes what the one in the threads does on the data. */
-  async folded(latent: Float32Array, threads: TrainingThreads): Promise<Float32Array> {
-    const statistics = await this.#measure(threads, STATISTICS);
+  /**
+   * Latent parameters of a student without normalizations that computes what the one in the threads does on the data.
+   * @param trained samples that the training took so far
+   */
+  async folded(latent: Float32Array, threads: TrainingThreads, trained: number): Promise<Float32Array> {
+    const share = Math.floor(SHARE_OF_TRAINED * Math.min(trained, this.#samples.length));
+    const statistics = await this.#measure(threads, STATISTICS, Math.min(Math.max(share, FEW_SAMPLES), MOST_SAMPLES));
     const folded = latent.slice();
     this.#places.forEach(({ weight, shift, gain }, i) => {
       const { mean, variance } = statistics[i]!;
@@ -90,15 +102,21 @@ export class BatchNormalizer {
     return folded;
   }
 
-  #measure(threads: TrainingThreads, graph: string): Promise<Moments[]> {
+  #measure(threads: TrainingThreads, graph: string, most: number): Promise<Moments[]> {
     const channels = this.#places.map(({ shift }) => shift.length);
-    return measureMoments(threads, graph, channels, this.#batches, this.#signal);
+    const batches = statisticsBatches(this.#samples, this.#batch, this.#seed, most);
+    return measureMoments(threads, graph, channels, batches, this.#signal);
   }
 }
 
 /** Samples to measure statistics by, always the same ones. @param batch of them that a thread takes at once */
-export function statisticsBatches(samples: readonly number[], batch: number, seed: number): number[][] {
-  return piecesOf(shuffled(samples, mulberry32(seed)).slice(0, MOST_SAMPLES), batch);
+export function statisticsBatches(
+  samples: readonly number[],
+  batch: number,
+  seed: number,
+  most = FEW_SAMPLES,
+): number[][] {
+  return piecesOf(shuffled(samples, mulberry32(seed)).slice(0, most), batch);
 }
 
 /** Mean and variance of each channel. */

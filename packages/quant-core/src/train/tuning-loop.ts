@@ -118,9 +118,9 @@ export class TuningLoop {
     threads.latent.set(state.latent);
     await this.#project();
     for (let epoch = curve.length; !this.#isOver(epoch, 0) && !this.#isHopeless(curve); epoch++) {
-      const trainingLoss = await this.#epoch(epoch, { optimiser, anchor }, curve);
+      const { trainingLoss, trained } = await this.#epoch(epoch, { optimiser, anchor }, curve);
       const latent = threads.latent.slice();
-      const { stored, heldOutLoss } = await this.#judgeAsStored(latent);
+      const { stored, heldOutLoss } = await this.#judgeAsStored(latent, trained);
       if (!Number.isFinite(trainingLoss + heldOutLoss)) return { best, curve, divergedAt: epoch };
       const isBest = heldOutLoss < (options.keep === 'last' ? curve[0]!.heldOutLoss : least);
       if (isBest) [best, least] = [stored, heldOutLoss];
@@ -156,13 +156,18 @@ export class TuningLoop {
     return new Optimiser(options.optimiser, parameters.groups(start, options.optimiser), start.length, optimiser);
   }
 
-  async #epoch(epoch: number, { optimiser, anchor }: Movement, curve: readonly Epoch[]): Promise<number> {
+  async #epoch(
+    epoch: number,
+    { optimiser, anchor }: Movement,
+    curve: readonly Epoch[],
+  ): Promise<{ readonly trainingLoss: number; readonly trained: number }> {
     const { threads, parameters, samples, clock, options } = this.#parts;
     const { learningRate, schedule, seed, signal } = options;
     const { part } = samples;
     const batch = part * threads.count;
     const order = shuffled(samples.fitting, mulberry32(seed + epoch));
     const steps = Math.floor(order.length / batch);
+    const trained = () => ((epoch - 1) * steps + done) * batch;
     let loss = 0;
     let done = 0;
     for (; done < steps && !this.#isOver(epoch, done / steps); done++) {
@@ -177,7 +182,7 @@ export class TuningLoop {
       const rate = learningRate * rateAt(schedule, share, WARM_UP);
       optimiser.step(threads.latent, threads.gradient, rate);
       if (options.anchor > 0) pullBack(threads.latent, anchor, Math.min(rate * options.anchor, 1));
-      if (!Number.isFinite(loss + normOf(threads.latent))) return Number.NaN;
+      if (!Number.isFinite(loss + normOf(threads.latent))) return { trainingLoss: Number.NaN, trained: trained() };
       await this.#project();
       options.onStep?.({
         epoch,
@@ -188,7 +193,7 @@ export class TuningLoop {
         startLoss: curve[0]!.heldOutLoss,
       });
     }
-    return loss / Math.max(done, 1);
+    return { trainingLoss: loss / Math.max(done, 1), trained: trained() };
   }
 
   /** Codes anew, each thread those of some weights. */
@@ -201,12 +206,13 @@ export class TuningLoop {
   /**
    * Judges what the artifact would compute.
    * @param latent what is trained, with which the threads go on
+   * @param trained samples that the training took so far
    * @returns latent parameters of the network that is judged
    */
-  async #judgeAsStored(latent: Float32Array): Promise<{ stored: Float32Array; heldOutLoss: number }> {
+  async #judgeAsStored(latent: Float32Array, trained: number): Promise<{ stored: Float32Array; heldOutLoss: number }> {
     const { threads, normalizer } = this.#parts;
     if (normalizer === null) return { stored: latent, heldOutLoss: await this.#judge() };
-    const stored = await normalizer.folded(latent, threads);
+    const stored = await normalizer.folded(latent, threads, trained);
     threads.latent.set(stored);
     await this.#project();
     const heldOutLoss = await this.#judge();
