@@ -138,7 +138,11 @@ async function row(
   const identity = JSON.stringify(recipe);
   const known = (await readRows<NceRow>(options.rows)).findLast(
     (one) =>
-      one.model === model && one.name === name && one.beside === kind.beside && JSON.stringify(one.recipe) === identity,
+      one.foldedBy === undefined &&
+      one.model === model &&
+      one.name === name &&
+      one.beside === kind.beside &&
+      JSON.stringify(one.recipe) === identity,
   );
   if (known !== undefined) return known.measured;
   // Variants must not go on with each other's checkpoints.

@@ -28,6 +28,8 @@ test('kinds of networks are means over seeds, beside the original widths of the 
     row('original widths', 1, 68, 16, { widths: {}, inherit: 'none' }),
     row('searched', 1, 69.5, 18, { epochs: 20, inherit: 'none' }),
     row('given widths', 1, 79.5, 8, { widths: { conv: 8 } }),
+    { ...row('original widths', 1, 76, 16, { widths: {} }), foldedBy: 64 },
+    { ...row('searched', 1, 75, 24, { epochs: 20 }), foldedBy: 64 },
     row('given widths', 1, 78, 12, { widths: { conv: 12 } }),
   ]);
   const lines = page.split('\n').filter((line) => line.startsWith('|'));
@@ -49,8 +51,14 @@ test('kinds of networks are means over seeds, beside the original widths of the 
       ['', 'searched `{"inherit":"none"}`', '1', '69.50', '1.50'],
       ['', 'given widths `{"widths":{"conv":8}}`', '1', '79.50', '0.50'],
       ['', 'given widths `{"widths":{"conv":12}}`', '1', '78.00', '-1.00'],
+      ['resnet8', 'original widths', '1', '76.00', ''],
+      ['', 'searched', '1', '75.00', '-1.00'],
     ],
   );
   assert.deepEqual(cells[1]!.slice(4, 8), ['24; 20', '12.40', '77.00', '83.00 ± 0.00']);
   assert.deepEqual(cells[1]!.slice(10), ['10', '20']);
+  assert.deepEqual(
+    cells.map(([, training]) => training).filter((training) => training !== ''),
+    ['30 epochs, labels 0.5', '30 epochs, labels 0.5, folded by 64'],
+  );
 });

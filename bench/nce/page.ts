@@ -13,6 +13,8 @@ export interface NceRow {
   /** The variant of the search whose widths it was made from, as JSON; of controls and retrained networks. */
   readonly beside?: string;
   readonly seed: number;
+  /** Samples by whose statistics normalizations of the training were folded, where it is not as many as now. */
+  readonly foldedBy?: number;
   readonly recipe: Recipe;
   readonly measured: Measurement;
   readonly cpu: string;
@@ -38,7 +40,10 @@ const HEADER = [
 export function ncePage(rows: readonly NceRow[]): string {
   const processors = [...new Set(rows.map(({ cpu }) => cpu))].join(', ');
   const commits = [...new Set(rows.map(({ commit }) => commit))].join(', ');
-  const trained = grouped(rows, ({ model, recipe }) => JSON.stringify([model, recipe.fineTune]));
+  const latestFirst = rows.toSorted((a, b) => Number(a.foldedBy !== undefined) - Number(b.foldedBy !== undefined));
+  const trained = grouped(latestFirst, ({ model, recipe, foldedBy }) =>
+    JSON.stringify([model, recipe.fineTune, foldedBy]),
+  );
   return `# Numbers of channels for 2 bits
 
 \`npm run bench -- shared-data SETS\`, then \`npm run bench -- nce SETS WORK --write\` on ${processors}, commit ${commits}; the rows with
@@ -49,7 +54,8 @@ weights that were trained in floating point for their own widths, as long as the
 before it weighed them against the original ones (\`nce.odds\`) and used the rest of its budgets. *recovery*: so many epochs in floating
 point before it was quantized, from the weights that it inherited; it was taken out of recipes again. A network with widths behind its name
 was trained in floating point with those widths, which are its original ones then. Uniform and random widths have no more
-multiply-accumulates than the searched ones of their seed. A variant beside them and beside retrained ones is that of the search whose
+multiply-accumulates than the searched ones of their seed. Where rows say so, normalizations of the training were folded by the statistics of
+fewer samples than they are now, which makes them some tenths of a point less certain. A variant beside them and beside retrained ones is that of the search whose
 widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
 widths, without weights where the row begins without. What the rows mean: [docs/channel-expansion.md](../../docs/channel-expansion.md).
 
@@ -59,16 +65,14 @@ ${markdownTable(HEADER, trained.flatMap(trainingLines))}
 
 /** Of all rows that are trained in the same way. */
 function trainingLines(rows: readonly NceRow[]): string[][] {
-  const [{ model, recipe }] = rows as [NceRow];
+  const [{ model, recipe, foldedBy }] = rows as [NceRow];
   const { epochs, labels } = recipe.fineTune!;
+  const training = `${epochs} epochs, labels ${labels ?? 0}${foldedBy === undefined ? '' : `, folded by ${foldedBy}`}`;
   const originals = new Map(
     rows.filter(({ name }) => name === 'original widths').map((row) => [originalOf(row), accuracyOf(row)]),
   );
   const kinds = grouped(rows, (row) => JSON.stringify([row.name, variantOf(row)]));
-  return kinds.map((kind, i) => [
-    ...(i === 0 ? [model, `${epochs} epochs, labels ${labels ?? 0}`] : ['', '']),
-    ...kindCells(kind, originals),
-  ]);
+  return kinds.map((kind, i) => [...(i === 0 ? [model, training] : ['', '']), ...kindCells(kind, originals)]);
 }
 
 function kindCells(rows: readonly NceRow[], originals: ReadonlyMap<string, number>): string[] {
