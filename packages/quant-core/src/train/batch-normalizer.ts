@@ -85,8 +85,7 @@ export class BatchNormalizer {
    * @param trained samples that the training took so far
    */
   async folded(latent: Float32Array, threads: TrainingThreads, trained: number): Promise<Float32Array> {
-    const share = Math.floor(SHARE_OF_TRAINED * Math.min(trained, this.#samples.length));
-    const statistics = await this.#measure(threads, STATISTICS, Math.min(Math.max(share, FEW_SAMPLES), MOST_SAMPLES));
+    const statistics = await this.#measure(threads, STATISTICS, samplesToFoldBy(trained, this.#samples.length));
     const folded = latent.slice();
     this.#places.forEach(({ weight, shift, gain }, i) => {
       const { mean, variance } = statistics[i]!;
@@ -107,6 +106,16 @@ export class BatchNormalizer {
     const batches = statisticsBatches(this.#samples, this.#batch, this.#seed, most);
     return measureMoments(threads, graph, channels, batches, this.#signal);
   }
+}
+
+/**
+ * How many samples a training is folded by: a share of those it has seen, so that what is slow or has seen little does not spend its time on it.
+ * @param trained samples that the training took so far, some of them more than once
+ * @param all that it has
+ */
+export function samplesToFoldBy(trained: number, all: number): number {
+  const share = Math.floor(SHARE_OF_TRAINED * Math.min(trained, all));
+  return Math.min(Math.max(share, FEW_SAMPLES), MOST_SAMPLES);
 }
 
 /** Samples to measure statistics by, always the same ones. @param batch of them that a thread takes at once */

@@ -167,9 +167,9 @@ export class TuningLoop {
     const batch = part * threads.count;
     const order = shuffled(samples.fitting, mulberry32(seed + epoch));
     const steps = Math.floor(order.length / batch);
-    const trained = () => ((epoch - 1) * steps + done) * batch;
     let loss = 0;
     let done = 0;
+    const trained = () => ((epoch - 1) * steps + done) * batch;
     for (; done < steps && !this.#isOver(epoch, done / steps); done++) {
       throwIfCanceled(signal);
       const parts = Array.from({ length: threads.count }, (_, i) => {
