@@ -36,6 +36,8 @@ const EPOCHS: Readonly<Record<string, { readonly search: number; readonly traini
   resnet8: { search: 10, training: 10 },
   resnet20: { search: 10, training: 10 },
 };
+/** Begins with weights of its own. */
+const RETRAINED = 'searched, retrained';
 /** Scaled to what the searched network costs. */
 const SCALED: readonly ControlName[] = ['uniform', 'random'];
 
@@ -91,13 +93,18 @@ async function measureSeed(
   if (only.includes('given')) await measure('given widths', { widths: JSON.parse(options.widths ?? '{}') });
   if (!['searched', 'retrained', ...SCALED].some((name) => only.includes(name))) return;
   const { widths, macs } = (await measure('searched', { epochs: search })).nce!;
+  // What is left as it is goes unnamed, so that networks of the original widths have one recipe.
   const named = (channelsOf: (at: number) => number) =>
-    Object.fromEntries(widths.map(({ layers }, at) => [layers[0]!, channelsOf(at)]));
+    Object.fromEntries(
+      widths
+        .map(({ layers }, at) => [layers[0]!, channelsOf(at)] as const)
+        .filter(([, n], at) => n !== widths[at]!.original),
+    );
   const ofSearch = options.nce === '{}' ? {} : { beside: options.nce };
   if (only.includes('retrained')) {
     const found = named((at) => widths[at]!.result);
     const start = await trainedNetwork(await withWidths(original, found, work), seed, work);
-    await measure('searched, retrained', { widths: found }, { ...ofSearch, start });
+    await measure(RETRAINED, { widths: found }, { ...ofSearch, start });
   }
   const { template, graph } = await searchSpace(await readModel(model.modelPath));
   const ids = widths.map(({ layers }) => graph.widths.find((width) => width.layers.includes(layers[0]!))!.id);
@@ -127,7 +134,7 @@ function recipeOf(nce: Nce, epochs: number, seed: number): Recipe {
   };
 }
 
-/** Measures a row unless it is there. */
+/** Measures a row unless it is there, or another that begins with the same network has the same recipe. */
 async function row(
   kind: Pick<NceRow, 'model' | 'name' | 'beside' | 'seed'>,
   of: Pick<RowRequest, 'model' | 'recipe'>,
@@ -136,20 +143,20 @@ async function row(
   const { model, name, seed } = kind;
   const { recipe } = of;
   const identity = JSON.stringify(recipe);
-  const known = (await readRows<NceRow>(options.rows)).findLast(
+  const same = (await readRows<NceRow>(options.rows)).filter(
     (one) =>
       one.foldedBy === undefined &&
       one.model === model &&
-      one.name === name &&
-      one.beside === kind.beside &&
+      (one.name === RETRAINED) === (name === RETRAINED) &&
       JSON.stringify(one.recipe) === identity,
   );
+  const known = same.find((one) => one.name === name && one.beside === kind.beside);
   if (known !== undefined) return known.measured;
   // Variants must not go on with each other's checkpoints.
   const variant = createHash('sha256').update(identity).digest('hex').slice(0, 12);
   const checkpointDir = path.join(work, `${model} ${name} ${variant}`);
   const request: RowRequest = { ...of, usesTrainingSet: true, checkpointDir };
-  const measured = await measureInProcess<Measurement>(MEASURE, JSON.stringify(request));
+  const measured = same[0]?.measured ?? (await measureInProcess<Measurement>(MEASURE, JSON.stringify(request)));
   const cpu = os.cpus()[0]?.model.trim() ?? 'unknown';
   const finished: NceRow = { ...kind, recipe, measured, cpu, commit: commitName() };
   await appendRow(options.rows, finished);
