@@ -54,9 +54,9 @@ weights that were trained in floating point for their own widths, as long as the
 before it weighed them against the original ones (\`nce.odds\`) and used the rest of its budgets. *recovery*: so many epochs in floating
 point before it was quantized, from the weights that it inherited; it was taken out of recipes again. A network with widths behind its name
 was trained in floating point with those widths, which are its original ones then. Uniform and random widths have no more
-multiply-accumulates than the searched ones of their seed. Where rows say so, normalizations of the training were folded by the statistics of
-fewer samples than they are now, which makes them some tenths of a point less certain. A variant beside them and beside retrained ones is that of the search whose
-widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
+multiply-accumulates than the searched ones of their seed; where they are the original ones, the row of those is theirs. Where rows say so,
+normalizations of the training were folded by the statistics of fewer samples than they are now, which makes them some tenths of a point less
+certain. A variant beside controls and retrained networks is that of the search whose widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
 widths, without weights where the row begins without. What the rows mean: [docs/channel-expansion.md](../../docs/channel-expansion.md).
 
 ${markdownTable(HEADER, trained.flatMap(trainingLines))}
