@@ -145,7 +145,7 @@ async function row(
   const identity = JSON.stringify(recipe);
   const same = (await readRows<NceRow>(options.rows)).filter(
     (one) =>
-      one.foldedBy === undefined &&
+      one.earlier === undefined &&
       one.model === model &&
       (one.name === RETRAINED) === (name === RETRAINED) &&
       JSON.stringify(one.recipe) === identity,

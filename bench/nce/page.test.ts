@@ -28,8 +28,8 @@ test('kinds of networks are means over seeds, beside the original widths of the 
     row('original widths', 1, 68, 16, { widths: {}, inherit: 'none' }),
     row('searched', 1, 69.5, 18, { epochs: 20, inherit: 'none' }),
     row('given widths', 1, 79.5, 8, { widths: { conv: 8 } }),
-    { ...row('original widths', 1, 76, 16, { widths: {} }), foldedBy: 64 },
-    { ...row('searched', 1, 75, 24, { epochs: 20 }), foldedBy: 64 },
+    { ...row('original widths', 1, 76, 16, { widths: {} }), earlier: 'folded by 64' },
+    { ...row('searched', 1, 75, 24, { epochs: 20 }), earlier: 'folded by 64' },
     row('given widths', 1, 78, 12, { widths: { conv: 12 } }),
   ]);
   const lines = page.split('\n').filter((line) => line.startsWith('|'));

@@ -13,8 +13,8 @@ export interface NceRow {
   /** The variant of the search whose widths it was made from, as JSON; of controls and retrained networks. */
   readonly beside?: string;
   readonly seed: number;
-  /** Samples by whose statistics normalizations of the training were folded, where it is not as many as now. */
-  readonly foldedBy?: number;
+  /** What the engine did otherwise at that time, where it matters. */
+  readonly earlier?: string;
   readonly recipe: Recipe;
   readonly measured: Measurement;
   readonly cpu: string;
@@ -40,9 +40,10 @@ const HEADER = [
 export function ncePage(rows: readonly NceRow[]): string {
   const processors = [...new Set(rows.map(({ cpu }) => cpu))].join(', ');
   const commits = [...new Set(rows.map(({ commit }) => commit))].join(', ');
-  const latestFirst = rows.toSorted((a, b) => Number(a.foldedBy !== undefined) - Number(b.foldedBy !== undefined));
-  const trained = grouped(latestFirst, ({ model, recipe, foldedBy }) =>
-    JSON.stringify([model, recipe.fineTune, foldedBy]),
+  // Texts grow by what was changed since.
+  const latestFirst = rows.toSorted((a, b) => (a.earlier ?? '').length - (b.earlier ?? '').length);
+  const trained = grouped(latestFirst, ({ model, recipe, earlier }) =>
+    JSON.stringify([model, recipe.fineTune, earlier]),
   );
   return `# Numbers of channels for 2 bits
 
@@ -55,8 +56,8 @@ before it weighed them against the original ones (\`nce.odds\`) and used the res
 point before it was quantized, from the weights that it inherited; it was taken out of recipes again. A network with widths behind its name
 was trained in floating point with those widths, which are its original ones then. Uniform and random widths have no more
 multiply-accumulates than the searched ones of their seed; where they are the original ones, the row of those is theirs. Where rows say so,
-normalizations of the training were folded by the statistics of fewer samples than they are now, which makes them some tenths of a point less
-certain. A variant beside controls and retrained networks is that of the search whose widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
+artifacts had *whole biases*, rounded to the unit of 2-bit weights times 2-bit inputs, and normalizations of the training were folded by the
+statistics of fewer samples than they are now: either makes them some tenths of a point less certain. A variant beside controls and retrained networks is that of the search whose widths they were made from. Accuracies are means over seeds ± their standard deviation, differences those of the same seed from the original
 widths, without weights where the row begins without. What the rows mean: [docs/channel-expansion.md](../../docs/channel-expansion.md).
 
 ${markdownTable(HEADER, trained.flatMap(trainingLines))}
@@ -65,9 +66,9 @@ ${markdownTable(HEADER, trained.flatMap(trainingLines))}
 
 /** Of all rows that are trained in the same way. */
 function trainingLines(rows: readonly NceRow[]): string[][] {
-  const [{ model, recipe, foldedBy }] = rows as [NceRow];
+  const [{ model, recipe, earlier }] = rows as [NceRow];
   const { epochs, labels } = recipe.fineTune!;
-  const training = `${epochs} epochs, labels ${labels ?? 0}${foldedBy === undefined ? '' : `, folded by ${foldedBy}`}`;
+  const training = `${epochs} epochs, labels ${labels ?? 0}${earlier === undefined ? '' : `, ${earlier}`}`;
   const originals = new Map(
     rows.filter(({ name }) => name === 'original widths').map((row) => [originalOf(row), accuracyOf(row)]),
   );

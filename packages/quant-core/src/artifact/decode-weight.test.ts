@@ -10,7 +10,7 @@ import {
   toInt8Weights,
   type WeightLayout,
 } from '../fgq/index.js';
-import { packInt2, quantizeInt2 } from '../int2/index.js';
+import { INT2_UNITS, int2Units, packInt2, quantizeInt2 } from '../int2/index.js';
 import { pack4, quantizeInt4 } from '../int4/index.js';
 import { type Graph, type Model, readFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
 import type { EncodedWeight } from '../layers/encoded-weight.js';
@@ -84,11 +84,11 @@ async function encodedInt2(
   const bytes = packInt2(values);
   return {
     codes: { kind: 'int2', layout, packed: tensorFromUint8([bytes.length], bytes) },
-    channelScales: scales,
+    channelScales: int2Units(scales),
     shape: transposed ? [inputChannels, outputChannels] : shape,
     transposed,
     decoded: null,
-    expected: values,
+    expected: values.map((value) => INT2_UNITS * value),
   };
 }
 

@@ -6,6 +6,7 @@
  *   q → Cast int32 → Gather(table [256, p] int8)          where p ∤ n: → Reshape [−1] → Slice [0, n)
  */
 import { type WeightLayout, weightCount } from '../fgq/index.js';
+import { INT2_UNITS } from '../int2/index.js';
 import { intValue, type Tensor, tensorFromInt8, tensorFromInt64 } from '../ir/index.js';
 import type { GraphBuilder } from '../passes/graph-builder.js';
 
@@ -38,14 +39,14 @@ export function shapeOf(builder: GraphBuilder, shape: readonly number[]): string
   return builder.shared('shape', tensorFromInt64([shape.length], shape));
 }
 
-/** The codes of every byte, [256, codes per byte], lowest bits first: two's complement, or 2k − 3 of uniform 2-bit codes k. */
+/** The codes of every byte, [256, codes per byte], lowest bits first: two's complement, or 21 (2k − 3) of uniform 2-bit codes k. */
 export function codesOfBytes(kind: PackedKind): Int8Array {
   const perByte = CODES_PER_BYTE[kind];
   const bits = 8 / perByte;
   const unused = 32 - bits;
   return Int8Array.from({ length: 256 * perByte }, (_, i) => {
     const shifted = Math.floor(i / perByte) >> ((i % perByte) * bits);
-    return kind === 'int2' ? 2 * (shifted & 0b11) - 3 : (shifted << unused) >> unused;
+    return kind === 'int2' ? INT2_UNITS * (2 * (shifted & 0b11) - 3) : (shifted << unused) >> unused;
   });
 }
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { relativeError, type WeightLayout } from '../fgq/index.js';
 import { evenGaussianWeights, gaussianWeights } from '../fgq/random-weights.js';
 import { packInt2, unpackInt2 } from './pack.js';
-import { dequantizeInt2, type Int2Options, quantizeInt2 } from './quantize-int2.js';
+import { dequantizeInt2, INT2_UNITS, type Int2Options, int2Units, quantizeInt2 } from './quantize-int2.js';
 
 const LAYOUT: WeightLayout = { outputChannels: 3, inputChannels: 10, taps: 4 };
 const COUNT = 120;
@@ -109,11 +109,28 @@ describe('uniform 2-bit weights', () => {
     }
   });
 
-  it('of zeros have a scale that hardly moves a float, and lower bounds of scales hold', () => {
+  it('of zeros have a scale that hardly moves a float, and lower bounds of units hold', () => {
     const weights = gaussianWeights(COUNT, 19).fill(0, 40, 80);
     const { values, scales } = quantizeInt2(weights, LAYOUT, { minimumScales: Float32Array.of(0, 0, 1e6) });
     assert.ok(values.subarray(40).every((value) => Math.abs(value) === 1));
-    assert.ok(scales[1]! > 0 && scales[1]! < 1e-15 && scales[2] === 1e6);
+    assert.ok(scales[1]! > 0 && scales[1]! < 1e-15);
+    assert.equal(int2Units(scales)[2], 1e6);
+  });
+
+  it('have units that are positive, however small weights are, and levels that are multiples of them within ±64', () => {
+    for (const size of [1e-45, 1e-30, 1, 1e30]) {
+      const weights = quantizeInt2(
+        gaussianWeights(COUNT, 23).map((weight) => weight * size),
+        LAYOUT,
+      );
+      const units = int2Units(weights.scales);
+      assert.ok(units.every((unit) => unit > 0));
+      dequantizeInt2(weights).forEach((weight, i) => {
+        const levels = weight / units[Math.floor(i / 40)]!;
+        const level = INT2_UNITS * weights.values[i]!;
+        assert.ok(Math.abs(level) <= 64 && Math.abs(levels - level) < 1e-4, `${levels} instead of ${level}`);
+      });
+    }
   });
 
   it('are refused when they are not finite, naming the first', () => {

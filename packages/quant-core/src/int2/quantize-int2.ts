@@ -7,6 +7,9 @@
  *                   others, and the best s for them gains (Σ|v||w|)² / Σ v²: one sort, then n + 1 candidates.
  *   sawb:           3 s = 3.12·√(E w²) − 2.064·E|w|, fitted to six distributions (SAWB, Choi et al., arXiv 1807.06964,
  *                   section 3)
+ *
+ * Artifacts compute with 21 v in units of s / 21. Biases are stored in the unit of weights times that of inputs, and where both have
+ * 2 bits, s is too coarse a unit for them: ResNet-8 then ranks another class first for one image of eleven.
  */
 import { checkLayout, type WeightLayout } from '../fgq/grouping.js';
 import { rejectNonFinite } from '../int8/finite-weights.js';
@@ -24,18 +27,24 @@ export interface Int2Weights {
 export interface Int2Options {
   /** How the scales are found, or the scales, [OC]; `least-squares` unless told. */
   readonly scale?: 'least-squares' | 'sawb' | Float32Array | undefined;
-  /** Lower bound of the scale of each output channel, [OC]: see `smallestWeightScales`. */
+  /** Lower bound of the unit of each output channel, s / 21, [OC]: see `smallestWeightScales`. */
   readonly minimumScales?: Float32Array | undefined;
 }
 
 /** Largest |v|. */
 export const LARGEST_INT2 = 3;
 
+/** Units of weights in s: as many as leave the products of two weights with inputs of 8 bits within int16, as ternary codes do. */
+export const INT2_UNITS = 21;
+
 /**
  * Scale of an output channel whose weights are all zero, which codes cannot be. Multiplied by any activation it is lost beside a
  * bias; where there is one, the lower bound of the scales leaves room for it.
  */
 const EMPTY_INT2_SCALE = 2 ** -60;
+
+/** Its units can still be told from zero. */
+const SMALLEST_INT2_SCALE = 2 ** -140;
 
 /** a = SAWB_RMS·√(E w²) − SAWB_MEAN·E|w|. */
 const SAWB_RMS = 3.12;
@@ -62,7 +71,7 @@ export function quantizeInt2(weights: Float32Array, layout: WeightLayout, option
     const channel = weights.subarray(start, start + perChannel);
     if (!channel.every(Number.isFinite)) rejectNonFinite(weights, start, perChannel);
     const found = typeof method === 'string' ? chooseScale(channel, magnitudes, method) : method[oc]!;
-    scales[oc] = Math.max(found, minimumScales?.[oc] ?? 0);
+    scales[oc] = Math.max(found, INT2_UNITS * (minimumScales?.[oc] ?? 0), SMALLEST_INT2_SCALE);
     const limit = 2 * scales[oc]!;
     for (let i = 0; i < perChannel; i++) {
       const weight = channel[i]!;
@@ -73,13 +82,19 @@ export function quantizeInt2(weights: Float32Array, layout: WeightLayout, option
   return { layout, values, scales };
 }
 
-/** ŵ = v·s as float32, in the order of the weights. */
+/** s / 21, [OC]: what artifacts store. */
+export function int2Units(scales: Float32Array): Float32Array {
+  return scales.map((scale) => scale / INT2_UNITS);
+}
+
+/** ŵ = 21 v · (s / 21) as float32, in the order of the weights. */
 export function dequantizeInt2({ layout, values, scales }: Int2Weights): Float32Array {
   const perChannel = layout.inputChannels * layout.taps;
   const weights = new Float32Array(values.length);
+  const units = int2Units(scales);
   for (let oc = 0, at = 0; oc < layout.outputChannels; oc++) {
-    const scale = scales[oc]!;
-    for (const end = at + perChannel; at < end; at++) weights[at] = values[at]! * scale;
+    const unit = units[oc]!;
+    for (const end = at + perChannel; at < end; at++) weights[at] = INT2_UNITS * values[at]! * unit;
   }
   return weights;
 }

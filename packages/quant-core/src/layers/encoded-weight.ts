@@ -9,7 +9,7 @@ import {
   type WeightLayout,
   zeroShare,
 } from '../fgq/index.js';
-import { dequantizeInt2, type Int2Weights, packInt2 } from '../int2/index.js';
+import { dequantizeInt2, type Int2Weights, int2Units, packInt2 } from '../int2/index.js';
 import { type Int4Weights, pack4 } from '../int4/index.js';
 import { dequantizeInt8, type Int8Weights } from '../int8/index.js';
 import { type Tensor, tensorFromFloats, tensorFromInt8, tensorFromUint8 } from '../ir/index.js';
@@ -51,13 +51,13 @@ export interface Int2Codes {
 /** A quantized weight tensor, as a graph needs it. */
 export interface EncodedWeight {
   readonly codes: GroupCodes | Int2Codes | Int8Codes;
-  /** s, [OC]. */
+  /** s, [OC]; s / 21 of uniform 2-bit weights. */
   readonly channelScales: Float32Array;
   /** The tensor's own shape, and whether it stores [IC, OC]. */
   readonly shape: readonly number[];
   readonly transposed: boolean;
   /**
-   * q·s, q being t·c, t·c + t₂·c₂, v·c, a 2-bit value v or an int8 value, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
+   * q·s, q being t·c, t·c + t₂·c₂, v·c, 21 times a 2-bit value or an int8 value, in the tensor's own shape: the engine's own reading of the codes, for its reference model; null
    * in the baseline.
    */
   readonly decoded: Tensor | null;
@@ -147,7 +147,7 @@ async function storeInt2(
 ): Promise<Omit<EncodedWeight, 'decoded'>> {
   const bytes = packInt2(values);
   const packed = await scratch.keep(tensorFromUint8([bytes.length], bytes));
-  return { codes: { kind: 'int2', packed, layout }, channelScales: scales, shape: weight.shape, transposed };
+  return { codes: { kind: 'int2', packed, layout }, channelScales: int2Units(scales), shape: weight.shape, transposed };
 }
 
 async function storeGroups(

@@ -13,7 +13,7 @@
  * Sources: Esser et al. 2020 (LSQ), eqs. 2, 3 and 5; Zhu et al. 2017 (TTQ), eqs. 7 and 8.
  */
 import { groupsOfChannel } from '../fgq/index.js';
-import { LARGEST_INT2 } from '../int2/index.js';
+import { INT2_UNITS, LARGEST_INT2 } from '../int2/index.js';
 import { type LatentWeight, type LearnedScales, rowsOf, setRows } from './latent-weight.js';
 
 /** Makes the gradient by Q(θ) one by θ, and the scale it has. */
@@ -48,13 +48,17 @@ export function chainLearned(
 /**
  * Writes the learned scales of a weight into a vector that has what its codes mean. A group without codes begins at half the least
  * scale that can be stored.
- * @param channelScales [OC]
+ * @param channelScales as artifacts store them, [OC]
  */
 export function setScales(weight: LatentWeight, vector: Float32Array, channelScales: Float32Array): void {
   const { scales } = weight;
   if (scales === null || typeof scales === 'string') return;
   if (scales.of === 'channels') {
-    vector.set(channelScales, scales.offset);
+    // Of uniform weights.
+    vector.set(
+      channelScales.map((unit) => INT2_UNITS * unit),
+      scales.offset,
+    );
     return;
   }
   const perChannel = scales.length / channelScales.length;
