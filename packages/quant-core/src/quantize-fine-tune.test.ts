@@ -55,13 +55,17 @@ test('a job fine-tunes where its recipe asks for it, and reports the curve', asy
   assert.deepEqual(readdirSync(request.scratchDir), []);
 });
 
-const TRAINED: Readonly<Record<string, Recipe>> = {
-  'ternary weights': START,
-  'uniform weights, normalized by the batch, and inputs of 2 bits': { method: 'uniform' },
-  'the same with other numbers of channels': { method: 'nce', nce: { epochs: 2, budgets: { macs: 0.7 } } },
+/** What is trained, and by how much the artifact may differ: what biases are rounded by changes some of the few codes of 2-bit inputs. */
+const TRAINED: Readonly<Record<string, { recipe: Recipe; tolerance: number }>> = {
+  'ternary weights': { recipe: START, tolerance: 0.02 },
+  'uniform weights, normalized by the batch, and inputs of 2 bits': { recipe: { method: 'uniform' }, tolerance: 0.15 },
+  'the same with other numbers of channels': {
+    recipe: { method: 'nce', nce: { epochs: 2, budgets: { macs: 0.7 } } },
+    tolerance: 0.15,
+  },
 };
 
-for (const [what, recipe] of Object.entries(TRAINED))
+for (const [what, { recipe, tolerance }] of Object.entries(TRAINED))
   test(`the artifact does on samples kept aside what its training said that it would: ${what}`, async (t) => {
     const request = await wideRequest(t, { ...recipe, fineTune: { ...FINE_TUNE, loss: 'mse' } });
     const { artifacts, fineTune } = await run(request);
@@ -80,8 +84,7 @@ for (const [what, recipe] of Object.entries(TRAINED))
     const squares = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0);
     const error = squares(original.map((value, i) => value - quantized[i]!)) / squares(original);
     const { heldOutLoss } = fineTune!.curve[fineTune!.bestEpoch]!;
-    // What biases are rounded by changes some of the few codes of 2-bit inputs.
-    assert.ok(Math.abs(error - heldOutLoss) < 0.15 * heldOutLoss, `${error} instead of ${heldOutLoss}`);
+    assert.ok(Math.abs(error - heldOutLoss) < tolerance * heldOutLoss, `${error} instead of ${heldOutLoss}`);
   });
 
 test('the same job gives the same bytes, also when it was killed in between', async (t) => {
