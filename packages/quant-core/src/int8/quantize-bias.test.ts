@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { MAX_BIAS_CODE, quantizeBias, smallestWeightScales } from './quantize-bias.js';
+import { MAX_BIAS_CODE, quantizeBias, roundedBias, smallestWeightScales } from './quantize-bias.js';
 
 describe('int32 biases', () => {
   it('are multiples of the product of both scales, as float32', () => {
@@ -9,6 +9,8 @@ describe('int32 biases', () => {
     assert.deepEqual(scales, products);
     assert.deepEqual(values, Int32Array.of(500, -10));
     assert.deepEqual(clampedChannels, []);
+    const rounded = roundedBias(Float32Array.of(1, -0.3), 0.1, Float32Array.of(0.02, 0.3));
+    assert.deepEqual(rounded, Float32Array.of(500 * products[0]!, -10 * products[1]!));
   });
 
   it('are clamped where they do not fit, and say in which channels', () => {

@@ -42,6 +42,12 @@ export function quantizeBias(bias: Float32Array, inputScale: number, weightScale
   return { values, scales, clampedChannels };
 }
 
+/** What a bias means once it is stored: q · (x_scale · w_scale), [OC]. @throws RangeError as {@link quantizeBias} */
+export function roundedBias(bias: Float32Array, inputScale: number, weightScales: Float32Array): Float32Array {
+  const { values, scales } = quantizeBias(bias, inputScale, weightScales);
+  return scales.map((scale, oc) => values[oc]! * scale);
+}
+
 /**
  * The smallest weight scale of each output channel with which its bias fits. Folding a batch norm leaves channels of
  * tiny weights beside an ordinary bias; pass the result as `minimumScales` when quantizing the weights.

@@ -87,6 +87,12 @@ export function decodeWeights(codes: WeightCodes): Float32Array {
   return codes.kind === 'int2' ? dequantizeInt2(codes.weights) : dequantize(codes.weights);
 }
 
+/** Channel scales as artifacts store them, [OC]: see {@link EncodedWeight.channelScales}. */
+export function storedScales(codes: WeightCodes): Float32Array {
+  if (codes.kind === 'int8') return codes.weights.scales;
+  return codes.kind === 'int2' ? int2Units(codes.weights.scales) : codes.weights.channelScales;
+}
+
 /** The codes with channel scales times the factors, [OC]. */
 export function scaleCodes(codes: WeightCodes, factors: Float32Array): WeightCodes {
   const times = (scales: Float32Array) => scales.map((scale, oc) => scale * factors[oc]!);

@@ -8,7 +8,7 @@ import { isFree, type WidthGraph, widthGraph } from './widths/width-graph.js';
 import type { Reason, Width, WidthId } from './widths/width-table.js';
 
 export interface SearchSpace {
-  /** Computes what the original does; its shortcuts of empty channels are convolutions, and all convolutions have biases. */
+  /** Computes what the original does; its shortcuts of empty channels are convolutions, and all convolutions have biases of their own. */
   readonly template: Model;
   /** Of the template. */
   readonly graph: WidthGraph;
@@ -103,17 +103,27 @@ function constantsBesideLayers(graph: WidthGraph, planned: readonly PlannedLayer
   return found;
 }
 
-/** Zeros for convolutions without a bias: normalizations leave one behind. */
+/**
+ * Zeros for convolutions without a bias, as normalizations leave one behind, and a copy for each that shares one: what a file stores once,
+ * such as zeros, ties no widths.
+ */
 function withBiases(model: Model): Model {
   const names = new NameAllocator(model);
   const initializers = new Map(model.graph.initializers);
+  const taken = new Set<string>();
   const nodes = model.graph.nodes.map((node): Node => {
-    const weight = initializers.get(node.inputs[1] ?? '');
-    const isBare = node.opType === 'Conv' && node.domain === '' && (node.inputs[2] ?? '') === '';
-    if (!isBare || weight === undefined || !isFloat(weight.dtype)) return node;
-    const bias = names.value(`${node.outputs[0]}_bias`);
-    initializers.set(bias, tensorFromFloats([weight.shape[0]!], new Float32Array(weight.shape[0]!)));
-    return { ...node, inputs: [...node.inputs.slice(0, 2), bias] };
+    const [, weight = '', bias = ''] = node.inputs;
+    const own = initializers.get(weight);
+    if (node.opType !== 'Conv' || node.domain !== '' || own === undefined || !isFloat(own.dtype)) return node;
+    const shared = initializers.get(bias);
+    if (bias !== '' && (shared === undefined || !taken.has(bias))) {
+      taken.add(bias);
+      return node;
+    }
+    const name = names.value(`${node.outputs[0]}_bias`);
+    // A tensor of its own: trainings know biases by it.
+    initializers.set(name, shared ? { ...shared } : tensorFromFloats([own.shape[0]!], new Float32Array(own.shape[0]!)));
+    return { ...node, inputs: [...node.inputs.slice(0, 2), name] };
   });
   return { ...model, graph: { ...model.graph, nodes, initializers } };
 }

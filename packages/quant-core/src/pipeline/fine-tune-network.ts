@@ -2,7 +2,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type FineTuneReport, type ResolvedFineTune, TritforgeError, type Warning } from '@tritforge/contracts';
-import { type Model, type Tensor, tensorFromFloats } from '../ir/index.js';
+import { type Model, type Node, tensorFromFloats } from '../ir/index.js';
 import { encodeWeights } from '../layers/encoded-weight.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import { matches } from '../layers/plan-layers.js';
@@ -147,11 +147,10 @@ async function withResult(
   };
 }
 
-function withBias(planned: PlannedLayer, biases: ReadonlyMap<Tensor, Float32Array>): PlannedLayer {
-  const { bias } = planned.layer;
-  const values = bias === null ? undefined : biases.get(bias);
+function withBias(planned: PlannedLayer, biases: ReadonlyMap<Node, Float32Array>): PlannedLayer {
+  const values = biases.get(planned.layer.node);
   if (values === undefined) return planned;
-  return { ...planned, layer: { ...planned.layer, bias: tensorFromFloats(bias!.shape, values) } };
+  return { ...planned, layer: { ...planned.layer, bias: tensorFromFloats([values.length], values) } };
 }
 
 function reportOf({ curve, samples, heldOutSamples, batch }: FineTuned, { workers }: ResolvedFineTune): FineTuneReport {

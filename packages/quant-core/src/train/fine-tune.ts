@@ -8,12 +8,12 @@
  * The parameters that did best on samples that are kept aside are the result; those before the first step count too.
  */
 import type { QuantizedModel } from '../artifact/quantized-model.js';
-import type { Tensor } from '../ir/index.js';
+import type { Node, Tensor } from '../ir/index.js';
 import type { QuantizedWeight, WeightCodes } from '../layers/encoded-weight.js';
 import { BatchNormalizer } from './batch-normalizer.js';
 import type { LatentParameters } from './latent-parameters.js';
 import { codesOf, valuesOf } from './latent-weight.js';
-import { latentParameters, startVector, type TrainedTensor } from './trained-tensors.js';
+import { asStored, latentParameters, startVector, type TrainedTensor } from './trained-tensors.js';
 import { TrainingClock, type TrainingLength } from './training-clock.js';
 import type { Parameter } from './training-graph.js';
 import { TuningCheckpoint } from './tuning-checkpoint.js';
@@ -33,8 +33,8 @@ export interface FineTuneOptions extends Omit<TuningData, 'labels'>, TuningSteps
 export interface FineTuned extends Omit<TuningResult, 'best'> {
   /** By original weight tensor. */
   readonly codes: ReadonlyMap<Tensor, WeightCodes>;
-  /** By the planned layer's bias. */
-  readonly biases: ReadonlyMap<Tensor, Float32Array>;
+  /** By the layer's node: where layers share a bias, each has one of its own now. */
+  readonly biases: ReadonlyMap<Node, Float32Array>;
   /** Of activations, by what the plan names as `rangeOf`. */
   readonly scales: ReadonlyMap<string, number>;
   /** That it was trained on, that were kept aside, and those of an update. */
@@ -66,8 +66,8 @@ export async function fineTune(start: Start, options: FineTuneOptions): Promise<
   const parameters = latentParameters(all, trained, start, options.weightScales);
   const threads = await openTuningThreads(graphs, samples.store, parameters, options);
   try {
-    const asItIs = await startVector(all, parameters, trained, start);
-    const begun = asItIs.slice();
+    const begun = await startVector(all, parameters, trained, start);
+    const asItIs = asStored(begun, parameters, trained, start);
     const measured = { samples: samples.fitting, batch: run.records, seed, signal };
     const normalizer =
       normalized && new BatchNormalizer(normalized.layers, { parameters: all, latent: parameters }, measured);
@@ -99,11 +99,11 @@ function resultOf(
     const tensor = trained.get(weight.parameter.name)!;
     if (tensor.kind === 'weight') codes.set(tensor.planned.layer.weight, codesOf(best, weight, values));
   }
-  const biases = new Map<Tensor, Float32Array>();
+  const biases = new Map<Node, Float32Array>();
   const scales = new Map<string, number>();
   for (const parameter of parameters) {
     const tensor = trained.get(parameter.name)!;
-    if (tensor.kind === 'bias') biases.set(tensor.bias, valuesOf(values, parameter));
+    if (tensor.kind === 'bias') biases.set(tensor.planned.layer.node, valuesOf(values, parameter));
     if (tensor.kind === 'scale') scales.set(tensor.rangeOf, values[parameter.offset]!);
   }
   return { codes, biases, scales };

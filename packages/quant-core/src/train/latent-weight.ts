@@ -2,8 +2,8 @@
 import type { LayerPrecision } from '@tritforge/contracts';
 import { ternarizeScaled } from '../fgq/index.js';
 import { quantizeInt2 } from '../int2/index.js';
-import { smallestWeightScales } from '../int8/index.js';
-import { decodeWeights, type WeightCodes } from '../layers/encoded-weight.js';
+import { roundedBias, smallestWeightScales } from '../int8/index.js';
+import { decodeWeights, storedScales, type WeightCodes } from '../layers/encoded-weight.js';
 import type { Layer } from '../layers/layer.js';
 import { nearestCodes } from '../layers/nearest-codes.js';
 import { inOwnOrder, inRowOrder } from '../layers/weight-rows.js';
@@ -31,12 +31,28 @@ export interface QuantizedBias {
   readonly inputScale: Parameter | number;
 }
 
+/** How biases are in Q(θ): as they are trained, or as artifacts round them. */
+export type BiasValues = 'trained' | 'stored';
+
 /**
- * Writes Q(θ) of a weight.
- * @param values Q(θ), of biases and scales already
+ * Writes Q(θ) of a weight, and rounds its biases where they are to be as stored.
+ * @param values Q(θ), of biases, as they are trained, and scales already
  */
-export function projectWeight(latent: Float32Array, weight: LatentWeight, values: Float32Array): void {
-  setRows(decodeWeights(codesOf(latent, weight, values)), weight, values);
+export function projectWeight(
+  latent: Float32Array,
+  weight: LatentWeight,
+  values: Float32Array,
+  biases: BiasValues = 'trained',
+): void {
+  const codes = codesOf(latent, weight, values);
+  setRows(decodeWeights(codes), weight, values);
+  if (biases === 'stored') roundBiases(weight, values, storedScales(codes));
+}
+
+/** Rounds the biases beside a weight as artifacts do. @param channelScales as artifacts store them, [OC] */
+export function roundBiases({ biases }: LatentWeight, values: Float32Array, channelScales: Float32Array): void {
+  for (const { parameter, inputScale } of biases)
+    values.set(roundedBias(valuesOf(values, parameter), scaleOf(inputScale, values), channelScales), parameter.offset);
 }
 
 /**
@@ -74,13 +90,14 @@ export function valuesOf(vector: Float32Array, { offset, length }: Parameter): F
 
 function smallestScales(values: Float32Array, biases: readonly QuantizedBias[]): Float32Array | undefined {
   const needed = biases.map(({ parameter, inputScale }) =>
-    smallestWeightScales(
-      valuesOf(values, parameter),
-      typeof inputScale === 'number' ? inputScale : values[inputScale.offset]!,
-    ),
+    smallestWeightScales(valuesOf(values, parameter), scaleOf(inputScale, values)),
   );
   return needed.reduce<Float32Array | undefined>(
     (all, own) => all?.map((scale, channel) => Math.max(scale, own[channel]!)) ?? own,
     undefined,
   );
+}
+
+function scaleOf(scale: Parameter | number, values: Float32Array): number {
+  return typeof scale === 'number' ? scale : values[scale.offset]!;
 }

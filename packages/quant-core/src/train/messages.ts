@@ -1,5 +1,5 @@
 import type { TritforgeError } from '@tritforge/contracts';
-import type { LatentWeight } from './latent-weight.js';
+import type { BiasValues, LatentWeight } from './latent-weight.js';
 import type { StoreSummary } from './sample-store.js';
 
 /** What a training thread is started with; plain data and shared memory. */
@@ -54,7 +54,7 @@ export type ThreadTask =
   | { readonly kind: 'gradient'; readonly records: readonly number[]; readonly seed: number }
   | { readonly kind: 'loss'; readonly records: readonly number[]; readonly seed: number | null }
   | { readonly kind: 'vector'; readonly records: readonly number[]; readonly graph: string }
-  | { readonly kind: 'project'; readonly weights: readonly number[] };
+  | { readonly kind: 'project'; readonly weights: readonly number[]; readonly biases: BiasValues };
 
 export type ThreadAnswer =
   | { readonly loss: number }

@@ -1,12 +1,12 @@
 import type { WeightScales } from '@tritforge/contracts';
 import { layerInput } from '../activations/activation-bits.js';
 import { groupCount } from '../fgq/index.js';
-import { readFloats, type Tensor } from '../ir/index.js';
+import { type Node, readFloats } from '../ir/index.js';
 import { codesKind } from '../layers/codes-kind.js';
 import type { PlannedLayer } from '../layers/layer.js';
 import type { Start } from './fine-tune.js';
 import { LatentParameters } from './latent-parameters.js';
-import type { LatentWeight, LearnedScales } from './latent-weight.js';
+import { type LatentWeight, type LearnedScales, roundBiases } from './latent-weight.js';
 import { setScales } from './learned-scales.js';
 import type { NormalizedLayer } from './normalized-student.js';
 import { type Parameter, vectorLength } from './parameter-vector.js';
@@ -15,7 +15,7 @@ import type { StudentGraph } from './student-graph.js';
 /** What an initializer of the student stands for. */
 export type TrainedTensor =
   | { readonly kind: 'weight'; readonly planned: PlannedLayer }
-  | { readonly kind: 'bias'; readonly bias: Tensor }
+  | { readonly kind: 'bias'; readonly planned: PlannedLayer }
   /** Of the normalization behind a layer, in training alone. */
   | { readonly kind: 'gain' }
   /** Of the quantized value that the plan names as `rangeOf`. */
@@ -36,8 +36,7 @@ export function trainedTensors(
     if (slot === undefined) continue;
     if (!tables.has(planned.layer.weight) && !trained.has(slot.weight))
       trained.set(slot.weight, { kind: 'weight', planned });
-    if (slot.bias !== null && planned.layer.bias !== null)
-      trained.set(slot.bias, { kind: 'bias', bias: planned.layer.bias });
+    if (slot.bias !== null && planned.layer.bias !== null) trained.set(slot.bias, { kind: 'bias', planned });
   }
   for (const [rangeOf, name] of scales) trained.set(name, { kind: 'scale', rangeOf });
   for (const { gain } of normalized) trained.set(gain, { kind: 'gain' });
@@ -56,12 +55,27 @@ export async function startVector(
     const tensor = trained.get(name)!;
     if (tensor.kind === 'scale') vector[offset] = scales.get(tensor.rangeOf)!.scale;
     else if (tensor.kind === 'gain') vector.fill(1, offset, offset + length);
-    else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.bias), offset);
+    else if (tensor.kind === 'bias') vector.set(await readFloats(tensor.planned.layer.bias!), offset);
     else vector.set(await readFloats(weights.get(tensor.planned.layer.weight)!.decoded), offset);
   }
   for (const weight of latent.weights) {
     const tensor = trained.get(weight.parameter.name)!;
     if (tensor.kind === 'weight') setScales(weight, vector, weights.get(tensor.planned.layer.weight)!.channelScales);
+  }
+  return vector;
+}
+
+/** The same as artifacts store it: with biases rounded. @param start {@link startVector} */
+export function asStored(
+  start: Float32Array,
+  latent: LatentParameters,
+  trained: ReadonlyMap<string, TrainedTensor>,
+  { weights }: Start,
+): Float32Array {
+  const vector = start.slice();
+  for (const weight of latent.weights) {
+    const tensor = trained.get(weight.parameter.name)!;
+    if (tensor.kind === 'weight') roundBiases(weight, vector, weights.get(tensor.planned.layer.weight)!.channelScales);
   }
   return vector;
 }
@@ -73,17 +87,17 @@ export function latentParameters(
   { layers, activations, scales }: Start,
   weightScales: WeightScales,
 ): LatentParameters {
-  const biases = new Map<Tensor, Parameter>();
+  const biases = new Map<Node, Parameter>();
   const trainedScales = new Map<string, Parameter>();
   const gains: Parameter[] = [];
   for (const parameter of parameters) {
     const tensor = trained.get(parameter.name)!;
-    if (tensor.kind === 'bias') biases.set(tensor.bias, parameter);
+    if (tensor.kind === 'bias') biases.set(tensor.planned.layer.node, parameter);
     if (tensor.kind === 'gain') gains.push(parameter);
     if (tensor.kind === 'scale') trainedScales.set(tensor.rangeOf, parameter);
   }
-  const quantizedBias = ({ layer: { node, bias } }: PlannedLayer) => {
-    const parameter = bias === null ? undefined : biases.get(bias);
+  const quantizedBias = ({ layer: { node } }: PlannedLayer) => {
+    const parameter = biases.get(node);
     const input = layerInput(activations, node);
     if (parameter === undefined || input === undefined) return [];
     return [{ parameter, inputScale: trainedScales.get(input.rangeOf) ?? scales.get(input.rangeOf)!.scale }];

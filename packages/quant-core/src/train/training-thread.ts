@@ -53,7 +53,7 @@ async function answer(task: ThreadTask): Promise<ThreadAnswer> {
 }
 
 async function run(task: ThreadTask): Promise<ThreadAnswer> {
-  if (task.kind === 'project') return project(task.weights);
+  if (task.kind === 'project') return project(task);
   if (task.kind === 'vector') return { vector: await vectorOf(task.graph, reader.read(task.records)) };
   const { records } = task;
   const size = setup.recordsPerRun ?? records.length;
@@ -68,8 +68,8 @@ async function run(task: ThreadTask): Promise<ThreadAnswer> {
   return { loss };
 }
 
-function project(weights: readonly number[]): ThreadAnswer {
-  for (const i of weights) projectWeight(latent, setup.latent.weights[i]!, parameters);
+function project({ weights, biases }: Extract<ThreadTask, { kind: 'project' }>): ThreadAnswer {
+  for (const i of weights) projectWeight(latent, setup.latent.weights[i]!, parameters, biases);
   return { done: true };
 }
 

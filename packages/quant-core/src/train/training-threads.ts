@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { TritforgeError } from '@tritforge/contracts';
 import { throwIfCanceled } from '../cancellation.js';
-import type { LatentWeight } from './latent-weight.js';
+import type { BiasValues, LatentWeight } from './latent-weight.js';
 import type { ThreadAnswer, ThreadSetup, ThreadTask } from './messages.js';
 
 const ENTRY = new URL('./training-thread.js', import.meta.url);
@@ -69,10 +69,15 @@ export class TrainingThreads {
   /**
    * Quantizes weights anew, from {@link latent} to {@link parameters}, which have biases and scales already.
    * @param shares positions of weights, for each thread
+   * @param biases as they are to be afterwards
    */
-  async project(shares: readonly (readonly number[])[], signal?: AbortSignal): Promise<void> {
+  async project(
+    shares: readonly (readonly number[])[],
+    signal?: AbortSignal,
+    biases: BiasValues = 'trained',
+  ): Promise<void> {
     await this.#all(
-      shares.map((weights) => ({ kind: 'project', weights })),
+      shares.map((weights) => ({ kind: 'project', weights, biases })),
       signal,
     );
   }

@@ -3,6 +3,7 @@ import { throwIfCanceled } from '../cancellation.js';
 import { mulberry32 } from '../seeded-random.js';
 import type { BatchNormalizer } from './batch-normalizer.js';
 import type { LatentParameters } from './latent-parameters.js';
+import type { BiasValues } from './latent-weight.js';
 import type { Augmentation } from './messages.js';
 import { normOf, Optimiser, type OptimiserSettings, pullBack } from './optimisers.js';
 import { rateAt, type Schedule } from './schedule.js';
@@ -103,8 +104,8 @@ export class TuningLoop {
   }
 
   /**
-   * @param asItIs what the network computes with
-   * @param start what training begins with: the same, but for what is normalized in training
+   * @param asItIs what the network computes with, biases as stored
+   * @param start what training begins with: the same, but for what is normalized in training and for biases, which are not rounded
    * @param known where an earlier attempt stopped
    */
   async run(asItIs: Float32Array, start: Float32Array, known: TuningState | null): Promise<TuningResult> {
@@ -197,10 +198,10 @@ export class TuningLoop {
   }
 
   /** Codes anew, each thread those of some weights. */
-  async #project(): Promise<void> {
+  async #project(biases?: BiasValues): Promise<void> {
     const { threads, parameters, options } = this.#parts;
     parameters.project(threads.latent, threads.parameters);
-    await threads.project(this.#shares, options.signal);
+    await threads.project(this.#shares, options.signal, biases);
   }
 
   /**
@@ -211,10 +212,9 @@ export class TuningLoop {
    */
   async #judgeAsStored(latent: Float32Array, trained: number): Promise<{ stored: Float32Array; heldOutLoss: number }> {
     const { threads, normalizer } = this.#parts;
-    if (normalizer === null) return { stored: latent, heldOutLoss: await this.#judge() };
-    const stored = await normalizer.folded(latent, threads, trained);
+    const stored = (await normalizer?.folded(latent, threads, trained)) ?? latent;
     threads.latent.set(stored);
-    await this.#project();
+    await this.#project('stored');
     const heldOutLoss = await this.#judge();
     threads.latent.set(latent);
     await this.#project();

@@ -7,7 +7,7 @@
  * `nbitsReference` asks for level 1 instead, which computes in floats, to prove what is stored.
  */
 
-import { quantizeBias } from '../../int8/index.js';
+import { roundedBias } from '../../int8/index.js';
 import {
   intValue,
   type Model,
@@ -140,8 +140,7 @@ export class NBitsWriter extends GraphWriter {
     const floats = await readFloats(layer.bias);
     const base = layer.node.inputs[2] || `${layer.node.name}_bias`;
     if (!isInteger) return this.builder.constant(`${base}_float`, tensorFromFloats([floats.length], floats));
-    const { values, scales } = quantizeBias(floats, this.scaleOf(this.layerInput(layer.node)).scale, channelScales);
-    const rounded = Float32Array.from(values, (value, i) => value * scales[i]!);
+    const rounded = roundedBias(floats, this.scaleOf(this.layerInput(layer.node)).scale, channelScales);
     return this.builder.constant(`${base}_rounded`, tensorFromFloats([rounded.length], rounded));
   }
 }

@@ -97,7 +97,7 @@ function layoutOf(tensor: TrainedTensor | undefined, { base }: Supernet, graph: 
   const { initializers } = base.prepared.graph;
   if (tensor?.kind === 'weight') return graph.tensors.get(tensor.planned.layer.weightName) ?? null;
   if (tensor?.kind !== 'bias') return null;
-  const name = [...initializers].find(([, constant]) => constant === tensor.bias)?.[0];
+  const name = [...initializers].find(([, constant]) => constant === tensor.planned.layer.bias)?.[0];
   return (name === undefined ? undefined : graph.tensors.get(name)) ?? null;
 }
 

@@ -47,7 +47,12 @@ export async function inheritedNetwork(
   const tensors = new Map<Tensor, Tensor>();
   for (const [name, tensor] of graphs.trained) {
     const { offset, length, shape } = parameters.get(name)!;
-    const own = tensor.kind === 'weight' ? tensor.planned.layer.weight : tensor.kind === 'bias' ? tensor.bias : null;
+    const own =
+      tensor.kind === 'weight'
+        ? tensor.planned.layer.weight
+        : tensor.kind === 'bias'
+          ? tensor.planned.layer.bias
+          : null;
     if (own !== null) tensors.set(own, tensorFromFloats(shape, folded.slice(offset, offset + length)));
   }
   const { graph } = base.prepared;

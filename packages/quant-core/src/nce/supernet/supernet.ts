@@ -131,7 +131,7 @@ export class Supernet {
     for (const parameter of graphs.training.parameters) {
       const tensor = graphs.trained.get(parameter.name);
       if (tensor?.kind === 'weight') values.set(await readFloats(tensor.planned.layer.weight), parameter.offset);
-      if (tensor?.kind === 'bias') values.set(await readFloats(tensor.bias), parameter.offset);
+      if (tensor?.kind === 'bias') values.set(await readFloats(tensor.planned.layer.bias!), parameter.offset);
       if (tensor?.kind === 'scale') values[parameter.offset] = base.scales.get(tensor.rangeOf)!.scale;
       if (tensor?.kind === 'gain') values.fill(1, parameter.offset, parameter.offset + parameter.length);
     }
